@@ -1,0 +1,3 @@
+"""Machine-learning event generators for particle and nuclear physics, on Ray."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,120 @@
+"""A folder of shards and the manifest that makes it a dataset."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from mleg_ray.catalog.shards import ShardEntry, read_shard
+from mleg_ray.config import Config, parse
+from mleg_ray.errors import DataError
+from mleg_ray.events import Batch, EventSchema, Field
+from mleg_ray.physics.observables import Constraint, Observable, with_observables
+from mleg_ray.storage import exists, join, read_bytes, write_bytes
+
+PREPARED = "dataset.json"
+SAMPLED = "manifest.json"
+
+
+class DatasetManifest(Config):
+    """All that a reader of the shards must know; written last, so its presence means "whole"."""
+
+    format_version: int = 1
+    name: str
+    fields: tuple[Field, ...]
+    conditions: dict[str, float]
+    observables: dict[str, Observable]
+    constraints: dict[str, Constraint]
+    provenance: dict[str, Any]
+    shards: tuple[ShardEntry, ...]
+
+    @property
+    def schema_(self) -> EventSchema:
+        """The fields by role."""
+        return EventSchema(self.fields)
+
+
+class Dataset:
+    """A prepared or generated dataset: events by split, in physical units."""
+
+    def __init__(self, uri: str, manifest: DatasetManifest) -> None:
+        self.uri = uri
+        self.manifest = manifest
+        self.schema = manifest.schema_
+
+    @staticmethod
+    def open(uri: str) -> "Dataset":
+        """Open a dataset's folder.
+
+        Raises:
+            DataError: the folder is absent, its manifest is not there yet, or it is damaged.
+        """
+        for file in (PREPARED, SAMPLED):
+            place = join(uri, file)
+            if exists(place):
+                return Dataset(uri, parse(DatasetManifest, read_json(place), place))
+        raise DataError(
+            f"{uri}: no {PREPARED} or {SAMPLED}; the dataset is absent or not finished. "
+            "`mleg prepare NAME` or `mleg sample` makes it or completes it."
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over name, schema, conditions and the shards' own digests."""
+        content = {"name", "fields", "conditions", "shards"}
+        return DatasetDigest(**self.manifest.model_dump(include=content)).digest()
+
+    def shards(self, split: str | None = None) -> list[ShardEntry]:
+        """Return the shards of a split (all if None); `DataError` if there are none."""
+        chosen = [shard for shard in self.manifest.shards if split in (None, shard.split)]
+        if not chosen:
+            known = sorted({shard.split for shard in self.manifest.shards})
+            raise DataError(f"{self.uri}: no shards in split '{split}'; it has {', '.join(known)}")
+        return chosen
+
+    def rows(self, split: str | None = None) -> int:
+        """Return the number of events of a split."""
+        return sum(shard.rows for shard in self.shards(split))
+
+    def batches(self, split: str | None = None) -> Iterator[Batch]:
+        """Yield one batch a shard, each verified against its SHA-256."""
+        for shard in self.shards(split):
+            columns = read_shard(self.uri, shard, self.manifest.fields)
+            yield Batch.from_columns(self.schema, columns, self.manifest.conditions)
+
+    def load(self, split: str | None = None, max_events: int | None = None) -> Batch:
+        """Read the events of a split, whole shards first to last, at most `max_events`."""
+        parts: list[Batch] = []
+        for batch in self.batches(split):
+            parts.append(batch)
+            if max_events is not None and sum(map(len, parts)) >= max_events:
+                break
+        return Batch.concatenate(parts)[: max_events or None]
+
+    def table(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Return event fields, conditions and derived observables by name, float64 (B,)."""
+        columns = with_observables(self.manifest.observables, self.schema.columns(batch))
+        return {name: column.numpy() for name, column in columns.items()}
+
+
+class DatasetDigest(Config):
+    """What a dataset's digest is computed of."""
+
+    name: str
+    fields: tuple[Field, ...]
+    conditions: dict[str, float]
+    shards: tuple[ShardEntry, ...]
+
+
+def read_json(place: str) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Read a JSON file; `DataError` names the file if it is damaged."""
+    try:
+        return json.loads(read_bytes(place))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{place}: not valid JSON ({error}); delete it and run again") from None
+
+
+def write_json(place: str, content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Write a JSON file, whole or not at all."""
+    write_bytes(place, (json.dumps(content, indent=2) + "\n").encode())

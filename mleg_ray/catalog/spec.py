@@ -1,0 +1,84 @@
+"""What a dataset is: one TOML file of the catalog, read into a `DatasetSpec`."""
+
+import math
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field as Option
+from pydantic import PositiveInt, SerializeAsAny, model_validator
+
+from mleg_ray.catalog.sources import SOURCES, SourceConfig
+from mleg_ray.config import Config, find_named, override, parse, read_toml
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import EventSchema, Field
+from mleg_ray.physics.observables import Constraint, Observable, violates, with_observables
+
+
+class Splits(Config):
+    """Fractions of the events, by whole shard: train, choose the snapshot, quote the result."""
+
+    train: float = Option(ge=0, le=1)
+    validation: float = Option(ge=0, le=1)
+    test: float = Option(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        if not math.isclose(self.train + self.validation + self.test, 1.0, abs_tol=1e-9):
+            raise ValueError("train, validation and test must sum to 1")
+        return self
+
+    def assign(self, n_shards: int) -> list[str]:
+        """Give each shard its split so that every head of the list is as close as can be."""
+        fractions = self.model_dump()
+        counts = dict.fromkeys(fractions, 0)
+        assigned = []
+        for i in range(n_shards):
+            split = max(fractions, key=lambda name: fractions[name] * (i + 1) - counts[name])
+            counts[split] += 1
+            assigned.append(split)
+        return assigned
+
+
+class DatasetSpec(Config):
+    """One dataset: its fields, source, fixed conditions, splits, observables and constraints.
+
+    `conditions` holds the values of those condition fields that are the same for all events;
+    condition fields without an entry are columns of the shards.
+    """
+
+    name: str = Option(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    version: PositiveInt
+    description: str
+    citation: str
+    licence: str
+    shard_events: PositiveInt
+    fields: tuple[Field, ...]
+    conditions: dict[str, float] = {}
+    source: SerializeAsAny[Annotated[SourceConfig, SOURCES.chosen()]]
+    splits: Splits
+    observables: dict[str, Observable] = {}
+    constraints: dict[str, Constraint] = {}
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> Self:
+        schema = self.schema_
+        unknown = sorted(set(self.conditions) - set(schema.conditions))
+        if unknown:
+            raise ConfigError(f"conditions: {', '.join(unknown)} is no field with role 'condition'")
+        one = torch.ones(1, dtype=torch.float64)
+        columns = dict.fromkeys((*schema.event, *schema.conditions), one)
+        columns = with_observables(self.observables, columns)
+        for constraint in self.constraints.values():
+            violates(constraint, columns)
+        return self
+
+    @property
+    def schema_(self) -> EventSchema:
+        """The fields by role."""
+        return EventSchema(self.fields)
+
+    @staticmethod
+    def load(name: str, assignments: tuple[str, ...] = ()) -> "DatasetSpec":
+        """Read `data_catalog/NAME.toml` or a path, with `--set` assignments applied."""
+        path = find_named(name, "data_catalog")
+        return parse(DatasetSpec, override(read_toml(path), assignments), str(path))

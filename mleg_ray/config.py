@@ -1,0 +1,172 @@
+"""The configuration engine: TOML files become frozen, strictly checked objects.
+
+A component keeps its own small `Config` subclass beside it; families of components (models,
+objectives, feature maps, sources) are chosen by their `kind` through a `Registry`.
+"""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from mleg_ray.errors import ConfigError
+
+
+class Config(BaseModel):
+    """A frozen set of typed values; unknown keys, wrong types and NaN are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hex) of the values in canonical JSON."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def to_toml(self) -> str:
+        """Return the values as TOML; `parse` of it gives an equal object."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+class Registry(dict[str, type[AnyConfig]], Generic[AnyConfig]):
+    """`kind` -> config class of one family of components; users may add their own."""
+
+    def __init__(self, family: str) -> None:
+        super().__init__()
+        self.family = family
+
+    def register(self, cls: type[AnyConfig]) -> type[AnyConfig]:
+        """Class decorator: enter a config class under the default of its `kind` field."""
+        self[cls.model_fields["kind"].default] = cls
+        return cls
+
+    def parse(self, value: object) -> AnyConfig:
+        """Turn a table with a `kind` into that kind's config; a config passes unchanged."""
+        if isinstance(value, Config):
+            return value  # type: ignore[return-value]  # pydantic checks the family right after
+        if not isinstance(value, Mapping):
+            raise ValueError(f"expected a table with a 'kind', one of: {', '.join(sorted(self))}")
+        kind = value.get("kind")
+        if not isinstance(kind, str) or kind not in self:
+            known = ", ".join(sorted(self))
+            raise ValueError(f"unknown {self.family} kind {kind!r}; known kinds: {known}")
+        return self[kind].model_validate(value)
+
+    def chosen(self) -> BeforeValidator:
+        """Return the pydantic marker for a field that holds one of the registered kinds."""
+        return BeforeValidator(self.parse)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; `ConfigError` names the file and the line of a syntax error."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def parse(cls: type[AnyConfig], values: Mapping[str, Any], origin: str) -> AnyConfig:
+    """Check `values` against `cls`.
+
+    Raises:
+        ConfigError: one line for each fault, naming `origin` and the dotted key.
+    """
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{origin}: {line}" for line in _faults(error, cls))) from None
+
+
+def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Return `values` with `a.b=v` assignments applied; `v` is read as a TOML value or a string."""
+    result: dict[str, Any] = json.loads(json.dumps(values))
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator or not key.strip():
+            raise ConfigError(f"--set {assignment!r}: write it as section.key=value")
+        *parents, last = key.strip().split(".")
+        table = result
+        for parent in parents:
+            table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"--set {assignment!r}: {parent!r} is a value, not a section")
+        table[last] = _toml_value(text.strip())
+    return result
+
+
+def find_named(name: str, folder: str) -> Path:
+    """Locate `NAME.toml`: a path, the folder in the working directory, or the installed one.
+
+    `folder` is `data_catalog` or `tuning`. Raises `ConfigError` with the nearest known names.
+    """
+    if name.endswith(".toml"):
+        return Path(name)
+    places = named_folders(folder)
+    for place in places:
+        if (place / f"{name}.toml").is_file():
+            return place / f"{name}.toml"
+    known = sorted({path.stem for place in places for path in place.glob("*.toml")})
+    hint = _suggest(name, known)
+    raise ConfigError(f"no {name}.toml in {folder}/{hint}; known: {', '.join(known)}")
+
+
+def named_folders(folder: str) -> list[Path]:
+    """Return the existing folders of that name, the user's own first."""
+    package = Path(__file__).parent
+    candidates = [Path.cwd() / folder, package.parent / folder, package / folder]
+    return [place for place in dict.fromkeys(candidates) if place.is_dir()]
+
+
+def _toml_value(text: str) -> Any:  # noqa: ANN401 - whatever TOML holds
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _faults(error: ValidationError, cls: type[Config], parents: tuple[Any, ...] = ()) -> list[str]:
+    lines = []
+    for fault in error.errors():
+        location = (*parents, *fault["loc"])
+        cause = fault.get("ctx", {}).get("error")
+        if isinstance(cause, ValidationError):  # a registered kind's own faults, one level down
+            lines += _faults(cause, cls, location)
+        else:
+            lines.append(_describe(fault["type"], fault["msg"], fault.get("input"), location, cls))
+    return lines
+
+
+def _describe(
+    kind: str, message: str, given: object, location: tuple[Any, ...], cls: type[Config]
+) -> str:
+    key = ".".join(map(str, location))
+    if kind == "extra_forbidden":
+        return f"unknown key '{key}'{_suggest(str(location[-1]), _known_keys(cls))}"
+    if kind == "missing":
+        return f"missing key '{key}'"
+    value = "" if isinstance(given, (Mapping, Config)) else f" (got {given!r})"
+    return f"{key or 'file'}: {message.removeprefix('Value error, ')}{value}"
+
+
+def _known_keys(cls: type[BaseModel]) -> list[str]:
+    names = list(cls.model_fields)
+    for field in cls.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            for kind in [field.annotation, *field.annotation.__subclasses__()]:
+                names += _known_keys(kind)
+    return names
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""

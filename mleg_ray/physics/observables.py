@@ -1,0 +1,123 @@
+"""Derived observables and constraints, named in the catalog and computed here.
+
+An expression is `module.function` or `module.function(column, ...)` with a function of
+`mleg_ray.physics`; without arguments the function's own parameter names are the columns. A
+constraint is `left <op> right` where each side is a number or a column (a field, a condition or an
+observable) and the operator is one of <=, <, >=, >.
+"""
+
+import inspect
+import operator
+import re
+from collections.abc import Callable, Mapping
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from mleg_ray.config import Config
+from mleg_ray.errors import ConfigError
+from mleg_ray.physics import dis, kinematics
+
+MODULES: dict[str, ModuleType] = {"dis": dis, "kinematics": kinematics}
+_CALL = re.compile(r"^(\w+)\.(\w+)(?:\(([\w\s,]*)\))?$")
+_COMPARISON = re.compile(r"^\s*([\w.+-]+)\s*(<=|>=|<|>)\s*([\w.+-]+)\s*$")
+_OPERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "<=": operator.le,
+    "<": operator.lt,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
+
+
+class Observable(Config):
+    """A number computed from an event: its expression, unit, LaTeX label and natural axis."""
+
+    expression: str
+    unit: str = "1"
+    label: str = ""
+    log: bool = False
+
+
+class Constraint(Config):
+    """What every physical event fulfils, within `tolerance` relative to the right-hand side.
+
+    The tolerance is the truth's own: the precision to which its numbers were printed or stored.
+    """
+
+    expression: str
+    tolerance: float = 0.0
+    reason: str = ""
+
+
+def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
+    """Compute an observable, shape (B,), from columns of shape (B,).
+
+    Raises:
+        ConfigError: unknown module, function or column.
+    """
+    function, arguments = _resolve(expression)
+    missing = [name for name in arguments if name not in columns]
+    if missing:
+        raise ConfigError(
+            f"observable '{expression}' needs {', '.join(missing)}; there are {', '.join(columns)}"
+        )
+    return function(*(columns[name] for name in arguments))
+
+
+def with_observables(
+    observables: Mapping[str, Observable], columns: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the columns joined by the observables, each able to use those before it."""
+    result = dict(columns)
+    for name, observable in observables.items():
+        result[name] = evaluate(observable.expression, result)
+    return result
+
+
+def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:
+    """Return a boolean tensor (B,): True where an event breaks the constraint or is not finite."""
+    match = _COMPARISON.match(constraint.expression)
+    if match is None:
+        raise ConfigError(f"constraint '{constraint.expression}': write it as 'left <= right'")
+    left, symbol, right = match.groups()
+    like = next(iter(columns.values()))
+    a, b = (_operand(side, columns, like, constraint.expression) for side in (left, right))
+    slack = constraint.tolerance * b.abs()
+    b = b + slack if symbol.startswith("<") else b - slack
+    return ~_OPERATORS[symbol](a, b)
+
+
+def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression: str) -> Tensor:
+    if side in columns:
+        return columns[side]
+    try:
+        return torch.full_like(like, float(side))
+    except ValueError:
+        raise ConfigError(
+            f"constraint '{expression}': '{side}' is neither a number nor one of "
+            f"{', '.join(columns)}"
+        ) from None
+
+
+def _resolve(expression: str) -> tuple[Callable[..., Tensor], list[str]]:
+    match = _CALL.match(expression)
+    if match is None:
+        raise ConfigError(f"observable '{expression}': write it as 'module.function(column, ...)'")
+    module, name, arguments = match.groups()
+    function = getattr(MODULES.get(module), name, None)
+    if not inspect.isfunction(function):
+        known = ", ".join(
+            f"{m}.{f}" for m, namespace in MODULES.items() for f, _ in _public(namespace)
+        )
+        raise ConfigError(f"observable '{expression}': no such function; known: {known}")
+    parameters = list(inspect.signature(function).parameters)
+    columns = [part.strip() for part in arguments.split(",")] if arguments else parameters
+    if len(columns) != len(parameters):
+        raise ConfigError(f"observable '{expression}': {name} takes ({', '.join(parameters)})")
+    return function, columns
+
+
+def _public(module: ModuleType) -> list[tuple[str, Callable[..., Tensor]]]:
+    functions = inspect.getmembers(module, inspect.isfunction)
+    return [(name, f) for name, f in functions if f.__module__ == module.__name__]

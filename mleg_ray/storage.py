@@ -1,0 +1,151 @@
+"""Files by URI: a local path, `s3://...` or anything else that fsspec knows.
+
+A file appears under its final name only when it is whole: locally through a temporary name and
+`os.replace`; an object store makes an object visible only when its upload has ended.
+"""
+
+import contextlib
+import hashlib
+import os
+import posixpath
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from mleg_ray.errors import ResourceError
+
+PARTIAL_SUFFIX = ".partial"
+
+
+def storage_root(option: str | None = None) -> str:
+    """Return the storage root: the option, else `MLEG_STORAGE`, else `./mleg-storage`."""
+    return absolute(option or os.environ.get("MLEG_STORAGE") or "mleg-storage")
+
+
+def is_remote(uri: str) -> bool:
+    """Tell whether the URI names a file system other than this machine's own."""
+    return "://" in uri and not uri.startswith("file://")
+
+
+def absolute(uri: str) -> str:
+    """Return a URI that means the same in every process, whatever its working directory."""
+    if is_remote(uri):
+        return uri.rstrip("/")
+    return str(Path(uri.removeprefix("file://")).expanduser().resolve())
+
+
+def join(uri: str, *parts: str) -> str:
+    """Append path components to a URI."""
+    return posixpath.join(uri, *parts)
+
+
+def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the fsspec file system of a URI and the path inside it."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    return fs, path
+
+
+def exists(uri: str) -> bool:
+    """Tell whether a file or folder is there."""
+    fs, path = filesystem(uri)
+    return bool(fs.exists(path))
+
+
+def read_bytes(uri: str) -> bytes:
+    """Read a whole file."""
+    fs, path = filesystem(uri)
+    with storage_errors(uri):
+        content: bytes = fs.cat_file(path)
+    return content
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Write a whole file; a reader sees the old content or the new, never a part."""
+    with open_whole(uri) as stream:
+        stream.write(content)
+
+
+@contextlib.contextmanager
+def open_whole(uri: str) -> Iterator[IO[bytes]]:
+    """Open a new file for writing that takes its final name only if the block succeeds.
+
+    Raises:
+        ResourceError: no permission, no space; nothing is left under the final name.
+    """
+    fs, path = filesystem(uri)
+    with storage_errors(uri):
+        if not isinstance(fs, LocalFileSystem):
+            with fs.open(path, "wb") as stream:
+                yield stream
+            return
+        partial = f"{path}.{os.getpid()}{PARTIAL_SUFFIX}"
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(partial, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(partial, path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+
+
+def remove_partials(folder: str) -> None:
+    """Remove what killed writers left in a local folder (object stores leave nothing visible)."""
+    if not is_remote(folder):
+        for leftover in Path(folder).rglob(f"*{PARTIAL_SUFFIX}"):
+            leftover.unlink(missing_ok=True)
+
+
+def remove_folder(uri: str) -> None:
+    """Remove a folder and all it holds; an absent one is fine."""
+    fs, path = filesystem(uri)
+    if fs.exists(path):
+        fs.rm(path, recursive=True)
+
+
+def download(uri: str, folder: Path) -> None:
+    """Copy a folder's files, also nested ones, into a local folder."""
+    fs, path = filesystem(uri)
+    with storage_errors(uri):
+        fs.get(path.rstrip("/") + "/", f"{folder}/", recursive=True)
+
+
+def upload(folder: Path, uri: str) -> None:
+    """Copy a local folder's files, also nested ones, to a URI."""
+    fs, path = filesystem(uri)
+    with storage_errors(uri):
+        fs.put(f"{folder}/", path.rstrip("/") + "/", recursive=True)
+
+
+def require_writable(uri: str) -> None:
+    """Fail early, with the mend, when nothing can be written below `uri`."""
+    probe = join(uri, f"{os.getpid()}-probe{PARTIAL_SUFFIX}")
+    write_bytes(probe, b"")
+    fs, path = filesystem(probe)
+    fs.rm(path)
+
+
+@contextlib.contextmanager
+def storage_errors(uri: str) -> Iterator[None]:
+    """Turn the operating system's refusals into one clear error that names the file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ResourceError(f"{uri}: no such file or folder") from error
+    except PermissionError as error:
+        raise ResourceError(
+            f"{uri}: no permission; choose another place with --storage or --out"
+        ) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise ResourceError(f"{uri}: {reason}; nothing was left half-written") from error
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of bytes in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
