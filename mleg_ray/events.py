@@ -114,7 +114,9 @@ class Batch:
         """Build a batch from named columns; `conditions` fills those that are not columns."""
         n = len(columns[schema.event[0]])
         x = torch.stack([columns[name].double() for name in schema.event], dim=1)
-        fixed = {name: torch.full((n,), value, dtype=torch.float64) for name, value in conditions.items()}
+        fixed = {
+            name: torch.full((n,), value, dtype=torch.float64) for name, value in conditions.items()
+        }
         given = {**fixed, **columns}
         context = [given[name].double() for name in schema.conditions]
         weight = columns[schema.weight].double() if schema.weight else torch.ones(n).double()

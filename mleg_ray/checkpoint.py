@@ -1,0 +1,179 @@
+"""A checkpoint: one directory that needs nothing else to sample.
+
+`run.toml` holds the resolved configuration, `weights.safetensors` the model and its feature map,
+`card.json` what the dataset is and how the model did. No pickle is read or written.
+"""
+
+import hashlib
+import platform
+import subprocess
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+import mleg_ray
+from mleg_ray.catalog.dataset import Dataset, read_json, write_json
+from mleg_ray.config import Config, parse
+from mleg_ray.errors import CheckpointError, UserError
+from mleg_ray.events import EventSchema, Field
+from mleg_ray.features import FeatureMap
+from mleg_ray.models import Model
+from mleg_ray.physics.observables import Constraint, Observable
+from mleg_ray.run import RunConfig
+from mleg_ray.storage import exists, join, read_bytes, sha256, write_bytes
+
+RUN, WEIGHTS, CARD = "run.toml", "weights.safetensors", "card.json"
+
+
+class DatasetCard(Config):
+    """What a checkpoint remembers of the dataset it was trained on."""
+
+    name: str
+    dataset_digest: str
+    fields: tuple[Field, ...]
+    conditions: dict[str, float]
+    observables: dict[str, Observable]
+    constraints: dict[str, Constraint]
+
+    @staticmethod
+    def of(dataset: Dataset) -> "DatasetCard":
+        """Describe a prepared dataset."""
+        kept = {"name", "fields", "conditions", "observables", "constraints"}
+        return DatasetCard(
+            dataset_digest=dataset.digest, **dataset.manifest.model_dump(include=kept)
+        )
+
+    @property
+    def schema_(self) -> EventSchema:
+        """The fields by role."""
+        return EventSchema(self.fields)
+
+
+class Card(Config):
+    """What anybody who uses the checkpoint should know of it."""
+
+    format_version: int = 1
+    dataset: DatasetCard
+    train_events: int
+    condition_range: dict[str, tuple[float, float]]
+    outside_fraction: float
+    step: int
+    metrics: dict[str, float]
+    history: tuple[dict[str, float], ...]
+    seconds: float
+    environment: dict[str, str]
+    weights_sha256: str = ""
+
+
+class Checkpoint:
+    """A trained model with its feature map, ready to generate physical events."""
+
+    def __init__(
+        self, run: RunConfig, card: Card, feature_map: FeatureMap, model: Model, uri: str = ""
+    ) -> None:
+        self.uri = uri
+        self.run = run
+        self.card = card
+        self.feature_map = feature_map
+        self.model = model.eval().requires_grad_(False)
+
+    def generate(self, context: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Generate one physical event for each row of conditions.
+
+        Args:
+            context: physical conditions (n, C), float64, on the model's device.
+            generator: the only source of randomness; of the model's device.
+
+        Returns:
+            Events (n, n_fields), float64, in the schema's order and units.
+        """
+        condition = self.feature_map.condition(context).float()
+        features = self.model.sample(len(context), condition, generator=generator)
+        return self.feature_map.inverse(features, context)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 that names this checkpoint: its weights and its configuration."""
+        return hashlib.sha256((self.card.weights_sha256 + self.run.digest()).encode()).hexdigest()
+
+    def save(self, uri: str) -> None:
+        """Write the directory; the card comes last, so a checkpoint without one is not whole."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"feature_map.{k}": v for k, v in self.feature_map.state_dict().items()}
+        weights = save({name: value.cpu().contiguous() for name, value in tensors.items()})
+        self.card = self.card.model_copy(update={"weights_sha256": sha256(weights)})
+        write_bytes(join(uri, WEIGHTS), weights)
+        write_bytes(join(uri, RUN), self.run.to_toml().encode())
+        write_json(join(uri, CARD), self.card.model_dump(mode="json"))
+        self.uri = uri
+
+    @staticmethod
+    def load(uri: str, device: torch.device | str = "cpu") -> "Checkpoint":
+        """Read and verify a checkpoint directory.
+
+        Raises:
+            CheckpointError: no checkpoint there, files altered or truncated, or weights that do
+                not fit the configuration beside them.
+        """
+        missing = [name for name in (RUN, WEIGHTS, CARD) if not exists(join(uri, name))]
+        if missing:
+            raise CheckpointError(
+                f"{uri}: not a checkpoint, it lacks {', '.join(missing)}; "
+                "name the directory that `mleg train` printed"
+            )
+        try:
+            run = parse(RunConfig, tomllib.loads(read_bytes(join(uri, RUN)).decode()), uri)
+            card = parse(Card, read_json(join(uri, CARD)), join(uri, CARD))
+        except (UserError, ValueError) as error:
+            raise CheckpointError(f"{uri}: cannot be read: {error}") from None
+        weights = read_bytes(join(uri, WEIGHTS))
+        if sha256(weights) != card.weights_sha256:
+            raise CheckpointError(
+                f"{join(uri, WEIGHTS)}: truncated or altered, its SHA-256 differs from the card's; "
+                "copy the checkpoint again or train again"
+            )
+        feature_map = run.features.build(card.dataset.schema_, card.dataset.conditions)
+        model = run.build_model(feature_map)
+        tensors = load(weights)
+        try:
+            for prefix, module in (("model.", model), ("feature_map.", feature_map)):
+                own = {
+                    k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
+                }
+                module.load_state_dict(own)
+        except RuntimeError as error:
+            raise CheckpointError(f"{uri}: weights do not fit {RUN}: {error}") from None
+        return Checkpoint(run, card, feature_map.to(device), model.to(device), uri)
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that made a result: code, commit if known, Python and libraries."""
+    libraries = {name: version(name) for name in ("torch", "numpy", "ray", "pyarrow")}
+    return {
+        "mleg_ray": mleg_ray.__version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **libraries,
+    }
+
+
+def _commit() -> str:
+    """Return the checkout's commit, marked if files differ from it; "unknown" outside one."""
+    folder = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return described.stdout.strip()

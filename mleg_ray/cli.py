@@ -1,0 +1,201 @@
+"""The command line, `mleg`. Heavy libraries are imported by the command that needs them."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from mleg_ray.console import console, say
+from mleg_ray.errors import ConfigError, UserError
+
+app = typer.Typer(
+    help="Machine-learning event generators for particle and nuclear physics, on Ray.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+catalog_app = typer.Typer(help="See what datasets there are.", no_args_is_help=True)
+app.add_typer(catalog_app, name="catalog")
+
+
+def _count(text: str) -> int:
+    """Read a number of events: 1000000, 1_000_000 or 1e6."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number") from None
+    if value != int(value):
+        raise typer.BadParameter(f"{text!r} is not a whole number")
+    return int(value)
+
+
+Storage = Annotated[
+    str | None,
+    typer.Option(help="Root of datasets, runs and samples; also s3://.", envvar="MLEG_STORAGE"),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override one value: section.key=value; repeatable."),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Parallel workers.")]
+Events = Annotated[int, typer.Option(parser=_count, metavar="N", help="Events, such as 1e6.")]
+
+
+@catalog_app.command("list")
+def catalog_list() -> None:
+    """List the datasets of the catalog."""
+    from mleg_ray.catalog.listing import entries_table
+
+    console.print(entries_table())
+
+
+@catalog_app.command("show")
+def catalog_show(name: str) -> None:
+    """Show one dataset: fields, units, source, splits, observables, constraints, citation."""
+    from mleg_ray.catalog.listing import describe
+    from mleg_ray.catalog.spec import DatasetSpec
+
+    console.print(describe(DatasetSpec.load(name)))
+
+
+@app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="A dataset of the catalog, or a TOML file.")],
+    storage: Storage = None,
+    assignments: Assignments = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a dataset made otherwise.")] = False,
+) -> None:
+    """Make a dataset's shards, or complete what is missing."""
+    from mleg_ray.catalog.spec import DatasetSpec
+    from mleg_ray.cluster.prepare import prepare
+    from mleg_ray.storage import storage_root
+
+    spec = DatasetSpec.load(name, tuple(assignments or ()))
+    dataset = prepare(spec, storage_root(storage), overwrite=overwrite)
+    typer.echo(dataset.uri)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe of tuning/, or a TOML file.")],
+    storage: Storage = None,
+    assignments: Assignments = None,
+    workers: Workers = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+) -> None:
+    """Train a recipe; the same command again continues an interrupted run."""
+    from mleg_ray.catalog.dataset import Dataset, dataset_uri
+    from mleg_ray.cluster.train import run_name, train
+    from mleg_ray.run import RunConfig
+    from mleg_ray.storage import storage_root
+
+    run = RunConfig.load(recipe, tuple(assignments or ()))
+    root = storage_root(storage)
+    dataset = Dataset.open(dataset_uri(root, run.dataset))
+    checkpoint = train(
+        run, dataset, root, name=name or run_name(recipe, run, dataset), workers=workers or 1
+    )
+    typer.echo(checkpoint.uri)
+
+
+@app.command()
+def sample(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's directory or URI.")],
+    events: Events,
+    out: Annotated[str | None, typer.Option(help="Where the dataset goes; also s3://.")] = None,
+    storage: Storage = None,
+    seed: Annotated[int, typer.Option(help="Root seed of all shards.")] = 1,
+    workers: Workers = None,
+    shard_events: Annotated[
+        int, typer.Option(parser=_count, metavar="N", help="Events in a shard.")
+    ] = 1_000_000,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="A condition: beam_energy=50; repeatable.")
+    ] = None,
+) -> None:
+    """Generate events into Parquet shards, exactly once; the same command again completes them."""
+    from mleg_ray.cluster.sample import default_target, sample
+    from mleg_ray.storage import storage_root
+
+    target = out or default_target(storage_root(storage), checkpoint, events, seed)
+    dataset = sample(
+        checkpoint,
+        events,
+        target,
+        seed=seed,
+        workers=workers,
+        shard_events=shard_events,
+        conditions=_conditions(condition or []),
+    )
+    typer.echo(dataset.uri)
+
+
+@app.command()
+def evaluate(
+    generated: Annotated[str, typer.Argument(metavar="SAMPLE", help="A generated dataset.")],
+    truth: Annotated[str, typer.Option(help="Dataset, or DATASET:SPLIT; the test split else.")],
+    out: Annotated[str | None, typer.Option(help="Folder of the report.")] = None,
+    storage: Storage = None,
+    seed: Annotated[int, typer.Option(help="Root seed of resamples and splits.")] = 1,
+) -> None:
+    """Judge a sample against truth: scorecard.json, figures and report.html."""
+    from mleg_ray.catalog.dataset import Dataset, dataset_uri
+    from mleg_ray.cluster.evaluate import evaluate
+    from mleg_ray.storage import join, storage_root
+
+    name, _, split = truth.partition(":")
+    root = storage_root(storage)
+    folder = out or join(root, "reports", generated.rstrip("/").rsplit("/", 1)[-1])
+    evaluate(generated, Dataset.open(dataset_uri(root, name)), split or "test", folder, seed=seed)
+    typer.echo(join(folder, "report.html"))
+
+
+@app.command()
+def quickstart(
+    storage: Storage = None,
+    events: Events = 1_000_000,
+    recipe: Annotated[str, typer.Option(help="A recipe of tuning/, or a TOML file.")] = (
+        "fatgan-quick"
+    ),
+) -> None:
+    """Run the main job: prepare, train, sample, evaluate; again completes what is missing."""
+    from mleg_ray.cluster.quickstart import quickstart
+    from mleg_ray.storage import storage_root
+
+    quickstart(storage_root(storage), recipe, events)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def submit(
+    context: typer.Context,
+    address: Annotated[
+        str, typer.Option(help="The cluster's dashboard.", envvar="RAY_API_SERVER_ADDRESS")
+    ] = "http://127.0.0.1:8265",
+) -> None:
+    """Run another mleg command on a cluster: `mleg submit train fatgan --workers 4`."""
+    from mleg_ray.cluster.submit import submit
+
+    if not context.args or context.args[0] not in ("prepare", "train", "sample", "evaluate"):
+        raise ConfigError("mleg submit: name prepare, train, sample or evaluate, and its options")
+    raise typer.Exit(submit(context.args, address))
+
+
+def _conditions(assignments: Sequence[str]) -> dict[str, float]:
+    conditions = {}
+    for assignment in assignments:
+        name, _, text = assignment.partition("=")
+        try:
+            conditions[name.strip()] = float(text)
+        except ValueError:
+            raise ConfigError(f"--condition {assignment!r}: write it as name=number") from None
+    return conditions
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line: status 0, 2 for a user's error (one clear message), 1 for a defect."""
+    try:
+        app(args=arguments)
+    except UserError as error:
+        say(f"[bold red]error:[/] {error}")
+        sys.exit(2)

@@ -1,0 +1,56 @@
+"""Live progress across processes: workers post to an actor, the driver shows it as a bar."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+
+from mleg_ray.console import Bar, progress_bar
+
+
+class _Latest:
+    """The last thing that was posted."""
+
+    def __init__(self) -> None:
+        self._latest = (0, "")
+
+    def post(self, completed: int, note: str) -> None:
+        self._latest = (completed, note)
+
+    def latest(self) -> tuple[int, str]:
+        return self._latest
+
+
+class Board:
+    """A handle that any process of the cluster can post progress to."""
+
+    def __init__(self) -> None:
+        self._actor: Any = ray.remote(num_cpus=0)(_Latest).remote()
+
+    def post(self, completed: int, note: str) -> None:
+        """Say how much is done, and a short note; returns at once."""
+        self._actor.post.remote(completed, note)
+
+    @contextlib.contextmanager
+    def shown(self, description: str, total: int) -> Iterator[None]:
+        """Show what is posted as a progress bar, for the length of the block."""
+        done = threading.Event()
+
+        def follow(bar: Bar) -> None:
+            while not done.wait(0.5):
+                self._refresh(bar)
+
+        with progress_bar(description, total) as bar:
+            thread = threading.Thread(target=follow, args=(bar,), daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                done.set()
+                thread.join()
+                self._refresh(bar)
+
+    def _refresh(self, bar: Bar) -> None:
+        bar.update(*ray.get(self._actor.latest.remote()))

@@ -1,0 +1,157 @@
+"""Training on Ray: Ray Data streams the train shards to Ray Train's workers, which run the loop."""
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import ray
+import ray.data
+import ray.train
+import ray.train.torch
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.shards import ShardEntry
+from mleg_ray.checkpoint import CARD, Checkpoint, environment
+from mleg_ray.cluster.board import Board
+from mleg_ray.cluster.session import cluster_cpus, has_gpus, ray_session, require_cpus
+from mleg_ray.cluster.train_worker import BEST, Task, work
+from mleg_ray.console import say
+from mleg_ray.errors import ResourceError, TrainingDivergedError
+from mleg_ray.events import Batch
+from mleg_ray.features import FeatureMap
+from mleg_ray.randomness import derive_seed
+from mleg_ray.run import RunConfig
+from mleg_ray.storage import exists, join, require_writable, sha256
+
+CHECKPOINT = "checkpoint"
+MAX_THREADS = 8  # of one CPU worker: more do not speed up minibatches of this size
+
+
+def run_name(recipe: str, run: RunConfig, dataset: Dataset) -> str:
+    """Return the default name of a run: equal configuration and data give the same name."""
+    return f"{Path(recipe).stem}-{sha256((run.digest() + dataset.digest).encode())[:8]}"
+
+
+def train(
+    run: RunConfig, dataset: Dataset, storage: str, *, name: str, workers: int = 1
+) -> Checkpoint:
+    """Train a recipe and return its best snapshot, kept in `<storage>/runs/<name>/checkpoint`.
+
+    The same call again continues an interrupted run, or returns a finished one at once. Workers
+    take a GPU each if the cluster has enough of them.
+
+    Raises:
+        UserError: shards damaged, not enough CPUs or shards for the workers, storage not writable.
+        TrainingDivergedError: not a single snapshot was finite.
+    """
+    folder = join(storage, "runs", name)
+    kept = join(folder, CHECKPOINT)
+    if exists(join(kept, CARD)):
+        say(f"Run {name} is finished already.")
+        return Checkpoint.load(kept)
+    shards = _mixed_shards(dataset, run.training.seed)
+    if workers > len(shards):
+        raise ResourceError(
+            f"{workers} workers need at least as many train shards; {dataset.uri} has "
+            f"{len(shards)}. Use --workers {len(shards)} or fewer, or smaller shards."
+        )
+    require_writable(folder)
+    feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
+    ranges = _ConditionRanges(dataset.schema.conditions)
+    feature_map.fit(ranges.watch(dataset.batches("train")))
+    _tell_outside(feature_map)
+    parts = [shards[rank::workers] for rank in range(workers)]
+    with ray_session():
+        require_cpus(workers + 1)  # one spare: Ray Data's reading tasks wait for ever without it
+        cpus = min(MAX_THREADS, max(1, (cluster_cpus() - 1) // workers))
+        board = Board()
+        task = Task(
+            run=run.model_dump(mode="json"),
+            dataset_uri=dataset.uri,
+            feature_map=dict(feature_map.state_dict()),
+            rows=[sum(shard.rows for shard in part) for part in parts],
+            condition_range=ranges.found,
+            cpus=cpus,
+            environment=environment(),
+            board=board,
+        )
+        trainer = ray.train.torch.TorchTrainer(
+            work,
+            train_loop_config={"task": task},
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=workers,
+                use_gpu=has_gpus(workers),
+                resources_per_worker={"CPU": cpus},
+            ),
+            # One dataset a worker, of its own files: deterministic, and no event is dropped to
+            # make shares equal, as Ray's own splitting would.
+            datasets={f"train-{rank}": _stream(dataset, part) for rank, part in enumerate(parts)},
+            dataset_config=ray.train.DataConfig(datasets_to_split=[]),
+            run_config=ray.train.RunConfig(
+                name=name,
+                storage_path=join(storage, "runs"),
+                checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+                failure_config=ray.train.FailureConfig(max_failures=3),
+            ),
+        )
+        with board.shown("training", run.training.steps):
+            result = trainer.fit()
+    return _keep(folder, result, kept)
+
+
+def _mixed_shards(dataset: Dataset, seed: int) -> list[ShardEntry]:
+    """Return the train shards in a random order: their own is that of strata (beam energies)."""
+    shards = dataset.shards("train")
+    order = np.random.default_rng(derive_seed(seed, "shards")).permutation(len(shards))
+    return [shards[i] for i in order]
+
+
+def _stream(dataset: Dataset, shards: list[ShardEntry]) -> ray.data.Dataset:
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True  # a resumed run must see the same order
+    return ray.data.read_parquet([join(dataset.uri, shard.file) for shard in shards])
+
+
+def _tell_outside(feature_map: FeatureMap) -> None:
+    share = float(feature_map.outside_fraction)
+    if share > 0:
+        say(
+            f"{share:.3%} of the train events lie outside the feature map's domain and are "
+            "mirrored or moved to its edge; the truth that samples are judged by keeps them."
+        )
+
+
+def _keep(folder: str, result: ray.train.Result, kept: str) -> Checkpoint:
+    metrics = result.metrics or {}
+    if metrics.get("best_step") is None:
+        raise TrainingDivergedError(
+            f"{folder}: losses or weights became NaN or infinite before the first good snapshot; "
+            "lower the learning rates or raise the gradient penalty"
+        )
+    if not metrics["finite"]:
+        say(
+            f"Training diverged by step {metrics['step']}; the best snapshot, of step "
+            f"{metrics['best_step']}, is kept."
+        )
+    assert result.checkpoint is not None
+    # Ray gives paths without their scheme: rebuild the URI from the run's own.
+    last = PurePosixPath(result.checkpoint.path).name
+    checkpoint = Checkpoint.load(join(folder, last, BEST))
+    checkpoint.save(kept)
+    return checkpoint
+
+
+class _ConditionRanges:
+    """The smallest and largest value of each condition, found while batches pass by."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self.found: dict[str, tuple[float, float]] = {}
+
+    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            for name, column in zip(self._names, batch.context.unbind(1), strict=True):
+                low, high = self.found.get(name, (math.inf, -math.inf))
+                self.found[name] = (min(low, float(column.min())), max(high, float(column.max())))
+            yield batch

@@ -1,0 +1,64 @@
+"""Building blocks of networks."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field as Option
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from mleg_ray.config import Config
+
+
+class MLPConfig(Config):
+    """A fully connected network: hidden widths, LeakyReLU slope, dropout, residual blocks.
+
+    With `residual`, every hidden layer that keeps its width adds its input to its output
+    (He et al., arXiv:1512.03385).
+    """
+
+    widths: Annotated[tuple[PositiveInt, ...], Option(min_length=1)]
+    negative_slope: float = Option(0.2, ge=0)
+    dropout: float = Option(0.0, ge=0, lt=1)
+    residual: bool = False
+
+    def build(self, n_in: int, n_out: int) -> nn.Sequential:
+        """Build the network (B, n_in) -> (B, n_out) with a linear output layer."""
+        layers: list[nn.Module] = []
+        for width in self.widths:
+            block = self._block(n_in, width)
+            layers.append(Residual(block) if self.residual and width == n_in else block)
+            n_in = width
+        return nn.Sequential(*layers, nn.Linear(n_in, n_out))
+
+    def _block(self, n_in: int, n_out: int) -> nn.Sequential:
+        layers: list[nn.Module] = [nn.Linear(n_in, n_out), nn.LeakyReLU(self.negative_slope)]
+        if self.dropout > 0:
+            layers.append(nn.Dropout(self.dropout))
+        return nn.Sequential(*layers)
+
+
+class Residual(nn.Module):
+    """x -> x + f(x)."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x + f(x), shape of x."""
+        result: Tensor = x + self.block(x)
+        return result
+
+
+class Conditional(nn.Module):
+    """A network that sees its input and the conditions side by side."""
+
+    def __init__(self, config: MLPConfig, n_in: int, n_conditions: int, n_out: int) -> None:
+        super().__init__()
+        self.net = config.build(n_in + n_conditions, n_out)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Map x (B, n_in) under condition (B, C) to (B, n_out)."""
+        result: Tensor = self.net(torch.cat([x, condition], dim=1) if condition.shape[1] else x)
+        return result

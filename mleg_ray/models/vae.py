@@ -1,0 +1,137 @@
+"""Variational autoencoders: β-VAE with a normal prior, α-VAE with perturbed codes of events."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from mleg_ray.models.base import MODELS, Model, ModelConfig, Widths
+from mleg_ray.models.nets import Conditional, MLPConfig
+
+
+class Autoencoder(Model):
+    """Encoder: features -> code parameters; decoder: code -> features; one player."""
+
+    def __init__(self, config: "AutoencoderConfig", widths: Widths, code_parameters: int) -> None:
+        super().__init__()
+        self.latent_dim = config.latent_dim
+        n = widths.conditions
+        self.autoencoder = nn.ModuleDict(
+            {
+                "encoder": Conditional(config.encoder, widths.features, n, code_parameters),
+                "decoder": Conditional(config.decoder, config.latent_dim, n, widths.features),
+            }
+        )
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """Return the autoencoder."""
+        return {"autoencoder": self.autoencoder}
+
+    @abstractmethod
+    def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a code (B, latent) drawn with standard normal `noise`, and its KL term (B,)."""
+
+    def encode(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Return the encoder's code parameters (B, code_parameters)."""
+        parameters: Tensor = self.autoencoder["encoder"](features, condition)
+        return parameters
+
+    def decode(self, code: Tensor, condition: Tensor) -> Tensor:
+        """Return the features (B, features) that a code (B, latent) stands for."""
+        features: Tensor = self.autoencoder["decoder"](code, condition)
+        return features
+
+
+class BetaVAE(Autoencoder):
+    """Gaussian posterior, reparameterised; sampled from the prior N(0, 1).
+
+    Sources: Kingma & Welling, arXiv:1312.6114, eq. 10; Higgins et al., β-VAE, ICLR 2017.
+    """
+
+    def __init__(self, config: "BetaVAEConfig", widths: Widths) -> None:
+        super().__init__(config, widths, 2 * config.latent_dim)
+
+    def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return μ + σ·noise (B, latent) and KL(N(μ, σ²) ‖ N(0, 1)) (B,)."""
+        mean, log_variance = self.encode(features, condition).chunk(2, dim=1)
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
+        return mean + (0.5 * log_variance).exp() * noise, kl
+
+    def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return n generated feature vectors (n, features) for `condition` (n, C)."""
+        code = torch.randn(n, self.latent_dim, generator=generator, device=condition.device)
+        return self.decode(code, condition)
+
+
+class AlphaVAE(Autoencoder):
+    """Deterministic code blurred by Gaussian noise of width α, which takes the place of the KL.
+
+    Sampling draws events of the train split with replacement (kept as a buffer, so the checkpoint
+    needs nothing else), encodes them and perturbs the codes with the same α: an α that is too
+    small gives back the training events, which `memorisation` must show.
+    """
+
+    reference: Tensor
+    reference_condition: Tensor
+
+    def __init__(self, config: "AlphaVAEConfig", widths: Widths) -> None:
+        super().__init__(config, widths, config.latent_dim)
+        self.alpha = config.alpha
+        n = config.reference_events
+        self.register_buffer("reference", torch.zeros(n, widths.features))
+        self.register_buffer("reference_condition", torch.zeros(n, widths.conditions))
+
+    def remember(self, features: Tensor, condition: Tensor) -> None:
+        """Keep the first `reference_events` events, repeated if there are fewer."""
+        rows = torch.arange(len(self.reference)) % len(features)
+        self.reference.copy_(features[rows])
+        self.reference_condition.copy_(condition[rows])
+
+    def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f(features) + α·noise (B, latent) and a vanishing KL term (B,)."""
+        return self.encode(features, condition) + self.alpha * noise, features.new_zeros(
+            len(features)
+        )
+
+    def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return n generated feature vectors (n, features) for `condition` (n, C)."""
+        device = condition.device
+        rows = torch.randint(len(self.reference), (n,), generator=generator, device=device)
+        noise = torch.randn(n, self.latent_dim, generator=generator, device=device)
+        code, _ = self.code(self.reference[rows], self.reference_condition[rows], noise)
+        return self.decode(code, condition)
+
+
+class AutoencoderConfig(ModelConfig):
+    """What the autoencoders' configurations share."""
+
+    latent_dim: PositiveInt
+    encoder: MLPConfig
+    decoder: MLPConfig
+
+
+@MODELS.register
+class BetaVAEConfig(AutoencoderConfig):
+    """Configuration of `BetaVAE`; β itself belongs to the objective."""
+
+    kind: Literal["beta-vae"] = "beta-vae"
+
+    def build(self, widths: Widths) -> BetaVAE:
+        """Build the model with freshly drawn weights."""
+        return BetaVAE(self, widths)
+
+
+@MODELS.register
+class AlphaVAEConfig(AutoencoderConfig):
+    """Configuration of `AlphaVAE`: α is the width of the code noise, in code units."""
+
+    kind: Literal["alpha-vae"] = "alpha-vae"
+    alpha: PositiveFloat
+    reference_events: PositiveInt = 20_000
+
+    def build(self, widths: Widths) -> AlphaVAE:
+        """Build the model with freshly drawn weights."""
+        return AlphaVAE(self, widths)

@@ -1,0 +1,47 @@
+"""The contract of what a family minimises."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor
+
+from mleg_ray.config import Config, Registry
+from mleg_ray.events import Batch
+from mleg_ray.features import FeatureMap
+from mleg_ray.models import Model, ModelConfig
+from mleg_ray.randomness import Noise
+
+
+class Objective(ABC):
+    """Losses of a model's players, and how often each moves in one training step.
+
+    Losses are means over the minibatch of weight x loss, with weights of mean one over the train
+    split: linear in the events, so the mean over workers is the loss of the joint minibatch.
+    """
+
+    schedule: Mapping[str, int]
+
+    @abstractmethod
+    def loss(
+        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss that `player` minimises and its named parts, for the record.
+
+        `batch` holds float32 features (B, n_features), the physical conditions (B, C) and the
+        weights (B,).
+        """
+
+
+class ObjectiveConfig(Config):
+    """Base of the `[run.objective]` tables; `trains` is the family of models it knows."""
+
+    trains: ClassVar[type[ModelConfig]]
+    kind: str
+
+    def build(self) -> Objective:
+        """Build the objective."""
+        raise NotImplementedError
+
+
+OBJECTIVES: Registry[ObjectiveConfig] = Registry("objective")

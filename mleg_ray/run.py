@@ -1,0 +1,94 @@
+"""One run: a dataset, how it is mapped, what is trained, and how its snapshot is chosen."""
+
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import Field as Option
+from pydantic import PositiveFloat, PositiveInt, SerializeAsAny, model_validator
+
+from mleg_ray.config import Config, find_named, override, parse, read_toml
+from mleg_ray.errors import ConfigError
+from mleg_ray.features import FEATURE_MAPS, FeatureMap, FeatureMapConfig
+from mleg_ray.models import MODELS, Model, ModelConfig, Widths
+from mleg_ray.objectives import OBJECTIVES, ObjectiveConfig
+from mleg_ray.randomness import derive_seed
+
+Fraction = Annotated[float, Option(ge=0, lt=1)]
+
+
+class AdamConfig(Config):
+    """Adam of one player; the cosine schedule falls to zero at the last step."""
+
+    learning_rate: PositiveFloat
+    betas: tuple[Fraction, Fraction]
+    schedule: Literal["constant", "cosine"] = "constant"
+
+
+class TrainingConfig(Config):
+    """How long and how a model is trained.
+
+    A step is one round of the objective's schedule (five critic moves and one generator move,
+    say). `batch_size` is per worker. Up to `memory_budget` bytes of features are kept whole on the
+    worker's device; beyond, chunks of `chunk_events` are streamed and shuffled.
+    """
+
+    steps: PositiveInt
+    batch_size: PositiveInt
+    seed: int = 1
+    ema_decay: Fraction = 0.999
+    memory_budget: PositiveInt = 2_000_000_000
+    chunk_events: PositiveInt = 131_072
+    optimisers: dict[str, AdamConfig]
+
+
+class SelectionConfig(Config):
+    """Every `every` steps `ks_sum` over `observables` decides whether the snapshot is the best.
+
+    `events` bounds the validation events and sets the number of generated ones.
+    """
+
+    every: PositiveInt
+    observables: Annotated[tuple[str, ...], Option(min_length=1)]
+    events: PositiveInt = 20_000
+
+
+class RunConfig(Config):
+    """The `[run]` table of a recipe in `tuning/`."""
+
+    dataset: str
+    features: SerializeAsAny[Annotated[FeatureMapConfig, FEATURE_MAPS.chosen()]]
+    model: SerializeAsAny[Annotated[ModelConfig, MODELS.chosen()]]
+    objective: SerializeAsAny[Annotated[ObjectiveConfig, OBJECTIVES.chosen()]]
+    training: TrainingConfig
+    selection: SelectionConfig
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if not isinstance(self.model, self.objective.trains):
+            wanted = self.objective.trains.model_fields["kind"].default
+            raise ConfigError(
+                f"objective.kind '{self.objective.kind}' trains a model of kind '{wanted}', "
+                f"not '{self.model.kind}'"
+            )
+        players = set(self.objective.build().schedule)
+        if players != set(self.training.optimisers):
+            raise ConfigError(
+                f"training.optimisers must name exactly the players {', '.join(sorted(players))}"
+            )
+        return self
+
+    def build_model(self, feature_map: FeatureMap) -> Model:
+        """Build the model that fits the map; its first weights depend on `training.seed` alone."""
+        widths = Widths(feature_map.n_features, feature_map.n_conditions, feature_map.n_augmented)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.training.seed, "weights"))
+            return self.model.build(widths)
+
+    @staticmethod
+    def load(recipe: str, assignments: tuple[str, ...] = ()) -> "RunConfig":
+        """Read the `[run]` of `tuning/RECIPE.toml` or a path, with `--set` assignments applied."""
+        path = find_named(recipe, "tuning")
+        table = read_toml(path).get("run")
+        if table is None:
+            raise ConfigError(f"{path}: no [run] table")
+        return parse(RunConfig, override(table, assignments), f"{path}: run")

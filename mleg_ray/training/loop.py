@@ -1,0 +1,148 @@
+"""The training loop: one for every family of models, on any number of workers."""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mleg_ray.errors import ConfigError
+from mleg_ray.features import FeatureMap
+from mleg_ray.models import Model
+from mleg_ray.objectives import Objective
+from mleg_ray.randomness import Noise, derive_seed
+from mleg_ray.run import AdamConfig, TrainingConfig
+from mleg_ray.training.batches import Minibatches
+from mleg_ray.training.parallel import average_gradients, rank_and_size
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands: steps done, the last step's losses, and whether all is finite."""
+
+    step: int
+    losses: dict[str, float]
+    finite: bool
+
+
+class TrainingLoop:
+    """Moves the players of a model by their objective, and keeps an average of the weights.
+
+    All randomness of a step derives from (seed, step), so nothing but weights, optimiser moments
+    and the step itself is needed to resume exactly. `ema` is the exponential moving average of the
+    model, the one that is judged and kept; its decay warms up as (1 + step) / (10 + step).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        feature_map: FeatureMap,
+        objective: Objective,
+        config: TrainingConfig,
+        device: torch.device,
+    ) -> None:
+        self.model = model.to(device)
+        self.ema = copy.deepcopy(self.model).requires_grad_(False).eval()
+        self.feature_map = feature_map.to(device)
+        self.step = 0
+        self._objective = objective
+        self._config = config
+        self._noise = Noise(device, *rank_and_size())
+        self._players = dict(model.players())
+        if set(self._players) != set(objective.schedule):
+            raise ConfigError(
+                f"the objective moves {', '.join(objective.schedule)}, "
+                f"the model has {', '.join(self._players)}"
+            )
+        self._optimisers = {
+            name: torch.optim.Adam(
+                player.parameters(),
+                lr=config.optimisers[name].learning_rate,
+                betas=config.optimisers[name].betas,
+                fused=True,
+            )
+            for name, player in self._players.items()
+        }
+
+    @property
+    def moves_per_step(self) -> int:
+        """Minibatches that one step consumes."""
+        return sum(self._objective.schedule.values())
+
+    def run(self, minibatches: Minibatches, report_every: int) -> Iterator[Progress]:
+        """Train to the last step, yielding every `report_every` steps and at the end.
+
+        Losses and weights are examined only at a yield, so that the device is never waited for in
+        between. After a yield with `finite` false nothing more can come of the run.
+        """
+        batches = minibatches.start(self.step * self.moves_per_step)
+        while self.step < self._config.steps:
+            losses = self._advance(batches)
+            self.step += 1
+            if self.step % report_every == 0 or self.step == self._config.steps:
+                yield self._progress(losses)
+
+    def _advance(self, batches: Iterator[Any]) -> dict[str, Tensor]:
+        self._noise.seed(derive_seed(self._config.seed, "noise", self.step))
+        # Dropout draws from the device's default generator, differently on every worker.
+        torch.manual_seed(derive_seed(self._config.seed, "dropout", self.step, rank_and_size()[0]))
+        losses: dict[str, Tensor] = {}
+        for name, times in self._objective.schedule.items():
+            self._freeze_all_but(name)
+            optimiser = self._optimisers[name]
+            self._set_learning_rate(optimiser, self._config.optimisers[name])
+            for _ in range(times):
+                optimiser.zero_grad(set_to_none=True)
+                loss, parts = self._objective.loss(
+                    name, self.model, self.feature_map, next(batches), noise=self._noise
+                )
+                torch.autograd.backward(loss)
+                average_gradients(self._players[name].parameters())
+                optimiser.step()
+            losses |= {f"{name}_loss": loss.detach()} | {k: v.detach() for k, v in parts.items()}
+        self._average_weights()
+        return losses
+
+    def _freeze_all_but(self, player: str) -> None:
+        if len(self._players) > 1:
+            for name, module in self._players.items():
+                module.requires_grad_(name == player)
+
+    def _set_learning_rate(self, optimiser: torch.optim.Optimizer, config: AdamConfig) -> None:
+        if config.schedule == "cosine":
+            phase = math.pi * self.step / self._config.steps
+            optimiser.param_groups[0]["lr"] = config.learning_rate * 0.5 * (1 + math.cos(phase))
+
+    def _average_weights(self) -> None:
+        decay = min(self._config.ema_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.ema.parameters()), list(self.model.parameters()), 1 - decay
+            )
+
+    def _progress(self, losses: dict[str, Tensor]) -> Progress:
+        values = {name: float(value) for name, value in losses.items()}
+        finite = all(map(math.isfinite, values.values())) and all(
+            bool(parameter.isfinite().all()) for parameter in self.model.parameters()
+        )
+        return Progress(self.step, values, finite)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that resuming needs."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimisers": {name: o.state_dict() for name, o in self._optimisers.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        self.ema.load_state_dict(state["ema"])
+        for name, optimiser in self._optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])

@@ -1,0 +1,117 @@
+"""Which snapshot of a run is kept: the one closest to validation truth by KS."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from mleg_ray.config import Config
+from mleg_ray.errors import ConfigError
+from mleg_ray.evaluation.distances import KSReference
+from mleg_ray.events import Batch, EventSchema
+from mleg_ray.physics.observables import Observable, with_observables
+from mleg_ray.randomness import derive_seed
+from mleg_ray.run import SelectionConfig
+from mleg_ray.training.loop import Progress, TrainingLoop
+
+
+class Snapshot(Config):
+    """One judged moment of a run; `ks` holds the distance of each observable."""
+
+    step: int
+    ks_sum: float
+    ks: dict[str, float]
+    losses: dict[str, float]
+    seconds: float
+    finite: bool
+
+    def flat(self) -> dict[str, float]:
+        """Return the numbers of the training curves, by name."""
+        ks = {f"ks.{name}": value for name, value in self.ks.items()}
+        return (
+            {"step": self.step, "seconds": self.seconds, "ks_sum": self.ks_sum} | ks | self.losses
+        )
+
+
+class SnapshotSelector:
+    """Judges a loop's averaged model on a fixed validation sample and remembers the best weights.
+
+    The generated events take the conditions and weights of the validation events, and the same
+    random numbers at every call, so that snapshots differ by the model alone. An observable that
+    is not finite counts with the largest distance, KS = 1.
+    """
+
+    def __init__(
+        self,
+        truth: Batch,
+        schema: EventSchema,
+        observables: Mapping[str, Observable],
+        config: SelectionConfig,
+        seed: int,
+    ) -> None:
+        self._truth = truth
+        self._schema = schema
+        self._observables = observables
+        self._names = config.observables
+        self._seed = derive_seed(seed, "selection")
+        known = self._table(truth)
+        unknown = [name for name in config.observables if name not in known]
+        if unknown:
+            raise ConfigError(
+                f"selection.observables: the dataset has no {', '.join(unknown)}; "
+                f"it has {', '.join(known)}"
+            )
+        self._reference = KSReference(known, truth.weight.numpy(), config.observables)
+        self.history: list[Snapshot] = []
+        self.best_weights: dict[str, Any] = {}
+
+    @property
+    def best(self) -> Snapshot | None:
+        """The finite snapshot with the smallest `ks_sum`, if there is one."""
+        finite = [snapshot for snapshot in self.history if snapshot.finite]
+        return min(finite, key=lambda snapshot: snapshot.ks_sum, default=None)
+
+    def consider(self, progress: Progress, loop: TrainingLoop, seconds: float) -> Snapshot:
+        """Judge the loop's model now and keep its weights if it is the best so far."""
+        ks = self._distances(loop) if progress.finite else {}
+        snapshot = Snapshot(
+            step=progress.step,
+            ks_sum=sum(ks.values()) if ks else float(len(self._names)),
+            ks=ks,
+            losses={k: v for k, v in progress.losses.items() if math.isfinite(v)},
+            seconds=seconds,
+            finite=progress.finite,
+        )
+        self.history.append(snapshot)
+        if self.best is snapshot:
+            self.best_weights = {k: v.clone() for k, v in loop.ema.state_dict().items()}
+        return snapshot
+
+    def _distances(self, loop: TrainingLoop) -> dict[str, float]:
+        device = next(loop.ema.parameters()).device
+        context = self._truth.context.to(device)
+        generator = torch.Generator(device).manual_seed(self._seed)
+        with torch.no_grad():
+            condition = loop.feature_map.condition(context).float()
+            features = loop.ema.sample(len(context), condition, generator=generator)
+            events = loop.feature_map.inverse(features, context).cpu()
+        generated = Batch(events, self._truth.context, self._truth.weight)
+        distances = self._reference.distances(self._table(generated), generated.weight.numpy())
+        return {name: 1.0 if math.isnan(value) else value for name, value in distances.items()}
+
+    def _table(self, batch: Batch) -> dict[str, Any]:
+        columns = with_observables(self._observables, self._schema.columns(batch))
+        return {name: column.numpy() for name, column in columns.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that resuming needs."""
+        return {
+            "history": [snapshot.model_dump() for snapshot in self.history],
+            "best_weights": self.best_weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self.history = [Snapshot(**snapshot) for snapshot in state["history"]]
+        self.best_weights = state["best_weights"]

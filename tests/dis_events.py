@@ -1,0 +1,31 @@
+"""Random scattered electrons for tests: physical by construction, no generator needed."""
+
+import math
+
+import torch
+
+from mleg_ray.events import Batch, EventSchema, Field
+
+FIELDS = (
+    Field(name="px", unit="GeV"),
+    Field(name="py", unit="GeV"),
+    Field(name="pz", unit="GeV"),
+    Field(name="energy", unit="GeV"),
+    Field(name="beam_energy", unit="GeV", role="condition"),
+)
+SCHEMA = EventSchema(FIELDS)
+Q2_MIN = 2.0
+
+
+def electrons(n: int, seed: int = 0, beam_energies: tuple[float, ...] = (50.0,)) -> Batch:
+    """Draw Q² like 1/Q⁴ above 2 GeV², y between Q²/s and 1, φ uniform; weights 1."""
+    generator = torch.Generator().manual_seed(seed)
+    u = torch.rand(n, 3, generator=generator, dtype=torch.float64)
+    beam = torch.tensor(beam_energies, dtype=torch.float64)[torch.arange(n) % len(beam_energies)]
+    s = 4 * beam**2
+    q2 = 1 / (1 / Q2_MIN - u[:, 0] * (1 / Q2_MIN - 1 / (0.9 * s)))
+    y = (q2 / s) ** (0.999 * u[:, 1])  # stays a little inside y = Q²/s, that is x_bj = 1
+    plus, minus, phi = 2 * beam * (1 - y), q2 / (2 * beam), 2 * math.pi * u[:, 2]
+    pt = (plus * minus).sqrt()
+    x = torch.stack([pt * phi.cos(), pt * phi.sin(), (plus - minus) / 2, (plus + minus) / 2], dim=1)
+    return Batch(x, beam[:, None], torch.ones(n, dtype=torch.float64))

@@ -1,0 +1,80 @@
+"""The contract of every registered model, built from the shipped recipes."""
+
+import pytest
+import torch
+
+from mleg_ray.models import MODELS, Model, Widths
+from tests.recipes import SMALL, small_run
+
+CONDITIONS = [0, 1]
+
+
+@pytest.fixture(params=sorted(SMALL))
+def recipe(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=CONDITIONS)
+def model(recipe: str, request: pytest.FixtureRequest) -> Model:
+    torch.manual_seed(0)
+    model = small_run(recipe).model.build(Widths(3, request.param, 7))
+    model.remember(torch.randn(500, 3), torch.randn(500, request.param))
+    return model.eval()
+
+
+def sample(model: Model, n: int, n_conditions: int, seed: int) -> torch.Tensor:
+    condition = torch.zeros(n, n_conditions)
+    with torch.no_grad():
+        return model.sample(n, condition, generator=torch.Generator().manual_seed(seed))
+
+
+def test_every_registered_kind_has_a_recipe() -> None:
+    assert {small_run(recipe).model.kind for recipe in SMALL} == set(MODELS)
+
+
+class TestContract:
+    @pytest.fixture(autouse=True)
+    def _width(self, request: pytest.FixtureRequest) -> None:
+        self.c = request.node.callspec.params["model"]
+
+    def test_samples_have_the_features_shape_and_are_finite(self, model: Model) -> None:
+        features = sample(model, 37, self.c, 1)
+        assert features.shape == (37, 3)
+        assert features.dtype == torch.float32
+        assert features.isfinite().all()
+
+    def test_same_seed_same_sample_other_seed_another(self, model: Model) -> None:
+        assert torch.equal(sample(model, 50, self.c, 1), sample(model, 50, self.c, 1))
+        assert not torch.equal(sample(model, 50, self.c, 1), sample(model, 50, self.c, 2))
+
+    def test_players_hold_every_weight_once(self, model: Model) -> None:
+        held = [p for player in model.players().values() for p in player.parameters()]
+        assert len(held) == len({id(p) for p in held})
+        assert {id(p) for p in held} == {id(p) for p in model.parameters()}
+
+    def test_weights_survive_a_state_dict(self, recipe: str, model: Model) -> None:
+        torch.manual_seed(99)
+        other = small_run(recipe).model.build(Widths(3, self.c, 7)).eval()
+        other.load_state_dict(model.state_dict())
+        assert torch.equal(sample(other, 20, self.c, 3), sample(model, 20, self.c, 3))
+
+
+def test_condition_changes_the_sample(recipe: str) -> None:
+    torch.manual_seed(0)
+    model = small_run(recipe).model.build(Widths(3, 1, 7)).eval()
+    model.remember(torch.randn(500, 3), torch.randn(500, 1))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        shifted = model.sample(50, torch.ones(50, 1), generator=generator)
+    assert not torch.equal(shifted, sample(model, 50, 1, 1))
+
+
+def test_residual_layers_add_their_input() -> None:
+    run = small_run("fatgan-quick", "model.generator.residual=true")
+    net = run.model.generator.build(4, 3)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if "block" in name:
+                parameter.zero_()
+    hidden = net[0](torch.randn(5, 4))
+    torch.testing.assert_close(net[1](hidden), hidden)

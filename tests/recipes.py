@@ -1,0 +1,63 @@
+"""Small runs of every family for tests: the shipped recipes with little networks and few steps."""
+
+import torch
+
+from mleg_ray.events import Batch
+from mleg_ray.features import FeatureMap
+from mleg_ray.run import RunConfig
+from mleg_ray.training.batches import ResidentMinibatches
+from mleg_ray.training.loop import TrainingLoop
+from tests.dis_events import SCHEMA, electrons
+
+SMALL = {
+    "fatgan": (
+        "model.noise_dim=4",
+        "model.generator.widths=[16, 16]",
+        "model.critic.widths=[16, 16]",
+    ),
+    "fatgan-quick": ("model.generator.widths=[16, 16]", "model.critic.widths=[16, 16]"),
+    "bvae-dis": ("model.encoder.widths=[16]", "model.decoder.widths=[16]"),
+    "avae-dis": (
+        "model.encoder.widths=[16]",
+        "model.decoder.widths=[16]",
+        "model.reference_events=100",
+    ),
+}
+
+
+def small_run(recipe: str, *assignments: str) -> RunConfig:
+    """Return a shipped recipe shrunk to milliseconds a step."""
+    quick = ("training.steps=20", "training.batch_size=64", "selection.every=10")
+    return RunConfig.load(recipe, (*SMALL[recipe], *quick, *assignments))
+
+
+def fitted_map(run: RunConfig, events: Batch, conditional: bool = False) -> FeatureMap:
+    """Build and fit a run's feature map on DIS events."""
+    fixed = {} if conditional else {"beam_energy": 50.0}
+    return run.features.build(SCHEMA, fixed).fit([events])
+
+
+def features_of(feature_map: FeatureMap, events: Batch) -> Batch:
+    """Return events as the loop wants them: float32 features, conditions and weights."""
+    features = feature_map(events.x, events.context)
+    return Batch(features, events.context, events.weight).to(torch.float32)
+
+
+def small_loop(
+    run: RunConfig, events: Batch, conditional: bool = False
+) -> tuple[TrainingLoop, ResidentMinibatches]:
+    """Return a loop on `events` and its minibatches."""
+    feature_map = fitted_map(run, events, conditional)
+    features = features_of(feature_map, events)
+    model = run.build_model(feature_map)
+    model.remember(features.x, feature_map.condition(features.context))
+    loop = TrainingLoop(
+        model, feature_map, run.objective.build(), run.training, torch.device("cpu")
+    )
+    minibatches = ResidentMinibatches(features, run.training.batch_size, run.training.seed)
+    return loop, minibatches
+
+
+def training_events(n: int = 2000, conditional: bool = False) -> Batch:
+    """Return toy DIS events at one beam energy or at three."""
+    return electrons(n, 11, (10.0, 30.0, 50.0) if conditional else (50.0,))

@@ -1,0 +1,233 @@
+"""The one loop: exact resuming, workers that act as one, divergence, snapshots."""
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed
+import torch.multiprocessing
+
+from mleg_ray.config import ConfigError
+from mleg_ray.events import Batch
+from mleg_ray.physics.observables import Observable
+from mleg_ray.run import RunConfig
+from mleg_ray.training.batches import ResidentMinibatches
+from mleg_ray.training.loop import TrainingLoop
+from mleg_ray.training.selection import SnapshotSelector
+from tests.dis_events import SCHEMA, electrons
+from tests.recipes import SMALL, features_of, fitted_map, small_loop, small_run, training_events
+
+
+@pytest.fixture(params=sorted(SMALL))
+def recipe(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def saved(state: dict[str, Any]) -> dict[str, Any]:
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    stream.seek(0)
+    loaded: dict[str, Any] = torch.load(stream, weights_only=True)
+    return loaded
+
+
+def test_resumed_run_ends_in_the_same_weights(recipe: str) -> None:
+    run, events = small_run(recipe), training_events()
+    undisturbed, minibatches = small_loop(run, events)
+    list(undisturbed.run(minibatches, 5))
+
+    interrupted, minibatches = small_loop(run, events)
+    for progress in interrupted.run(minibatches, 5):
+        if progress.step == 10:
+            break
+    resumed, minibatches = small_loop(run, events)
+    resumed.load_state_dict(saved(interrupted.state_dict()))
+    assert [progress.step for progress in resumed.run(minibatches, 5)] == [15, 20]
+    for name, value in undisturbed.ema.state_dict().items():
+        assert torch.equal(resumed.ema.state_dict()[name], value), name
+    for name, value in undisturbed.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value), name
+
+
+def test_how_often_it_reports_changes_nothing(recipe: str) -> None:
+    weights = []
+    for report_every in (1, 7, 20):
+        loop, minibatches = small_loop(small_run(recipe), training_events())
+        list(loop.run(minibatches, report_every))
+        weights.append(torch.cat([p.flatten() for p in loop.model.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+
+
+class _Half:
+    """Rows of every global minibatch that belong to one of two workers."""
+
+    def __init__(self, minibatches: ResidentMinibatches, rank: int) -> None:
+        self._minibatches, self._rank = minibatches, rank
+
+    def start(self, move: int) -> Any:
+        for batch in self._minibatches.start(move):
+            n = len(batch) // 2
+            yield batch[self._rank * n : (self._rank + 1) * n]
+
+
+def _worker(rank: int, recipe: str, steps: int, address: str, out: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", f"file://{address}", rank=rank, world_size=2)
+    run = _run_without_coupled_terms(recipe, steps)
+    loop, minibatches = small_loop(run, training_events())
+    list(loop.run(_Half(minibatches, rank), steps))
+    if rank == 0:
+        torch.save(loop.model.state_dict(), out)
+    torch.distributed.destroy_process_group()
+
+
+def _run_without_coupled_terms(recipe: str, steps: int) -> RunConfig:
+    # MMD couples the events of a worker, and dropout draws differently on each.
+    alone = {
+        "fatgan": ("objective.mmd_weight=0", "model.critic.dropout=0"),
+    }.get(recipe, ())
+    return small_run(recipe, f"training.steps={steps}", *alone)
+
+
+def test_two_workers_take_the_step_of_one_with_twice_the_batch(recipe: str, tmp_path: Path) -> None:
+    alone, minibatches = small_loop(_run_without_coupled_terms(recipe, 3), training_events())
+    list(alone.run(minibatches, 3))
+    torch.multiprocessing.spawn(
+        _worker, (recipe, 3, str(tmp_path / "address"), str(tmp_path / "weights")), nprocs=2
+    )
+    together = torch.load(tmp_path / "weights", weights_only=True)
+    for name, value in alone.model.state_dict().items():
+        torch.testing.assert_close(together[name], value, rtol=1e-5, atol=1e-5, msg=name)
+
+
+def test_only_the_player_that_moves_changes() -> None:
+    loop, minibatches = small_loop(small_run("fatgan-quick"), training_events())
+    loop._objective.schedule = {"critic": 3}
+    before = {k: v.clone() for k, v in loop.model.state_dict().items()}
+    next(loop.run(minibatches, 1))
+    for name, value in loop.model.state_dict().items():
+        # A Wasserstein critic's last bias cancels in its loss and has no gradient.
+        still = name.startswith("generator") or name == "critic.net.2.bias"
+        assert torch.equal(value, before[name]) == still, name
+
+
+def test_average_follows_the_weights_with_its_decay() -> None:
+    loop, minibatches = small_loop(small_run("bvae-dis"), training_events())
+    start = [p.detach().clone() for p in loop.model.parameters()]
+    next(loop.run(minibatches, 1))
+    for first, now, average in zip(
+        start, loop.model.parameters(), loop.ema.parameters(), strict=True
+    ):
+        torch.testing.assert_close(average, first + 0.9 * (now - first))  # warm-up: decay 1/10
+
+
+def test_cosine_schedule_falls_to_zero() -> None:
+    loop, minibatches = small_loop(small_run("fatgan-quick"), training_events())
+    rates = [loop._optimisers["generator"].param_groups[0]["lr"] for _ in loop.run(minibatches, 1)]
+    assert rates[0] == pytest.approx(1e-3)
+    assert rates[10] == pytest.approx(5e-4)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 1e-5
+
+
+def test_players_must_match_the_objective() -> None:
+    run, events = small_run("fatgan-quick"), training_events()
+    other = small_run("bvae-dis")
+    feature_map = fitted_map(run, events)
+    with pytest.raises(ConfigError, match="autoencoder"):
+        TrainingLoop(
+            run.build_model(feature_map),
+            feature_map,
+            other.objective.build(),
+            run.training,
+            torch.device("cpu"),
+        )
+
+
+class TestSelection:
+    def make(self, *observables: str) -> tuple[SnapshotSelector, RunConfig]:
+        names = observables or ("px", "energy", "pt", "q2")
+        run = small_run("bvae-dis", f"selection.observables={list(names)}")
+        declared = {
+            "pt": Observable(expression="kinematics.transverse_momentum"),
+            "q2": Observable(expression="dis.q2"),
+        }
+        return SnapshotSelector(electrons(2000, 21), SCHEMA, declared, run.selection, 1), run
+
+    def test_keeps_the_weights_of_the_smallest_ks_sum(self) -> None:
+        selector, run = self.make()
+        loop, minibatches = small_loop(run, training_events())
+        seen = {}
+        for progress in loop.run(minibatches, 4):
+            snapshot = selector.consider(progress, loop, 0.0)
+            seen[snapshot.step] = {k: v.clone() for k, v in loop.ema.state_dict().items()}
+            assert snapshot.ks_sum == pytest.approx(sum(snapshot.ks.values()))
+        assert selector.best is not None
+        assert selector.best.ks_sum == min(s.ks_sum for s in selector.history)
+        for name, value in seen[selector.best.step].items():
+            assert torch.equal(selector.best_weights[name], value)
+
+    def test_judging_twice_gives_the_same_number(self) -> None:
+        selector, run = self.make()
+        loop, minibatches = small_loop(run, training_events())
+        progress = next(loop.run(minibatches, 2))
+        first = selector.consider(progress, loop, 0.0)
+        assert selector.consider(progress, loop, 0.0).ks == first.ks
+
+    def test_diverged_run_keeps_the_last_good_snapshot(self) -> None:
+        selector, run = self.make()
+        loop, minibatches = small_loop(run, training_events())
+        steps = loop.run(minibatches, 5)
+        good = selector.consider(next(steps), loop, 0.0)
+        with torch.no_grad():
+            next(loop.model.parameters()).fill_(math.nan)
+        progress = next(steps)
+        assert not progress.finite
+        bad = selector.consider(progress, loop, 0.0)
+        assert bad.ks_sum == 4.0
+        assert selector.best == good
+        assert all(v.isfinite().all() for v in selector.best_weights.values())
+
+    def test_state_survives_a_file(self) -> None:
+        selector, run = self.make()
+        loop, minibatches = small_loop(run, training_events())
+        for progress in loop.run(minibatches, 10):
+            selector.consider(progress, loop, 1.5)
+        other, _ = self.make()
+        other.load_state_dict(saved(selector.state_dict()))
+        assert other.history == selector.history
+        assert other.best == selector.best
+
+    def test_unknown_observable_is_named(self) -> None:
+        with pytest.raises(ConfigError, match="w2"):
+            self.make("px", "w2")
+
+
+def test_weights_travel_into_the_loss() -> None:
+    run, events = small_run("bvae-dis"), training_events()
+    feature_map = fitted_map(run, events)
+    weight = torch.where(torch.arange(len(events)) % 2 == 0, 2.0, 0.0).double()
+    kept = events[::2]
+    losses = []
+    for batch in (Batch(events.x, events.context, weight), kept):
+        features = features_of(feature_map, batch)
+        noise_free = run.objective.build()
+        model = run.build_model(feature_map)
+        error = noise_free.loss(
+            "autoencoder",
+            model,
+            feature_map,
+            features,
+            noise=_ZeroNoise(),  # type: ignore[arg-type]
+        )[0]
+        losses.append(error.item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+class _ZeroNoise:
+    def normal(self, n: int, width: int) -> torch.Tensor:
+        return torch.zeros(n, width)
