@@ -34,6 +34,16 @@ class DatasetManifest(Config):
         """The fields by role."""
         return EventSchema(self.fields)
 
+    @property
+    def stored_fields(self) -> tuple[Field, ...]:
+        """The fields that are columns of the shards; the others are in `conditions`."""
+        return tuple(field for field in self.fields if field.name not in self.conditions)
+
+
+def dataset_uri(storage: str, name: str) -> str:
+    """Return the folder of a prepared dataset below a storage root."""
+    return join(storage, "datasets", name)
+
 
 class Dataset:
     """A prepared or generated dataset: events by split, in physical units."""
@@ -80,7 +90,7 @@ class Dataset:
     def batches(self, split: str | None = None) -> Iterator[Batch]:
         """Yield one batch a shard, each verified against its SHA-256."""
         for shard in self.shards(split):
-            columns = read_shard(self.uri, shard, self.manifest.fields)
+            columns = read_shard(self.uri, shard, self.manifest.stored_fields)
             yield Batch.from_columns(self.schema, columns, self.manifest.conditions)
 
     def load(self, split: str | None = None, max_events: int | None = None) -> Batch:

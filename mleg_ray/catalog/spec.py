@@ -1,7 +1,8 @@
 """What a dataset is: one TOML file of the catalog, read into a `DatasetSpec`."""
 
 import math
-from typing import Annotated, Self
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 import torch
 from pydantic import Field as Option
@@ -12,6 +13,8 @@ from mleg_ray.config import Config, find_named, override, parse, read_toml
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema, Field
 from mleg_ray.physics.observables import Constraint, Observable, violates, with_observables
+
+FOLDER = "data_catalog"
 
 
 class Splits(Config):
@@ -62,6 +65,7 @@ class DatasetSpec(Config):
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
         schema = self.schema_
+        self.source.check(schema, self.conditions)
         unknown = sorted(set(self.conditions) - set(schema.conditions))
         if unknown:
             raise ConfigError(f"conditions: {', '.join(unknown)} is no field with role 'condition'")
@@ -77,8 +81,29 @@ class DatasetSpec(Config):
         """The fields by role."""
         return EventSchema(self.fields)
 
+    @property
+    def stored_fields(self) -> tuple[Field, ...]:
+        """The fields that are columns of the shards."""
+        return tuple(field for field in self.fields if field.name not in self.conditions)
+
     @staticmethod
     def load(name: str, assignments: tuple[str, ...] = ()) -> "DatasetSpec":
-        """Read `data_catalog/NAME.toml` or a path, with `--set` assignments applied."""
-        path = find_named(name, "data_catalog")
-        return parse(DatasetSpec, override(read_toml(path), assignments), str(path))
+        """Read `data_catalog/NAME.toml` or a path, with `--set` assignments applied.
+
+        A file may say `extends = "OTHER"`: the other entry's top-level keys and tables then hold
+        wherever the file has none of its own; tables are replaced whole, never merged.
+        """
+        path = find_named(name, FOLDER)
+        return parse(DatasetSpec, override(_extended(path), assignments), str(path))
+
+
+def _extended(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
+    if path.resolve() in extending:
+        raise ConfigError(f"{path}: extends itself: {' -> '.join(p.stem for p in extending)}")
+    values = read_toml(path)
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: extends: name one dataset of the catalog (got {base!r})")
+    return _extended(find_named(base, FOLDER), (*extending, path.resolve())) | values

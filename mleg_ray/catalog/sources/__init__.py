@@ -1,5 +1,6 @@
 """Sources of events: one module each, entered in `SOURCES` when this package is imported."""
 
+from mleg_ray.catalog.sources import pythia, tables
 from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig
 
-__all__ = ["SOURCES", "Columns", "Source", "SourceConfig"]
+__all__ = ["SOURCES", "Columns", "Source", "SourceConfig", "pythia", "tables"]

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ class Source(ABC):
     """Makes the events of one dataset, shard by shard, in any order and any process.
 
     The same index always gives the same events: a source's randomness flows from its seed and the
-    shard's index alone.
+    shard's index alone. A source is pickled to its workers, so it holds no open files or engines.
     """
 
     @abstractmethod
@@ -32,8 +33,23 @@ class Source(ABC):
         """Return shard `index` (counted over all strata) as columns in the schema's units."""
 
     @abstractmethod
-    def provenance(self) -> dict[str, str]:
-        """Return what a reader needs to make these events again: versions, settings, digests."""
+    def seed(self, index: int) -> int:
+        """Return the seed that made shard `index` what it is."""
+
+    @abstractmethod
+    def provenance(self) -> dict[str, Any]:
+        """Return what a reader needs to make these events again: versions, settings, digests.
+
+        Equal provenance of equal specifications means equal events, on any machine.
+        """
+
+    def locate(self, index: int) -> tuple[int, int]:
+        """Return the stratum that holds shard `index`, and the shard's number within it."""
+        for stratum, rows in enumerate(self.shard_rows()):
+            if index < len(rows):
+                return stratum, index
+            index -= len(rows)
+        raise IndexError(index)
 
 
 class SourceConfig(Config):
@@ -41,15 +57,29 @@ class SourceConfig(Config):
 
     kind: str
 
-    def open(self, schema: EventSchema, conditions: Mapping[str, float]) -> Source:
+    def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless this source can fill the schema's stored fields."""
+        raise NotImplementedError
+
+    def open(
+        self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
+    ) -> Source:
         """Build the source; `UserError` if an optional package or an input file is missing."""
         raise NotImplementedError
+
+    def planned_events(self) -> int | None:
+        """Return how many events there will be; None if only the input files can tell."""
+        return None
 
 
 SOURCES: Registry[SourceConfig] = Registry("source")
 
 
+def divide(rows: int, parts: int) -> list[int]:
+    """Divide `rows` into `parts` as equal as can be."""
+    return [rows // parts + (i < rows % parts) for i in range(parts)]
+
+
 def cut(rows: int, shard_events: int) -> list[int]:
     """Cut `rows` into the fewest shards of at most `shard_events`, as equal as can be."""
-    n = -(-rows // shard_events)
-    return [rows // n + (i < rows % n) for i in range(n)]
+    return divide(rows, -(-rows // shard_events))

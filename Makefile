@@ -1,0 +1,39 @@
+# Everything a person or CI runs. `make quickstart` and `make test` need nothing but Python >= 3.11.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: quickstart test test-slow lint bench install clean
+
+quickstart: install  ## the main job: events, training, a generated dataset and its report
+	$(BIN)/mleg quickstart
+
+test: install  ## the default test suite
+	$(BIN)/python -m pytest
+
+test-slow: install  ## what takes minutes: long trainings, many process kills
+	$(BIN)/python -m pytest -m slow
+
+lint: install  ## style, types and the layers of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install  ## side-by-side measurements; tables on the terminal, JSON in benchmarks/results
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+install: $(INSTALLED)
+
+# torch comes first and alone: where a CPU build of the locked version is at hand, it is taken.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[pythia,hep,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) mleg-storage

@@ -1,0 +1,81 @@
+"""The catalog as a person reads it."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import tomli_w
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mleg_ray.catalog.spec import FOLDER, DatasetSpec
+from mleg_ray.config import named_folders
+
+
+class CatalogEntry(NamedTuple):
+    """One line of the catalog; `events` is None where only the input files can tell."""
+
+    name: str
+    description: str
+    events: int | None
+
+
+def list_entries() -> list[CatalogEntry]:
+    """Return what the catalog holds, by name; the user's own folder comes before the installed."""
+    names = {path.stem for place in named_folders(FOLDER) for path in place.glob("*.toml")}
+    specs = [DatasetSpec.load(name) for name in sorted(names)]
+    return [
+        CatalogEntry(spec.name, spec.description, spec.source.planned_events()) for spec in specs
+    ]
+
+
+def entries_table() -> Table:
+    """Return the catalog as a table."""
+    rows = [
+        (entry.name, f"{entry.events:,}" if entry.events else "in files", entry.description)
+        for entry in list_entries()
+    ]
+    return _table(("dataset", "events", "description"), rows)
+
+
+def describe(spec: DatasetSpec) -> RenderableType:
+    """Return all that a specification says, ready to print."""
+    source = spec.source.model_dump(mode="json", exclude_none=True)
+    splits = spec.splits.model_dump()
+    facts = [
+        ("version", str(spec.version)),
+        ("conditions", ", ".join(f"{key} = {value:g}" for key, value in spec.conditions.items())),
+        ("splits", ", ".join(f"{split} {fraction:g}" for split, fraction in splits.items())),
+        ("shards of", f"{spec.shard_events:,} events at most"),
+        ("citation", spec.citation),
+        ("licence", spec.licence),
+    ]
+    return Group(
+        Text(f"{spec.name}: {spec.description}\n", style="bold"),
+        _table(("", ""), [fact for fact in facts if fact[1]]),
+        Text(tomli_w.dumps({"source": source})),
+        _table(
+            ("field", "unit", "role", "stored as", "description"),
+            [(f.name, f.unit, f.role, f.dtype, f.description) for f in spec.fields],
+        ),
+        _table(
+            ("observable", "unit", "expression"),
+            [(name, o.unit, o.expression) for name, o in spec.observables.items()],
+        ),
+        _table(
+            ("constraint", "expression", "tolerance", "reason"),
+            [
+                (name, c.expression, f"{c.tolerance:g}", c.reason)
+                for name, c in spec.constraints.items()
+            ],
+        ),
+    )
+
+
+def _table(headers: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
+    table = Table(box=None, show_header=any(headers), padding=(0, 2, 1, 0), title_justify="left")
+    for header in headers:
+        table.add_column(header)
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text: brackets in a description are no markup
+    return table

@@ -1,0 +1,307 @@
+"""From a specification to a dataset on disk: a plan of shards, one shard, the manifest.
+
+Nothing here knows who runs the shards: `mleg_ray.cluster.prepare` does so in parallel.
+"""
+
+import datetime
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import mleg_ray
+from mleg_ray.catalog.dataset import (
+    PREPARED,
+    Dataset,
+    DatasetManifest,
+    dataset_uri,
+    read_json,
+    write_json,
+)
+from mleg_ray.catalog.shards import ShardEntry, checked, footer_metadata, write_shard
+from mleg_ray.catalog.sources.base import Columns, Source
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.config import Config, parse
+from mleg_ray.errors import ConfigError, DataError, ResourceError
+from mleg_ray.events import Batch
+from mleg_ray.physics.observables import Constraint, violates, with_observables
+from mleg_ray.storage import (
+    exists,
+    filesystem,
+    is_remote,
+    join,
+    read_bytes,
+    remove_folder,
+    remove_partials,
+    require_writable,
+    sha256,
+)
+
+SHARDS = "shards"
+
+
+class ConstraintCount(Config):
+    """Events outside a constraint, and those of them that its tolerance does not cover."""
+
+    outside: int
+    beyond_tolerance: int
+
+    def __add__(self, other: "ConstraintCount") -> "ConstraintCount":
+        return ConstraintCount(
+            outside=self.outside + other.outside,
+            beyond_tolerance=self.beyond_tolerance + other.beyond_tolerance,
+        )
+
+
+class ShardRecord(Config):
+    """The proof beside a shard of what it is: written after it, so its presence means "whole"."""
+
+    origin: str
+    index: int
+    entry: ShardEntry
+    constraints: dict[str, ConstraintCount]
+
+
+@dataclass(frozen=True)
+class PlannedShard:
+    """One shard to make."""
+
+    index: int
+    split: str
+    rows: int
+
+    @property
+    def file(self) -> str:
+        """The shard's file, relative to the dataset's folder."""
+        return f"{SHARDS}/{self.index:05d}.parquet"
+
+    @property
+    def record_file(self) -> str:
+        """The shard's record, relative to the dataset's folder."""
+        return f"{SHARDS}/{self.index:05d}.json"
+
+
+@dataclass(frozen=True)
+class PreparePlan:
+    """All that a worker needs to make any shard of a dataset.
+
+    `origin` is the digest of the specification and the source's provenance: shards of equal origin
+    and index are equal, so a shard on disk with this origin need not be made again.
+    """
+
+    spec: DatasetSpec
+    source: Source
+    folder: str
+    origin: str
+    shards: tuple[PlannedShard, ...]
+
+
+def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) -> PreparePlan:
+    """Check everything that can fail before the work starts, and plan the shards.
+
+    Raises:
+        UserError: a missing optional package.
+        ConfigError: a split would get no events.
+        DataError: missing or unreadable input files.
+        ResourceError: no permission or not enough space below `storage`; a folder of that name
+            that holds another dataset, unless `overwrite` says to replace it.
+    """
+    source = spec.source.open(spec.schema_, spec.conditions, spec.shard_events)
+    require_writable(storage)
+    strata = source.shard_rows()
+    splits = [split for rows in strata for split in spec.splits.assign(len(rows))]
+    rows = [n for stratum in strata for n in stratum]
+    _require_all_splits(spec, splits)
+    folder = dataset_uri(storage, spec.name)
+    origin = _origin(spec, source)
+    if overwrite:
+        remove_folder(folder)
+    _require_same_origin(folder, origin)
+    _require_space(storage, spec, sum(rows))
+    remove_partials(folder)
+    shards = tuple(
+        PlannedShard(index, split, n)
+        for index, (split, n) in enumerate(zip(splits, rows, strict=True))
+    )
+    return PreparePlan(spec, source, folder, origin, shards)
+
+
+def whole_shards(plan: PreparePlan) -> dict[int, ShardRecord]:
+    """Return the records of the shards that are there already, each proved by its SHA-256."""
+    found = {}
+    for shard in plan.shards:
+        place, record_place = (join(plan.folder, f) for f in (shard.file, shard.record_file))
+        if exists(record_place) and exists(place):
+            record = _read_record(record_place)
+            if record.index == shard.index and record.entry.sha256 == sha256(read_bytes(place)):
+                found[shard.index] = record
+    return found
+
+
+def make_shard(plan: PreparePlan, shard: PlannedShard) -> ShardRecord:
+    """Make one shard and its record; the same bytes in any process, order or retry.
+
+    Raises:
+        DataError: the source gives NaN or infinity, or not the rows it promised.
+        ResourceError: no permission or no space; nothing is left under the final name.
+    """
+    spec = plan.spec
+    columns = plan.source.shard(shard.index)
+    seed = plan.source.seed(shard.index)
+    entry = write_shard(
+        plan.folder,
+        shard.file,
+        columns,
+        spec.stored_fields,
+        footer_metadata(
+            dataset=spec.name,
+            origin=plan.origin,
+            index=shard.index,
+            seed=seed,
+            code=mleg_ray.__version__,
+        ),
+        split=shard.split,
+        seed=seed,
+    )
+    if entry.rows != shard.rows:
+        raise DataError(
+            f"{plan.folder}/{shard.file}: the source gave {entry.rows} events, not {shard.rows}; "
+            "its input changed while it was read: run the same command again"
+        )
+    record = ShardRecord(
+        origin=plan.origin,
+        index=shard.index,
+        entry=entry,
+        constraints=_count_violations(spec, columns),
+    )
+    write_json(join(plan.folder, shard.record_file), record.model_dump(mode="json"))
+    return record
+
+
+def finish(plan: PreparePlan, records: Mapping[int, ShardRecord]) -> Dataset:
+    """Write the manifest, the last file of a dataset; keep one that already says the same."""
+    spec = plan.spec
+    entries = tuple(records[shard.index].entry for shard in plan.shards)
+    place = join(plan.folder, PREPARED)
+    if not exists(place) or Dataset.open(plan.folder).manifest.shards != entries:
+        manifest = DatasetManifest(
+            name=spec.name,
+            fields=spec.fields,
+            conditions=spec.conditions,
+            observables=spec.observables,
+            constraints=spec.constraints,
+            provenance=_provenance(plan, records.values()),
+            shards=entries,
+        )
+        write_json(place, manifest.model_dump(mode="json"))
+    return Dataset.open(plan.folder)
+
+
+def constraint_lines(dataset: Dataset) -> list[str]:
+    """Say in words how many events lie outside each declared constraint."""
+    lines = []
+    for name, count in dataset.manifest.provenance["constraints"].items():
+        outside, beyond = count["outside"], count["beyond_tolerance"]
+        expression = dataset.manifest.constraints[name].expression
+        lines.append(
+            f"{name} ({expression}): "
+            + (f"{outside} events outside, {beyond} beyond tolerance" if outside else "all events")
+        )
+    return lines
+
+
+def _origin(spec: DatasetSpec, source: Source) -> str:
+    content = json.dumps([spec.digest(), source.provenance()], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _require_all_splits(spec: DatasetSpec, assigned: Iterable[str]) -> None:
+    wanted = {split for split, fraction in spec.splits.model_dump().items() if fraction > 0}
+    empty = wanted - set(assigned)
+    if empty:
+        raise ConfigError(
+            f"{spec.name}: too few shards for a split by whole shard: {', '.join(sorted(empty))} "
+            f"would be empty; lower shard_events (now {spec.shard_events})"
+        )
+
+
+def _require_same_origin(folder: str, origin: str) -> None:
+    fs, path = filesystem(join(folder, SHARDS))
+    records = fs.glob(f"{path}/*.json") if fs.exists(path) else []
+    if any(_read_record(fs.unstrip_protocol(place)).origin != origin for place in records):
+        raise ResourceError(
+            f"{folder}: holds shards of another specification, source version or input file; "
+            "choose another --storage, or replace them with --overwrite"
+        )
+
+
+def _require_space(storage: str, spec: DatasetSpec, rows: int) -> None:
+    """Compare the uncompressed events with the free space of a local disk."""
+    needed = rows * sum(np.dtype(field.dtype).itemsize for field in spec.stored_fields)
+    if not is_remote(storage):
+        free = shutil.disk_usage(Path(storage)).free
+        if needed > free:
+            raise ResourceError(
+                f"{storage}: {spec.name} needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB "
+                "are free; choose another --storage or fewer events"
+            )
+
+
+def _read_record(place: str) -> ShardRecord:
+    return parse(ShardRecord, read_json(place), place)
+
+
+def _count_violations(spec: DatasetSpec, columns: Columns) -> dict[str, ConstraintCount]:
+    """Count on the numbers as they are stored, which is what every reader will see."""
+    stored = {
+        field.name: torch.from_numpy(checked(columns, field, spec.name).astype(np.float64))
+        for field in spec.stored_fields
+    }
+    schema = spec.schema_
+    batch = Batch.from_columns(schema, stored, spec.conditions)
+    values = with_observables(spec.observables, schema.columns(batch))
+
+    def count(constraint: Constraint) -> int:
+        return int(violates(constraint, values).sum())
+
+    return {
+        name: ConstraintCount(
+            outside=count(constraint.model_copy(update={"tolerance": 0.0})),
+            beyond_tolerance=count(constraint),
+        )
+        for name, constraint in spec.constraints.items()
+    }
+
+
+def _provenance(plan: PreparePlan, records: Iterable[ShardRecord]) -> dict[str, Any]:
+    totals = {
+        name: ConstraintCount(outside=0, beyond_tolerance=0) for name in plan.spec.constraints
+    }
+    for record in records:
+        for name, count in record.constraints.items():
+            totals[name] += count
+    return {
+        "description": plan.spec.description,
+        "citation": plan.spec.citation,
+        "licence": plan.spec.licence,
+        "version": plan.spec.version,
+        "spec_digest": plan.spec.digest(),
+        "origin": plan.origin,
+        "source": {"kind": plan.spec.source.kind, **plan.source.provenance()},
+        "constraints": {name: count.model_dump() for name, count in totals.items()},
+        "code": {
+            "mleg_ray": mleg_ray.__version__,
+            "python": platform.python_version(),
+            "numpy": version("numpy"),
+            "pyarrow": version("pyarrow"),
+        },
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,194 @@
+"""Inclusive deep-inelastic scattering e p -> e' X from Pythia 8 (an optional package, GPL)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field as Option
+from pydantic import PositiveFloat, PositiveInt
+
+from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig, cut, divide
+from mleg_ray.catalog.units import conversion
+from mleg_ray.errors import ConfigError, DataError, UserError
+from mleg_ray.events import EventSchema
+from mleg_ray.randomness import derive_seed
+
+ELECTRON, PROTON = 11, 2212  # Particle Data Group numbers
+MOMENTUM = ("px", "py", "pz", "energy")
+BEAM_ENERGY = "beam_energy"
+MAX_SEED = 900_000_000  # Pythia's own limit
+
+
+@SOURCES.register
+class PythiaDISConfig(SourceConfig):
+    """The scattered electron of head-on e p collisions, both beams with the same energy.
+
+    `q2_min` (GeV²) and `m_hat_min` (GeV) are Pythia's cuts on the hard process: Q² > q2_min, and
+    x s > m_hat_min² up to parton showers, so that a cut on the mass is a cut on small x.
+    `beam_energies` (GeV) are the strata of a dataset whose beam energy varies; where the beam
+    energy is a fixed condition of the dataset they stay empty. `events` counts all strata.
+    """
+
+    kind: Literal["pythia-dis"] = "pythia-dis"
+    events: PositiveInt
+    q2_min: PositiveFloat
+    m_hat_min: float = Option(ge=0)
+    beam_energies: tuple[PositiveFloat, ...] = ()
+    seed: int
+
+    def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless the fields are an electron's and the beam energy is known."""
+        if set(schema.event) != set(MOMENTUM) or schema.conditions != (BEAM_ENERGY,):
+            raise ConfigError(
+                f"source pythia-dis: it makes the event fields {', '.join(MOMENTUM)} "
+                f"and the condition {BEAM_ENERGY}; the dataset declares "
+                f"{', '.join((*schema.event, *schema.conditions))}"
+            )
+        if schema.weight:
+            raise ConfigError(f"source pythia-dis: its events have no weight '{schema.weight}'")
+        if (BEAM_ENERGY in conditions) == bool(self.beam_energies):
+            raise ConfigError(
+                f"source pythia-dis: give the beam energy once, either as conditions.{BEAM_ENERGY} "
+                "or, to let it vary, as source.beam_energies"
+            )
+        for field in schema.fields:
+            conversion("GeV", field.unit, f"fields: '{field.name}'")
+
+    def open(
+        self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
+    ) -> "PythiaDIS":
+        """Build the source; `UserError` if Pythia is not installed."""
+        self.check(schema, conditions)
+        units = {field.name: field.unit for field in schema.fields}
+        scales = {name: conversion("GeV", units[name], name) for name in (*MOMENTUM, BEAM_ENERGY)}
+        fixed = [conditions[BEAM_ENERGY] / scales[BEAM_ENERGY]] if conditions else []
+        return PythiaDIS(self, fixed or list(self.beam_energies), scales, shard_events)
+
+    def planned_events(self) -> int:
+        """Return how many events there will be."""
+        return self.events
+
+
+class PythiaDIS(Source):
+    """One freshly initialised Pythia a shard: 0.25 s each, and no shard depends on another."""
+
+    def __init__(
+        self,
+        config: PythiaDISConfig,
+        energies: Sequence[float],
+        scales: Mapping[str, float],
+        shard_events: int,
+    ) -> None:
+        self._config = config
+        self._energies = energies
+        self._scales = scales
+        self._shard_events = shard_events
+        self._version = f"{_pythia8mc().Pythia('', False).settings.parm('Pythia:versionNumber')}"
+
+    def shard_rows(self) -> Sequence[Sequence[int]]:
+        """Return the rows of each shard, one stratum a beam energy."""
+        events = divide(self._config.events, len(self._energies))
+        return [cut(rows, self._shard_events) for rows in events]
+
+    def shard(self, index: int) -> Columns:
+        """Generate the scattered electrons of shard `index`."""
+        stratum, number = self.locate(index)
+        rows = self.shard_rows()[stratum][number]
+        electrons = _generate(self._settings(index), rows)
+        columns = {name: electrons[:, i] for i, name in enumerate(MOMENTUM)}
+        columns[BEAM_ENERGY] = np.full(rows, self._energies[stratum])
+        return {name: values * self._scales[name] for name, values in columns.items()}
+
+    def seed(self, index: int) -> int:
+        """Return Pythia's seed of shard `index`.
+
+        The beam energy enters, so that datasets at different energies are independent even if
+        their tables name the same seed.
+        """
+        energy = self._energies[self.locate(index)[0]]
+        return derive_seed(self._config.seed, f"pythia {energy:g} GeV", index) % MAX_SEED + 1
+
+    def provenance(self) -> dict[str, Any]:
+        """Return Pythia's version and every setting that differs from its defaults."""
+        settings = dis_settings(self._config.q2_min, self._config.m_hat_min)
+        return {
+            "generator": f"Pythia {self._version}",
+            "settings": settings,
+            "beam_energies_gev": list(self._energies),
+            "seed": self._config.seed,
+        }
+
+    def _settings(self, index: int) -> dict[str, str]:
+        energy = self._energies[self.locate(index)[0]]
+        return {
+            **dis_settings(self._config.q2_min, self._config.m_hat_min),
+            "Beams:eA": f"{energy}",
+            "Beams:eB": f"{energy}",
+            "Random:setSeed": "on",
+            "Random:seed": f"{self.seed(index)}",
+        }
+
+
+def dis_settings(q2_min: float, m_hat_min: float) -> dict[str, str]:
+    """Return Pythia's settings for neutral-current DIS without QED radiation.
+
+    The process is t-channel γ*/Z exchange with Q² above a cut, showered with dipole recoil, which
+    leaves Q² alone (B. Cabouat, T. Sjöstrand, arXiv:1710.00391). Photon emission is off for the
+    lepton, so that its momentum tells Q² and x, and for initial-state quarks, whose recoil would
+    raise or lower the electron's Q² in 0.9% of the events. Hadronisation comes after the electron
+    is final, and is left out.
+    """
+    return {
+        "Print:quiet": "on",
+        "Beams:frameType": "2",
+        "Beams:idA": f"{ELECTRON}",
+        "Beams:idB": f"{PROTON}",
+        "WeakBosonExchange:ff2ff(t:gmZ)": "on",
+        "PhaseSpace:Q2Min": f"{q2_min}",
+        "PhaseSpace:mHatMin": f"{m_hat_min}",
+        "PDF:lepton": "off",
+        "TimeShower:QEDshowerByL": "off",
+        "SpaceShower:QEDshowerByL": "off",
+        "SpaceShower:QEDshowerByQ": "off",
+        "SpaceShower:dipoleRecoil": "on",
+        "SpaceShower:pTmaxMatch": "2",
+        "HadronLevel:all": "off",
+    }
+
+
+def _generate(settings: Mapping[str, str], rows: int) -> np.ndarray:
+    """Return the scattered electrons' (px, py, pz, E) in GeV, shape (rows, 4)."""
+    pythia = _pythia8mc().Pythia("", False)  # False: print no banner
+    for key, value in settings.items():
+        assert pythia.readString(f"{key} = {value}"), key
+    if not pythia.init():
+        raise ConfigError(
+            "source pythia-dis: Pythia finds no phase space for these beams and cuts: "
+            + ", ".join(f"{key} = {settings[key]}" for key in ("Beams:eA", "PhaseSpace:Q2Min"))
+        )
+    electrons = np.empty((rows, 4))
+    failures = 0
+    for row in range(rows):
+        while not pythia.next():  # rare, below 1 in 1,000: a shower gave up
+            failures += 1
+            if failures > rows + 100:
+                raise DataError("source pythia-dis: Pythia rejects more events than it makes")
+        electron = _scattered_electron(pythia.event)
+        electrons[row] = electron.px(), electron.py(), electron.pz(), electron.e()
+    return electrons
+
+
+def _scattered_electron(event: Any) -> Any:  # noqa: ANN401 - Pythia's classes have no types
+    """Return the last copy of the electron that leaves the hard process, entries 5 and 6."""
+    outgoing = event[5] if event[5].id() == ELECTRON else event[6]
+    return event[outgoing.iBotCopyId()]
+
+
+def _pythia8mc() -> Any:  # noqa: ANN401 - an optional package without types
+    try:
+        import pythia8mc
+    except ImportError:
+        raise UserError(
+            "source pythia-dis needs Pythia 8; install it with: pip install 'mleg-ray[pythia]'"
+        ) from None
+    return pythia8mc

@@ -1,0 +1,269 @@
+"""Read chosen columns of the user's own files, and say exactly where one is at fault."""
+
+import csv
+import io
+import math
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import IO, Any, Literal
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import Field as Option
+
+from mleg_ray.config import Config
+from mleg_ray.errors import DataError, UserError
+from mleg_ray.storage import storage_errors
+
+Key = str | int
+Table = dict[Key, NDArray[np.float64]]
+
+_FORMATS = {
+    ".parquet": "parquet",
+    ".npy": "numpy",
+    ".npz": "numpy",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+}
+
+
+class FileFormat(Config):
+    """How the files are written; `kind` is needed only where the suffix does not tell.
+
+    For text: `delimiter` separates the columns (a blank stands for any run of blanks and tabs),
+    `blank` lists characters that are read as blanks, such as parentheses, `header` says whether
+    the first line names the columns, and lines that start with `comment` are skipped. For HDF5 and
+    .npz: `table` names the dataset, group or array that holds the columns.
+    """
+
+    kind: Literal["text", "parquet", "numpy", "hdf5"] | None = None
+    delimiter: str = Option(default=",", min_length=1, max_length=1)
+    blank: str = ""
+    header: bool = False
+    comment: str = "#"
+    table: str | None = None
+
+    def kind_of(self, uri: str) -> str:
+        """Return the declared format, else the one that the file's suffix tells, else text."""
+        return self.kind or _FORMATS.get(PurePosixPath(uri).suffix.lower(), "text")
+
+
+def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
+    """Read columns, by name or by number from 0, as float64 arrays of equal length.
+
+    Raises:
+        DataError: names the file and the column, and the line or row of a number that is NaN,
+            infinite, not a number or missing.
+        ResourceError: the file cannot be opened.
+        UserError: HDF5 without the optional package h5py.
+    """
+    kind = file_format.kind_of(uri)
+    with storage_errors(uri), fsspec.open(uri, "rb") as stream:
+        if kind == "text":
+            return _Text(uri, stream.read(), file_format).columns(keys)
+        if kind == "parquet":
+            columns = _parquet(uri, stream, keys)
+        elif kind == "numpy":
+            columns = _numpy(uri, stream, keys, file_format.table)
+        else:
+            columns = _hdf5(uri, stream, keys, file_format.table)
+    _require_equal_lengths(uri, columns)
+    return {key: _finite(uri, key, values) for key, values in columns.items()}
+
+
+class _Text:
+    """A text table: parsed as a whole by Arrow, and line by line only to explain a fault."""
+
+    def __init__(self, uri: str, content: bytes, file_format: FileFormat) -> None:
+        self._uri = uri
+        self._format = file_format
+        self._content = content
+        self._lines = self._cleaned(content)
+        names = self._split(self._take_header()) if file_format.header else None
+        width = len(names or self._split(self._lines.partition(b"\n")[0]))
+        self._names = names or [str(i) for i in range(width)]
+
+    def columns(self, keys: Sequence[Key]) -> Table:
+        if not self._lines.strip():
+            return {key: np.empty(0) for key in keys}
+        positions = {key: _position(self._uri, key, self._names) for key in keys}
+        labels = {key: f"c{position}" for key, position in positions.items()}
+        try:
+            table = pa.csv.read_csv(
+                io.BytesIO(self._lines),
+                pa.csv.ReadOptions(column_names=[f"c{i}" for i in range(len(self._names))]),
+                pa.csv.ParseOptions(delimiter=self._format.delimiter),
+                pa.csv.ConvertOptions(
+                    include_columns=sorted(set(labels.values())),
+                    column_types=dict.fromkeys(labels.values(), pa.float64()),
+                    null_values=[],
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise self._fault(positions) or DataError(f"{self._uri}: {error}") from None
+        columns = {key: table[label].to_numpy() for key, label in labels.items()}
+        if not all(np.isfinite(values).all() for values in columns.values()):
+            fault = self._fault(positions)
+            assert fault, "a number that is not finite stands in some line"
+            raise fault
+        return columns
+
+    def _cleaned(self, content: bytes) -> bytes:
+        """Return the table's lines without comments, blank characters and line ends of others."""
+        content = content.replace(b"\r\n", b"\n")
+        for character in self._format.blank.encode():
+            content = content.replace(bytes([character]), b" ")
+        if self._format.comment:
+            comment = re.escape(self._format.comment.encode())
+            content = re.sub(rb"(?m)^[ \t]*" + comment + rb".*\n?", b"", content)
+        if self._format.delimiter == " ":
+            content = re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", content)
+            content = re.sub(rb"[ \t]+", b" ", content)
+        return content.lstrip(b"\n")
+
+    def _take_header(self) -> bytes:
+        header, _, self._lines = self._lines.partition(b"\n")
+        return header
+
+    def _split(self, line: bytes) -> list[str]:
+        text = line.decode(errors="replace")
+        return [cell.strip() for cell in next(csv.reader([text], delimiter=self._format.delimiter))]
+
+    def _fault(self, positions: Mapping[Key, int]) -> DataError | None:
+        """Find the first line that is not what it should be; line numbers are the file's own."""
+        header = self._format.header
+        for number, raw in enumerate(self._content.splitlines(), start=1):
+            line = self._cleaned(raw)
+            if not line.strip():
+                continue
+            if header:
+                header = False
+                continue
+            cells = self._split(line)
+            where = f"{self._uri}: line {number}"
+            if len(cells) != len(self._names):
+                return DataError(
+                    f"{where} has {len(cells)} columns, not {len(self._names)}; it is truncated "
+                    "or written in another format: mend the line or the source's format"
+                )
+            for key, position in positions.items():
+                if not _is_finite(cells[position]):
+                    return DataError(
+                        f"{where}, column {key!r}: {cells[position]!r} is not a finite number; "
+                        "remove or mend this event"
+                    )
+        return None
+
+
+def _is_finite(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _parquet(uri: str, stream: IO[bytes], keys: Sequence[Key]) -> Table:
+    try:
+        file = pq.ParquetFile(stream)
+        names = file.schema_arrow.names
+        columns = {key: names[_position(uri, key, names)] for key in keys}
+        table = file.read(columns=sorted(set(columns.values())))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{uri}: not a whole Parquet file: {error}") from None
+    return {key: _numbers(uri, key, table[name].to_numpy()) for key, name in columns.items()}
+
+
+def _numpy(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -> Table:
+    try:
+        content = np.load(stream, allow_pickle=False)
+        if isinstance(content, np.lib.npyio.NpzFile):
+            content = {name: content[name] for name in content.files}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{uri}: not a whole NumPy file of plain numbers: {error}") from None
+    if table and isinstance(content, dict):
+        content = _member(uri, content, table)
+    return _from_arrays(uri, content, keys)
+
+
+def _hdf5(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -> Table:
+    try:
+        import h5py
+    except ImportError:
+        raise UserError(
+            f"{uri}: HDF5 needs h5py; install it with: pip install 'mleg-ray[hep]'"
+        ) from None
+    try:
+        with h5py.File(stream, "r") as file:
+            content = _member(uri, file, table) if table else file
+            if isinstance(content, h5py.Group):
+                content = {k: v for k, v in content.items() if isinstance(v, h5py.Dataset)}
+            else:
+                content = content[()]
+            return _from_arrays(uri, content, keys)
+    except OSError as error:
+        raise DataError(f"{uri}: not a whole HDF5 file: {error}") from None
+
+
+def _member(uri: str, members: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any array
+    if name not in members:
+        raise DataError(f"{uri}: no table '{name}'; it has {', '.join(members)}")
+    return members[name]
+
+
+def _from_arrays(uri: str, content: Any, keys: Sequence[Key]) -> Table:  # noqa: ANN401
+    """Pick columns of named arrays, of a structured array, or of a matrix (rows, columns)."""
+    if isinstance(content, dict):
+        names = list(content)
+        chosen = {key: content[names[_position(uri, key, names)]][()] for key in keys}
+    elif content.dtype.names:
+        names = list(content.dtype.names)
+        chosen = {key: content[names[_position(uri, key, names)]] for key in keys}
+    elif content.ndim == 2:
+        names = [str(i) for i in range(content.shape[1])]
+        chosen = {key: content[:, _position(uri, key, names)] for key in keys}
+    else:
+        raise DataError(f"{uri}: an array of shape {content.shape} is no table (rows, columns)")
+    return {key: _numbers(uri, key, values) for key, values in chosen.items()}
+
+
+def _position(uri: str, key: Key, names: Sequence[str]) -> int:
+    """Return where a column stands, counted from 0."""
+    if isinstance(key, int) and 0 <= key < len(names):
+        return key
+    if isinstance(key, str) and key in names:
+        return names.index(key)
+    raise DataError(
+        f"{uri}: no column {key!r}; it has {len(names)} columns: {', '.join(names)}"
+        + ("" if isinstance(key, int) else " (numbers count from 0)")
+    )
+
+
+def _numbers(uri: str, key: Key, values: NDArray[Any]) -> NDArray[np.float64]:
+    if values.ndim != 1 or values.dtype.kind not in "fiub":
+        raise DataError(
+            f"{uri}: column {key!r} holds {values.dtype} of shape {values.shape}, "
+            "not one number an event"
+        )
+    return values.astype(np.float64)
+
+
+def _finite(uri: str, key: Key, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise DataError(
+            f"{uri}: row {bad[0]} (from 0), column {key!r}: {values[bad[0]]} is not a finite "
+            f"number ({len(bad)} such rows); remove or mend these events"
+        )
+    return values
+
+
+def _require_equal_lengths(uri: str, columns: Table) -> None:
+    lengths = {key: len(values) for key, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"{uri}: columns differ in length: {lengths}")

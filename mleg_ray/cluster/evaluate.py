@@ -1,0 +1,47 @@
+"""Judge a generated dataset by true events; needs no Ray."""
+
+from collections.abc import Mapping, Sequence
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.console import progress_bar
+from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.sample import MAX_EVENTS, from_dataset, judged_by
+from mleg_ray.evaluation.scorecard import Scorecard, scorecard
+from mleg_ray.report.html import write_report
+from mleg_ray.storage import require_writable
+
+
+def evaluate(
+    sample_uri: str,
+    truth: Dataset,
+    split: str,
+    out: str,
+    *,
+    seed: int,
+    history: Sequence[Mapping[str, float]] = (),
+) -> Scorecard:
+    """Compare the sample with a split of the truth; write scorecard, figures and page into `out`.
+
+    Unphysical events are counted among all generated ones; everything else compares the split (at
+    most 100,000 random events of it) with as many random generated events. `history` holds the
+    training run's snapshots, for the curves of the page.
+
+    Raises:
+        DataError: fields, units or conditions differ, or events are missing or damaged.
+        ResourceError: nothing can be written into `out`.
+    """
+    generated = judged_by(truth, Dataset.open(sample_uri))
+    require_writable(out)
+    rows = truth.rows(split), generated.rows()
+    with progress_bar("Reading events", sum(rows)) as bar:
+        true_events = from_dataset(truth, split, seed=seed, progress=bar.update)
+        generated_events = from_dataset(
+            generated,
+            seed=seed,
+            max_events=min(rows[0], MAX_EVENTS),
+            progress=lambda done: bar.update(rows[0] + done),
+        )
+    with progress_bar("Evaluating", len(METRICS)) as bar:
+        card = scorecard(true_events, generated_events, seed=seed, progress=bar.update)
+    write_report(card, true_events, generated_events, out, history)
+    return card

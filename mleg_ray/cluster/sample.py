@@ -1,0 +1,171 @@
+"""Sample a checkpoint on Ray: a pool of actors, each with its own sampler."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+import ray
+import torch
+from ray.exceptions import RayError
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.cluster.session import cluster_cpus, fetch, ray_session
+from mleg_ray.console import progress_bar, say
+from mleg_ray.errors import ConfigError
+from mleg_ray.sampling.conditions import extrapolations
+from mleg_ray.sampling.manifest import (
+    Production,
+    SampleJob,
+    begin,
+    finish,
+    plan_sample,
+    rehearse,
+    whole_shards,
+)
+from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
+from mleg_ray.sampling.sampler import Sampler
+from mleg_ray.storage import absolute, join
+
+SHARD_EVENTS = 1_000_000
+IN_FLIGHT = 2  # shards of a worker: one is generated while the next is on its way
+ATTEMPTS = 3
+DRAIN_SECONDS = 60
+
+
+def default_target(storage: str, checkpoint_uri: str, events: int, seed: int) -> str:
+    """Return where a sample goes by default: named after the run, its size and its seed."""
+    path = PurePosixPath(absolute(checkpoint_uri))
+    run = path.parent.name if path.name == "checkpoint" else path.name
+    return join(storage, "samples", f"{run}-{events}-seed{seed}")
+
+
+def sample(
+    checkpoint_uri: str,
+    events: int,
+    out: str,
+    *,
+    seed: int = 1,
+    workers: int | None = None,
+    shard_events: int = SHARD_EVENTS,
+    conditions: Mapping[str, float] | None = None,
+) -> Dataset:
+    """Generate `events` events into the folder `out`, or complete what is there of them.
+
+    The events depend on the checkpoint, `seed`, `shard_events` and `conditions` alone: not on the
+    number of workers (all CPUs if None), nor on what was killed and run again meanwhile.
+
+    Raises:
+        UserError: see `Checkpoint.load`, `plan_sample`, `rehearse`, `ray_session` and `Sampler`.
+    """
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: at least one worker is needed")
+    checkpoint = Checkpoint.load(absolute(checkpoint_uri))
+    job = plan_sample(
+        checkpoint,
+        events,
+        absolute(out),
+        seed=seed,
+        shard_events=shard_events,
+        conditions=conditions or {},
+    )
+    _warn_of_extrapolation(job)
+    records = whole_shards(job)
+    missing = [shard for shard in job.shards if shard.index not in records]
+    production = None
+    if missing:
+        rehearse(job, missing)
+        with ray_session(workers):
+            begin(job)
+            # One CPU stays free: on a single machine it is the one that `ray_session` adds.
+            size = min(workers or max(1, cluster_cpus() - 1), len(missing))
+            made, production = _generate(job, missing, size)
+        records |= made
+    dataset = finish(job, records, production)
+    say(f"Sample of {dataset.manifest.name}: {dataset.rows():,} events in {job.folder}")
+    return dataset
+
+
+def _warn_of_extrapolation(job: SampleJob) -> None:
+    for name, found in extrapolations(job.checkpoint.card, job.spec.conditions).items():
+        low, high = found.trained
+        say(
+            f"[yellow]warning:[/] {name} = {found.value:g} lies {found.distance:g} outside the "
+            f"range that the checkpoint was trained on, {low:g} to {high:g}"
+        )
+
+
+def _generate(
+    job: SampleJob, missing: Sequence[ShardPlan], workers: int
+) -> tuple[dict[int, ShardRecord], Production]:
+    made: dict[int, ShardRecord] = {}
+    started = time.monotonic()
+    actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Worker)
+    pool = [actor.remote(job.checkpoint.uri, job.spec, job.folder) for _ in range(workers)]
+    events = 0
+    with progress_bar("Sampling", sum(shard.events for shard in missing)) as bar:
+        for record in _spread(pool, missing):
+            made[record.index] = record
+            events += record.entry.rows
+            rate = events / (time.monotonic() - started)
+            bar.update(events, f"{rate:,.0f} events/s")
+    seconds = time.monotonic() - started
+    return made, Production(
+        events=events, seconds=seconds, events_per_second=events / seconds, workers=workers
+    )
+
+
+def _spread(pool: Sequence[Any], shards: Sequence[ShardPlan]) -> Iterator[ShardRecord]:
+    """Yield the shards' records in the order they come, `IN_FLIGHT` shards at a worker at most.
+
+    A killed worker restarts by itself and takes up its shards again. A shard that fails otherwise
+    is tried `ATTEMPTS` times, except for a `UserError`, which would come again.
+    """
+    remaining = deque(shards)
+    free = deque(worker for _ in range(IN_FLIGHT) for worker in pool)
+    running: dict[ray.ObjectRef[ShardRecord], tuple[Any, ShardPlan]] = {}
+    failures: Counter[int] = Counter()
+    try:
+        while remaining or running:
+            while remaining and free:
+                worker, shard = free.popleft(), remaining.popleft()
+                running[worker.make.remote(shard)] = worker, shard
+            [done], _ = ray.wait(list(running), num_returns=1)
+            worker, shard = running.pop(done)
+            free.append(worker)
+            try:
+                record = fetch(done)
+            except RayError:
+                failures[shard.index] += 1
+                if failures[shard.index] == ATTEMPTS:
+                    raise
+                remaining.append(shard)
+            else:
+                yield record
+    except Exception:
+        # Let the others finish what they are writing, so that only whole shards remain.
+        if running:
+            ray.wait(list(running), num_returns=len(running), timeout=DRAIN_SECONDS)
+        raise
+    finally:
+        for worker in pool:
+            ray.kill(worker)
+
+
+class _Worker:
+    def __init__(self, checkpoint_uri: str, spec: SampleSpec, folder: str) -> None:
+        torch.set_num_threads(1)  # the pool is the parallelism
+        self._checkpoint_uri = checkpoint_uri
+        self._spec = spec
+        self._folder = folder
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        # Not in the constructor, whose errors Ray reports as a dead actor without their own class.
+        return Sampler(Checkpoint.load(self._checkpoint_uri), self._spec, self._folder)
+
+    def make(self, shard: ShardPlan) -> ShardRecord:
+        return self._sampler(shard)

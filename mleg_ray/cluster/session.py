@@ -1,0 +1,125 @@
+"""A Ray to work with: the running cluster, or a private one on this machine."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayTaskError
+
+from mleg_ray.errors import ResourceError, UserError
+
+Item = TypeVar("Item")
+
+
+@contextlib.contextmanager
+def ray_session(cpus: int | None = None, *, verbose: bool = False) -> Iterator[None]:
+    """Give the block a connected Ray with `cpus` CPUs for workers (all of the machine if None).
+
+    An already initialised Ray is used as it is; else the cluster of `RAY_ADDRESS` (which
+    `ray job` sets); else a private Ray is started on this machine. Only what this function started
+    is stopped at the end. `verbose` shows the workers' own output.
+
+    Raises:
+        ResourceError: the machine or the cluster can never give that many CPUs.
+    """
+    if ray.is_initialized():
+        require_cpus(cpus or 1)
+        yield
+        return
+    quiet: dict[str, Any] = {
+        "log_to_driver": verbose,
+        "logging_level": "INFO" if verbose else "ERROR",
+    }
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(address="auto", **quiet)
+    else:
+        _start_local(cpus, quiet)
+    try:
+        require_cpus(cpus or 1)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def require_cpus(n: int) -> None:
+    """Fail now, and not by waiting for ever, if `n` CPUs cannot be had.
+
+    An autoscaling cluster counts with all the nodes it may start.
+
+    Raises:
+        ResourceError: names what there is.
+    """
+    limits = ray._private.state.state.get_max_resources_from_cluster_config() or {}
+    available = max(cluster_cpus(), int(limits.get("CPU", 0)))
+    if n > available:
+        raise ResourceError(
+            f"{n} CPUs for workers are asked for, Ray has {available}; lower --workers or connect "
+            "to a larger cluster with RAY_ADDRESS"
+        )
+
+
+def cluster_cpus() -> int:
+    """Return the CPUs of the connected Ray's present nodes."""
+    return int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+
+
+def has_gpus(n: int) -> bool:
+    """Tell whether the connected Ray has at least `n` GPUs."""
+    return bool(ray.cluster_resources().get("GPU", 0) >= n)  # type: ignore[no-untyped-call]
+
+
+def usable_cpus() -> int:
+    """Return the CPUs this process may run on (a batch system may have given it only some)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def bounded(
+    submit: Callable[[Item], "ray.ObjectRef[Any]"], items: Iterable[Item], in_flight: int
+) -> Iterator[Any]:
+    """Yield results in the order they come, with at most `in_flight` tasks submitted at once.
+
+    Raises:
+        UserError: the task's own, as if it had been raised here.
+    """
+    waiting: list[ray.ObjectRef[Any]] = []
+    remaining = iter(items)
+    try:
+        while True:
+            for item in remaining:
+                waiting.append(submit(item))
+                if len(waiting) == in_flight:
+                    break
+            if not waiting:
+                return
+            [done], waiting = ray.wait(waiting, num_returns=1)
+            yield fetch(done)
+    finally:
+        for reference in waiting:
+            ray.cancel(reference)
+
+
+def fetch(reference: "ray.ObjectRef[Any]") -> Any:  # noqa: ANN401 - whatever the task returned
+    """Return a task's result; a `UserError` of the task is raised without Ray's wrapping."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise error.cause from None
+        raise
+
+
+def _start_local(cpus: int | None, quiet: dict[str, Any]) -> None:
+    usable = usable_cpus()
+    if cpus is not None and cpus > usable:
+        raise ResourceError(
+            f"{cpus} CPUs for workers are asked for, this machine has {usable}; lower --workers or "
+            "connect to a cluster with RAY_ADDRESS"
+        )
+    # Ray guards a new local cluster with a token. Given here, it need not be written to the home
+    # directory, where every later cluster of the user would ask for it.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # One logical CPU more than the workers use: Ray Data's reading tasks wait for ever without it.
+    ray.init(address="local", num_cpus=(cpus or usable) + 1, include_dashboard=False, **quiet)

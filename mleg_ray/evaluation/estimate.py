@@ -1,0 +1,80 @@
+"""What a figure of merit is: a number with uncertainty and floor, or a reason why there is none."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Discriminator, Tag, computed_field
+
+from mleg_ray.config import Config
+from mleg_ray.errors import DataError
+
+Direction = Literal["lower", "higher"]
+Verdict = Literal["at the floor", "visible", "large"]
+
+FLOOR_SIGMAS = 3.0
+LARGE_SIGMAS = 10.0
+
+
+class NotComputableError(DataError):
+    """A figure cannot be computed from these events; the message completes "because ..."."""
+
+
+class Estimate(Config):
+    """A figure of merit with its uncertainty, beside the same figure between two truth samples.
+
+    `events` is the number of generated events that enter, and of truth events unless the metric
+    says otherwise. `direction` says which way is better. `p_value`, where it is defined, is the
+    probability that two samples of one distribution differ as much.
+    """
+
+    # The computed fields are written for readers of the JSON and ignored when it is read back.
+    model_config = ConfigDict(extra="ignore")
+
+    value: float
+    uncertainty: float
+    floor: float
+    floor_spread: float
+    events: int
+    direction: Direction = "lower"
+    p_value: float | None = None
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own documented idiom
+    @property
+    def significance(self) -> float:
+        """Distance from the floor to the worse side in combined standard deviations.
+
+        It is 0 on the floor's better side; a difference without any uncertainty counts as large.
+        """
+        worse = self.value - self.floor if self.direction == "lower" else self.floor - self.value
+        if worse <= 0:
+            return 0.0
+        sigma = math.hypot(self.uncertainty, self.floor_spread)
+        return worse / sigma if sigma > 0 else 2 * LARGE_SIGMAS
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> Verdict:
+        """Return "at the floor" within 3 combined sigma, "visible" within 10, else "large".
+
+        Like any significance it speaks of these sample sizes: more events resolve more.
+        """
+        if self.significance <= FLOOR_SIGMAS:
+            return "at the floor"
+        return "visible" if self.significance <= LARGE_SIGMAS else "large"
+
+
+class NotComputable(Config):
+    """Stands where a figure would be; `reason` completes "not computable, because ..."."""
+
+    reason: str
+
+
+def _tag(value: object) -> str:
+    has_reason = isinstance(value, NotComputable) or (isinstance(value, dict) and "reason" in value)
+    return "reason" if has_reason else "estimate"
+
+
+Figure = Annotated[
+    Annotated[Estimate, Tag("estimate")] | Annotated[NotComputable, Tag("reason")],
+    Discriminator(_tag),
+]

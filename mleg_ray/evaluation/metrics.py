@@ -1,0 +1,129 @@
+"""The registry of figures of merit, by the names that scorecards use.
+
+A metric takes two samples and returns a figure of each of its subjects: an observable, a plane of
+two, a constraint, a classifier. Users may enter their own in `METRICS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from mleg_ray.evaluation.classifiers import boosted_trees_auc
+from mleg_ray.evaluation.correlations import correlation_subjects
+from mleg_ray.evaluation.distances import (
+    Preparation,
+    Statistic,
+    effective_size,
+    ks_p_value,
+    prepare_ks,
+    prepare_w1,
+)
+from mleg_ray.evaluation.estimate import Figure, NotComputable, NotComputableError
+from mleg_ray.evaluation.histograms import (
+    PLANES,
+    prepare_chi2,
+    prepare_chi2_paper,
+    prepare_js,
+    prepare_kl,
+    prepare_separation,
+)
+from mleg_ray.evaluation.resampling import Pool, Subjects, estimates
+from mleg_ray.evaluation.sample import Sample
+from mleg_ray.evaluation.unphysical import unphysical_figures
+
+ALL = "all"
+
+
+class Metric(Protocol):
+    """A figure of merit; every random choice comes from `rng`."""
+
+    def __call__(
+        self, truth: Sample, generated: Sample, *, rng: np.random.Generator
+    ) -> dict[str, Figure]:
+        """Return a figure of each subject; what cannot be computed says why."""
+        ...
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A metric whose figures are functions of event weights over a pool (see `resampling`)."""
+
+    subjects: Callable[[Pool], Subjects]
+
+    def __call__(
+        self, truth: Sample, generated: Sample, *, rng: np.random.Generator
+    ) -> dict[str, Figure]:
+        """Return each subject's figure with bootstrap uncertainty and floor."""
+        try:
+            pool = Pool(truth, generated, rng)
+        except NotComputableError as error:
+            return {ALL: NotComputable(reason=str(error))}
+        return estimates(pool, self.subjects(pool), rng)
+
+
+def per_observable(prepare: Preparation) -> Callable[[Pool], Subjects]:
+    """Make one subject of each compared observable."""
+
+    def prepared(pool: Pool, name: str) -> Statistic:
+        return prepare(pool.column(name), pool.whole_truth)
+
+    return lambda pool: {name: partial(prepared, pool, name) for name in pool.axes}
+
+
+def observables_and_planes(pool: Pool) -> Subjects:
+    """Make the subjects of `chi2_ndf`: each observable, and each plane that the dataset has."""
+
+    def prepared(x: str, y: str) -> Statistic:
+        plane = planes[f"{x}, {y}"]
+        return plane.prepare_chi2(pool.column(x), pool.column(y), pool.whole_truth)
+
+    planes = {f"{p.x}, {p.y}": p for p in PLANES if p.x in pool.axes and p.y in pool.axes}
+    joint = {subject: partial(prepared, plane.x, plane.y) for subject, plane in planes.items()}
+    return {**joint, **per_observable(prepare_chi2)(pool)}
+
+
+def kolmogorov_smirnov(
+    truth: Sample, generated: Sample, *, rng: np.random.Generator
+) -> dict[str, Figure]:
+    """Return `ks` of each observable with its p-value for the samples' effective sizes."""
+    figures = Resampled(per_observable(prepare_ks))(truth, generated, rng=rng)
+    return {name: _with_p_value(figure, truth, generated) for name, figure in figures.items()}
+
+
+def trees_c2st(truth: Sample, generated: Sample, *, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return `c2st_auc` of each classifier."""
+    try:
+        return {"boosted trees": boosted_trees_auc(truth, generated, rng)}
+    except NotComputableError as error:
+        return {"boosted trees": NotComputable(reason=str(error))}
+
+
+def unphysical_rate(
+    truth: Sample, generated: Sample, *, rng: np.random.Generator
+) -> dict[str, Figure]:
+    """Return the share of all generated events that break each constraint; nothing is random."""
+    return unphysical_figures(truth.unphysical, generated.unphysical)
+
+
+def _with_p_value(figure: Figure, truth: Sample, generated: Sample) -> Figure:
+    if isinstance(figure, NotComputable):
+        return figure
+    sizes = (figure.events * effective_size(s.weight) / len(s) for s in (truth, generated))
+    return figure.model_copy(update={"p_value": ks_p_value(figure.value, *sizes)})
+
+
+METRICS: dict[str, Metric] = {
+    "c2st_auc": trees_c2st,
+    "chi2_ndf": Resampled(observables_and_planes),
+    "unphysical_rate": unphysical_rate,
+    "ks": kolmogorov_smirnov,
+    "w1": Resampled(per_observable(prepare_w1)),
+    "js": Resampled(per_observable(prepare_js)),
+    "kl": Resampled(per_observable(prepare_kl)),
+    "separation": Resampled(per_observable(prepare_separation)),
+    "chi2_paper": Resampled(per_observable(prepare_chi2_paper)),
+    "corr_frobenius": Resampled(correlation_subjects),
+}

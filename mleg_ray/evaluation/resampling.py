@@ -1,0 +1,141 @@
+"""How a figure gets its uncertainty and its floor.
+
+The truth is larger than what is compared: n truth events meet n generated ones, and the floor is
+the same figure between two disjoint random truth samples of n events, over 20 splits. So n is at
+most half the truth, value and floor belong to the same sample sizes, and a figure whose expectation
+depends on n (all distances) can be set beside its floor. The uncertainty is the spread over 200
+bootstrap resamples of both samples. The same resamples serve all subjects of a metric, so events
+keep their correlations.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from mleg_ray.evaluation.distances import FloatArray, Statistic, effective_size
+from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
+from mleg_ray.evaluation.sample import Sample
+
+RESAMPLES = 200
+SPLITS = 20
+MINIMUM_EVENTS = 50
+
+
+class Pool:
+    """Truth and n random generated events in one table; a sample is a vector of weights over it.
+
+    Attributes:
+        n: compared events of each sample.
+        whole_truth: the weights of all truth events, zero for generated ones, shape (N,).
+        truth, generated: the weights of the n compared events of each sample, shape (N,).
+
+    Raises:
+        NotComputableError: a sample is empty, tiny, or its weights (nearly) cancel.
+    """
+
+    def __init__(self, truth: Sample, generated: Sample, rng: np.random.Generator) -> None:
+        self.n = min(len(truth) // 2, len(generated))
+        if self.n < MINIMUM_EVENTS:
+            raise NotComputableError(
+                f"there are {len(truth)} truth and {len(generated)} generated events; "
+                f"{2 * MINIMUM_EVENTS} and {MINIMUM_EVENTS} are needed"
+            )
+        drawn = rng.choice(len(generated), self.n, replace=False)
+        nothing = np.zeros(self.n)
+        self.axes = truth.axes
+        self.whole_truth = np.concatenate([truth.weight, nothing])
+        self.truth = np.zeros_like(self.whole_truth)
+        self.truth[: len(truth)] = _chosen(truth.weight, rng.permutation(len(truth))[: self.n])
+        self.generated = np.concatenate([np.zeros(len(truth)), generated.weight[drawn]])
+        self._columns = {
+            name: np.concatenate([truth.columns[name], generated.columns[name][drawn]])
+            for name in truth.axes
+        }
+        self._truth_events = len(truth)
+        for whose, weights in (("truth", self.truth), ("generated", self.generated)):
+            require_weight(whose, weights)
+
+    def column(self, name: str) -> FloatArray:
+        """Return an observable's pooled values, shape (N,).
+
+        Raises:
+            NotComputableError: a value is not finite, or all truth values are equal.
+        """
+        values = self._columns[name]
+        bad = int(np.count_nonzero(~np.isfinite(values)))
+        if bad:
+            raise NotComputableError(f"{bad} of {len(values)} values of {name} are not finite")
+        truth = values[: self._truth_events]
+        if np.all(truth == truth[0]):
+            raise NotComputableError(f"all truth values of {name} are {truth[0]:g}")
+        return values
+
+    def resamples(self, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Yield bootstrap weights of both samples: each event counts Poisson(1) times."""
+        for _ in range(RESAMPLES):
+            times = rng.poisson(1.0, len(self.truth))
+            yield self.truth * times, self.generated * times
+
+    def splits(self, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Yield the weights of two disjoint random truth samples of n events."""
+        for _ in range(SPLITS):
+            order = rng.permutation(self._truth_events)
+            yield (
+                _chosen(self.whole_truth, order[: self.n]),
+                _chosen(self.whole_truth, order[self.n : 2 * self.n]),
+            )
+
+
+# A subject ("px", "x_bj, q2") -> what prepares its statistic, or raises `NotComputableError`.
+Subjects = Mapping[str, Callable[[], Statistic]]
+
+
+def estimates(pool: Pool, subjects: Subjects, rng: np.random.Generator) -> dict[str, Figure]:
+    """Compute a figure of each subject with its uncertainty and floor."""
+    statistics: dict[str, Statistic] = {}
+    figures: dict[str, Figure] = {}
+    for subject, prepare in subjects.items():
+        try:
+            statistics[subject] = prepare()
+        except NotComputableError as error:
+            figures[subject] = NotComputable(reason=str(error))
+
+    def evaluate(roles: Iterator[tuple[FloatArray, FloatArray]]) -> FloatArray:
+        return np.array([[compute(a, b) for compute in statistics.values()] for a, b in roles])
+
+    values = evaluate(iter([(pool.truth, pool.generated)]))[0]
+    uncertainties = evaluate(pool.resamples(rng)).std(axis=0, ddof=1)
+    floors = evaluate(pool.splits(rng))
+    numbers = np.stack([values, uncertainties, floors.mean(axis=0), floors.std(axis=0, ddof=1)])
+    for subject, (value, uncertainty, floor, floor_spread) in zip(
+        statistics, numbers.T, strict=True
+    ):
+        if np.isfinite([value, uncertainty, floor, floor_spread]).all():
+            figures[subject] = Estimate(
+                value=value,
+                uncertainty=uncertainty,
+                floor=floor,
+                floor_spread=floor_spread,
+                events=pool.n,
+            )
+        else:
+            figures[subject] = NotComputable(reason="it is not finite for some resamples")
+    return {subject: figures[subject] for subject in subjects}
+
+
+def require_weight(whose: str, weights: FloatArray) -> None:
+    """Raise `NotComputableError` if weights sum to <= 0 or cancel to a tiny sample."""
+    if weights.sum() <= 0:
+        raise NotComputableError(f"the {whose} weights sum to {weights.sum():g}")
+    if effective_size(weights) < MINIMUM_EVENTS:
+        raise NotComputableError(
+            f"the {whose} weights leave {effective_size(weights):.1f} effective events; "
+            f"{MINIMUM_EVENTS} are needed"
+        )
+
+
+def _chosen(weights: FloatArray, rows: np.ndarray) -> FloatArray:
+    """Return the weights with all but the chosen rows set to zero."""
+    result = np.zeros_like(weights)
+    result[rows] = weights[rows]
+    return result

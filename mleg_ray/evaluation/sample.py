@@ -1,0 +1,237 @@
+"""The events that are compared, and what their numbers mean."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from mleg_ray.catalog.dataset import Dataset, DatasetManifest
+from mleg_ray.config import Config
+from mleg_ray.errors import DataError
+from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.unphysical import UnphysicalTally
+from mleg_ray.events import Field
+from mleg_ray.physics.observables import Constraint
+from mleg_ray.randomness import derive_seed
+
+MAX_EVENTS = 100_000
+
+
+class Axis(Config):
+    """How an observable is read and drawn: unit ("1" if none), LaTeX label, logarithmic or not."""
+
+    unit: str = "1"
+    label: str = ""
+    log: bool = False
+    description: str = ""
+
+
+class Origin(Config):
+    """Where a sample comes from; `events` exist there, `compared` of them were drawn at random."""
+
+    name: str
+    events: int
+    compared: int
+    uri: str | None = None
+    dataset_digest: str | None = None
+    split: str | None = None
+    conditions: dict[str, float] = {}
+    provenance: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Events as named columns of shape (n,) with `weight` (n,), all float64.
+
+    The events are in a canonical order, so that every figure, its seeded choices included, depends
+    on which events there are and not on how they were stored. `unphysical` has counted all events
+    of the origin, not only those drawn.
+    """
+
+    columns: Mapping[str, FloatArray]
+    weight: FloatArray
+    axes: Mapping[str, Axis]
+    unphysical: UnphysicalTally
+    origin: Origin
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+
+def from_arrays(
+    columns: Mapping[str, ArrayLike],
+    weights: ArrayLike | None = None,
+    *,
+    axes: Mapping[str, Axis] | None = None,
+    constraints: Mapping[str, Constraint] | None = None,
+    name: str = "arrays",
+) -> Sample:
+    """Make a sample of plain columns, or of a data frame, of any generator.
+
+    Columns have shape (n,), weights too (1 if absent). `axes` chooses what is compared, by default
+    every column; `constraints` may use every column.
+
+    Raises:
+        DataError: lengths differ, a column of `axes` is absent, or a weight is not finite.
+    """
+    arrays = {key: np.asarray(columns[key], dtype=np.float64) for key in columns}
+    axes = axes if axes is not None else {key: Axis() for key in arrays}
+    missing = [key for key in axes if key not in arrays]
+    if missing:
+        raise DataError(f"{name}: no column '{missing[0]}'; there are {', '.join(arrays)}")
+    shapes = {key: array.shape for key, array in arrays.items()}
+    n = len(next(iter(arrays.values()), ()))
+    weight = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    for key, shape in (shapes | {"weights": weight.shape}).items():
+        if shape != (n,):
+            raise DataError(f"{name}: column '{key}' has shape {shape}, not ({n},) as the first")
+    if not np.isfinite(weight).all():
+        raise DataError(f"{name}: weight not finite, first in row {np.argmin(np.isfinite(weight))}")
+    tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
+    tally = UnphysicalTally.of(
+        tensors, list(arrays), torch.from_numpy(weight), dict(constraints or {})
+    )
+    return _ordered(arrays, weight, axes, tally, Origin(name=name, events=n, compared=n))
+
+
+def from_dataset(
+    dataset: Dataset,
+    split: str | None = None,
+    *,
+    seed: int,
+    max_events: int = MAX_EVENTS,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Sample:
+    """Draw at most `max_events` random events of a split; count the unphysical among all of them.
+
+    The dataset is read once, shard by shard; `progress` hears how many events are done.
+    """
+    total = dataset.rows(split)
+    rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
+    chosen = np.sort(rng.choice(total, min(total, max_events), replace=False, shuffle=False))
+    axes = compared_axes(dataset.manifest)
+    parts: list[dict[str, FloatArray]] = []
+    weights: list[FloatArray] = []
+    tally: UnphysicalTally | None = None
+    done = 0
+    for batch in dataset.batches(split):
+        table = dataset.table(batch)
+        counted = UnphysicalTally.of(
+            {name: torch.from_numpy(column) for name, column in table.items()},
+            dataset.schema.event,
+            batch.weight,
+            dataset.manifest.constraints,
+        )
+        tally = counted if tally is None else tally + counted
+        first, last = np.searchsorted(chosen, (done, done + len(batch)))
+        rows = chosen[first:last] - done
+        parts.append({name: table[name][rows] for name in axes})
+        weights.append(batch.weight.numpy()[rows])
+        done += len(batch)
+        progress(done)
+    assert tally is not None  # Dataset.batches yields at least one batch or raises
+    origin = Origin(
+        name=dataset.manifest.name,
+        events=total,
+        compared=len(chosen),
+        uri=dataset.uri,
+        dataset_digest=dataset.digest,
+        split=split,
+        conditions=dataset.manifest.conditions,
+        provenance=dataset.manifest.provenance,
+    )
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in axes}
+    return _ordered(columns, np.concatenate(weights), axes, tally, origin)
+
+
+def compared_axes(manifest: DatasetManifest) -> dict[str, Axis]:
+    """Return what of a dataset is compared and drawn.
+
+    These are the event fields, the conditions that vary from event to event (a sample asked for at
+    other energies must show), and the observables with a label; an observable without one only
+    serves constraints.
+    """
+    varying = [
+        field
+        for field in manifest.fields
+        if field.role == "event"
+        or (field.role == "condition" and field.name not in manifest.conditions)
+    ]
+    axes = {field.name: Axis(unit=field.unit, description=field.description) for field in varying}
+    for name, observable in manifest.observables.items():
+        if observable.label:
+            axes[name] = Axis(unit=observable.unit, label=observable.label, log=observable.log)
+    return axes
+
+
+def judged_by(truth: Dataset, generated: Dataset) -> Dataset:
+    """Return the generated dataset with the truth's observables and constraints.
+
+    Raises:
+        DataError: fields, units, roles or conditions differ; the message names the first.
+    """
+    expected = _physical(truth.manifest.fields)
+    given = _physical(generated.manifest.fields)
+    for name in dict.fromkeys((*expected, *given)):
+        if expected.get(name) != given.get(name):
+            raise DataError(
+                f"{generated.uri}: field '{name}' is {given.get(name, 'absent')}, but "
+                f"{expected.get(name, 'absent')} in the truth {truth.uri}; "
+                "compare samples of the same fields and units"
+            )
+    asked, had = truth.manifest.conditions, generated.manifest.conditions
+    for name in dict.fromkeys((*asked, *had)):
+        if asked.get(name) != had.get(name):
+            raise DataError(
+                f"{generated.uri}: condition '{name}' is {had.get(name, 'not fixed')}, but "
+                f"{asked.get(name, 'not fixed')} in the truth {truth.uri}; "
+                "sample at the truth's condition"
+            )
+    definitions = {
+        "observables": truth.manifest.observables,
+        "constraints": truth.manifest.constraints,
+    }
+    return Dataset(generated.uri, generated.manifest.model_copy(update=definitions))
+
+
+def require_comparable(truth: Sample, generated: Sample) -> None:
+    """Check that both samples have the same columns, units and constraints.
+
+    Raises:
+        DataError: they differ; the message names the first difference.
+    """
+    for name in dict.fromkeys((*truth.axes, *generated.axes)):
+        for here, there in ((truth, generated), (generated, truth)):
+            if name not in here.axes:
+                raise DataError(f"'{name}' is a column of {there.origin.name} only")
+        a, b = truth.axes[name].unit, generated.axes[name].unit
+        if a != b:
+            raise DataError(f"'{name}' is in {a} in the truth but in {b} in the generated sample")
+    judged = set(truth.unphysical.violating) ^ set(generated.unphysical.violating)
+    if judged:
+        raise DataError(f"constraint '{min(judged)}' was counted in one of the two samples only")
+
+
+def _ordered(
+    columns: Mapping[str, FloatArray],
+    weight: FloatArray,
+    axes: Mapping[str, Axis],
+    tally: UnphysicalTally,
+    origin: Origin,
+) -> Sample:
+    compared = {name: columns[name] for name in axes}
+    order = np.lexsort((weight, *reversed(compared.values())))
+    ordered = {name: column[order] for name, column in compared.items()}
+    return Sample(ordered, weight[order], axes, tally, origin)
+
+
+def _physical(fields: Iterable[Field]) -> dict[str, str]:
+    """Describe what generated and true events must share: unit and role of each field."""
+    return {
+        field.name: f"{field.role} field in {field.unit}"
+        for field in fields
+        if field.role != "weight"
+    }

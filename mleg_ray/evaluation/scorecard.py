@@ -1,0 +1,89 @@
+"""All figures of merit of one generated sample, as a versioned JSON document."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from typing import Literal
+
+import numpy as np
+
+from mleg_ray import __version__
+from mleg_ray.config import Config
+from mleg_ray.evaluation.estimate import Estimate, Figure
+from mleg_ray.evaluation.metrics import METRICS, Metric
+from mleg_ray.evaluation.sample import Axis, Origin, Sample, require_comparable
+from mleg_ray.evaluation.unphysical import ANY
+from mleg_ray.randomness import derive_seed
+
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")
+
+
+class Scorecard(Config):
+    """Figures by metric and subject, with all that is needed to compute them again."""
+
+    format_version: Literal[1] = 1
+    truth: Origin
+    generated: Origin
+    axes: dict[str, Axis]
+    figures: dict[str, dict[str, Figure]]
+    seed: int
+    seconds: float
+    versions: dict[str, str]
+
+    def headline(self) -> Iterator[tuple[str, str, Figure]]:
+        """Yield (metric, subject, figure): the worst C2ST, the worst chi2_ndf, unphysical events.
+
+        One-dimensional agreement alone hides broken correlations, so the classifier comes first.
+        """
+        for metric in ("c2st_auc", "chi2_ndf"):
+            if self.figures.get(metric):
+                yield metric, *worst(self.figures[metric])
+        if "unphysical_rate" in self.figures:
+            yield "unphysical_rate", ANY, self.figures["unphysical_rate"][ANY]
+
+    def to_json(self) -> str:
+        """Return the document, verdicts included; `Scorecard.model_validate_json` reads it."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+def worst(figures: Mapping[str, Figure]) -> tuple[str, Figure]:
+    """Return the subject with the largest value; one that is not computable only if none is."""
+    estimates = {s: figure for s, figure in figures.items() if isinstance(figure, Estimate)}
+    if not estimates:
+        return next(iter(figures.items()))
+    return max(estimates.items(), key=lambda item: item[1].value)
+
+
+def scorecard(
+    truth: Sample,
+    generated: Sample,
+    *,
+    seed: int = 0,
+    metrics: Mapping[str, Metric] = METRICS,
+    progress: Callable[[int, str], None] = lambda done, metric: None,
+) -> Scorecard:
+    """Compute every metric; each has its own random stream, whatever others are computed.
+
+    `progress` hears how many metrics are done and which one begins. Make samples with
+    `sample.from_dataset` or, for plain arrays and data frames, `sample.from_arrays`.
+
+    Raises:
+        DataError: the samples do not have the same columns, units and constraints.
+    """
+    require_comparable(truth, generated)
+    start = time.monotonic()
+    figures = {}
+    for done, (name, metric) in enumerate(metrics.items()):
+        progress(done, name)
+        rng = np.random.default_rng(derive_seed(seed, f"evaluate/{name}"))
+        figures[name] = metric(truth, generated, rng=rng)
+    progress(len(metrics), "")
+    return Scorecard(
+        truth=truth.origin,
+        generated=generated.origin,
+        axes=dict(truth.axes),
+        figures=figures,
+        seed=seed,
+        seconds=time.monotonic() - start,
+        versions={"mleg-ray": __version__} | {name: version(name) for name in LIBRARIES},
+    )

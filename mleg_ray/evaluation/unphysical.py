@@ -1,0 +1,106 @@
+"""How many events break what every physical event fulfils: a tally that adds up over shards."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from mleg_ray.config import Config
+from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
+from mleg_ray.physics.observables import Constraint, violates
+
+ANY = "any"
+NOT_FINITE = "not finite"
+
+
+class Share(Config):
+    """Some of the events: their number and their sums of weights and squared weights."""
+
+    events: int
+    weight: float
+    squares: float
+
+    @staticmethod
+    def of(weights: Tensor) -> "Share":
+        """Count events with weights of shape (n,)."""
+        return Share(
+            events=len(weights), weight=float(weights.sum()), squares=float(weights @ weights)
+        )
+
+    def __add__(self, other: "Share") -> "Share":
+        return Share(
+            events=self.events + other.events,
+            weight=self.weight + other.weight,
+            squares=self.squares + other.squares,
+        )
+
+
+class UnphysicalTally(Config):
+    """All events, and those that break each constraint, are not finite, or either ("any")."""
+
+    total: Share
+    violating: dict[str, Share]
+
+    @staticmethod
+    def of(
+        columns: Mapping[str, Tensor],
+        fields: Sequence[str],
+        weights: Tensor,
+        constraints: Mapping[str, Constraint],
+    ) -> "UnphysicalTally":
+        """Count events with float64 columns of shape (n,); `fields` are those generated.
+
+        A constraint on a number that is not finite counts as broken.
+        """
+        not_finite = torch.zeros(len(weights), dtype=torch.bool)
+        for name in fields:
+            not_finite |= ~torch.isfinite(columns[name])
+        broken = {name: violates(rule, columns) for name, rule in constraints.items()}
+        broken[NOT_FINITE] = not_finite
+        either = torch.stack(list(broken.values())).any(dim=0)
+        return UnphysicalTally(
+            total=Share.of(weights),
+            violating={
+                name: Share.of(weights[mask]) for name, mask in (broken | {ANY: either}).items()
+            },
+        )
+
+    def __add__(self, other: "UnphysicalTally") -> "UnphysicalTally":
+        return UnphysicalTally(
+            total=self.total + other.total,
+            violating={
+                name: share + other.violating[name] for name, share in self.violating.items()
+            },
+        )
+
+    def rate(self, name: str) -> tuple[float, float]:
+        """Return the weighted fraction of violating events and its uncertainty.
+
+        Binomial, at least one event's worth: n events without a fault exclude no rate below ~1/n.
+        """
+        total, part = self.total, self.violating[name]
+        p = part.weight / total.weight
+        variance = ((1 - 2 * p) * part.squares + p**2 * total.squares) / total.weight**2
+        one_event = total.squares / total.weight**2
+        return p, max(math.sqrt(max(variance, 0.0)), one_event)
+
+
+def unphysical_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[str, Figure]:
+    """Return `unphysical_rate` by constraint; the floor is the truth's own rate."""
+    for whose, tally in (("truth's", truth), ("generated sample's", generated)):
+        if tally.total.weight <= 0:
+            reason = f"the {whose} weights sum to {tally.total.weight:g}"
+            return dict.fromkeys(generated.violating, NotComputable(reason=reason))
+    figures: dict[str, Figure] = {}
+    for name in generated.violating:
+        value, uncertainty = generated.rate(name)
+        floor, floor_spread = truth.rate(name)
+        figures[name] = Estimate(
+            value=value,
+            uncertainty=uncertainty,
+            floor=floor,
+            floor_spread=floor_spread,
+            events=generated.total.events,
+        )
+    return figures

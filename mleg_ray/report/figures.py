@@ -1,0 +1,311 @@
+"""The pictures of a report; every function returns a PNG.
+
+Truth is the filled grey-blue shape with its statistical band, generated events are orange points:
+distinct in hue, lightness and shape, so also in print and to colour-blind readers.
+"""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.histograms import (
+    MINIMUM_TRUTH_EVENTS,
+    Histogram,
+    Plane,
+    weighted_quantiles,
+)
+from mleg_ray.evaluation.sample import Axis, Sample
+
+BINS = 50
+SHOWN = (0.0005, 0.9995)  # the truth's quantiles between which an observable is drawn
+LOG_DENSITY_RANGE = 100.0  # densities that vary more are drawn on a logarithmic axis
+DPI = 180
+
+INK, FAINT = "#1d2733", "#8a95a3"
+TRUTH, TRUTH_FILL, GENERATED = "#52677d", "#d5dee8", "#d1570c"
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "mathtext.fontset": "dejavusans",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+}
+
+
+def observable_png(name: str, truth: Sample, generated: Sample) -> bytes:
+    """Draw the densities of one observable above their ratio, with statistical errors."""
+    axis = truth.axes[name]
+    edges = _edges(truth, name)
+    t, g = (_histogram(sample, name, edges) for sample in (truth, generated))
+    with style.context(STYLE):
+        figure = Figure(figsize=(4.4, 3.9), layout="constrained")
+        top, bottom = figure.subplots(
+            2, sharex=True, gridspec_kw={"height_ratios": [2.6, 1], "hspace": 0.0}
+        )
+        _draw_densities(top, edges, t, g)
+        _draw_ratio(bottom, edges, t, g)
+        top.set_ylabel("density" if axis.unit == "1" else f"density [1/{unit_text(axis.unit)}]")
+        bottom.set_ylabel("gen. / truth")
+        bottom.set_xlabel(axis_label(name, axis))
+        if _is_logarithmic(axis, edges):
+            _set_log_scale(bottom, edges)
+        bottom.set_xlim(edges[0], edges[-1])
+        figure.align_ylabels()
+        return _png(figure)
+
+
+def drawable(name: str, truth: Sample) -> bool:
+    """Tell whether an observable has a range: finite truth values that are not all equal."""
+    if not np.isfinite(truth.columns[name][truth.weight != 0]).any():
+        return False
+    low, high = _range(truth, name)
+    return bool(low < high)
+
+
+def plane_pngs(plane: Plane, truth: Sample, generated: Sample) -> dict[str, bytes]:
+    """Draw the plane's events of truth and generated on one colour scale, and their ratio.
+
+    The ratio is shown where the truth has 10 events or more, the bins that `chi2_ndf` counts.
+    """
+    scale_to_truth = truth.weight.sum() / generated.weight.sum()
+    t, g = _plane_counts(plane, truth), _plane_counts(plane, generated) * scale_to_truth
+    highest = float(max(t.max(), g.max()))
+    if highest <= 0:
+        return {}
+    lowest = float(min(count[count > 0].min(initial=highest) for count in (t, g)))
+    colours = LogNorm(lowest, max(highest, 10 * lowest))
+    populated = t >= MINIMUM_TRUTH_EVENTS
+    ratio = np.ma.masked_where(~populated, g / np.where(populated, t, 1.0))
+    return {
+        "truth": _plane_png(plane, truth, np.ma.masked_less_equal(t, 0), colours),
+        "generated": _plane_png(plane, truth, np.ma.masked_less_equal(g, 0), colours),
+        "ratio": _plane_png(plane, truth, ratio, None),
+    }
+
+
+def training_pngs(history: Sequence[Mapping[str, float]]) -> dict[str, bytes]:
+    """Draw a run's snapshots: the selecting score with each observable's KS, and the losses.
+
+    Each entry holds `step` and `ks_sum`; keys `ks.NAME` are distances, keys that end in `loss` are
+    losses.
+    """
+    keys = list(dict.fromkeys(key for snapshot in history for key in snapshot))
+    losses = [key for key in keys if key.endswith("loss")]
+    distances = [key for key in keys if key.startswith("ks.")]
+    pictures = {}
+    with style.context(STYLE):
+        figure, axes = _step_axes("KS distance on validation events")
+        for i, key in enumerate(distances):
+            label = "each observable" if i == 0 else None
+            axes.plot(*_curve(history, key), color=FAINT, alpha=0.5, linewidth=0.8, label=label)
+        steps, values = _curve(history, "ks_sum")
+        axes.plot(steps, values, color=INK, label="sum over observables")
+        if values:
+            best = int(np.argmin(values))
+            label = f"best: step {steps[best]:,.0f}"
+            axes.plot(steps[best], values[best], "o", color=GENERATED, label=label)
+        axes.set_yscale("log")
+        axes.legend()
+        pictures["training-ks"] = _png(figure)
+        if losses:
+            figure, axes = _step_axes("loss")
+            for key in losses:
+                axes.plot(*_curve(history, key), label=key.replace("_", " "))
+            axes.legend()
+            pictures["training-losses"] = _png(figure)
+    return pictures
+
+
+def axis_label(name: str, axis: Axis) -> str:
+    """Return the text of an axis: symbol and unit."""
+    symbol = f"${axis.label}$" if axis.label else name
+    return f"{symbol} [{unit_text(axis.unit)}]" if axis.unit != "1" else symbol
+
+
+def unit_text(unit: str) -> str:
+    """Write a power in a unit's name as a superscript: GeV2 -> GeV²."""
+    return unit.replace("2", "²").replace("3", "³")
+
+
+def _draw_densities(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) -> None:
+    centres, widths = _centres(edges), np.diff(edges)
+    truth, truth_error = _density(t, widths)
+    generated, generated_error = _density(g, widths)
+    axes.stairs(truth, edges, fill=True, color=TRUTH_FILL)
+    axes.stairs(truth, edges, color=TRUTH, label="truth")
+    _band(axes, edges, truth, truth_error)
+    axes.errorbar(centres, generated, generated_error, label="generated", **_POINTS)
+    positive = np.concatenate([truth[truth > 0], generated[generated > 0]])
+    if len(positive) and positive.max() > LOG_DENSITY_RANGE * positive.min():
+        axes.set_yscale("log")
+        axes.set_ylim(positive.min() / 2, positive.max() * 6)
+    else:
+        axes.set_ylim(min(0.0, generated.min()), 1.35 * max(truth.max(), generated.max()))
+        axes.ticklabel_format(axis="y", scilimits=(-2, 3))
+    axes.legend(loc="upper right", ncols=2, handlelength=1.2, columnspacing=1.2)
+
+
+def _draw_ratio(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) -> None:
+    widths = np.diff(edges)
+    truth, truth_error = _density(t, widths)
+    generated, generated_error = _density(g, widths)
+    filled = truth > 0
+    one = np.where(filled, 1.0, np.nan)
+    truth = np.where(filled, truth, np.nan)
+    ratio, error = generated / truth, generated_error / truth
+    _band(axes, edges, one, truth_error / truth)
+    axes.axhline(1, color=TRUTH, linewidth=0.9)
+    axes.errorbar(_centres(edges), ratio, error, **_POINTS)
+    precise = filled & (np.nan_to_num(error, nan=np.inf) < 0.2)
+    spread = np.abs(ratio[precise] - 1).max(initial=0.1)
+    half = next((step for step in (0.25, 0.5) if spread <= 0.8 * step), 1.0)
+    axes.set_ylim(1 - half, 1 + half)
+    # A point outside the panel must not vanish silently: a triangle marks it at the edge.
+    for beyond, edge, marker in (
+        (ratio > 1 + half, 1 + half, "^"),
+        (ratio < 1 - half, 1 - half, "v"),
+    ):
+        axes.plot(
+            _centres(edges)[beyond],
+            np.full(int(beyond.sum()), edge),
+            marker,
+            color=GENERATED,
+            markersize=4,
+            clip_on=False,
+            zorder=5,
+        )
+
+
+def _plane_png(
+    plane: Plane, sample: Sample, values: np.ma.MaskedArray[Any, Any], scale: LogNorm | None
+) -> bytes:
+    """Draw events per bin on the given colour scale, or a ratio if there is none."""
+    with style.context(STYLE):
+        figure = Figure(figsize=(4.4, 3.6), layout="constrained")
+        axes = figure.subplots()
+        mesh = axes.pcolormesh(
+            plane.x_edges,
+            plane.y_edges,
+            values.T,
+            cmap="viridis" if scale else "RdBu_r",
+            norm=scale or LogNorm(1 / 3, 3),
+        )
+        axes.set(xscale="log", yscale="log")
+        axes.set_xlabel(axis_label(plane.x, sample.axes[plane.x]))
+        axes.set_ylabel(axis_label(plane.y, sample.axes[plane.y]))
+        bar = figure.colorbar(mesh, ax=axes, pad=0.02)
+        if scale is None:
+            axes.set_facecolor("#e9edf1")  # "no comparison" is not the white of "equal"
+            bar.ax.yaxis.set_minor_formatter(NullFormatter())
+            bar.set_ticks([1 / 3, 1 / 2, 1, 2, 3], labels=["⅓", "½", "1", "2", "3"])
+        bar.set_label("events per bin" if scale else "generated / truth")
+        return _png(figure)
+
+
+_POINTS: dict[str, Any] = {
+    "fmt": "o",
+    "color": GENERATED,
+    "markersize": 2.6,
+    "elinewidth": 0.9,
+}
+
+
+def _band(axes: Axes, edges: FloatArray, middle: FloatArray, error: FloatArray) -> None:
+    axes.stairs(
+        middle + error,
+        edges,
+        baseline=middle - error,
+        fill=True,
+        color=TRUTH,
+        alpha=0.35,
+        linewidth=0,
+    )
+
+
+def _edges(truth: Sample, name: str) -> FloatArray:
+    low, high = _range(truth, name)
+    if truth.axes[name].log and low > 0:
+        return np.geomspace(low, high, BINS + 1)
+    return np.linspace(low, high, BINS + 1)
+
+
+def _range(truth: Sample, name: str) -> FloatArray:
+    finite = np.isfinite(truth.columns[name])
+    return weighted_quantiles(truth.columns[name][finite], truth.weight[finite], SHOWN)
+
+
+def _is_logarithmic(axis: Axis, edges: FloatArray) -> bool:
+    return axis.log and bool(edges[0] > 0)
+
+
+def _set_log_scale(axes: Axes, edges: FloatArray) -> None:
+    axes.set_xscale("log")
+    if edges[-1] < 300 * edges[0]:  # too few powers of ten to read the axis by
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _histogram(sample: Sample, name: str, edges: FloatArray) -> Histogram:
+    values = sample.columns[name]
+    inside = (values >= edges[0]) & (values < edges[-1])
+    index = np.searchsorted(edges, values[inside], side="right") - 1
+    histogram = Histogram.fill(index, sample.weight[inside], BINS)
+    total = sample.weight.sum()
+    return Histogram(histogram.weight / total, histogram.variance / total**2)
+
+
+def _density(histogram: Histogram, widths: FloatArray) -> tuple[FloatArray, FloatArray]:
+    return histogram.weight / widths, np.sqrt(histogram.variance) / widths
+
+
+def _plane_counts(plane: Plane, sample: Sample) -> FloatArray:
+    index = plane.index(sample.columns[plane.x], sample.columns[plane.y])
+    histogram = Histogram.fill(index, sample.weight, plane.bins**2 + 1)
+    return histogram.weight[:-1].reshape(plane.bins, plane.bins)
+
+
+def _centres(edges: FloatArray) -> FloatArray:
+    return (edges[1:] + edges[:-1]) / 2
+
+
+def _step_axes(label: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.4, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel("step")
+    axes.set_ylabel(label)
+    axes.margins(x=0.02)
+    return figure, axes
+
+
+def _curve(history: Sequence[Mapping[str, float]], key: str) -> tuple[list[float], list[float]]:
+    """Return steps and values of the snapshots that have a finite `key`."""
+    present = [s for s in history if math.isfinite(s.get(key, math.nan))]
+    return [snapshot["step"] for snapshot in present], [snapshot[key] for snapshot in present]
+
+
+def _png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI)
+    return stream.getvalue()

@@ -1,0 +1,232 @@
+"""The report: one page that holds its pictures, with the scorecard and the PNGs beside it."""
+
+import base64
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
+from mleg_ray.evaluation.histograms import PLANES
+from mleg_ray.evaluation.sample import Axis, Origin, Sample
+from mleg_ray.evaluation.scorecard import Scorecard
+from mleg_ray.report.figures import (
+    drawable,
+    observable_png,
+    plane_pngs,
+    training_pngs,
+    unit_text,
+)
+from mleg_ray.storage import join, write_bytes
+
+REPORT, SCORECARD, FIGURES = "report.html", "scorecard.json", "figures"
+
+# What each metric is called and says, in the order of the tables; others appear under their name.
+METRIC_TEXT = {
+    "c2st_auc": (
+        "Classifier test, AUC",
+        "area under the ROC curve of a classifier of generated and true events; 0.5 at best",
+    ),
+    "chi2_ndf": ("χ² / ndf", "binned difference in units of both statistical errors; 1 at best"),
+    "unphysical_rate": ("Unphysical events", "share of generated events that break a constraint"),
+    "ks": ("KS", "largest difference of the two distribution functions"),
+    "w1": ("W₁", "Wasserstein distance in units of the truth's standard deviation"),
+    "js": ("JS", "Jensen-Shannon distance of the histograms, 0 to 1"),
+    "kl": ("KL", "Kullback-Leibler divergence of the histograms, in nats"),
+    "separation": ("Separation", "separation power of the histograms, 0 to 1"),
+    "chi2_paper": ("χ² (paper)", "mean of (g − t)² / t over the bins, without errors"),
+    "corr_frobenius": ("Correlations", "norm of the difference of the correlation matrices"),
+}
+
+
+def write_report(
+    card: Scorecard,
+    truth: Sample,
+    generated: Sample,
+    out: str,
+    history: Sequence[Mapping[str, float]] = (),
+) -> str:
+    """Write figures, page and scorecard into the folder `out`; return the page's place.
+
+    `history` holds the training run's snapshots (see `figures.training_pngs`), if known. The
+    scorecard comes last, so a folder that has one is whole.
+    """
+    pictures = draw(truth, generated, history)
+    for name, png in pictures.items():
+        write_bytes(join(out, FIGURES, f"{name}.png"), png)
+    page = join(out, REPORT)
+    write_bytes(page, render(card, pictures).encode())
+    write_bytes(join(out, SCORECARD), card.to_json().encode())
+    return page
+
+
+def draw(
+    truth: Sample, generated: Sample, history: Sequence[Mapping[str, float]] = ()
+) -> dict[str, bytes]:
+    """Return all pictures of a report as PNGs by name."""
+    pictures = {}
+    for plane in PLANES:
+        if plane.x in truth.axes and plane.y in truth.axes:
+            for panel, png in plane_pngs(plane, truth, generated).items():
+                pictures[f"plane-{plane.x}-{plane.y}-{panel}"] = png
+    for name in truth.axes:
+        if drawable(name, truth):
+            pictures[f"observable-{name}"] = observable_png(name, truth, generated)
+    if history:
+        pictures |= training_pngs(history)
+    return pictures
+
+
+def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
+    """Return the page; every text of the scorecard is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mleg_ray.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "quantity": quantity,
+        "symbol": lambda name: symbol(name, card.axes.get(name, Axis())),
+        "subject": lambda name: Markup(", ").join(
+            symbol(part, card.axes.get(part, Axis())) for part in name.split(", ")
+        ),
+        "title": metric_title,
+        "meaning": lambda metric: METRIC_TEXT.get(metric, ("", ""))[1],
+        "unit": unit_text,
+        "gauge": gauge,
+    }
+    environment.tests["computable"] = lambda figure: isinstance(figure, Estimate)
+    images = {name: base64.b64encode(png).decode() for name, png in pictures.items()}
+    return environment.get_template("report.html.j2").render(
+        card=card,
+        images=images,
+        planes=[plane for plane in PLANES if f"plane-{plane.x}-{plane.y}-truth" in images],
+        matrix_metrics=[m for m, figures in card.figures.items() if set(figures) & set(card.axes)],
+        provenance={"Truth": _origin(card.truth), "Generated sample": _origin(card.generated)},
+        unknowns=list(unknowns(card)),
+    )
+
+
+def metric_title(metric: str) -> str:
+    """Return what a metric is called on the page."""
+    return METRIC_TEXT.get(metric, (metric, ""))[0]
+
+
+def quantity(value: float, uncertainty: float) -> Markup:
+    """Write `value ± uncertainty` with two significant digits of the uncertainty."""
+    largest = max(abs(value), uncertainty)
+    exponent = math.floor(math.log10(largest)) if largest > 0 else 0
+    power = exponent if not -3 <= exponent < 5 else 0
+    shown, error = value / 10**power, uncertainty / 10**power
+    digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 3
+    number = f"{shown:.{digits}f}".replace("-", "−") if value else "0"
+    if error > 0:
+        number += f" ± {error:.{digits}f}"
+    if not power:
+        return escape(number)
+    if value and error > 0:
+        number = f"({number})"
+    return Markup("{} × 10<sup>{}</sup>").format(number, str(power).replace("-", "−"))
+
+
+def symbol(name: str, axis: Axis) -> Markup:
+    r"""Turn a LaTeX label such as `x_{bj}` or `\theta` into HTML; the plain name if there is none.
+
+    Greek letters have the same names in LaTeX and in HTML; subscripts and superscripts are the only
+    other constructs that labels of observables need.
+    """
+    if not axis.label:
+        return escape(name)
+    text = re.sub(r"\\([A-Za-z]+)", r"&\1;", str(escape(axis.label)))
+    text = re.sub(r"_(?:\{([^{}]*)\}|(\w))", r"<sub>\1\2</sub>", text)
+    text = re.sub(r"\^(?:\{([^{}]*)\}|(\w))", r"<sup>\1\2</sup>", text)
+    return Markup("<i>{}</i>").format(Markup(text))
+
+
+def gauge(figure: Estimate) -> dict[str, float]:
+    """Return positions in percent for a value's dot and bar beside the floor's 3-sigma band."""
+    floor_low = figure.floor - 3 * figure.floor_spread
+    floor_high = figure.floor + 3 * figure.floor_spread
+    low = min(floor_low, figure.value - figure.uncertainty)
+    high = max(floor_high, figure.value + figure.uncertainty)
+    margin = 0.06 * (high - low) or 1.0
+
+    def percent(x: float) -> float:
+        return round(100 * (x - low + margin) / (high - low + 2 * margin), 2)
+
+    return {
+        "floor_low": percent(floor_low),
+        "floor_width": round(percent(floor_high) - percent(floor_low), 2),
+        "floor": percent(figure.floor),
+        "value": percent(figure.value),
+        "bar_low": percent(figure.value - figure.uncertainty),
+        "bar_width": round(
+            percent(figure.value + figure.uncertainty) - percent(figure.value - figure.uncertainty),
+            2,
+        ),
+    }
+
+
+def unknowns(card: Scorecard) -> Iterator[str]:
+    """Yield what the figures do not say, so that nobody reads it into them."""
+    sizes = {
+        metric: max(figure.events for figure in figures.values() if isinstance(figure, Estimate))
+        for metric, figures in card.figures.items()
+        if any(isinstance(figure, Estimate) for figure in figures.values())
+    }
+    for size in sorted({sizes[m] for m in sizes if m != "unphysical_rate"}):
+        names = ", ".join(metric_title(m) for m in sizes if sizes[m] == size)
+        yield (
+            f"{names}: {size:,} generated against {size:,} true events. "
+            "Differences too small for these numbers are not seen."
+        )
+    yield (
+        "Uncertainties are statistical, from resampling the events. How much another training run, "
+        "or a truth made with other settings, would differ is not in them."
+    )
+    yield (
+        "The classifier test is a lower limit: a stronger classifier, or other features, may tell "
+        "more events apart."
+    )
+    yield "Whether generated events copy training events was not examined."
+    reasons: dict[str, list[str]] = {}
+    for metric, subject, figure in _all_figures(card):
+        if isinstance(figure, NotComputable):
+            reasons.setdefault(figure.reason, []).append(f"{metric_title(metric)} of {subject}")
+    for reason, missing in reasons.items():
+        yield f"{'; '.join(missing)}: not computable, because {reason}."
+
+
+def _all_figures(card: Scorecard) -> Iterator[tuple[str, str, Figure]]:
+    for metric, figures in card.figures.items():
+        for subject, figure in figures.items():
+            yield metric, subject, figure
+
+
+def _origin(origin: Origin) -> list[tuple[str, str]]:
+    """Flatten an origin into rows of text."""
+    return [
+        ("name", origin.name),
+        ("place", origin.uri or "arrays in memory"),
+        ("split", origin.split or "all"),
+        ("events", f"{origin.events:,}"),
+        ("drawn at random", f"{origin.compared:,}" if origin.compared < origin.events else "all"),
+        ("digest", origin.dataset_digest or "none"),
+        *((name, f"{value:g}") for name, value in origin.conditions.items()),
+        *_flatten(origin.provenance),
+    ]
+
+
+def _flatten(value: Any, key: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - JSON
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _flatten(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, (list, tuple)) and len(value) > 0 and isinstance(value[0], Mapping):
+        yield key, f"{len(value)} entries"
+    else:
+        yield key, str(value)

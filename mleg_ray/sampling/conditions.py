@@ -1,0 +1,55 @@
+"""The conditions under which a model generates: what it was trained on and what is asked of it."""
+
+from collections.abc import Mapping
+
+from mleg_ray.checkpoint import Card
+from mleg_ray.config import Config
+from mleg_ray.errors import ConfigError
+
+
+class Extrapolation(Config):
+    """A condition outside the trained range, `distance` away from its nearer end."""
+
+    value: float
+    trained: tuple[float, float]
+    distance: float
+
+
+def resolve_conditions(card: Card, given: Mapping[str, float]) -> dict[str, float]:
+    """Return a value for each of the model's conditions, in the schema's order.
+
+    Raises:
+        ConfigError: an unknown condition, one that is missing, or another value than the only one
+            that the model was trained on.
+    """
+    fixed, names = card.dataset.conditions, card.dataset.schema_.conditions
+    for name, value in given.items():
+        if name not in names:
+            known = ", ".join(names) or "none"
+            raise ConfigError(
+                f"--condition {name}: the checkpoint knows no such condition ({known})"
+            )
+        if fixed.get(name, value) != value:
+            raise ConfigError(
+                f"--condition {name}={value:g}: the checkpoint was trained at "
+                f"{name} = {fixed[name]:g} alone; leave the option out or take another checkpoint"
+            )
+    for name in names:
+        if name not in fixed and name not in given:
+            low, high = card.condition_range[name]
+            raise ConfigError(
+                f"the checkpoint needs --condition {name}=VALUE; "
+                f"it was trained from {low:g} to {high:g}"
+            )
+    return {name: fixed[name] if name in fixed else given[name] for name in names}
+
+
+def extrapolations(card: Card, conditions: Mapping[str, float]) -> dict[str, Extrapolation]:
+    """Return the conditions that lie outside what the model was trained on."""
+    found = {}
+    for name, value in conditions.items():
+        low, high = card.condition_range[name]
+        distance = max(low - value, value - high)
+        if distance > 0:
+            found[name] = Extrapolation(value=value, trained=(low, high), distance=distance)
+    return found

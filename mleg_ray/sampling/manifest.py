@@ -1,0 +1,216 @@
+"""A sample on disk: checks first, then plan.json, shards with their records, manifest.json last.
+
+Nothing here knows who generates the shards: `mleg_ray.cluster.sample` does so in parallel.
+"""
+
+import datetime
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_json, write_json
+from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.config import Config, parse
+from mleg_ray.errors import ConfigError, ResourceError
+from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
+from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
+from mleg_ray.sampling.sampler import BATCH_EVENTS, Sampler
+from mleg_ray.storage import (
+    PARTIAL_SUFFIX,
+    exists,
+    filesystem,
+    is_remote,
+    join,
+    read_bytes,
+    remove_partials,
+    require_writable,
+    sha256,
+)
+
+PLAN, SHARDS = "plan.json", "shards"
+
+# A worker holds about four times as much while it writes a shard.
+MAX_SHARD_BYTES = 1_000_000_000
+
+
+class PlanFile(Config):
+    """The content of plan.json."""
+
+    format_version: int = 1
+    checkpoint_uri: str
+    spec: SampleSpec
+
+
+class Production(Config):
+    """The run that completed a sample: how many events it generated, how fast, on what."""
+
+    events: int
+    seconds: float
+    events_per_second: float
+    workers: int
+
+
+@dataclass(frozen=True)
+class SampleJob:
+    """One sample to make: what, where, and in which shards."""
+
+    checkpoint: Checkpoint
+    spec: SampleSpec
+    folder: str
+    shards: tuple[ShardPlan, ...]
+    sampler: Sampler
+
+
+def plan_sample(
+    checkpoint: Checkpoint,
+    events: int,
+    folder: str,
+    *,
+    seed: int,
+    shard_events: int,
+    conditions: Mapping[str, float],
+) -> SampleJob:
+    """Say what is to be generated, and make sure that `folder` holds nothing else.
+
+    Raises:
+        ConfigError: a number out of its range, a condition that does not fit the checkpoint, or a
+            folder that holds another sample or other files.
+    """
+    spec = parse(
+        SampleSpec,
+        {
+            "checkpoint": checkpoint.digest,
+            "events": events,
+            "shard_events": shard_events,
+            "seed": seed,
+            "conditions": resolve_conditions(checkpoint.card, conditions),
+        },
+        "sample",
+    )
+    sampler = Sampler(checkpoint, spec, folder)
+    if shard_events * sampler.event_bytes > MAX_SHARD_BYTES:
+        most = MAX_SHARD_BYTES // sampler.event_bytes
+        raise ConfigError(
+            f"sample: a shard of {shard_events:,} events does not fit a worker's memory; "
+            f"set --shard-events to {most:,} or fewer"
+        )
+    _require_own(folder, spec)
+    return SampleJob(checkpoint, spec, folder, tuple(spec.plan()), sampler)
+
+
+def whole_shards(job: SampleJob) -> dict[int, ShardRecord]:
+    """Return the records of the shards that are there and whole, by index.
+
+    A shard is whole if its record is that of this sample and its size is right; on a local disk
+    also its SHA-256 must be. The others count as missing and are generated again.
+    """
+    fs, root = filesystem(job.folder)
+    fs.invalidate_cache()
+    files = fs.find(join(root, SHARDS), detail=True).items()
+    sizes = {path.removeprefix(f"{root}/"): info["size"] for path, info in files}
+    found = {}
+    for shard in job.shards:
+        if shard.file in sizes and shard.record_file in sizes:
+            place = join(job.folder, shard.record_file)
+            record = parse(ShardRecord, read_json(place), place)
+            if (
+                record.proves(job.spec, shard)
+                and record.entry.bytes == sizes[shard.file]
+                and (is_remote(root) or _sha256(job, shard) == record.entry.sha256)
+            ):
+                found[shard.index] = record
+    return found
+
+
+def rehearse(job: SampleJob, missing: Sequence[ShardPlan]) -> None:
+    """Fail now where the work would fail later.
+
+    Raises:
+        CheckpointError: the model generates NaN or infinity.
+        ResourceError: no permission, or not enough space for the missing shards.
+    """
+    first = missing[0]
+    job.sampler.generate(replace(first, events=min(first.events, BATCH_EVENTS)))
+    require_writable(job.folder)
+    needed = job.sampler.event_bytes * sum(shard.events for shard in missing)
+    if not is_remote(job.folder):
+        free = shutil.disk_usage(job.folder).free
+        if needed > free:
+            raise ResourceError(
+                f"{job.folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free; "
+                "choose another --out or fewer events"
+            )
+
+
+def begin(job: SampleJob) -> None:
+    """Write plan.json, the first file of a sample, and remove what killed workers left."""
+    plan = PlanFile(checkpoint_uri=job.checkpoint.uri, spec=job.spec)
+    write_json(join(job.folder, PLAN), plan.model_dump(mode="json"))
+    remove_partials(job.folder)
+
+
+def finish(
+    job: SampleJob, records: Mapping[int, ShardRecord], production: Production | None
+) -> Dataset:
+    """Write the manifest, the last file of a sample; keep one that already says the same.
+
+    `production` is None if no shard was missing.
+    """
+    remove_partials(job.folder)
+    place = join(job.folder, SAMPLED)
+    entries = tuple(records[shard.index].entry for shard in job.shards)
+    if not exists(place) or Dataset.open(job.folder).manifest.shards != entries:
+        card = job.checkpoint.card
+        kept = {"name", "fields", "observables", "constraints"}
+        manifest = DatasetManifest(
+            conditions=job.spec.conditions,
+            provenance=_provenance(job, production),
+            shards=entries,
+            **card.dataset.model_dump(include=kept),
+        )
+        write_json(place, manifest.model_dump(mode="json"))
+    return Dataset.open(job.folder)
+
+
+def _provenance(job: SampleJob, production: Production | None) -> dict[str, Any]:
+    card, spec = job.checkpoint.card, job.spec
+    outside = extrapolations(card, spec.conditions)
+    return {
+        "checkpoint": {
+            "uri": job.checkpoint.uri,
+            "digest": spec.checkpoint,
+            "card": card.model_dump(mode="json", exclude={"history"}),
+        },
+        "spec": spec.model_dump(mode="json"),
+        "extrapolations": {name: found.model_dump(mode="json") for name, found in outside.items()},
+        "production": production.model_dump(mode="json") if production else None,
+        "environment": environment(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _require_own(folder: str, spec: SampleSpec) -> None:
+    """Raise `ConfigError` unless the folder is absent, empty or holds this very sample."""
+    place = join(folder, PLAN)
+    if exists(place):
+        there = parse(PlanFile, read_json(place), place).spec
+        differences = [
+            f"{key} is {getattr(there, key)} there, {getattr(spec, key)} is asked for"
+            for key in SampleSpec.model_fields
+            if getattr(there, key) != getattr(spec, key)
+        ]
+        if differences:
+            raise ConfigError(
+                f"{folder}: holds another sample ({'; '.join(differences)}); "
+                "choose another --out, or ask for the same to complete it"
+            )
+        return
+    fs, path = filesystem(folder)
+    files = fs.ls(path, detail=False) if fs.exists(path) else []
+    if any(not file.endswith(PARTIAL_SUFFIX) for file in files):
+        raise ConfigError(f"{folder}: holds other files and no {PLAN}; choose another --out")
+
+
+def _sha256(job: SampleJob, shard: ShardPlan) -> str:
+    return sha256(read_bytes(join(job.folder, shard.file)))

@@ -1,0 +1,72 @@
+"""What is sampled, and its division into shards."""
+
+from dataclasses import dataclass
+
+from pydantic import PositiveInt
+
+from mleg_ray.catalog.shards import ShardEntry
+from mleg_ray.config import Config
+from mleg_ray.randomness import derive_seed
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """One shard to generate: `events` of them, from `seed` alone."""
+
+    index: int
+    events: int
+    seed: int
+
+    @property
+    def file(self) -> str:
+        """The shard's file, relative to the dataset's folder."""
+        return f"shards/{self.index:08d}.parquet"
+
+    @property
+    def record_file(self) -> str:
+        """The shard's record, relative to the dataset's folder."""
+        return f"shards/{self.index:08d}.json"
+
+
+class SampleSpec(Config):
+    """All that determines a sample's events, bit by bit on one type of device.
+
+    `checkpoint` is the checkpoint's digest; `conditions` has a value for each of its conditions.
+    """
+
+    checkpoint: str
+    events: PositiveInt
+    shard_events: PositiveInt
+    seed: int
+    conditions: dict[str, float]
+
+    def plan(self) -> list[ShardPlan]:
+        """Return the shards: all of `shard_events` but the last, which holds the rest.
+
+        Shard k depends on `seed` and k alone, never on who generates it, when or beside whom.
+        """
+        starts = range(0, self.events, self.shard_events)
+        return [
+            ShardPlan(
+                index=index,
+                events=min(self.shard_events, self.events - start),
+                seed=derive_seed(self.seed, "sample", index),
+            )
+            for index, start in enumerate(starts)
+        ]
+
+
+class ShardRecord(Config):
+    """The proof beside a shard of what it is: written after it, so its presence means "whole".
+
+    `sample` is the digest of the sample's specification.
+    """
+
+    sample: str
+    index: int
+    entry: ShardEntry
+
+    def proves(self, spec: SampleSpec, shard: ShardPlan) -> bool:
+        """Tell whether this is the record of that shard of that sample."""
+        promised = (spec.digest(), shard.index, shard.file, shard.events)
+        return promised == (self.sample, self.index, self.entry.file, self.entry.rows)

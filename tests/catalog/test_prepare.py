@@ -1,0 +1,239 @@
+"""From a specification to a dataset, without Ray: reuse, refusals, provenance."""
+
+import errno
+import json
+import os
+import random
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from mleg_ray.catalog.dataset import Dataset, dataset_uri
+from mleg_ray.catalog.prepare import (
+    constraint_lines,
+    finish,
+    make_shard,
+    plan_dataset,
+    whole_shards,
+)
+from mleg_ray.catalog.shards import footer
+from mleg_ray.errors import ConfigError, DataError, ResourceError
+from mleg_ray.storage import PARTIAL_SUFFIX
+from tests.catalog.specs import table_spec, write_tape
+
+
+@pytest.fixture
+def spec(tmp_path):
+    write_tape(tmp_path)
+    return table_spec(tmp_path)
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return str(tmp_path / "storage")
+
+
+def prepare(spec, storage, *, overwrite=False, only=None):
+    """What the cluster does, one shard after the other; `only` stops early."""
+    plan = plan_dataset(spec, storage, overwrite=overwrite)
+    records = whole_shards(plan)
+    missing = [shard for shard in plan.shards if shard.index not in records]
+    random.Random(0).shuffle(missing)
+    records |= {shard.index: make_shard(plan, shard) for shard in missing[:only]}
+    return finish(plan, records) if only is None else None
+
+
+def test_dataset_holds_all_events_in_their_splits(spec, storage):
+    dataset = prepare(spec, storage)
+    assert dataset.uri == dataset_uri(storage, "small")
+    rows = {split: dataset.rows(split) for split in ("train", "validation", "test")}
+    assert rows == {"train": 180, "validation": 20, "test": 200}
+    batch = dataset.load()
+    assert batch.x.shape == (400, 4)
+    assert batch.x.dtype == torch.float64
+    assert (batch.context == 50).all()
+    assert (batch.weight == 1).all()
+    table = dataset.table(batch)
+    assert {"px", "energy", "beam_energy", "x_bj", "q2"} <= set(table)
+    np.testing.assert_allclose(np.sort(table["energy"]), np.linspace(40, 49, 400), rtol=1e-6)
+
+
+def test_shards_carry_their_units_and_origin(spec, storage):
+    dataset = prepare(spec, storage)
+    metadata = footer(f"{dataset.uri}/shards/00003.parquet")
+    assert json.loads(metadata["mleg.index"]) == 3
+    assert json.loads(metadata["mleg.origin"]) == dataset.manifest.provenance["origin"]
+    assert sorted(os.listdir(dataset.uri)) == ["dataset.json", "shards"]
+
+
+def test_provenance_tells_inputs_versions_and_no_machine(spec, storage, tmp_path):
+    provenance = prepare(spec, storage).manifest.provenance
+    [file] = provenance["source"]["files"]
+    assert file["path"] == "fat-gan/tape2.txt"
+    assert file["bytes"] == (tmp_path / "fat-gan" / "tape2.txt").stat().st_size
+    assert len(file["sha256"]) == 64
+    assert provenance["spec_digest"] == spec.digest()
+    assert {"mleg_ray", "python", "numpy", "pyarrow"} == set(provenance["code"])
+    assert provenance["created"]
+    assert str(tmp_path) not in json.dumps(provenance)
+
+
+def test_a_second_run_changes_nothing(spec, storage):
+    first = prepare(spec, storage)
+    manifest = first.manifest
+    assert prepare(spec, storage).manifest == manifest  # also its time of creation
+
+
+def test_an_interrupted_run_is_completed_to_the_same_dataset(spec, storage, tmp_path):
+    undisturbed = prepare(spec, str(tmp_path / "other"))
+    prepare(spec, storage, only=7)
+    folder = dataset_uri(storage, "small")
+    with pytest.raises(DataError, match="absent or not finished"):
+        Dataset.open(folder)
+    leftover = f"{folder}/shards/00099.parquet.1{PARTIAL_SUFFIX}"
+    with open(leftover, "w") as stream:
+        stream.write("half")
+    assert len(whole_shards(plan_dataset(spec, storage))) == 7
+    completed = prepare(spec, storage)
+    assert completed.digest == undisturbed.digest
+    assert not os.path.exists(leftover)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "alter", "remove", "lose the record"])
+def test_a_damaged_shard_is_noticed_and_made_again(spec, storage, damage):
+    dataset = prepare(spec, storage)
+    place = f"{dataset.uri}/shards/00005.parquet"
+    with open(place, "rb") as stream:
+        content = stream.read()
+    if damage == "truncate":
+        with open(place, "wb") as stream:
+            stream.write(content[:-100])
+    elif damage == "alter":
+        with open(place, "wb") as stream:
+            stream.write(content[:50] + bytes([content[50] ^ 1]) + content[51:])
+    elif damage == "remove":
+        os.remove(place)
+    else:
+        os.remove(f"{dataset.uri}/shards/00005.json")
+    if damage in ("truncate", "alter"):
+        with pytest.raises(DataError, match=r"00005.parquet: truncated or altered"):
+            dataset.load()
+    assert prepare(spec, storage).digest == dataset.digest
+    assert len(dataset.load()) == 400
+
+
+def test_a_folder_of_another_specification_is_refused(spec, storage, tmp_path):
+    prepare(spec, storage, only=3)
+    other = table_spec(tmp_path, "source.seed=2")
+    with pytest.raises(ResourceError, match=r"another specification.*--storage.*--overwrite"):
+        plan_dataset(other, storage)
+    dataset = prepare(other, storage, overwrite=True)
+    assert dataset.manifest.provenance["source"]["seed"] == 2
+
+
+def test_a_changed_input_file_is_another_origin(spec, storage, tmp_path):
+    prepare(spec, storage)
+    with open(tmp_path / "fat-gan" / "tape2.txt", "a") as stream:
+        stream.write("48,2,1,47.9\n")
+    with pytest.raises(ResourceError, match="input file"):
+        plan_dataset(spec, storage)
+
+
+def test_weights_also_negative_are_kept(tmp_path, storage):
+    file = tmp_path / "fat-gan" / "tape2.txt"
+    events = np.loadtxt(write_tape(tmp_path), delimiter=",")
+    weights = np.linspace(-1, 1, len(events))
+    np.savetxt(file, np.column_stack([events, weights]), delimiter=",")
+    spec = table_spec(tmp_path)
+    values = spec.model_dump(mode="json") | {"source": spec.source}
+    values["fields"].append({"name": "weight", "role": "weight"})
+    columns = {**spec.source.columns, "weight": {"column": 4}}
+    values["source"] = spec.source.model_dump() | {"columns": columns, "root": str(tmp_path)}
+    batch = prepare(type(spec).model_validate(values), storage).load()
+    np.testing.assert_allclose(np.sort(batch.weight), weights, atol=1e-6)
+    assert torch.allclose(batch.weight, (batch.x[:, 3] - 44.5) / 4.5, atol=1e-5)
+
+
+def test_violated_constraints_are_counted_and_said(tmp_path, storage):
+    with open(write_tape(tmp_path), "a") as stream:
+        stream.write("50.0002,2,1,49.95\n50.1,2,1,50.05\n")
+    dataset = prepare(table_spec(tmp_path), storage)
+    counts = dataset.manifest.provenance["constraints"]
+    assert counts["energy_below_beam"] == {"outside": 2, "beyond_tolerance": 1}
+    lines = constraint_lines(dataset)
+    assert (
+        "energy_below_beam (energy <= beam_energy): 2 events outside, 1 beyond tolerance" in lines
+    )
+    assert any(line.endswith("all events") for line in lines)
+
+
+def test_too_few_shards_for_the_splits(tmp_path, storage):
+    write_tape(tmp_path)
+    with pytest.raises(ConfigError, match=r"validation would be empty; lower shard_events"):
+        plan_dataset(table_spec(tmp_path, "shard_events=200"), storage)
+
+
+def test_bad_input_leaves_nothing(tmp_path, storage):
+    with open(write_tape(tmp_path), "a") as stream:
+        stream.write("1,2,nan,4\n")
+    with pytest.raises(DataError, match=r"tape2.txt: line 401, column 2: 'nan'"):
+        plan_dataset(table_spec(tmp_path), storage)
+    assert os.listdir(storage) == []
+
+
+def test_storage_that_cannot_be_written(spec, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ResourceError, match="file"):
+        plan_dataset(spec, str(tmp_path / "file" / "storage"))
+
+
+def test_no_permission(spec, storage, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("mleg_ray.storage.os.replace", refuse)  # root may write everywhere
+    with pytest.raises(ResourceError, match=r"no permission.*--storage"):
+        plan_dataset(spec, storage)
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_work(spec, storage, monkeypatch):
+    usage = type(shutil.disk_usage("/"))(10**9, 10**9, 100)
+    monkeypatch.setattr("mleg_ray.catalog.prepare.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(ResourceError, match=r"small needs about .* GB are free"):
+        plan_dataset(spec, storage)
+
+
+def test_a_disk_that_fills_up_leaves_nothing_half_written(spec, storage, monkeypatch):
+    plan = plan_dataset(spec, storage)
+    make_shard(plan, plan.shards[0])
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mleg_ray.storage.os.fsync", full)
+    with pytest.raises(ResourceError, match=r"00001.parquet: No space left on device"):
+        make_shard(plan, plan.shards[1])
+    assert sorted(os.listdir(f"{plan.folder}/shards")) == ["00000.json", "00000.parquet"]
+
+
+def test_a_source_that_gives_other_rows_than_promised(spec, storage, monkeypatch):
+    plan = plan_dataset(spec, storage)
+    short = {name: values[:-1] for name, values in plan.source.shard(0).items()}
+    monkeypatch.setattr(type(plan.source), "shard", lambda self, index: short)
+    with pytest.raises(DataError, match="gave 19 events, not 20"):
+        make_shard(plan, plan.shards[0])
+
+
+def test_a_missing_split_is_named(spec, storage):
+    with pytest.raises(DataError, match=r"no shards in split 'calibration'; it has test, train"):
+        prepare(spec, storage).rows("calibration")
+
+
+def test_a_damaged_manifest_is_named(spec, storage):
+    place = f"{prepare(spec, storage).uri}/dataset.json"
+    with open(place, "w") as stream:
+        stream.write('{"name": ')
+    with pytest.raises(DataError, match=r"dataset.json: not valid JSON"):
+        Dataset.open(os.path.dirname(place))

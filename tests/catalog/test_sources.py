@@ -1,0 +1,104 @@
+"""The contract of every registered source."""
+
+import numpy as np
+import pytest
+
+from mleg_ray.catalog.sources import SOURCES
+from mleg_ray.catalog.sources.base import cut, divide
+from mleg_ray.catalog.spec import DatasetSpec
+from tests.catalog.specs import pythia_spec, table_spec, write_tape
+
+
+class SourceContract:
+    """Same index, same events, in any order; rows as promised; finite; one entry a field."""
+
+    kind: str
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        raise NotImplementedError
+
+    @pytest.fixture
+    def source(self, spec):
+        return self.open(spec)
+
+    @staticmethod
+    def open(spec: DatasetSpec):
+        return spec.source.open(spec.schema_, spec.conditions, spec.shard_events)
+
+    def test_kind_is_registered(self, spec):
+        assert isinstance(spec.source, SOURCES[self.kind])
+
+    def test_rows_are_as_promised_and_cover_all_events(self, spec, source):
+        rows = [n for stratum in source.shard_rows() for n in stratum]
+        assert max(rows) <= spec.shard_events
+        for index in (0, len(rows) - 1):
+            columns = source.shard(index)
+            assert set(columns) >= {field.name for field in spec.stored_fields}
+            assert all(len(values) == rows[index] for values in columns.values())
+            assert all(np.isfinite(values).all() for values in columns.values())
+
+    def test_same_index_gives_same_events_in_any_order_and_process(self, spec, source):
+        last = sum(map(len, source.shard_rows())) - 1
+        first = {index: source.shard(index) for index in (0, 1, last)}
+        again = self.open(spec)
+        again.shard_rows()
+        for index in (last, 0, 1):
+            for name, values in again.shard(index).items():
+                np.testing.assert_array_equal(values, first[index][name])
+
+    def test_shards_differ(self, spec, source):
+        name = spec.schema_.event[0]
+        assert not np.intersect1d(source.shard(0)[name], source.shard(1)[name]).size
+
+    def test_provenance_is_the_same_for_the_same_events(self, spec, source):
+        assert source.provenance() == self.open(spec).provenance()
+
+    def test_units_are_the_schemas(self, spec, source):
+        values = spec.model_dump(mode="json") | {"source": spec.source}
+        for field in values["fields"]:
+            field["unit"] = "MeV"
+        values["conditions"] = {name: 1e3 * value for name, value in spec.conditions.items()}
+        source.shard_rows()
+        in_mev = self.open(DatasetSpec.model_validate(values))
+        in_mev.shard_rows()
+        for name in spec.schema_.event:
+            np.testing.assert_allclose(in_mev.shard(1)[name], 1e3 * source.shard(1)[name])
+
+
+class TestPythia(SourceContract):
+    kind = "pythia-dis"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        pytest.importorskip("pythia8mc")
+        return pythia_spec()
+
+
+class TestPythiaAtSeveralEnergies(SourceContract):
+    kind = "pythia-dis"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        pytest.importorskip("pythia8mc")
+        settings = ("source.events=300", "shard_events=30", "source.beam_energies=[10.0,50.0]")
+        return DatasetSpec.load("dis-ep-energies", settings)
+
+
+class TestImport(SourceContract):
+    kind = "import"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        write_tape(tmp_path)
+        return table_spec(tmp_path)
+
+
+def test_every_registered_source_has_a_contract_test():
+    assert {cls.kind for cls in SourceContract.__subclasses__()} == set(SOURCES)
+
+
+def test_cut_makes_the_fewest_shards_as_equal_as_can_be():
+    assert cut(95_765, 5000) == [4789] * 5 + [4788] * 15
+    assert cut(3, 5) == [3]
+    assert divide(10, 4) == [3, 3, 2, 2]

@@ -1,0 +1,100 @@
+"""Catalog entries: every shipped one loads, entries extend others, splits are by whole shard."""
+
+import collections
+import io
+
+import pytest
+from rich.console import Console
+
+from mleg_ray.catalog.listing import describe, entries_table, list_entries
+from mleg_ray.catalog.spec import DatasetSpec, Splits
+from mleg_ray.catalog.units import conversion
+from mleg_ray.errors import ConfigError
+
+
+@pytest.fixture
+def catalog(tmp_path, monkeypatch):
+    """A user's own data_catalog in the working directory."""
+    (tmp_path / "data_catalog").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "data_catalog"
+
+
+def test_the_shipped_entries():
+    events = {entry.name: entry.events for entry in list_entries()}
+    assert events["dis-ep-10"] == events["dis-ep-50"] == 100_000
+    assert events["dis-ep-energies"] == 500_000
+    assert events["dis-ep-50-tape2"] is None
+
+
+@pytest.mark.parametrize("entry", list_entries(), ids=lambda entry: entry.name)
+def test_every_entry_can_be_shown_and_written_as_toml(entry):
+    spec = DatasetSpec.load(entry.name)
+    console = Console(width=160, file=io.StringIO())
+    console.print(entries_table(), describe(spec))
+    text = console.file.getvalue()
+    assert spec.citation[:60] in text
+    assert all(field.name in text for field in spec.fields)
+
+
+def test_extends_takes_what_the_file_does_not_say():
+    base, entry = DatasetSpec.load("dis-ep-50"), DatasetSpec.load("dis-ep-20")
+    assert entry.conditions == {"beam_energy": 20.0}
+    assert entry.source == base.source
+    assert entry.digest() != base.digest()
+
+
+def test_extends_replaces_tables_whole(catalog):
+    (catalog / "mine.toml").write_text('extends = "dis-ep-50"\nname = "mine"\n[constraints]\n')
+    assert DatasetSpec.load("mine").constraints == {}
+
+
+def test_assignments_come_after_extends(catalog):
+    (catalog / "mine.toml").write_text('extends = "dis-ep-50"\nname = "mine"\n')
+    assert DatasetSpec.load("mine", ("source.events=7",)).source.planned_events() == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('extends = "other"', "extends itself: mine -> other"),
+        ('extends = "dis-ep-51"', "no dis-ep-51.toml.*did you mean"),
+        ("extends = 3", "name one dataset"),
+        ('extends = "dis-ep-50"\nnames = 1', "unknown key 'names'.*did you mean 'name'"),
+        ('extends = "dis-ep-50"\nname = "../up"', "name"),
+        ("x = ", "not valid TOML"),
+        ('extends = "dis-ep-50"\n[source]\nkind = "pythia"', "unknown source kind 'pythia'"),
+        (
+            'extends = "dis-ep-50"\n[constraints]\na = { expression = "q3 > 0" }',
+            "'q3' is neither a number nor",
+        ),
+    ],
+)
+def test_bad_entries(catalog, text, message):
+    (catalog / "mine.toml").write_text(text)
+    (catalog / "other.toml").write_text('extends = "mine"')
+    with pytest.raises(ConfigError, match=message):
+        DatasetSpec.load("mine")
+
+
+def test_every_head_of_the_shards_is_split_as_asked():
+    splits = Splits(train=0.45, validation=0.05, test=0.5)
+    assert collections.Counter(splits.assign(20)) == {"train": 9, "validation": 1, "test": 10}
+    assert set(Splits(train=0.6, validation=0.1, test=0.3).assign(5)) == {
+        "train",
+        "validation",
+        "test",
+    }
+
+
+def test_splits_sum_to_one():
+    with pytest.raises(ValueError, match="must sum to 1"):
+        Splits(train=0.5, validation=0.1, test=0.3)
+
+
+def test_conversion():
+    assert conversion("MeV", "GeV", "") == pytest.approx(1e-3)
+    assert conversion("deg", "rad", "") == pytest.approx(0.017453292519943295)
+    assert conversion("cm", "mm", "") == pytest.approx(10)
+    with pytest.raises(ConfigError, match=r"column a: GeV \(energy\) cannot be converted to cm"):
+        conversion("GeV", "cm", "column a")

@@ -1,0 +1,61 @@
+"""DIS kinematics against four-vector algebra and published values."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mleg_ray.physics import dis, kinematics
+from tests.dis_events import electrons
+
+
+def invariants(px: float, py: float, pz: float, beam: float) -> tuple[float, float, float]:
+    """Q², y, x by four-vectors, naively."""
+    e = math.sqrt(px**2 + py**2 + pz**2)
+    k, proton = (beam, 0.0, 0.0, beam), (beam, 0.0, 0.0, -beam)
+    q = (k[0] - e, -px, -py, k[3] - pz)
+
+    def dot(a, b) -> float:
+        return a[0] * b[0] - a[1] * b[1] - a[2] * b[2] - a[3] * b[3]
+
+    q2 = -dot(q, q)
+    return q2, dot(proton, q) / dot(proton, k), q2 / (2 * dot(proton, q))
+
+
+@given(px=st.floats(-20, 20), py=st.floats(-20, 20), pz=st.floats(-20, 20), beam=st.floats(25, 100))
+def test_invariants_are_those_of_the_four_vectors(px, py, pz, beam) -> None:
+    momentum = [torch.tensor([v], dtype=torch.float64) for v in (px, py, pz, beam)]
+    q2, y, x = invariants(px, py, pz, beam)
+    scale = 4 * beam**2
+    assert dis.q2(*momentum).item() == pytest.approx(q2, abs=1e-12 * scale)
+    assert dis.inelasticity(*momentum).item() == pytest.approx(y, abs=1e-12)
+    if q2 > 1e-3:
+        assert dis.x_bj(*momentum).item() == pytest.approx(x, rel=1e-8)
+
+
+def test_w2_is_the_invariant_mass_of_the_hadrons() -> None:
+    px, py, pz, _ = electrons(1000).x.unbind(1)
+    beam = torch.full_like(px, 50.0)
+    x = dis.x_bj(px, py, pz, beam)
+    expected = dis.PROTON_MASS**2 + dis.q2(px, py, pz, beam) * (1 / x - 1)
+    torch.testing.assert_close(dis.w2(px, py, pz, beam), expected)
+
+
+def test_q2_of_a_very_forward_electron_keeps_its_digits() -> None:
+    # E' - pz' = 1e-12 GeV at E' = 50 GeV: the naive difference has no digit left.
+    pt = torch.tensor([1e-5], dtype=torch.float64)
+    pz = torch.tensor([50.0], dtype=torch.float64)
+    q2 = dis.q2(pt, torch.zeros_like(pt), pz, torch.tensor([50.0], dtype=torch.float64))
+    assert q2.item() == pytest.approx(100 * 1e-10 / 100, rel=1e-9)
+
+
+def test_generated_q2_and_y_come_back() -> None:
+    batch = electrons(1000)
+    px, py, pz, energy = batch.x.unbind(1)
+    beam = batch.context[:, 0]
+    assert (dis.q2(px, py, pz, beam) >= 2.0 - 1e-9).all()
+    x = dis.x_bj(px, py, pz, beam)
+    assert ((x > 0) & (x < 1)).all()
+    assert kinematics.mass_shell_residual(px, py, pz, energy).max() < 1e-12

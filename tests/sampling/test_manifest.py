@@ -1,0 +1,221 @@
+"""A sample on disk: begun, completed, mended, or refused."""
+
+import errno
+import json
+import os
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
+from mleg_ray.sampling.manifest import (
+    Production,
+    SampleJob,
+    begin,
+    finish,
+    plan_sample,
+    rehearse,
+    whole_shards,
+)
+from tests.checkpoints import diverged_checkpoint, small_checkpoint
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return small_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def planned(checkpoint: Checkpoint, out: Path, events: int = 250, seed: int = 1) -> SampleJob:
+    return plan_sample(checkpoint, events, str(out), seed=seed, shard_events=100, conditions={})
+
+
+def run(job: SampleJob) -> Dataset:
+    """Do in one process what the pool does in many."""
+    records = whole_shards(job)
+    missing = [shard for shard in job.shards if shard.index not in records]
+    production = None
+    if missing:
+        rehearse(job, missing)
+        begin(job)
+        records |= {shard.index: job.sampler(shard) for shard in missing}
+        events = sum(shard.events for shard in missing)
+        production = Production(events=events, seconds=1, events_per_second=events, workers=1)
+    return finish(job, records, production)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_sample_is_a_dataset(checkpoint: Checkpoint, out: Path) -> None:
+    dataset = run(planned(checkpoint, out))
+    assert dataset.rows("sample") == 250
+    assert [shard.rows for shard in dataset.shards()] == [100, 100, 50]
+    batch = dataset.load()
+    assert batch.x.shape == (250, 4)
+    assert set(batch.context.flatten().tolist()) == {50.0}
+    assert {"q2", "x_bj"} <= set(dataset.table(batch))
+
+
+def test_manifest_tells_where_the_events_come_from(checkpoint: Checkpoint, out: Path) -> None:
+    provenance = run(planned(checkpoint, out)).manifest.provenance
+    assert provenance["checkpoint"]["digest"] == checkpoint.digest
+    assert provenance["checkpoint"]["card"]["dataset"]["name"] == "dis-ep-50"
+    assert provenance["spec"]["seed"] == 1
+    assert provenance["production"]["events"] == 250
+    assert provenance["extrapolations"] == {}
+    assert provenance["environment"]["torch"]
+
+
+def test_extrapolation_is_marked(tmp_path: Path, out: Path) -> None:
+    conditional = small_checkpoint(tmp_path / "checkpoint", conditional=True)
+    job = plan_sample(
+        conditional, 100, str(out), seed=1, shard_events=100, conditions={"beam_energy": 60.0}
+    )
+    manifest = run(job).manifest
+    assert manifest.conditions == {"beam_energy": 60.0}
+    assert manifest.provenance["extrapolations"] == {
+        "beam_energy": {"value": 60.0, "trained": [10.0, 50.0], "distance": 10.0}
+    }
+
+
+def test_complete_sample_is_left_as_it_is(checkpoint: Checkpoint, out: Path) -> None:
+    run(planned(checkpoint, out))
+    before = content(out)
+    run(planned(checkpoint, out))
+    assert content(out) == before
+
+
+def test_interrupted_sample_is_completed(checkpoint: Checkpoint, out: Path, tmp_path: Path) -> None:
+    whole = run(planned(checkpoint, tmp_path / "undisturbed"))
+    job = planned(checkpoint, out)
+    begin(job)
+    job.sampler(job.shards[1])
+    (out / "shards" / "00000000.parquet.123.partial").write_bytes(b"half")
+    with pytest.raises(DataError, match="not finished"):
+        Dataset.open(str(out))
+    assert set(whole_shards(job)) == {1}
+    assert run(planned(checkpoint, out)).digest == whole.digest
+    expected = content(tmp_path / "undisturbed")
+    assert content(out).keys() == expected.keys()
+    assert all(content(out)[file] == data for file, data in expected.items() if "shards" in file)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "deleted", "without record"])
+def test_damaged_shard_is_made_again(checkpoint: Checkpoint, out: Path, damage: str) -> None:
+    run(planned(checkpoint, out))
+    before = content(out)
+    shard = out / "shards" / "00000001.parquet"
+    data = shard.read_bytes()
+    match damage:
+        case "truncated":
+            shard.write_bytes(data[:-10])
+        case "altered":
+            shard.write_bytes(data[:100] + b"x" + data[101:])
+        case "deleted":
+            shard.unlink()
+        case "without record":
+            shard.with_suffix(".json").unlink()
+    run(planned(checkpoint, out))
+    assert content(out) == before
+
+
+def test_damaged_record_is_named(checkpoint: Checkpoint, out: Path) -> None:
+    run(planned(checkpoint, out))
+    (out / "shards" / "00000001.json").write_text("{")
+    with pytest.raises(DataError, match=r"00000001\.json: not valid JSON"):
+        whole_shards(planned(checkpoint, out))
+
+
+def test_record_of_another_shard_proves_nothing(checkpoint: Checkpoint, out: Path) -> None:
+    job = planned(checkpoint, out)
+    run(job)
+    for suffix in ("json", "parquet"):
+        shutil.copy(out / "shards" / f"00000000.{suffix}", out / "shards" / f"00000001.{suffix}")
+    assert set(whole_shards(job)) == {0, 2}
+
+
+def test_another_plan_is_refused(checkpoint: Checkpoint, out: Path, tmp_path: Path) -> None:
+    begin(planned(checkpoint, out))
+    with pytest.raises(ConfigError, match=r"seed is 1 there, 2 is asked for\); choose another"):
+        planned(checkpoint, out, seed=2)
+    with pytest.raises(ConfigError, match=r"events is 250 there, 300 is asked for"):
+        planned(checkpoint, out, events=300)
+    other = small_checkpoint(tmp_path / "other", "training.seed=2")
+    with pytest.raises(ConfigError, match="checkpoint is"):
+        planned(other, out)
+
+
+def test_folder_of_other_files_is_refused(checkpoint: Checkpoint, out: Path) -> None:
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    with pytest.raises(ConfigError, match=r"holds other files and no plan\.json"):
+        planned(checkpoint, out)
+
+
+def test_shard_larger_than_memory_is_refused(checkpoint: Checkpoint, out: Path) -> None:
+    with pytest.raises(ConfigError, match="--shard-events to 62,500,000 or fewer"):
+        plan_sample(checkpoint, 10**9, str(out), seed=1, shard_events=10**9, conditions={})
+
+
+def test_diverged_model_is_found_before_the_work(tmp_path: Path, out: Path) -> None:
+    job = planned(diverged_checkpoint(tmp_path / "checkpoint"), out)
+    with pytest.raises(CheckpointError, match="not finite"):
+        rehearse(job, job.shards)
+    assert not out.exists()
+
+
+def test_too_little_space_is_found_before_the_work(
+    checkpoint: Checkpoint, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1000))
+    job = planned(checkpoint, out)
+    with pytest.raises(ResourceError, match="are needed"):
+        rehearse(job, job.shards)
+
+
+def test_read_only_target_is_found_before_the_work(
+    checkpoint: Checkpoint, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)  # a test may run as root, who may write anywhere
+    job = planned(checkpoint, out)
+    with pytest.raises(ResourceError, match="no permission"):
+        rehearse(job, job.shards)
+
+
+def test_full_disk_leaves_only_whole_shards(
+    checkpoint: Checkpoint, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = planned(checkpoint, out)
+    begin(job)
+    job.sampler(job.shards[0])
+    before = content(out)
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(ResourceError, match="No space left on device"):
+        job.sampler(job.shards[1])
+    assert content(out) == before
+
+
+def test_plan_says_what_is_sampled(checkpoint: Checkpoint, out: Path) -> None:
+    begin(planned(checkpoint, out))
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan["spec"]["checkpoint"] == checkpoint.digest
+    assert plan["checkpoint_uri"] == checkpoint.uri

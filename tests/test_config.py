@@ -1,0 +1,103 @@
+"""Configuration: strict at the edge, with messages that name the key and the mend."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mleg_ray.config import find_named, named_folders, override, parse, read_toml
+from mleg_ray.errors import ConfigError
+from mleg_ray.run import RunConfig
+
+RECIPES = sorted(path.stem for path in named_folders("tuning")[0].glob("*.toml"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_survives_its_own_toml(recipe: str) -> None:
+    run = RunConfig.load(recipe)
+    again = parse(RunConfig, tomllib.loads(run.to_toml()), "again")
+    assert again == run
+    assert again.digest() == run.digest()
+
+
+def test_the_paper_s_values() -> None:
+    run = RunConfig.load("fatgan")
+    assert run.model.noise_dim == 100
+    assert run.model.generator.widths == run.model.critic.widths == (512,) * 5
+    assert run.model.generator.negative_slope == 0.2
+    assert run.model.critic.dropout == 0.1
+    assert (run.objective.gradient_penalty, run.objective.critic_updates) == (10, 5)
+    assert run.objective.mmd_weight > 0
+    for player in ("generator", "critic"):
+        adam = run.training.optimisers[player]
+        assert (adam.learning_rate, adam.betas) == (1e-4, (0.5, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("training.stpes=3", r"unknown key 'training.stpes' \(did you mean 'steps'\?\)"),
+        ("model.noise_dims=3", r"unknown key 'model.noise_dims' \(did you mean 'noise_dim'\?\)"),
+        ("model.critic.dropout=1.5", "model.critic.dropout: .*less than 1.*got 1.5"),
+        ("training.steps=0", "training.steps: .*greater than 0"),
+        ("training.steps=many", "training.steps: .*valid integer"),
+        ("training.optimisers.generator.learning_rate=nan", "finite"),
+        ("model.kind=gann", "unknown model kind 'gann'; known kinds: .*gan"),
+        ("objective.kind=beta-vae", "gradient_penalty"),
+        ("features=3", "expected a table with a 'kind'"),
+        ("training.optimisers.critik.learning_rate=1e-3", "betas"),
+        ("selection.observables=[]", "selection.observables"),
+    ],
+)
+def test_faults_name_the_file_the_key_and_the_mend(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        RunConfig.load("fatgan-quick", (assignment,))
+    assert "fatgan-quick.toml" in str(caught.value)
+
+
+def test_objective_and_model_must_fit() -> None:
+    assignments = ('objective={kind="beta-vae", beta=0.1}',)
+    with pytest.raises(ConfigError, match="trains a model of kind 'beta-vae', not 'gan'"):
+        RunConfig.load("fatgan-quick", assignments)
+
+
+def test_optimisers_must_name_the_players() -> None:
+    extra = "training.optimisers.critik={learning_rate=1e-3, betas=[0.0, 0.9]}"
+    with pytest.raises(ConfigError, match="exactly the players critic, generator"):
+        RunConfig.load("fatgan-quick", (extra,))
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.load("fatgan-quick", ("training.steps=0", "training.batch_size=-1"))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_override_reads_toml_values_and_plain_strings() -> None:
+    values = override({"a": {"b": 1}}, ["a.b=2.5", "a.c=[1, 2]", "d.e=text", 'd.f="1"'])
+    assert values == {"a": {"b": 2.5, "c": [1, 2]}, "d": {"e": "text", "f": "1"}}
+
+
+@pytest.mark.parametrize("assignment", ["no-equals-sign", "=3", "a.b.c=1"])
+def test_override_refuses_what_it_cannot_place(assignment: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        override({"a": {"b": 1}}, [assignment])
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'fatgan-quick'"):
+        find_named("fatgan-quik", "tuning")
+
+
+def test_broken_toml_names_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("a = 1\nb = = 2\n")
+    with pytest.raises(ConfigError, match=r"broken.toml: not valid TOML: .*line 2"):
+        read_toml(tmp_path / "broken.toml")
+    with pytest.raises(ConfigError, match="no such file"):
+        read_toml(tmp_path / "absent.toml")
+
+
+def test_recipe_without_a_run_table(tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").write_text("x = 1\n")
+    with pytest.raises(ConfigError, match=r"no \[run\] table"):
+        RunConfig.load(str(tmp_path / "empty.toml"))
