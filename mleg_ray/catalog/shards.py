@@ -116,7 +116,8 @@ def checked(columns: Columns, field: Field, place: str) -> np.ndarray:
     """Return a field's column in its stored precision; NaN, infinity and absence are errors."""
     if field.name not in columns:
         raise DataError(f"{place}: no column '{field.name}'; there are {', '.join(columns)}")
-    values = np.asarray(columns[field.name]).astype(field.dtype)
+    with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite
+        values = np.asarray(columns[field.name]).astype(field.dtype)
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise DataError(

@@ -12,6 +12,9 @@ from mleg_ray.console import say
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import join
 
+SEED = 1
+SHARD_EVENTS = 100_000  # ten shards of the million, so that several workers share them
+
 
 def quickstart(storage: str, recipe: str, events: int) -> None:
     """Prepare a recipe's dataset, train, sample `events` events and evaluate them.
@@ -28,10 +31,11 @@ def quickstart(storage: str, recipe: str, events: int) -> None:
         checkpoint = train(run, dataset, storage, name=run_name(recipe, run, dataset))
         say(f"Best snapshot: step {checkpoint.card.step}, {checkpoint.uri}")
         _stage(3, f"Sampling {events:,} events")
-        generated = sample(checkpoint.uri, events, default_target(storage, checkpoint.uri, events))
+        target = default_target(storage, checkpoint.uri, events, SEED)
+        generated = sample(checkpoint.uri, events, target, seed=SEED, shard_events=SHARD_EVENTS)
         _stage(4, f"Judging them by the {dataset.rows('test'):,} events of the test split")
         report = join(storage, "reports", generated.uri.rsplit("/", 1)[-1])
-        scorecard = evaluate(generated.uri, dataset, "test", report)
+        scorecard = evaluate(generated.uri, dataset, "test", report, seed=SEED)
     for line in scorecard.headline():
         say(line)
     say(f"Finished in {time.monotonic() - started:.0f} s.")

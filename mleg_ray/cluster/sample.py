@@ -30,7 +30,7 @@ from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.storage import absolute, join
 
-SHARD_EVENTS = 1_000_000
+SHARD_EVENTS = 250_000  # a million events keep several workers busy, a shard has megabytes
 IN_FLIGHT = 2  # shards of a worker: one is generated while the next is on its way
 ATTEMPTS = 3
 DRAIN_SECONDS = 60
@@ -107,7 +107,7 @@ def _generate(
     pool = [actor.remote(job.checkpoint.uri, job.spec, job.folder) for _ in range(workers)]
     events = 0
     with progress_bar("Sampling", sum(shard.events for shard in missing)) as bar:
-        for record in _spread(pool, missing):
+        for record in spread(pool, missing):
             made[record.index] = record
             events += record.entry.rows
             rate = events / (time.monotonic() - started)
@@ -118,11 +118,12 @@ def _generate(
     )
 
 
-def _spread(pool: Sequence[Any], shards: Sequence[ShardPlan]) -> Iterator[ShardRecord]:
+def spread(pool: Sequence[Any], shards: Sequence[ShardPlan]) -> Iterator[ShardRecord]:
     """Yield the shards' records in the order they come, `IN_FLIGHT` shards at a worker at most.
 
     A killed worker restarts by itself and takes up its shards again. A shard that fails otherwise
-    is tried `ATTEMPTS` times, except for a `UserError`, which would come again.
+    is tried `ATTEMPTS` times, except for a `UserError`, which would come again. The pool is gone in
+    the end.
     """
     remaining = deque(shards)
     free = deque(worker for _ in range(IN_FLIGHT) for worker in pool)

@@ -1,6 +1,7 @@
 """Training on Ray: Ray Data streams the train shards to Ray Train's workers, which run the loop."""
 
 import math
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -15,16 +16,17 @@ from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.checkpoint import CARD, Checkpoint, environment
 from mleg_ray.cluster.board import Board
 from mleg_ray.cluster.session import cluster_cpus, has_gpus, ray_session, require_cpus
-from mleg_ray.cluster.train_worker import BEST, Task, work
+from mleg_ray.cluster.train_worker import BEST, Task, judge, work
+from mleg_ray.config import Config, parse
 from mleg_ray.console import say
-from mleg_ray.errors import ResourceError, TrainingDivergedError
+from mleg_ray.errors import ConfigError, ResourceError, TrainingDivergedError
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.randomness import derive_seed
 from mleg_ray.run import RunConfig
-from mleg_ray.storage import exists, join, require_writable, sha256
+from mleg_ray.storage import exists, join, read_bytes, sha256, write_bytes
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT, ORDER = "checkpoint", "order.toml"
 MAX_THREADS = 8  # of one CPU worker: more do not speed up minibatches of this size
 
 
@@ -47,6 +49,8 @@ def train(
     """
     folder = join(storage, "runs", name)
     kept = join(folder, CHECKPOINT)
+    order = RunOrder(run=run, dataset_digest=dataset.digest, workers=workers)
+    _refuse_another(folder, order)
     if exists(join(kept, CARD)):
         say(f"Run {name} is finished already.")
         return Checkpoint.load(kept)
@@ -56,11 +60,12 @@ def train(
             f"{workers} workers need at least as many train shards; {dataset.uri} has "
             f"{len(shards)}. Use --workers {len(shards)} or fewer, or smaller shards."
         )
-    require_writable(folder)
+    judge(run, dataset)  # refuses unknown observables and damaged validation shards now
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
     ranges = _ConditionRanges(dataset.schema.conditions)
     feature_map.fit(ranges.watch(dataset.batches("train")))
     _tell_outside(feature_map)
+    write_bytes(join(folder, ORDER), order.to_toml().encode())
     parts = [shards[rank::workers] for rank in range(workers)]
     with ray_session():
         require_cpus(workers + 1)  # one spare: Ray Data's reading tasks wait for ever without it
@@ -98,6 +103,29 @@ def train(
         with board.shown("training", run.training.steps):
             result = trainer.fit()
     return _keep(folder, result, kept)
+
+
+class RunOrder(Config):
+    """What a run's folder was begun for: nothing else may continue it."""
+
+    run: RunConfig
+    dataset_digest: str
+    workers: int
+
+
+def _refuse_another(folder: str, order: RunOrder) -> None:
+    place = join(folder, ORDER)
+    if not exists(place):
+        return
+    begun = parse(RunOrder, tomllib.loads(read_bytes(place).decode()), place)
+    differing = [
+        name for name in RunOrder.model_fields if getattr(begun, name) != getattr(order, name)
+    ]
+    if differing:
+        raise ConfigError(
+            f"{folder}: this run was begun with another {' and '.join(differing)} "
+            f"(see {ORDER} there); repeat those, or begin anew with another --name"
+        )
 
 
 def _mixed_shards(dataset: Dataset, seed: int) -> list[ShardEntry]:

@@ -17,7 +17,6 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard
 from mleg_ray.cluster.board import Board
 from mleg_ray.config import parse
-from mleg_ray.errors import ResourceError
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.randomness import derive_seed
@@ -44,11 +43,22 @@ class Task:
     board: Board
 
 
+def judge(run: RunConfig, dataset: Dataset) -> SnapshotSelector:
+    """Return the selector that compares snapshots with the validation split."""
+    return SnapshotSelector(
+        dataset.load("validation", run.selection.events),
+        dataset.schema,
+        dataset.manifest.observables,
+        run.selection,
+        run.training.seed,
+    )
+
+
 def work(config: dict[str, Task]) -> None:
     """Train on one worker, judging, reporting and saving every `selection.every` steps."""
     task = config["task"]
     torch.set_num_threads(task.cpus)
-    rank, world_size = rank_and_size()
+    rank, _ = rank_and_size()
     device = ray.train.torch.get_device()
     run = parse(RunConfig, task.run, "run")
     dataset = Dataset.open(task.dataset_uri)
@@ -58,14 +68,8 @@ def work(config: dict[str, Task]) -> None:
     minibatches, head = _Share(dataset, run, feature_map, task.rows[rank], device).open()
     model.remember(head.x.cpu(), feature_map.condition(head.context.cpu()))
     loop = TrainingLoop(model, feature_map, run.objective.build(), run.training, device)
-    selector = SnapshotSelector(
-        dataset.load("validation", run.selection.events),
-        dataset.schema,
-        dataset.manifest.observables,
-        run.selection,
-        run.training.seed,
-    )
-    _resume(loop, selector, world_size, device)
+    selector = judge(run, dataset)
+    _resume(loop, selector, device)
     before = selector.history[-1].seconds if selector.history else 0.0
     started = time.monotonic()
     for progress in loop.run(minibatches, run.selection.every):
@@ -79,7 +83,7 @@ def work(config: dict[str, Task]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = None
             if rank == 0:
-                _write(Path(folder), task, run, loop, selector, world_size)
+                _write(Path(folder), task, run, loop, selector)
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
                 task.board.post(snapshot.step, f"ks_sum {snapshot.ks_sum:.4f}")
             ray.train.report(metrics, checkpoint=checkpoint)
@@ -138,19 +142,12 @@ class _Share:
         return encoded.to(dtype=torch.float32).to(self._device)
 
 
-def _resume(
-    loop: TrainingLoop, selector: SnapshotSelector, world_size: int, device: torch.device
-) -> None:
+def _resume(loop: TrainingLoop, selector: SnapshotSelector, device: torch.device) -> None:
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return
     with checkpoint.as_directory() as folder:
         state = torch.load(Path(folder) / STATE, map_location=device, weights_only=True)
-    if state["world_size"] != world_size:
-        raise ResourceError(
-            f"this run was begun with {state['world_size']} workers and can only go on with as "
-            f"many, not {world_size}; give it another --name to begin anew"
-        )
     loop.load_state_dict(state["loop"])
     selector.load_state_dict(state["selector"])
 
@@ -161,11 +158,9 @@ def _write(
     run: RunConfig,
     loop: TrainingLoop,
     selector: SnapshotSelector,
-    world_size: int,
 ) -> None:
     """Write what resuming needs and, beside it, the best snapshot as a checkpoint of its own."""
     state = {
-        "world_size": world_size,
         "loop": loop.state_dict(),
         "selector": selector.state_dict(),
     }

@@ -1,5 +1,8 @@
 """Differences of correlation matrices."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from mleg_ray.evaluation.distances import FloatArray, Statistic
@@ -8,12 +11,16 @@ from mleg_ray.evaluation.resampling import Pool, Subjects
 
 
 def correlation_matrix(features: FloatArray, weights: FloatArray) -> FloatArray:
-    """Weighted Pearson correlations, shape (d, d), of features (n, d) with weights (n,)."""
+    """Weighted Pearson correlations, shape (d, d), of features (n, d) with weights (n,).
+
+    NaN where a feature does not vary, or where negative weights leave it no variance.
+    """
     w = weights / weights.sum()
     centred = features - w @ features
     covariance = (centred * w[:, None]).T @ centred
-    spread = np.sqrt(np.diag(covariance))
-    result: FloatArray = covariance / np.outer(spread, spread)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = np.sqrt(np.diag(covariance))
+        result: FloatArray = covariance / np.outer(spread, spread)
     return result
 
 
@@ -26,19 +33,25 @@ def correlation_subjects(pool: Pool) -> Subjects:
     names = list(pool.axes)
 
     def whole() -> Statistic:
+        if len(names) < 2:
+            raise NotComputableError("one observable alone has no correlations")
         features = _standardised(pool, names)
         return lambda a, b: float(np.linalg.norm(_difference(features, a, b)))
 
-    def of_pair(i: int, j: int) -> Statistic:
-        features = _standardised(pool, [names[i], names[j]])
+    def of_pair(first: str, second: str) -> Statistic:
+        features = _standardised(pool, [first, second])
         return lambda a, b: float(abs(_difference(features, a, b)[0, 1]))
 
+    subjects: dict[str, Callable[[], Statistic]] = {"all": whole}
     try:
-        difference = _difference(_standardised(pool, names), pool.truth, pool.generated)
+        whole()
     except NotComputableError:
-        return {"all": whole}
-    i, j = np.unravel_index(np.nanargmax(np.abs(difference)), difference.shape)
-    return {"all": whole, f"{names[i]}, {names[j]}": lambda: of_pair(int(i), int(j))}
+        return subjects
+    difference = _difference(_standardised(pool, names), pool.truth, pool.generated)
+    rows, columns = np.triu_indices(len(names), k=1)
+    largest = int(np.argmax(np.nan_to_num(np.abs(difference[rows, columns]))))
+    first, second = names[rows[largest]], names[columns[largest]]
+    return subjects | {f"{first}, {second}": partial(of_pair, first, second)}
 
 
 def _difference(features: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:

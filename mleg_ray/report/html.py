@@ -66,15 +66,16 @@ def write_report(
 def draw(
     truth: Sample, generated: Sample, history: Sequence[Mapping[str, float]] = ()
 ) -> dict[str, bytes]:
-    """Return all pictures of a report as PNGs by name."""
-    pictures = {}
-    for plane in PLANES:
-        if plane.x in truth.axes and plane.y in truth.axes:
-            for panel, png in plane_pngs(plane, truth, generated).items():
-                pictures[f"plane-{plane.x}-{plane.y}-{panel}"] = png
-    for name in truth.axes:
-        if drawable(name, truth):
-            pictures[f"observable-{name}"] = observable_png(name, truth, generated)
+    """Return all pictures of a report as PNGs by name; what has no density is left out."""
+    pictures: dict[str, bytes] = {}
+    if min(truth.weight.sum(), generated.weight.sum()) > 0:
+        for plane in PLANES:
+            if plane.x in truth.axes and plane.y in truth.axes:
+                panels = plane_pngs(plane, truth, generated)
+                pictures |= {f"plane-{plane.x}-{plane.y}-{k}": png for k, png in panels.items()}
+        for name in truth.axes:
+            if drawable(name, truth):
+                pictures[f"observable-{name}"] = observable_png(name, truth, generated)
     if history:
         pictures |= training_pngs(history)
     return pictures

@@ -27,7 +27,7 @@ def resolve_conditions(card: Card, given: Mapping[str, float]) -> dict[str, floa
         if name not in names:
             known = ", ".join(names) or "none"
             raise ConfigError(
-                f"--condition {name}: the checkpoint knows no such condition ({known})"
+                f"--condition {name}: not a condition of the checkpoint, which has: {known}"
             )
         if fixed.get(name, value) != value:
             raise ConfigError(

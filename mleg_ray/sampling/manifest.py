@@ -30,8 +30,8 @@ from mleg_ray.storage import (
 
 PLAN, SHARDS = "plan.json", "shards"
 
-# A worker holds about four times as much while it writes a shard.
-MAX_SHARD_BYTES = 1_000_000_000
+# Before compression. A worker holds about four times as much while it writes a shard.
+MAX_SHARD_BYTES = 256_000_000
 
 
 class PlanFile(Config):
@@ -43,7 +43,7 @@ class PlanFile(Config):
 
 
 class Production(Config):
-    """The run that completed a sample: how many events it generated, how fast, on what."""
+    """The run that completed a sample: how many events it generated, how fast (with start-up)."""
 
     events: int
     seconds: float
@@ -117,7 +117,7 @@ def whole_shards(job: SampleJob) -> dict[int, ShardRecord]:
             if (
                 record.proves(job.spec, shard)
                 and record.entry.bytes == sizes[shard.file]
-                and (is_remote(root) or _sha256(job, shard) == record.entry.sha256)
+                and (is_remote(job.folder) or _sha256(job, shard) == record.entry.sha256)
             ):
                 found[shard.index] = record
     return found
@@ -138,7 +138,7 @@ def rehearse(job: SampleJob, missing: Sequence[ShardPlan]) -> None:
         free = shutil.disk_usage(job.folder).free
         if needed > free:
             raise ResourceError(
-                f"{job.folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free; "
+                f"{job.folder}: {needed / 1e9:.3g} GB are needed, {free / 1e9:.3g} GB are free; "
                 "choose another --out or fewer events"
             )
 

@@ -224,7 +224,7 @@ def test_absent_files_name_the_mend(tmp_path):
 
 def test_a_file_without_events(tmp_path):
     write(tmp_path, "a.csv", b"# energy, theta, weight\n")
-    with pytest.raises(DataError, match="a.csv: no events"):
+    with pytest.raises(DataError, match=r"a.csv: no events"):
         config(tmp_path).open(SCHEMA, {}, 2).shard_rows()
 
 

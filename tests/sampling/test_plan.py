@@ -78,7 +78,7 @@ def test_varying_condition_must_be_given(varying: Card) -> None:
 
 
 def test_unknown_condition_is_named(varying: Card) -> None:
-    with pytest.raises(ConfigError, match=r"--condition energy: no condition .* beam_energy"):
+    with pytest.raises(ConfigError, match=r"--condition energy: not a condition .* beam_energy"):
         resolve_conditions(varying, {"energy": 50.0})
 
 

@@ -18,7 +18,15 @@ from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import EventSchema, Unit
 from mleg_ray.randomness import derive_seed
-from mleg_ray.storage import absolute, filesystem, is_remote, join, read_bytes, sha256
+from mleg_ray.storage import (
+    absolute,
+    filesystem,
+    is_remote,
+    join,
+    read_bytes,
+    sha256,
+    storage_errors,
+)
 
 ROOT_VARIABLE = "MLEG_IMPORT_ROOT"
 
@@ -175,7 +183,8 @@ def _read_cached(
 def _version(uri: str) -> str:
     """Return what changes when the file does, so that an outdated copy is not used."""
     fs, path = filesystem(uri)
-    return str(fs.ukey(path))
+    with storage_errors(uri):
+        return str(fs.ukey(path))
 
 
 def _matches(root: str, path: str) -> list[str]:

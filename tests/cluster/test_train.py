@@ -1,0 +1,191 @@
+"""Training on a real local Ray: interrupted, resumed, on two workers, streamed, diverging."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.cluster.train import run_name, train
+from mleg_ray.errors import ConfigError, DataError, ResourceError, TrainingDivergedError
+from mleg_ray.run import RunConfig
+from tests.prepared import prepared_dataset
+from tests.recipes import small_run
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return prepared_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+def weights(checkpoint: Checkpoint) -> torch.Tensor:
+    return torch.cat([p.flatten() for p in checkpoint.model.parameters()])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    storage = str(tmp_path_factory.mktemp("undisturbed"))
+    return train(small_run("fatgan-quick", *LONG), dataset, storage, name="whole")
+
+
+# Long enough to be caught in the middle: seconds, with a snapshot every 100 steps.
+LONG = ("training.steps=600", "selection.every=100", "selection.events=200")
+
+
+def test_checkpoint_tells_all_and_samples(undisturbed: Checkpoint, dataset: Dataset) -> None:
+    card = undisturbed.card
+    assert card.dataset.dataset_digest == dataset.digest
+    assert card.train_events == dataset.rows("train")
+    assert card.condition_range == {"beam_energy": (50.0, 50.0)}
+    assert [entry["step"] for entry in card.history] == [100, 200, 300, 400, 500, 600]
+    assert card.metrics["ks_sum"] == min(entry["ks_sum"] for entry in card.history)
+    assert card.environment["mleg_ray"]
+    context = torch.full((100, 1), 50.0, dtype=torch.float64)
+    events = undisturbed.generate(context, generator=torch.Generator().manual_seed(1))
+    assert events.shape == (100, 4)
+
+
+def test_finished_run_is_not_trained_again(undisturbed: Checkpoint, dataset: Dataset) -> None:
+    storage = str(Path(undisturbed.uri).parents[2])
+    started = time.monotonic()
+    again = train(small_run("fatgan-quick", *LONG), dataset, storage, name="whole")
+    assert time.monotonic() - started < 2
+    assert torch.equal(weights(again), weights(undisturbed))
+
+
+def kill_a_worker_after_the_first_checkpoint(run_folder: Path) -> None:
+    while not list(run_folder.glob("checkpoint_*/training_state.pt")):
+        time.sleep(0.05)
+    own = f"RAY_TMPDIR={os.environ['RAY_TMPDIR']}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            title, environment = (process / "cmdline", process / "environ")
+            if b"RayTrainWorker" in title.read_bytes() and own in environment.read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+                return
+    raise AssertionError("no training worker found to kill")
+
+
+def test_killed_worker_resumes_to_the_same_weights(
+    dataset: Dataset, undisturbed: Checkpoint, tmp_path: Path
+) -> None:
+    killer = threading.Thread(
+        target=kill_a_worker_after_the_first_checkpoint, args=(tmp_path / "runs" / "killed",)
+    )
+    killer.start()
+    resumed = train(small_run("fatgan-quick", *LONG), dataset, str(tmp_path), name="killed")
+    killer.join()
+    assert torch.equal(weights(resumed), weights(undisturbed))
+    steps = [entry["step"] for entry in resumed.card.history]
+    assert steps == [entry["step"] for entry in undisturbed.card.history]
+
+
+DRIVER = """
+import sys
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.cluster.train import train
+from tests.recipes import small_run
+from tests.cluster.test_train import LONG
+train(small_run("fatgan-quick", *LONG), Dataset.open(sys.argv[1]), sys.argv[2], name="driver")
+"""
+
+
+def test_killed_driver_resumes_to_the_same_weights(
+    dataset: Dataset, undisturbed: Checkpoint, tmp_path: Path
+) -> None:
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, dataset.uri, str(tmp_path)],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+        env={k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"},
+    )
+    folder = tmp_path / "runs" / "driver"
+    while not list(folder.glob("checkpoint_*/training_state.pt")):
+        assert driver.poll() is None
+        time.sleep(0.1)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    assert not (folder / "checkpoint" / "card.json").exists()
+    resumed = train(small_run("fatgan-quick", *LONG), dataset, str(tmp_path), name="driver")
+    assert torch.equal(weights(resumed), weights(undisturbed))
+
+
+def test_two_workers_share_the_shards_streamed(dataset: Dataset, tmp_path: Path) -> None:
+    run = small_run("bvae-dis", "training.memory_budget=1", "training.chunk_events=700")
+    checkpoint = train(run, dataset, str(tmp_path), name="two", workers=2)
+    assert checkpoint.card.train_events == dataset.rows("train")
+    assert weights(checkpoint).isfinite().all()
+
+
+def test_diverging_run_says_so(dataset: Dataset, tmp_path: Path) -> None:
+    run = small_run("bvae-dis", "training.optimisers.autoencoder.learning_rate=1e30")
+    with pytest.raises(TrainingDivergedError, match="lower the learning rates"):
+        train(run, dataset, str(tmp_path), name="diverging")
+
+
+class TestRefusals:
+    """Each is told before any training begins."""
+
+    def test_more_workers_than_cpus(self, dataset: Dataset, tmp_path: Path) -> None:
+        with pytest.raises(ResourceError, match="CPUs"):
+            train(small_run("bvae-dis"), dataset, str(tmp_path), name="x", workers=8)
+
+    def test_more_workers_than_shards(self, dataset: Dataset, tmp_path: Path) -> None:
+        with pytest.raises(ResourceError, match="9 workers need .* has 8"):
+            train(small_run("bvae-dis"), dataset, str(tmp_path), name="x", workers=9)
+
+    def test_truncated_shard(self, tmp_path: Path) -> None:
+        dataset = prepared_dataset(tmp_path / "data")
+        shard = tmp_path / "data" / dataset.shards("train")[3].file
+        shard.write_bytes(shard.read_bytes()[:-100])
+        with pytest.raises(DataError, match="00003.parquet: truncated or altered"):
+            train(small_run("bvae-dis"), dataset, str(tmp_path), name="x")
+
+    def test_altered_validation_shard(self, tmp_path: Path) -> None:
+        dataset = prepared_dataset(tmp_path / "data")
+        shard = tmp_path / "data" / dataset.shards("validation")[0].file
+        shard.write_bytes(shard.read_bytes() + b" ")
+        with pytest.raises(DataError, match="truncated or altered"):
+            train(small_run("bvae-dis"), dataset, str(tmp_path), name="x")
+
+    def test_unknown_observable(self, dataset: Dataset, tmp_path: Path) -> None:
+        run = small_run("bvae-dis", 'selection.observables=["px", "w2"]')
+        with pytest.raises(ConfigError, match="no w2"):
+            train(run, dataset, str(tmp_path), name="x")
+
+    def test_storage_below_a_file(self, dataset: Dataset, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(ResourceError, match="file"):
+            train(small_run("bvae-dis"), dataset, str(tmp_path / "file"), name="x")
+
+
+def test_folder_of_another_run_is_refused(
+    undisturbed: Checkpoint, dataset: Dataset, tmp_path: Path
+) -> None:
+    storage = str(Path(undisturbed.uri).parents[2])
+    run = small_run("fatgan-quick", *LONG)
+    with pytest.raises(ConfigError, match="another run .*--name"):
+        train(small_run("bvae-dis"), dataset, storage, name="whole")
+    with pytest.raises(ConfigError, match="another workers"):
+        train(run, dataset, storage, name="whole", workers=2)
+    with pytest.raises(ConfigError, match="another dataset_digest"):
+        train(run, prepared_dataset(tmp_path, shard_rows=100), storage, name="whole")
+
+
+def test_run_name_depends_on_configuration_and_data(dataset: Dataset, tmp_path: Path) -> None:
+    run = small_run("bvae-dis")
+    other: RunConfig = small_run("bvae-dis", "training.seed=2")
+    assert run_name("bvae-dis", run, dataset) == run_name("tuning/bvae-dis.toml", run, dataset)
+    assert run_name("bvae-dis", run, dataset) != run_name("bvae-dis", other, dataset)
+    smaller = prepared_dataset(tmp_path, shard_rows=100)
+    assert run_name("bvae-dis", run, dataset) != run_name("bvae-dis", run, smaller)

@@ -1,0 +1,99 @@
+"""Small samples with known differences, and datasets of random electrons on disk."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest, write_json
+from mleg_ray.catalog.shards import write_shard
+from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
+from mleg_ray.events import Field
+from mleg_ray.physics.observables import Constraint, Observable
+from tests.dis_events import FIELDS, electrons
+
+CONSTRAINTS = {"x_limit": Constraint(expression="x <= 2")}
+OBSERVABLES = {
+    "pt": Observable(
+        expression="kinematics.transverse_momentum", unit="GeV", label="p_T", log=True
+    ),
+    "q2": Observable(expression="dis.q2", unit="GeV2", label="Q^2", log=True),
+    "x_bj": Observable(expression="dis.x_bj", label="x_{bj}", log=True),
+    "mass_shell_residual": Observable(expression="kinematics.mass_shell_residual"),
+}
+ELECTRON_CONSTRAINTS = {
+    "energy_below_beam": Constraint(expression="energy <= beam_energy", tolerance=1e-5),
+    "mass_shell": Constraint(expression="mass_shell_residual <= 1e-5"),
+}
+
+
+def gaussian(
+    n: int, seed: int, *, shift: float = 0.0, correlation: float = 0.6, weighted: bool = False
+) -> Sample:
+    """Two correlated standard normal columns; if `weighted`, a tenth of the weights is negative."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(shift, 1, n)
+    y = correlation * (x - shift) + np.sqrt(1 - correlation**2) * rng.normal(0, 1, n)
+    weights = np.where(rng.uniform(size=n) < 0.1, -1.0, 1.5) if weighted else np.ones(n)
+    return from_arrays({"x": x, "y": y}, weights, axes=AXES, constraints=CONSTRAINTS)
+
+
+AXES = {"x": Axis(unit="GeV", label="x"), "y": Axis()}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Small trees on a busy machine: threads that wait for each other take most of the time."""
+    with threadpool_limits(1):
+        yield
+
+
+DatasetMaker = Callable[..., Dataset]
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> DatasetMaker:
+    """Write electrons as a dataset of four shards, half of them test."""
+
+    def make(
+        name: str,
+        events: int = 4000,
+        seed: int = 0,
+        *,
+        sampled: bool = False,
+        fields: tuple[Field, ...] = FIELDS,
+        conditions: dict[str, float] | None = None,
+        smearing: float = 0.0,
+    ) -> Dataset:
+        x = electrons(events, seed).x.numpy()
+        noise = np.random.default_rng(seed).normal(1, smearing, events) if smearing else 1.0
+        columns = dict(zip(("px", "py", "pz", "energy"), x.T * noise, strict=True))
+        folder = tmp_path / name
+        shards = [
+            write_shard(
+                str(folder),
+                f"{i}.parquet",
+                {key: values[i::4] for key, values in columns.items()},
+                [field for field in fields if field.role == "event"],
+                {},
+                split="test" if i % 2 else "train",
+            )
+            for i in range(4)
+        ]
+        manifest = DatasetManifest(
+            name=name,
+            fields=fields,
+            conditions={"beam_energy": 50.0} if conditions is None else conditions,
+            observables=OBSERVABLES,
+            constraints=ELECTRON_CONSTRAINTS,
+            provenance={"checkpoint": {"step": 1200, "<b>": "escaped"}},
+            shards=shards,
+        )
+        write_json(
+            str(folder / (SAMPLED if sampled else PREPARED)), manifest.model_dump(mode="json")
+        )
+        return Dataset.open(str(folder))
+
+    return make

@@ -1,0 +1,133 @@
+"""What every metric of the registry promises."""
+
+import numpy as np
+import pytest
+
+from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
+from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.sample import Sample, from_arrays
+from tests.evaluation.conftest import AXES, CONSTRAINTS, gaussian
+
+DISTANCES = [name for name in METRICS if name != "unphysical_rate"]
+
+
+def measure(name: str, truth: Sample, generated: Sample, seed: int = 0) -> dict[str, Figure]:
+    return METRICS[name](truth, generated, rng=np.random.default_rng(seed))
+
+
+def rebuilt(sample: Sample, order: np.ndarray, factor: float = 1.0) -> Sample:
+    columns = {name: column[order] for name, column in sample.columns.items()}
+    return from_arrays(columns, sample.weight[order] * factor, axes=AXES, constraints=CONSTRAINTS)
+
+
+def assert_same(a: dict[str, Figure], b: dict[str, Figure]) -> None:
+    assert a.keys() == b.keys()
+    for subject, figure in a.items():
+        numbers = (figure.value, figure.uncertainty, figure.floor, figure.floor_spread)
+        other = b[subject]
+        assert numbers == pytest.approx(
+            (other.value, other.uncertainty, other.floor, other.floor_spread), rel=1e-9, abs=1e-12
+        )
+
+
+@pytest.mark.parametrize("name", METRICS)
+class TestMetricContract:
+    def test_the_order_of_events_is_irrelevant(self, name):
+        truth, generated = gaussian(1500, 1, weighted=True), gaussian(1000, 2, weighted=True)
+        shuffled = rebuilt(generated, np.random.default_rng(0).permutation(1000))
+        assert_same(measure(name, truth, generated), measure(name, truth, shuffled))
+
+    def test_the_scale_of_weights_is_irrelevant(self, name):
+        truth, generated = gaussian(1500, 1, weighted=True), gaussian(1000, 2, weighted=True)
+        scaled = rebuilt(generated, np.arange(1000), 8.0)
+        assert_same(measure(name, truth, generated), measure(name, truth, scaled))
+
+    def test_the_same_seed_gives_the_same_figures(self, name):
+        truth, generated = gaussian(1200, 1), gaussian(1000, 2)
+        assert measure(name, truth, generated, 5) == measure(name, truth, generated, 5)
+
+    def test_equal_distributions_sit_at_the_floor(self, name):
+        figures = [
+            figure
+            for seed in range(20)
+            for figure in measure(
+                name, gaussian(1200, 2 * seed), gaussian(600, 2 * seed + 1), seed
+            ).values()
+        ]
+        at_floor = [f for f in figures if isinstance(f, Estimate) and f.verdict == "at the floor"]
+        assert len(at_floor) >= 0.95 * len(figures)
+
+    def test_a_known_difference_is_found(self, name):
+        truth = gaussian(4000, 1, weighted=True)
+        generated = gaussian(4000, 2, shift=0.5, correlation=0.2, weighted=True)
+        figures = measure(name, truth, generated).values()
+        assert any(isinstance(f, Estimate) and f.verdict != "at the floor" for f in figures)
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+class TestWhatCannotBeComputed:
+    def test_tiny_and_empty_samples_say_why(self, name):
+        for n in (0, 3):
+            for figure in measure(name, gaussian(1000, 1), gaussian(n, 2)).values():
+                assert isinstance(figure, NotComputable)
+                assert f"{n} generated events" in figure.reason
+
+    def test_weights_that_cancel_say_why(self, name):
+        sample = gaussian(1000, 2)
+        weights = np.where(np.arange(1000) % 2, 1.0, -1.001)
+        cancelled = from_arrays(sample.columns, weights, axes=AXES, constraints=CONSTRAINTS)
+        for figure in measure(name, gaussian(2000, 1), cancelled).values():
+            assert isinstance(figure, NotComputable)
+            assert "weights" in figure.reason
+
+    def test_a_value_that_is_not_finite_says_which(self, name):
+        sample = gaussian(1000, 2)
+        columns = {**sample.columns, "x": np.where(np.arange(1000) % 2, np.nan, 0.0)}
+        broken = from_arrays(columns, axes=AXES, constraints=CONSTRAINTS)
+        figures = measure(name, gaussian(2000, 1), broken)
+        bad = figures.get("x", next(iter(figures.values())))
+        assert isinstance(bad, NotComputable)
+        assert "x are not finite" in bad.reason
+        if "y" in figures:
+            assert isinstance(figures["y"], Estimate)
+
+    def test_a_constant_truth_says_so_and_the_rest_is_computed(self, name):
+        truth, generated = (
+            from_arrays({**gaussian(n, n).columns, "x": np.full(n, 0.1)}, axes=AXES)
+            for n in (2000, 1000)
+        )
+        figures = measure(name, truth, generated)
+        if "x" in figures:
+            assert figures["x"] == NotComputable(reason="all truth values of x are 0.1")
+            assert isinstance(figures["y"], Estimate)
+
+
+def test_collapsed_generation_is_a_large_difference_not_an_error():
+    collapsed = from_arrays({"x": np.zeros(1000), "y": np.zeros(1000)}, axes=AXES)
+    truth = gaussian(2000, 1)
+    assert measure("ks", truth, collapsed)["x"].verdict == "large"
+    assert measure("c2st_auc", truth, collapsed)["boosted trees"].value > 0.95
+    assert isinstance(measure("corr_frobenius", truth, collapsed)["all"], NotComputable)
+
+
+def test_one_observable_has_no_correlations():
+    alone = from_arrays({"x": np.random.default_rng(0).normal(size=500)})
+    assert "no correlations" in measure("corr_frobenius", alone, alone)["all"].reason
+
+
+def test_ks_quotes_a_p_value_that_is_uniform_for_equal_distributions():
+    p = [
+        measure("ks", gaussian(1000, 2 * seed), gaussian(500, 2 * seed + 1), seed)["x"].p_value
+        for seed in range(30)
+    ]
+    assert 0.3 < np.mean(p) < 0.7
+
+
+def test_chi2_looks_at_the_joint_plane_where_it_exists():
+    rng = np.random.default_rng(0)
+    columns = {"x_bj": 10 ** rng.uniform(-2, 0, 20_000), "q2": 10 ** rng.uniform(0, 1, 20_000)}
+    swapped = {"x_bj": np.sort(columns["x_bj"]), "q2": np.sort(columns["q2"])}
+    figures = measure("chi2_ndf", from_arrays(columns), from_arrays(swapped))
+    assert figures["x_bj, q2"].verdict == "large"
+    assert figures["q2"].verdict == "at the floor"
+    assert figures["q2"].events == 10_000

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+import torch
+
+from mleg_ray.evaluation.unphysical import ANY, NOT_FINITE, UnphysicalTally, unphysical_figures
+from mleg_ray.physics.observables import Constraint
+
+RULES = {"low": Constraint(expression="x <= 1"), "high": Constraint(expression="x >= -1")}
+
+
+def tally(values: list[float], weights: list[float] | None = None) -> UnphysicalTally:
+    x = torch.tensor(values, dtype=torch.float64)
+    w = torch.ones_like(x) if weights is None else torch.tensor(weights, dtype=torch.float64)
+    return UnphysicalTally.of({"x": x}, ["x"], w, RULES)
+
+
+def test_each_constraint_and_their_union_are_counted():
+    counted = tally([0.0, 2.0, -2.0, float("nan")])
+    assert {name: share.events for name, share in counted.violating.items()} == {
+        "low": 2,
+        "high": 2,
+        NOT_FINITE: 1,
+        ANY: 3,
+    }
+
+
+def test_merging_shards_equals_one_pass():
+    values = np.random.default_rng(0).normal(size=100).tolist()
+    assert tally(values[:30]) + tally(values[30:]) == tally(values)
+
+
+def test_rate_is_binomial_and_honours_signed_weights():
+    assert tally([0.0] * 90 + [2.0] * 10).rate("low") == pytest.approx((0.1, np.sqrt(0.09 / 100)))
+    assert tally([0.0, 2.0, 2.0], [1.0, 2.0, -1.0]).rate("low")[0] == pytest.approx(0.5)
+
+
+def test_no_fault_in_n_events_excludes_nothing_below_one_in_n():
+    figure = unphysical_figures(tally([0.0] * 10), tally([0.0] * 1000))[ANY]
+    assert (figure.value, figure.uncertainty, figure.events) == (0, pytest.approx(1e-3), 1000)
+    assert figure.verdict == "at the floor"
+
+
+def test_weights_without_a_positive_sum_have_no_rate():
+    figures = unphysical_figures(tally([0.0]), tally([0.0, 0.0], [1.0, -1.0]))
+    assert "generated sample's weights sum to 0" in figures[ANY].reason

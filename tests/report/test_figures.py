@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from mleg_ray.evaluation.histograms import Plane
+from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
+from mleg_ray.report.figures import (
+    axis_label,
+    drawable,
+    observable_png,
+    plane_pngs,
+    training_pngs,
+)
+
+PNG = b"\x89PNG"
+PLANE = Plane("a", "b", (1e-2, 1.0), (1.0, 10.0), bins=5)
+
+
+def sample(seed: int, weights: np.ndarray | None = None) -> Sample:
+    rng = np.random.default_rng(seed)
+    columns = {"a": 10 ** rng.uniform(-2, 0, 500), "b": 10 ** rng.uniform(0, 1, 500)}
+    axes = {"a": Axis(unit="GeV2", label="Q^2", log=True), "b": Axis()}
+    return from_arrays(columns, weights, axes=axes)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_observables_are_drawn_also_with_negative_weights(name):
+    weights = np.where(np.arange(500) % 5, 1.0, -0.5)
+    assert observable_png(name, sample(0), sample(1, weights)).startswith(PNG)
+
+
+def test_generated_events_elsewhere_do_not_break_the_picture():
+    truth = from_arrays({"a": np.linspace(0, 1, 500)})
+    elsewhere = from_arrays({"a": np.where(np.arange(500) % 2, 9.0, np.nan)})
+    assert observable_png("a", truth, elsewhere).startswith(PNG)
+
+
+def test_plane_has_three_panels_unless_it_is_empty():
+    pictures = plane_pngs(PLANE, sample(0), sample(1))
+    assert list(pictures) == ["truth", "generated", "ratio"]
+    assert all(png.startswith(PNG) for png in pictures.values())
+    assert plane_pngs(Plane("a", "b", (5.0, 6.0), (1.0, 10.0)), sample(0), sample(1)) == {}
+
+
+def test_what_has_no_range_is_not_drawable():
+    assert drawable("a", sample(0))
+    assert not drawable("a", from_arrays({"a": np.ones(10)}))
+    assert not drawable("a", from_arrays({"a": np.full(10, np.nan)}))
+    assert not drawable("a", from_arrays({"a": []}))
+
+
+def test_training_curves_leave_out_what_is_not_finite():
+    history = [
+        {"step": 1, "ks_sum": 2.0, "ks.px": 0.1, "critic_loss": 1.0},
+        {"step": 2, "ks_sum": 1.0, "ks.px": 0.1, "critic_loss": float("nan")},
+    ]
+    pictures = training_pngs(history)
+    assert list(pictures) == ["training-ks", "training-losses"]
+    assert list(training_pngs([{"step": 1, "ks_sum": 2.0}])) == ["training-ks"]
+
+
+def test_axes_are_labelled_with_units():
+    assert axis_label("q2", Axis(unit="GeV2", label="Q^2")) == "$Q^2$ [GeV²]"
+    assert axis_label("px", Axis()) == "px"

@@ -1,0 +1,105 @@
+import re
+
+import numpy as np
+import pytest
+
+from mleg_ray.evaluation.estimate import Estimate
+from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.scorecard import Scorecard, scorecard
+from mleg_ray.report.html import draw, gauge, quantity, render, symbol, write_report
+
+
+def sample(seed: int, n: int = 600, name: str = "toy") -> Sample:
+    rng = np.random.default_rng(seed)
+    columns = {
+        "x_bj": 10 ** rng.uniform(-2, 0, n),
+        "q2": 10 ** rng.uniform(0, 1, n),
+        "spiky": np.ones(n),
+    }
+    axes = {
+        "x_bj": Axis(label="x_{bj}", log=True),
+        "q2": Axis(unit="GeV2", label="Q^2", log=True),
+        "spiky": Axis(),
+    }
+    return from_arrays(columns, axes=axes, name=name)
+
+
+def card_of(truth: Sample, generated: Sample) -> Scorecard:
+    metrics = {name: METRICS[name] for name in ("c2st_auc", "chi2_ndf", "unphysical_rate", "ks")}
+    return scorecard(truth, generated, metrics=metrics)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    truth, generated = sample(0, 1200), sample(1, name="<script>alert(1)</script>")
+    return render(card_of(truth, generated), draw(truth, generated, [{"step": 1, "ks_sum": 1.0}]))
+
+
+def test_the_page_needs_nothing_else(page):
+    assert not re.findall(r"https?://|<link|@import", page)
+    assert all(source.startswith("data:image/png") for source in re.findall(r'src="([^"]*)', page))
+    assert page.count("<img") == 3 + 2 + 1
+
+
+def test_texts_are_escaped(page):
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_what_is_not_computable_is_said(page):
+    assert "KS of spiky: not computable, because all truth values of spiky are 1." in page
+    assert "600 generated against 600 true events" in page
+
+
+def test_headline_table_and_provenance_are_there(page):
+    for text in ("Classifier test, AUC", "Worst χ² / ndf", "<sub>bj</sub>", "root seed", "numpy"):
+        assert text in page
+
+
+def test_report_of_an_empty_sample_is_written(tmp_path):
+    truth, generated = sample(0), sample(1, 0)
+    out = str(tmp_path / "report")
+    assert write_report(card_of(truth, generated), truth, generated, out) == f"{out}/report.html"
+    written = {path.name for path in (tmp_path / "report").iterdir()}
+    assert written == {"report.html", "scorecard.json"}
+    assert "Not computable, because" in (tmp_path / "report" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "uncertainty", "text"),
+    [
+        (0.57923, 0.0053, "0.5792 ± 0.0053"),
+        (14.752, 0.29, "14.75 ± 0.29"),
+        (-1.0, 0.5, "−1.00 ± 0.50"),
+        (0, 3.3e-5, "0 ± 3.3 × 10<sup>−5</sup>"),
+        (6.7e-5, 4.7e-5, "(6.7 ± 4.7) × 10<sup>−5</sup>"),
+        (1234567, 1000, "(1.2346 ± 0.0010) × 10<sup>6</sup>"),
+        (327.44, 51, "327 ± 51"),
+        (0.5, 0, "0.500"),
+        (0, 0, "0"),
+    ],
+)
+def test_quantities_have_two_digits_of_their_uncertainty(value, uncertainty, text):
+    assert quantity(value, uncertainty) == text
+
+
+@pytest.mark.parametrize(
+    ("label", "html"),
+    [
+        ("x_{bj}", "<i>x<sub>bj</sub></i>"),
+        ("Q^2", "<i>Q<sup>2</sup></i>"),
+        (r"\theta", "<i>&theta;</i>"),
+        ("<b>", "<i>&lt;b&gt;</i>"),
+        ("", "name"),
+    ],
+)
+def test_labels_become_html(label, html):
+    assert symbol("name", Axis(label=label)) == html
+
+
+def test_gauge_holds_value_and_floor_within_its_width():
+    positions = gauge(Estimate(value=9.0, uncertainty=1, floor=1, floor_spread=0.5, events=1))
+    assert 0 < positions["floor_low"] < positions["floor"] < positions["value"] < 100
+    flat = gauge(Estimate(value=0.0, uncertainty=0, floor=0, floor_spread=0, events=1))
+    assert flat["value"] == flat["floor"] == 50
