@@ -1,4 +1,7 @@
-"""Judge a sample: `ray job submit --working-dir . -- python jobs/evaluate.py SAMPLE --truth dis-ep-50`."""
+"""Judge a sample.
+
+`ray job submit --working-dir . -- python jobs/evaluate.py SAMPLE --truth dis-ep-50`
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""Generate a dataset: `ray job submit --working-dir . -- python jobs/sample.py CHECKPOINT --events 1e9`."""
+"""Generate a dataset.
+
+`ray job submit --working-dir . -- python jobs/sample.py CHECKPOINT --events 1e9`
+"""
 
 import sys
 

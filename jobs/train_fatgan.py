@@ -1,6 +1,6 @@
-"""Train FAT-GAN with the paper's values: `ray job submit --working-dir . -- python jobs/train_fatgan.py`.
+"""Train FAT-GAN with the paper's values; a first word names another recipe.
 
-Options of `mleg train` follow, such as `--workers 4`; a first word names another recipe.
+`ray job submit --working-dir . -- python jobs/train_fatgan.py [RECIPE] --workers 4`
 """
 
 import sys

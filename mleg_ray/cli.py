@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from mleg_ray.console import console, say
+from mleg_ray.console import say
 from mleg_ray.errors import ConfigError, UserError
 
 app = typer.Typer(
@@ -47,7 +48,7 @@ def catalog_list() -> None:
     """List the datasets of the catalog."""
     from mleg_ray.catalog.listing import entries_table
 
-    console.print(entries_table())
+    Console().print(entries_table())
 
 
 @catalog_app.command("show")
@@ -56,7 +57,7 @@ def catalog_show(name: str) -> None:
     from mleg_ray.catalog.listing import describe
     from mleg_ray.catalog.spec import DatasetSpec
 
-    console.print(describe(DatasetSpec.load(name)))
+    Console().print(describe(DatasetSpec.load(name)))
 
 
 @app.command()

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.dataset import Dataset, read_json
+from mleg_ray.checkpoint import CARD, Card
+from mleg_ray.config import parse
 from mleg_ray.console import progress_bar
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import MAX_EVENTS, from_dataset, judged_by
 from mleg_ray.evaluation.scorecard import Scorecard, scorecard
 from mleg_ray.report.html import write_report
-from mleg_ray.storage import require_writable
+from mleg_ray.storage import exists, join, require_writable
 
 
 def evaluate(
@@ -18,13 +20,11 @@ def evaluate(
     out: str,
     *,
     seed: int,
-    history: Sequence[Mapping[str, float]] = (),
 ) -> Scorecard:
     """Compare the sample with a split of the truth; write scorecard, figures and page into `out`.
 
     Unphysical events are counted among all generated ones; everything else compares the split (at
-    most 100,000 random events of it) with as many random generated events. `history` holds the
-    training run's snapshots, for the curves of the page.
+    most 100,000 random events of it) with as many random generated events.
 
     Raises:
         DataError: fields, units or conditions differ, or events are missing or damaged.
@@ -43,5 +43,14 @@ def evaluate(
         )
     with progress_bar("Evaluating", len(METRICS)) as bar:
         card = scorecard(true_events, generated_events, seed=seed, progress=bar.update)
-    write_report(card, true_events, generated_events, out, history)
+    write_report(card, true_events, generated_events, out, _history(generated))
     return card
+
+
+def _history(generated: Dataset) -> Sequence[Mapping[str, float]]:
+    """Return the training run's snapshots if the sample's checkpoint is still where it was."""
+    uri = generated.manifest.provenance.get("checkpoint", {}).get("uri")
+    if uri is None or not exists(join(uri, CARD)):
+        return ()
+    place = join(uri, CARD)
+    return parse(Card, read_json(place), place).history

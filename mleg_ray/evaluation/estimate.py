@@ -62,11 +62,18 @@ class Estimate(Config):
             return "at the floor"
         return "visible" if self.significance <= LARGE_SIGMAS else "large"
 
+    def __str__(self) -> str:
+        value, floor = f"{self.value:.4g} ± {self.uncertainty:.2g}", f"{self.floor:.4g}"
+        return f"{value}, floor {floor} ± {self.floor_spread:.2g}: {self.verdict}"
+
 
 class NotComputable(Config):
     """Stands where a figure would be; `reason` completes "not computable, because ..."."""
 
     reason: str
+
+    def __str__(self) -> str:
+        return f"not computable, because {self.reason}"
 
 
 def _tag(value: object) -> str:

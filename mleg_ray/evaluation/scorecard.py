@@ -30,7 +30,7 @@ class Scorecard(Config):
     seconds: float
     versions: dict[str, str]
 
-    def headline(self) -> Iterator[tuple[str, str, Figure]]:
+    def highlights(self) -> Iterator[tuple[str, str, Figure]]:
         """Yield (metric, subject, figure): the worst C2ST, the worst chi2_ndf, unphysical events.
 
         One-dimensional agreement alone hides broken correlations, so the classifier comes first.
@@ -40,6 +40,10 @@ class Scorecard(Config):
                 yield metric, *worst(self.figures[metric])
         if "unphysical_rate" in self.figures:
             yield "unphysical_rate", ANY, self.figures["unphysical_rate"][ANY]
+
+    def headline(self) -> list[str]:
+        """Return the highlights as lines of text."""
+        return [f"{metric} ({subject}): {figure}" for metric, subject, figure in self.highlights()]
 
     def to_json(self) -> str:
         """Return the document, verdicts included; `Scorecard.model_validate_json` reads it."""

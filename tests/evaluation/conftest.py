@@ -1,11 +1,10 @@
 """Small samples with known differences, and datasets of random electrons on disk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest, write_json
 from mleg_ray.catalog.shards import write_shard
@@ -42,14 +41,6 @@ def gaussian(
 
 AXES = {"x": Axis(unit="GeV", label="x"), "y": Axis()}
 
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> Iterator[None]:
-    """Small trees on a busy machine: threads that wait for each other take most of the time."""
-    with threadpool_limits(1):
-        yield
-
-
 DatasetMaker = Callable[..., Dataset]
 
 
@@ -66,6 +57,7 @@ def make_dataset(tmp_path: Path) -> DatasetMaker:
         fields: tuple[Field, ...] = FIELDS,
         conditions: dict[str, float] | None = None,
         smearing: float = 0.0,
+        checkpoint: dict[str, str] | None = None,
     ) -> Dataset:
         x = electrons(events, seed).x.numpy()
         noise = np.random.default_rng(seed).normal(1, smearing, events) if smearing else 1.0
@@ -88,7 +80,7 @@ def make_dataset(tmp_path: Path) -> DatasetMaker:
             conditions={"beam_energy": 50.0} if conditions is None else conditions,
             observables=OBSERVABLES,
             constraints=ELECTRON_CONSTRAINTS,
-            provenance={"checkpoint": {"step": 1200, "<b>": "escaped"}},
+            provenance={"checkpoint": checkpoint or {}},
             shards=shards,
         )
         write_json(

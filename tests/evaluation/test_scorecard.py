@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -36,9 +37,11 @@ def test_a_metrics_figures_do_not_depend_on_the_other_metrics():
 
 def test_headline_is_the_worst_of_each():
     card = scorecard(gaussian(1500, 1), gaussian(800, 2, shift=1.0))
-    (c2st, _, auc), (chi2, subject, _), (rate, _, _) = card.headline()
+    (c2st, _, auc), (chi2, subject, _), (rate, _, _) = card.highlights()
     assert (c2st, chi2, rate, subject) == ("c2st_auc", "chi2_ndf", "unphysical_rate", "x")
     assert auc.verdict == "visible"
+    assert card.headline()[0] == f"c2st_auc (boosted trees): {auc}"
+    assert re.search(r" ± .*, floor 0.5 ± .*: visible$", card.headline()[0])
 
 
 def test_worst_passes_over_what_is_not_computable():

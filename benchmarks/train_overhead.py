@@ -1,0 +1,122 @@
+"""What Ray Train, Ray Data, judging and reporting cost beside a bare PyTorch loop.
+
+Both train the quick recipe's networks on the same toy electrons with as many threads, in turn,
+several times; the figure is the median ratio of steps per second. The bare loop has no seeds, no
+snapshots, no weights and no checkpoints: the least that trains the same WGAN-GP.
+
+    python benchmarks/train_overhead.py --steps 600 --rounds 5
+"""
+
+import argparse
+import copy
+import itertools
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import environment
+from mleg_ray.cluster.session import cluster_cpus, ray_session
+from mleg_ray.cluster.train import train
+from mleg_ray.run import RunConfig
+from tests.prepared import prepared_dataset
+
+RESULT = Path(__file__).parent / "results" / "train_overhead.json"
+
+
+def ray_steps_per_second(run: RunConfig, dataset: Dataset, folder: str, name: str) -> float:
+    """Train through Ray; count from the first snapshot, when Ray and the data have started."""
+    history = train(run, dataset, folder, name=name).card.history
+    first, last = history[0], history[-1]
+    return (last["step"] - first["step"]) / (last["seconds"] - first["seconds"])
+
+
+def bare_steps_per_second(run: RunConfig, dataset: Dataset) -> float:
+    """Train the same networks in a plain loop."""
+    events = dataset.load("train")
+    feature_map = run.features.build(dataset.schema, dataset.manifest.conditions).fit([events])
+    features = feature_map(events.x, events.context).float()
+    context = events.context.float()
+    generator, critic = mlp(4, 64, 3), mlp(9, 128, 1)
+    average = copy.deepcopy(generator)
+    adam = {"lr": 1e-3, "betas": (0.0, 0.9), "fused": True}
+    generator_optimiser = torch.optim.Adam(generator.parameters(), **adam)
+    critic_optimiser = torch.optim.Adam(critic.parameters(), **adam)
+    n, steps, skipped = run.training.batch_size, run.training.steps, run.selection.every
+    for step in range(steps):
+        if step == skipped:
+            started = time.perf_counter()
+        for optimiser in (generator_optimiser, critic_optimiser):
+            optimiser.param_groups[0]["lr"] = 5e-4 * (1 + math.cos(math.pi * step / steps))
+        for _ in range(3):
+            rows = torch.randint(len(features), (n,))
+            x, c = features[rows], context[rows]
+            with torch.no_grad():
+                real = feature_map.augment(x, c)
+                fake = feature_map.augment(generator(torch.randn(n, 4)), c)
+            between = torch.lerp(real, fake, torch.rand(n, 1)).requires_grad_()
+            (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+            penalty = (slope.norm(dim=1) - 1).square().mean()
+            loss = critic(fake).mean() - critic(real).mean() + penalty
+            critic_optimiser.zero_grad()
+            loss.backward()
+            critic_optimiser.step()
+        critic.requires_grad_(False)
+        fake = feature_map.augment(generator(torch.randn(n, 4)), context[rows])
+        generator_optimiser.zero_grad()
+        (-critic(fake).mean()).backward()
+        generator_optimiser.step()
+        critic.requires_grad_(True)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1e-3)
+    return (steps - skipped) / (time.perf_counter() - started)
+
+
+def mlp(n_in: int, width: int, n_out: int) -> nn.Sequential:
+    """Return three hidden layers with LeakyReLU(0.2)."""
+    widths = [n_in, width, width, width]
+    hidden = [
+        layer
+        for a, b in itertools.pairwise(widths)
+        for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))
+    ]
+    return nn.Sequential(*hidden, nn.Linear(width, n_out))
+
+
+def main() -> None:
+    """Measure in turn, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    run = RunConfig.load("fatgan-quick", (f"training.steps={options.steps}", "selection.every=100"))
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, ray_session():
+        threads = cluster_cpus() - 1
+        torch.set_num_threads(threads)
+        dataset = prepared_dataset(Path(folder) / "data", shard_rows=6000)
+        for i in range(options.rounds):
+            bare = bare_steps_per_second(run, dataset)
+            on_ray = ray_steps_per_second(run, dataset, folder, f"round{i}")
+            rows.append({"bare": bare, "ray": on_ray, "ratio": on_ray / bare})
+            print(
+                f"round {i}: bare {bare:.1f}, ray {on_ray:.1f} steps/s, ratio {on_ray / bare:.3f}"
+            )
+    median = statistics.median(row["ratio"] for row in rows)
+    print(f"median ratio of {options.rounds}: {median:.3f} with {threads} threads")
+    RESULT.parent.mkdir(exist_ok=True)
+    result = {"median_ratio": median, "threads": threads, "rounds": rows, "with": environment()}
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

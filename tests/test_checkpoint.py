@@ -1,0 +1,106 @@
+"""A checkpoint is one directory that needs nothing else, and is refused when it is not whole."""
+
+import io
+import json
+import pickletools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mleg_ray.checkpoint import CARD, RUN, WEIGHTS, Checkpoint
+from mleg_ray.errors import CheckpointError
+from tests.checkpoints import small_checkpoint
+from tests.recipes import SMALL
+
+
+def generated(checkpoint: Checkpoint) -> torch.Tensor:
+    context = torch.full((50, 1), 30.0 if checkpoint.feature_map.n_conditions else 50.0).double()
+    return checkpoint.generate(context, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("conditional", [False, True], ids=["one energy", "energies"])
+@pytest.mark.parametrize("recipe", sorted(SMALL))
+def test_every_family_survives_saving(tmp_path: Path, recipe: str, conditional: bool) -> None:
+    first = small_checkpoint(tmp_path / "a", recipe=recipe, conditional=conditional)
+    first.save(str(tmp_path / "b"))
+    second = Checkpoint.load(str(tmp_path / "b"))
+    assert torch.equal(generated(first), generated(second))
+    assert second.digest == first.digest
+    assert second.card == first.card
+
+
+def test_another_process_elsewhere_generates_the_same(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint(tmp_path / "a")
+    script = (
+        "import sys, torch\n"
+        "from mleg_ray.checkpoint import Checkpoint\n"
+        "context = torch.full((50, 1), 50.0).double()\n"
+        "g = torch.Generator().manual_seed(3)\n"
+        "print(Checkpoint.load(sys.argv[1]).generate(context, generator=g).sum().item())\n"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    answer = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "a")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path / "elsewhere",
+    )
+    assert float(answer.stdout) == pytest.approx(generated(checkpoint).sum().item(), rel=1e-6)
+
+
+def test_no_pickle_inside(tmp_path: Path) -> None:
+    small_checkpoint(tmp_path / "a")
+    for file in (tmp_path / "a").iterdir():
+        with pytest.raises(Exception):  # noqa: B017, PT011 - whatever pickletools raises
+            pickletools.dis(file.read_bytes(), out=io.StringIO())
+
+
+@pytest.mark.parametrize("file", [RUN, WEIGHTS, CARD])
+class TestDamage:
+    def test_absent(self, tmp_path: Path, file: str) -> None:
+        small_checkpoint(tmp_path)
+        (tmp_path / file).unlink()
+        with pytest.raises(CheckpointError, match=f"lacks {file}"):
+            Checkpoint.load(str(tmp_path))
+
+    def test_truncated(self, tmp_path: Path, file: str) -> None:
+        small_checkpoint(tmp_path)
+        content = (tmp_path / file).read_bytes()
+        (tmp_path / file).write_bytes(content[: len(content) // 2])
+        with pytest.raises(CheckpointError, match=str(tmp_path)):
+            Checkpoint.load(str(tmp_path))
+
+
+def test_altered_weights(tmp_path: Path) -> None:
+    small_checkpoint(tmp_path)
+    content = bytearray((tmp_path / WEIGHTS).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / WEIGHTS).write_bytes(bytes(content))
+    with pytest.raises(CheckpointError, match="truncated or altered"):
+        Checkpoint.load(str(tmp_path))
+
+
+def test_configuration_of_other_networks(tmp_path: Path) -> None:
+    small_checkpoint(tmp_path)
+    run = (tmp_path / RUN).read_text()
+    assert "16" in run
+    (tmp_path / RUN).write_text(run.replace("16", "17"))
+    with pytest.raises(CheckpointError, match="do not fit"):
+        Checkpoint.load(str(tmp_path))
+
+
+def test_not_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="not a checkpoint.*`mleg train`"):
+        Checkpoint.load(str(tmp_path / "nothing"))
+
+
+def test_card_of_another_format(tmp_path: Path) -> None:
+    small_checkpoint(tmp_path)
+    card = json.loads((tmp_path / CARD).read_text())
+    (tmp_path / CARD).write_text(json.dumps(card | {"surprise": 1}))
+    with pytest.raises(CheckpointError, match="unknown key 'surprise'"):
+        Checkpoint.load(str(tmp_path))

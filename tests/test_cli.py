@@ -1,0 +1,100 @@
+"""The command line: quick help, one clear error with status 2, no traceback for users' faults."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mleg_ray.cli import main
+from mleg_ray.console import console
+from tests.checkpoints import small_checkpoint
+from tests.prepared import prepared_dataset
+
+
+@dataclass
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def mleg(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Run the command line in this process, with its storage in `tmp_path`."""
+    monkeypatch.setenv("MLEG_STORAGE", str(tmp_path))
+    monkeypatch.setattr(console, "width", 400)
+
+    def run(*arguments: str) -> Outcome:
+        try:
+            main(arguments)
+        except SystemExit as end:
+            status = int(end.code or 0)
+        else:
+            status = 0
+        return Outcome(status, *capsys.readouterr())
+
+    return run
+
+
+def test_help_imports_neither_torch_nor_ray() -> None:
+    script = (
+        "import sys\n"
+        "from mleg_ray.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "assert not {'torch', 'ray', 'numpy'} & set(sys.modules), 'heavy import'\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_help_names_every_command(mleg) -> None:
+    text = mleg("--help").out
+    for command in ("catalog", "prepare", "train", "sample", "evaluate", "quickstart", "submit"):
+        assert command in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["catalog", "show", "dis-ep-5"], "no dis-ep-5.toml in data_catalog/"),
+        (["prepare", "nothing"], "no nothing.toml"),
+        (["prepare", "dis-ep-50", "--set", "source.q3_min=1"], "unknown key 'source.q3_min'"),
+        (["train", "fatgan-quick"], "no dataset.json or manifest.json"),
+        (["train", "fatgan-quick", "--set", "training.stpes=1"], "did you mean 'steps'?"),
+        (["sample", "nothing", "--events", "10"], "not a checkpoint"),
+        (["sample", "nothing", "--events", "10", "--condition", "x"], "write it as name=number"),
+        (["evaluate", "nothing", "--truth", "dis-ep-50"], "no dataset.json or manifest.json"),
+        (["submit"], "name prepare, train, sample or evaluate"),
+        (["submit", "train", "--address", "http://127.0.0.1:1"], "no Ray job server answers"),
+    ],
+)
+def test_users_faults_exit_2_with_one_message(
+    mleg, arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    result = mleg(*arguments)
+    assert result.status == 2, result.err
+    assert message in result.err.replace("\n", " ")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("events", ["ten", "1.5", "0", "-3"])
+def test_events_must_be_a_positive_whole_number(mleg, events: str, tmp_path: Path) -> None:
+    checkpoint = small_checkpoint(tmp_path / "checkpoint")
+    result = mleg("sample", checkpoint.uri, f"--events={events}", "--out", str(tmp_path / "out"))
+    assert result.status == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_catalog_lists_and_shows(mleg) -> None:
+    assert "dis-ep-50-tape2" in mleg("catalog", "list").out
+    assert "GeV" in mleg("catalog", "show", "dis-ep-50").out
+
+
+def test_evaluating_a_checkpoint_of_another_dataset_names_the_field(mleg, tmp_path: Path) -> None:
+    prepared_dataset(tmp_path / "datasets" / "one", shard_rows=50)
+    other = tmp_path / "datasets" / "two"
+    prepared_dataset(other, shard_rows=50, beams=(20.0,))
+    result = mleg("evaluate", str(other), "--truth", "one")
+    assert result.status == 2
+    assert "beam_energy" in result.err
