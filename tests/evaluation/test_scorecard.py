@@ -71,7 +71,7 @@ def test_different_columns_are_an_error():
 
 def test_halves_of_the_authors_tape_sit_at_the_floor(reference_data):
     table = np.loadtxt(reference_data / "fat-gan" / "tape2.txt", delimiter=",")
-    table = table[np.random.default_rng(0).permutation(len(table))[:20_000]]
+    table = table[np.random.default_rng(0).permutation(len(table))[:12_000]]
     truth, other = (
         from_arrays(dict(zip(("energy", "px", "py", "pz"), half.T, strict=True)))
         for half in (table[::2], table[1::2])
