@@ -110,7 +110,7 @@ def sample(
     workers: Workers = None,
     shard_events: Annotated[
         int, typer.Option(parser=_count, metavar="N", help="Events in a shard.")
-    ] = 1_000_000,
+    ] = 250_000,
     condition: Annotated[
         list[str] | None, typer.Option(help="A condition: beam_energy=50; repeatable.")
     ] = None,
@@ -119,7 +119,8 @@ def sample(
     from mleg_ray.cluster.sample import default_target, sample
     from mleg_ray.storage import storage_root
 
-    target = out or default_target(storage_root(storage), checkpoint, events, seed)
+    conditions = _conditions(condition or [])
+    target = out or default_target(storage_root(storage), checkpoint, events, seed, conditions)
     dataset = sample(
         checkpoint,
         events,
@@ -127,7 +128,7 @@ def sample(
         seed=seed,
         workers=workers,
         shard_events=shard_events,
-        conditions=_conditions(condition or []),
+        conditions=conditions,
     )
     typer.echo(dataset.uri)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     TaskProgressColumn,
     TextColumn,
@@ -36,7 +35,6 @@ def progress_bar(description: str, total: float) -> Iterator[Bar]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
@@ -48,4 +46,4 @@ def progress_bar(description: str, total: float) -> Iterator[Bar]:
 
 def say(message: str) -> None:
     """Print one line for the person at the terminal."""
-    console.print(message)
+    console.print(message, soft_wrap=True)  # a path broken over lines cannot be copied

@@ -28,6 +28,11 @@ class Field(Config):
     description: str = ""
 
 
+def stored_fields(fields: Iterable[Field], conditions: Mapping[str, float]) -> tuple[Field, ...]:
+    """Return the fields that are columns of shards: all but the conditions that are fixed."""
+    return tuple(field for field in fields if field.name not in conditions)
+
+
 class EventSchema:
     """The fields of a dataset, by role, in the order of a `Batch`'s columns."""
 

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import posixpath
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -128,6 +129,18 @@ def require_writable(uri: str) -> None:
     write_bytes(probe, b"")
     fs, path = filesystem(probe)
     fs.rm(path)
+
+
+def require_space(uri: str, needed: int) -> None:
+    """Fail early when a local disk has less than `needed` bytes free; remote stores do not tell."""
+    if is_remote(uri):
+        return
+    free = shutil.disk_usage(uri).free
+    if needed > free:
+        raise ResourceError(
+            f"{uri}: {needed / 1e9:.3g} GB are needed, {free / 1e9:.3g} GB are free; "
+            "choose another --storage or --out, or fewer events"
+        )
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 from mleg_ray.catalog.shards import ShardEntry, read_shard
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
-from mleg_ray.events import Batch, EventSchema, Field
+from mleg_ray.events import Batch, EventSchema, Field, stored_fields
 from mleg_ray.physics.observables import Constraint, Observable, with_observables
 from mleg_ray.storage import exists, join, read_bytes, write_bytes
 
@@ -37,7 +37,7 @@ class DatasetManifest(Config):
     @property
     def stored_fields(self) -> tuple[Field, ...]:
         """The fields that are columns of the shards; the others are in `conditions`."""
-        return tuple(field for field in self.fields if field.name not in self.conditions)
+        return stored_fields(self.fields, self.conditions)
 
 
 def dataset_uri(storage: str, name: str) -> str:

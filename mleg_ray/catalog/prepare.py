@@ -7,11 +7,9 @@ import datetime
 import hashlib
 import json
 import platform
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,11 +34,11 @@ from mleg_ray.physics.observables import Constraint, violates, with_observables
 from mleg_ray.storage import (
     exists,
     filesystem,
-    is_remote,
     join,
     read_bytes,
     remove_folder,
     remove_partials,
+    require_space,
     require_writable,
     sha256,
 )
@@ -125,7 +123,8 @@ def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) ->
     if overwrite:
         remove_folder(folder)
     _require_same_origin(folder, origin)
-    _require_space(storage, spec, sum(rows))
+    event_bytes = sum(np.dtype(field.dtype).itemsize for field in spec.stored_fields)
+    require_space(storage, sum(rows) * event_bytes)  # before compression
     remove_partials(folder)
     shards = tuple(
         PlannedShard(index, split, n)
@@ -241,18 +240,6 @@ def _require_same_origin(folder: str, origin: str) -> None:
             f"{folder}: holds shards of another specification, source version or input file; "
             "choose another --storage, or replace them with --overwrite"
         )
-
-
-def _require_space(storage: str, spec: DatasetSpec, rows: int) -> None:
-    """Compare the uncompressed events with the free space of a local disk."""
-    needed = rows * sum(np.dtype(field.dtype).itemsize for field in spec.stored_fields)
-    if not is_remote(storage):
-        free = shutil.disk_usage(Path(storage)).free
-        if needed > free:
-            raise ResourceError(
-                f"{storage}: {spec.name} needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB "
-                "are free; choose another --storage or fewer events"
-            )
 
 
 def _read_record(place: str) -> ShardRecord:

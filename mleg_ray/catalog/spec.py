@@ -11,7 +11,7 @@ from pydantic import PositiveInt, SerializeAsAny, model_validator
 from mleg_ray.catalog.sources import SOURCES, SourceConfig
 from mleg_ray.config import Config, find_named, override, parse, read_toml
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema, Field
+from mleg_ray.events import EventSchema, Field, stored_fields
 from mleg_ray.physics.observables import Constraint, Observable, violates, with_observables
 
 FOLDER = "data_catalog"
@@ -84,7 +84,7 @@ class DatasetSpec(Config):
     @property
     def stored_fields(self) -> tuple[Field, ...]:
         """The fields that are columns of the shards."""
-        return tuple(field for field in self.fields if field.name not in self.conditions)
+        return stored_fields(self.fields, self.conditions)
 
     @staticmethod
     def load(name: str, assignments: tuple[str, ...] = ()) -> "DatasetSpec":

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mleg_ray.catalog.dataset import Dataset, read_json
 from mleg_ray.checkpoint import CARD, Card
 from mleg_ray.config import parse
-from mleg_ray.console import progress_bar
+from mleg_ray.console import progress_bar, say
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import MAX_EVENTS, from_dataset, judged_by
 from mleg_ray.evaluation.scorecard import Scorecard, scorecard
@@ -44,6 +44,8 @@ def evaluate(
     with progress_bar("Evaluating", len(METRICS)) as bar:
         card = scorecard(true_events, generated_events, seed=seed, progress=bar.update)
     write_report(card, true_events, generated_events, out, _history(generated))
+    for line in card.headline():
+        say(line)
     return card
 
 

@@ -35,9 +35,7 @@ def quickstart(storage: str, recipe: str, events: int) -> None:
         generated = sample(checkpoint.uri, events, target, seed=SEED, shard_events=SHARD_EVENTS)
         _stage(4, f"Judging them by the {dataset.rows('test'):,} events of the test split")
         report = join(storage, "reports", generated.uri.rsplit("/", 1)[-1])
-        scorecard = evaluate(generated.uri, dataset, "test", report, seed=SEED)
-    for line in scorecard.headline():
-        say(line)
+        evaluate(generated.uri, dataset, "test", report, seed=SEED)
     say(f"Finished in {time.monotonic() - started:.0f} s.")
     say(f"Dataset: {generated.uri}")
     say(f"Report:  {join(report, 'report.html')}")

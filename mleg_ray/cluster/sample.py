@@ -36,11 +36,18 @@ ATTEMPTS = 3
 DRAIN_SECONDS = 60
 
 
-def default_target(storage: str, checkpoint_uri: str, events: int, seed: int) -> str:
-    """Return where a sample goes by default: named after the run, its size and its seed."""
+def default_target(
+    storage: str,
+    checkpoint_uri: str,
+    events: int,
+    seed: int,
+    conditions: Mapping[str, float] | None = None,
+) -> str:
+    """Return where a sample goes by default: named after the run, size, seed and conditions."""
     path = PurePosixPath(absolute(checkpoint_uri))
     run = path.parent.name if path.name == "checkpoint" else path.name
-    return join(storage, "samples", f"{run}-{events}-seed{seed}")
+    given = "".join(f"-{name}{value:g}" for name, value in (conditions or {}).items())
+    return join(storage, "samples", f"{run}-{events}-seed{seed}{given}")
 
 
 def sample(

@@ -4,7 +4,6 @@ Nothing here knows who generates the shards: `mleg_ray.cluster.sample` does so i
 """
 
 import datetime
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_json, write_json
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config, parse
-from mleg_ray.errors import ConfigError, ResourceError
+from mleg_ray.errors import ConfigError
 from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import BATCH_EVENTS, Sampler
@@ -24,6 +23,7 @@ from mleg_ray.storage import (
     join,
     read_bytes,
     remove_partials,
+    require_space,
     require_writable,
     sha256,
 )
@@ -133,14 +133,7 @@ def rehearse(job: SampleJob, missing: Sequence[ShardPlan]) -> None:
     first = missing[0]
     job.sampler.generate(replace(first, events=min(first.events, BATCH_EVENTS)))
     require_writable(job.folder)
-    needed = job.sampler.event_bytes * sum(shard.events for shard in missing)
-    if not is_remote(job.folder):
-        free = shutil.disk_usage(job.folder).free
-        if needed > free:
-            raise ResourceError(
-                f"{job.folder}: {needed / 1e9:.3g} GB are needed, {free / 1e9:.3g} GB are free; "
-                "choose another --out or fewer events"
-            )
+    require_space(job.folder, job.sampler.event_bytes * sum(shard.events for shard in missing))
 
 
 def begin(job: SampleJob) -> None:

@@ -10,7 +10,7 @@ from mleg_ray.catalog.shards import footer_metadata, write_shard
 from mleg_ray.catalog.sources import Columns
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError
-from mleg_ray.events import Batch
+from mleg_ray.events import Batch, stored_fields
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.storage import join
 
@@ -35,7 +35,7 @@ class Sampler:
                 "back, or sample the new one to another --out"
             )
         card = checkpoint.card.dataset
-        self.stored_fields = tuple(f for f in card.fields if f.name not in spec.conditions)
+        self.stored_fields = stored_fields(card.fields, spec.conditions)
         self._checkpoint = checkpoint
         self._spec = spec
         self._folder = folder

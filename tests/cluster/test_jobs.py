@@ -1,0 +1,83 @@
+"""The scripts of jobs/ through a real job server: a local head, `ray job submit`, `mleg submit`."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mleg_ray.catalog.dataset import Dataset
+from tests.prepared import prepared_dataset
+from tests.recipes import SMALL
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PORT, DASHBOARD = "6399", "8299"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Start a head node with a dashboard; yield the environment that reaches it."""
+    storage = tmp_path_factory.mktemp("storage")
+    folder = tempfile.mkdtemp(prefix="mleg-head-")
+    environment = os.environ | {
+        "PATH": f"{BIN}:{os.environ['PATH']}",  # a job's `python` is the head's
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_TMPDIR": folder,
+        "MLEG_STORAGE": str(storage),
+        "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{DASHBOARD}",
+    }
+    environment.pop("RAY_ADDRESS", None)
+    head = subprocess.Popen(
+        [BIN / "ray", "start", "--head", "--block", f"--port={PORT}", "--num-cpus=3",
+         f"--dashboard-port={DASHBOARD}", f"--temp-dir={folder}"],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    for _ in range(30):  # the dashboard answers some seconds before jobs can start
+        probe = [BIN / "ray", "job", "submit", "--", "true"]
+        ready = subprocess.run(probe, env=environment, capture_output=True, text=True)
+        if ready.returncode == 0:
+            break
+    else:
+        raise AssertionError(f"the head takes no job: {ready.stdout}{ready.stderr}")
+    yield environment
+    head.terminate()
+    head.wait()
+
+
+def submitted(head: dict[str, str], *command: str) -> str:
+    job = [BIN / "ray", "job", "submit", "--working-dir", ".", "--", *command]
+    done = subprocess.run(job, env=head, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_train_then_sample_then_evaluate(head: dict[str, str]) -> None:
+    storage = Path(head["MLEG_STORAGE"])
+    prepared_dataset(storage / "datasets" / "dis-ep-50")
+    values = (*SMALL["fatgan-quick"], "training.steps=40", "selection.every=20")
+    settings = [word for value in values for word in ("--set", value)]
+    submitted(head, "python", "jobs/train_fatgan.py", "fatgan-quick", "--name", "job", *settings)
+    checkpoint = storage / "runs" / "job" / "checkpoint"
+    assert json.loads((checkpoint / "card.json").read_text())["train_events"] == 4000
+    out = str(storage / "out")
+    sizes = ["--events", "5000", "--shard-events", "1000"]
+    submitted(head, "python", "jobs/sample.py", str(checkpoint), *sizes, "--out", out)
+    assert Dataset.open(out).rows() == 5000
+
+    # The same through `mleg submit`, which finds all shards there.
+    command = [BIN / "mleg", "submit", "sample", str(checkpoint), *sizes, "--out", out]
+    again = subprocess.run(command, env=head, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "5,000 events" in again.stdout
+
+    command = [BIN / "mleg", "submit", "sample", "nothing", "--events", "5"]
+    failed = subprocess.run(command, env=head, cwd=ROOT, capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert "not a checkpoint" in failed.stdout

@@ -1,0 +1,76 @@
+"""The main job end to end, small: it ends in a report, and completes what an earlier run left."""
+
+from pathlib import Path
+
+import pytest
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.cluster.quickstart import quickstart
+from mleg_ray.evaluation.scorecard import Scorecard
+
+pytest.importorskip("pythia8mc", reason="the main job's events need the extra 'pythia'")
+
+RECIPE = """
+[run]
+dataset = "small.toml"
+features = { kind = "dis-kinematic" }
+objective = { kind = "wgan-gp", gradient_penalty = 1.0, critic_updates = 1 }
+
+[run.model]
+kind = "gan"
+noise_dim = 4
+generator = { widths = [16, 16] }
+critic = { widths = [16, 16] }
+
+[run.training]
+steps = 60
+batch_size = 64
+optimisers.generator = { learning_rate = 1e-3, betas = [0.0, 0.9] }
+optimisers.critic = { learning_rate = 1e-3, betas = [0.0, 0.9] }
+
+[run.selection]
+every = 30
+observables = ["px", "energy", "q2"]
+"""
+
+DATASET = """
+extends = "dis-ep-50"
+name = "small"
+shard_events = 200
+
+[source]
+kind = "pythia-dis"
+events = 2000
+q2_min = 2.0
+m_hat_min = 4.0
+seed = 5
+"""
+
+
+def test_from_events_to_report_and_again(
+    ray_cluster: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(DATASET)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    storage = tmp_path / "storage"
+    quickstart(str(storage), "recipe.toml", 3000)
+    told = capsys.readouterr().err
+    (report,) = storage.glob("reports/*/report.html")
+    (sample,) = storage.glob("samples/*")
+    assert str(report) in told
+    assert str(sample) in told
+    assert Dataset.open(str(sample)).rows() == 3000
+    card = Scorecard.model_validate_json((report.parent / "scorecard.json").read_text())
+    assert {"c2st_auc", "ks", "w1", "js", "kl", "chi2_ndf", "unphysical_rate"} <= set(card.figures)
+
+    events = {path: path.read_bytes() for path in sample.rglob("*.parquet")}
+    made = {path: path.stat().st_mtime_ns for path in storage.rglob("*.parquet")}
+    report.unlink()  # as if the first run had been interrupted here
+    quickstart(str(storage), "recipe.toml", 3000)
+    assert report.exists()
+    assert {path: path.read_bytes() for path in sample.rglob("*.parquet")} == events
+    assert {path: path.stat().st_mtime_ns for path in storage.rglob("*.parquet")} == made
