@@ -22,8 +22,13 @@ PARTIAL_SUFFIX = ".partial"
 
 
 def storage_root(option: str | None = None) -> str:
-    """Return the storage root: the option, else `MLEG_STORAGE`, else `./mleg-storage`."""
-    return absolute(option or os.environ.get("MLEG_STORAGE") or "mleg-storage")
+    """Return the storage root: the option, else `MLEG_STORAGE`, else `./mleg-storage`.
+
+    Inside a Ray job the working directory vanishes with the job, so `~/mleg-storage` is the last
+    choice there.
+    """
+    here = "~/mleg-storage" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else "mleg-storage"
+    return absolute(option or os.environ.get("MLEG_STORAGE") or here)
 
 
 def is_remote(uri: str) -> bool:
