@@ -70,6 +70,7 @@ def work(config: dict[str, Task]) -> None:
     loop = TrainingLoop(model, feature_map, run.objective.build(), run.training, device)
     selector = judge(run, dataset)
     _resume(loop, selector, device)
+    described = DatasetCard.of(dataset)
     before = selector.history[-1].seconds if selector.history else 0.0
     started = time.monotonic()
     for progress in loop.run(minibatches, run.selection.every):
@@ -83,7 +84,7 @@ def work(config: dict[str, Task]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = None
             if rank == 0:
-                _write(Path(folder), task, run, loop, selector)
+                _write(Path(folder), task, run, described, loop, selector)
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
                 task.board.post(snapshot.step, f"ks_sum {snapshot.ks_sum:.4f}")
             ray.train.report(metrics, checkpoint=checkpoint)
@@ -156,23 +157,20 @@ def _write(
     folder: Path,
     task: Task,
     run: RunConfig,
+    described: DatasetCard,
     loop: TrainingLoop,
     selector: SnapshotSelector,
 ) -> None:
     """Write what resuming needs and, beside it, the best snapshot as a checkpoint of its own."""
-    state = {
-        "loop": loop.state_dict(),
-        "selector": selector.state_dict(),
-    }
+    state = {"loop": loop.state_dict(), "selector": selector.state_dict()}
     torch.save(state, folder / STATE)
     best = selector.best
     if best is None:
         return
     model = copy.deepcopy(loop.ema)
     model.load_state_dict(selector.best_weights)
-    dataset = Dataset.open(task.dataset_uri)
     card = Card(
-        dataset=DatasetCard.of(dataset),
+        dataset=described,
         train_events=sum(task.rows),
         condition_range=task.condition_range,
         outside_fraction=float(loop.feature_map.outside_fraction),

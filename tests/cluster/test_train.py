@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,6 +61,16 @@ def test_finished_run_is_not_trained_again(undisturbed: Checkpoint, dataset: Dat
     started = time.monotonic()
     again = train(small_run("fatgan-quick", *LONG), dataset, storage, name="whole")
     assert time.monotonic() - started < 2
+    assert torch.equal(weights(again), weights(undisturbed))
+
+
+def test_run_that_died_after_its_last_step_is_completed(
+    undisturbed: Checkpoint, dataset: Dataset, tmp_path: Path
+) -> None:
+    run_folder = Path(undisturbed.uri).parent
+    shutil.copytree(run_folder, tmp_path / "runs" / "whole")
+    shutil.rmtree(tmp_path / "runs" / "whole" / "checkpoint")
+    again = train(small_run("fatgan-quick", *LONG), dataset, str(tmp_path), name="whole")
     assert torch.equal(weights(again), weights(undisturbed))
 
 
