@@ -101,7 +101,7 @@ def main() -> None:
     run = RunConfig.load("fatgan-quick", (f"training.steps={options.steps}", "selection.every=100"))
     rows = []
     with tempfile.TemporaryDirectory() as folder, ray_session():
-        threads = cluster_cpus() - 1
+        threads = run.training.threads or cluster_cpus() - 1
         torch.set_num_threads(threads)
         dataset = prepared_dataset(Path(folder) / "data", shard_rows=6000)
         for i in range(options.rounds):

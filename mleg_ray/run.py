@@ -29,7 +29,9 @@ class TrainingConfig(Config):
 
     A step is one round of the objective's schedule (five critic moves and one generator move,
     say). `batch_size` is per worker. Up to `memory_budget` bytes of features are kept whole on the
-    worker's device; beyond, chunks of `chunk_events` are streamed and shuffled.
+    worker's device; beyond, chunks of `chunk_events` are streamed and shuffled. `threads` is the
+    number of CPUs of a worker, by default its share of the machine; small networks gain little from
+    a second thread, and lose much where another process wants that core.
     """
 
     steps: PositiveInt
@@ -38,6 +40,7 @@ class TrainingConfig(Config):
     ema_decay: Fraction = 0.999
     memory_budget: PositiveInt = 2_000_000_000
     chunk_events: PositiveInt = 131_072
+    threads: PositiveInt | None = None
     optimisers: dict[str, AdamConfig]
 
 

@@ -68,8 +68,10 @@ def train(
     write_bytes(join(folder, ORDER), order.to_toml().encode())
     parts = [shards[rank::workers] for rank in range(workers)]
     with ray_session():
-        require_cpus(workers + 1)  # one spare: Ray Data's reading tasks wait for ever without it
-        cpus = min(MAX_THREADS, max(1, (cluster_cpus() - 1) // workers))
+        share = min(MAX_THREADS, max(1, (cluster_cpus() - 1) // workers))
+        threads = run.training.threads or share
+        # One spare: Ray Data's reading tasks wait for ever without it.
+        require_cpus(threads * workers + 1)
         board = Board()
         task = Task(
             run=run.model_dump(mode="json"),
@@ -77,7 +79,7 @@ def train(
             feature_map=dict(feature_map.state_dict()),
             rows=[sum(shard.rows for shard in part) for part in parts],
             condition_range=ranges.found,
-            cpus=cpus,
+            threads=threads,
             environment=environment(),
             board=board,
         )
@@ -87,7 +89,7 @@ def train(
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers,
                 use_gpu=has_gpus(workers),
-                resources_per_worker={"CPU": cpus},
+                resources_per_worker={"CPU": threads},
             ),
             # One dataset a worker, of its own files: deterministic, and no event is dropped to
             # make shares equal, as Ray's own splitting would.

@@ -38,7 +38,7 @@ class Task:
     feature_map: dict[str, Tensor]
     rows: list[int]
     condition_range: dict[str, tuple[float, float]]
-    cpus: int
+    threads: int
     environment: dict[str, str]
     board: Board
 
@@ -57,7 +57,7 @@ def judge(run: RunConfig, dataset: Dataset) -> SnapshotSelector:
 def work(config: dict[str, Task]) -> None:
     """Train on one worker, judging, reporting and saving every `selection.every` steps."""
     task = config["task"]
-    torch.set_num_threads(task.cpus)
+    torch.set_num_threads(task.threads)
     rank, _ = rank_and_size()
     device = ray.train.torch.get_device()
     run = parse(RunConfig, task.run, "run")

@@ -198,8 +198,8 @@ def test_no_permission(spec, storage, monkeypatch):
 
 def test_a_disk_that_is_too_small_is_refused_before_the_work(spec, storage, monkeypatch):
     usage = type(shutil.disk_usage("/"))(10**9, 10**9, 100)
-    monkeypatch.setattr("mleg_ray.catalog.prepare.shutil.disk_usage", lambda _: usage)
-    with pytest.raises(ResourceError, match=r"small needs about .* GB are free"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(ResourceError, match=r"GB are needed, .* GB are free"):
         plan_dataset(spec, storage)
 
 
