@@ -1,6 +1,7 @@
 """What runs inside each Ray Train worker: its share of the events, the loop, the reports."""
 
 import copy
+import math
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from mleg_ray.training.parallel import rank_and_size
 from mleg_ray.training.selection import SnapshotSelector
 
 STATE, BEST = "training_state.pt", "best"
+TICK = 50  # steps between two movements of the progress bar
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,12 @@ def work(config: dict[str, Task]) -> None:
     described = DatasetCard.of(dataset)
     before = selector.history[-1].seconds if selector.history else 0.0
     started = time.monotonic()
-    for progress in loop.run(minibatches, run.selection.every):
+    note = ""
+    for progress in loop.run(minibatches, math.gcd(run.selection.every, TICK)):
+        judged = progress.step % run.selection.every == 0 or progress.step == run.training.steps
+        if progress.finite and not judged:
+            task.board.post(progress.step, note)
+            continue
         snapshot = selector.consider(progress, loop, before + time.monotonic() - started)
         metrics = {
             "step": snapshot.step,
@@ -86,7 +93,8 @@ def work(config: dict[str, Task]) -> None:
             if rank == 0:
                 _write(Path(folder), task, run, described, loop, selector)
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
-                task.board.post(snapshot.step, f"ks_sum {snapshot.ks_sum:.4f}")
+                note = f"ks_sum {snapshot.ks_sum:.4f}"
+                task.board.post(snapshot.step, note)
             ray.train.report(metrics, checkpoint=checkpoint)
         if not snapshot.finite:
             return
