@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from mleg_ray import __version__
 from mleg_ray.console import say
 from mleg_ray.errors import ConfigError, UserError
 
 app = typer.Typer(
-    help="Machine-learning event generators for particle and nuclear physics, on Ray.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -29,6 +29,21 @@ def _count(text: str) -> int:
     if value != int(value):
         raise typer.BadParameter(f"{text!r} is not a whole number")
     return int(value)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mleg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Machine-learning event generators for particle and nuclear physics, on Ray."""
 
 
 Storage = Annotated[

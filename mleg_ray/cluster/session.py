@@ -121,7 +121,5 @@ def _start_local(cpus: int | None, quiet: dict[str, Any]) -> None:
     # Ray guards a new local cluster with a token. Given here, it need not be written to the home
     # directory, where every later cluster of the user would ask for it.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    # Actors that only hold data count no CPU; Ray's warning of many processes means other cases.
-    os.environ.setdefault("RAY_maximum_startup_concurrency", "8")
     # One logical CPU more than the workers use: Ray Data's reading tasks wait for ever without it.
     ray.init(address="local", num_cpus=(cpus or usable) + 1, include_dashboard=False, **quiet)

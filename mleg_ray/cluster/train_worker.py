@@ -75,7 +75,8 @@ def work(config: dict[str, Task]) -> None:
     described = DatasetCard.of(dataset)
     before = selector.history[-1].seconds if selector.history else 0.0
     started = time.monotonic()
-    note = ""
+    note = f"continues from step {loop.step}" if loop.step else ""
+    task.board.post(loop.step, note)
     for progress in loop.run(minibatches, math.gcd(run.selection.every, TICK)):
         judged = progress.step % run.selection.every == 0 or progress.step == run.training.steps
         if progress.finite and not judged:
