@@ -8,7 +8,7 @@ from mleg_ray.config import parse
 from mleg_ray.console import progress_bar, say
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import MAX_EVENTS, from_dataset, judged_by
-from mleg_ray.evaluation.scorecard import Scorecard, scorecard
+from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.report.html import write_report
 from mleg_ray.storage import exists, join, require_writable
 

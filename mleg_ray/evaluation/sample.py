@@ -21,12 +21,16 @@ MAX_EVENTS = 100_000
 
 
 class Axis(Config):
-    """How an observable is read and drawn: unit ("1" if none), LaTeX label, logarithmic or not."""
+    """How an observable is read and drawn: unit ("1" if none), LaTeX label, logarithmic or not.
+
+    `derived` says that it is a function of the other columns.
+    """
 
     unit: str = "1"
     label: str = ""
     log: bool = False
     description: str = ""
+    derived: bool = False
 
 
 class Origin(Config):
@@ -163,7 +167,9 @@ def compared_axes(manifest: DatasetManifest) -> dict[str, Axis]:
     axes = {field.name: Axis(unit=field.unit, description=field.description) for field in varying}
     for name, observable in manifest.observables.items():
         if observable.label:
-            axes[name] = Axis(unit=observable.unit, label=observable.label, log=observable.log)
+            axes[name] = Axis(
+                unit=observable.unit, label=observable.label, log=observable.log, derived=True
+            )
     return axes
 
 

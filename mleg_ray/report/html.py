@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
 from mleg_ray.evaluation.histograms import PLANES
 from mleg_ray.evaluation.sample import Axis, Origin, Sample
-from mleg_ray.evaluation.scorecard import Scorecard
+from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.report.figures import (
     drawable,
     observable_png,

@@ -6,7 +6,7 @@ import pytest
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
-from mleg_ray.evaluation.scorecard import Scorecard, scorecard
+from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.report.html import draw, gauge, quantity, render, symbol, write_report
 
 

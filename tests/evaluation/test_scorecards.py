@@ -8,7 +8,7 @@ from mleg_ray.errors import DataError
 from mleg_ray.evaluation.estimate import Estimate, NotComputable
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import from_arrays
-from mleg_ray.evaluation.scorecard import Scorecard, scorecard, worst
+from mleg_ray.evaluation.scorecards import Scorecard, scorecard, worst
 from tests.evaluation.conftest import AXES, gaussian
 
 QUICK = {name: METRICS[name] for name in ("chi2_ndf", "unphysical_rate", "ks")}
@@ -36,11 +36,13 @@ def test_a_metrics_figures_do_not_depend_on_the_other_metrics():
 
 
 def test_headline_is_the_worst_of_each():
-    card = scorecard(gaussian(1500, 1), gaussian(800, 2, shift=1.0))
-    (c2st, _, auc), (chi2, subject, _), (rate, _, _) = card.highlights()
+    metrics = QUICK | {"c2st_auc": METRICS["c2st_auc"]}
+    card = scorecard(gaussian(1500, 1), gaussian(800, 2, shift=1.0), metrics=metrics)
+    (c2st, classifier, auc), (chi2, subject, _), (rate, _, _) = card.highlights()
     assert (c2st, chi2, rate, subject) == ("c2st_auc", "chi2_ndf", "unphysical_rate", "x")
     assert auc.verdict == "visible"
-    assert card.headline()[0] == f"c2st_auc (boosted trees): {auc}"
+    assert auc.value == max(figure.value for figure in card.figures["c2st_auc"].values())
+    assert card.headline()[0] == f"c2st_auc ({classifier}): {auc}"
     assert re.search(r" ± .*, floor 0.5 ± .*: visible$", card.headline()[0])
 
 

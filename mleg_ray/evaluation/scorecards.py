@@ -9,6 +9,7 @@ import numpy as np
 
 from mleg_ray import __version__
 from mleg_ray.config import Config
+from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.estimate import Estimate, Figure
 from mleg_ray.evaluation.metrics import METRICS, Metric
 from mleg_ray.evaluation.sample import Axis, Origin, Sample, require_comparable
@@ -62,25 +63,30 @@ def scorecard(
     truth: Sample,
     generated: Sample,
     *,
+    training: Sample | None = None,
     seed: int = 0,
     metrics: Mapping[str, Metric] = METRICS,
     progress: Callable[[int, str], None] = lambda done, metric: None,
 ) -> Scorecard:
     """Compute every metric; each has its own random stream, whatever others are computed.
 
-    `progress` hears how many metrics are done and which one begins. Make samples with
-    `sample.from_dataset` or, for plain arrays and data frames, `sample.from_arrays`.
+    `training` are the events that the generator learned from, if they are at hand. `progress` hears
+    how many metrics are done and which one begins. Make samples with `sample.from_dataset` or, for
+    plain arrays and data frames, `sample.from_arrays`.
 
     Raises:
         DataError: the samples do not have the same columns, units and constraints.
     """
     require_comparable(truth, generated)
+    if training is not None:
+        require_comparable(truth, training)
+    comparison = Comparison(truth, generated, training, seed)
     start = time.monotonic()
     figures = {}
     for done, (name, metric) in enumerate(metrics.items()):
         progress(done, name)
         rng = np.random.default_rng(derive_seed(seed, f"evaluate/{name}"))
-        figures[name] = metric(truth, generated, rng=rng)
+        figures[name] = metric(comparison, rng=rng)
     progress(len(metrics), "")
     return Scorecard(
         truth=truth.origin,
