@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mleg_ray.evaluation.amplification import amplification, train_events
 from mleg_ray.evaluation.c2st import auc_figures, weight_figures
 from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.correlations import correlation_subjects
@@ -31,7 +32,9 @@ from mleg_ray.evaluation.histograms import (
     prepare_kl,
     prepare_separation,
 )
+from mleg_ray.evaluation.memorisation import memorisation
 from mleg_ray.evaluation.physics_distances import fpd, kpd
+from mleg_ray.evaluation.production import events_per_second
 from mleg_ray.evaluation.resampling import Pool, Subjects, estimates
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.evaluation.sliced import swd
@@ -113,6 +116,25 @@ def joint(compute: Callable[[Pool, np.random.Generator], Estimate]) -> Metric:
     )
 
 
+def copied_events(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return `memorisation`, if the training events are at hand."""
+    if comparison.training is None:
+        raise NotComputableError("the training events were not given")
+    truth, generated = comparison.truth, comparison.generated
+    return {ALL: memorisation(truth, generated, comparison.training, rng)}
+
+
+def worth(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return `amplification` by region, if the number of training events is known."""
+    n_train = train_events(comparison.generated.origin.provenance)
+    return amplification(Pool(comparison.truth, comparison.generated, rng), n_train, rng)
+
+
+def speed(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return `events_per_second` of the generated sample's production; nothing is random."""
+    return {ALL: events_per_second(comparison.generated.origin.provenance)}
+
+
 def unphysical_rate(comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
     """Return the share of all generated events that break each constraint; nothing is random."""
     return unphysical_figures(comparison.truth.unphysical, comparison.generated.unphysical)
@@ -140,4 +162,7 @@ METRICS: dict[str, Metric] = {
     "swd": joint(swd),
     "fpd": joint(fpd),
     "kpd": joint(kpd),
+    "memorisation": unless_not_computable(copied_events),
+    "amplification": unless_not_computable(worth),
+    "events_per_second": unless_not_computable(speed),
 }

@@ -25,9 +25,7 @@ def test_in_one_dimension_it_is_scipys_wasserstein_distance():
 
 def test_a_shift_of_gaussians_is_analytic():
     """The mean over directions of |δ·u| in the plane is 2 |δ| / π; 256 of them know it to 3%."""
-    figure = measured(
-        gaussian(4000, 1, correlation=0), gaussian(2000, 2, shift=1.0, correlation=0)
-    )
+    figure = measured(gaussian(4000, 1, correlation=0), gaussian(2000, 2, shift=1.0, correlation=0))
     assert figure.value == pytest.approx(2 / np.pi, rel=0.12)
     assert figure.verdict == "large"
     assert figure.p_value == pytest.approx(1 / 21)
