@@ -85,9 +85,10 @@ class _Shares:
     def _of(self, weights: FloatArray) -> FloatArray:
         present = np.flatnonzero(weights)
         w = weights[present] / weights.sum()
-        return np.sum(
-            [np.bincount(i[present], w, minlength=self._bins) for i in self._indices], axis=0
-        )
+        shares = np.zeros(self._bins)
+        for index in self._indices:
+            shares += np.bincount(index[present], w, minlength=self._bins)
+        return shares
 
     def _by_region(self, values: FloatArray) -> FloatArray:
         return np.array([values[mask].sum() for mask in self._masks])

@@ -62,8 +62,7 @@ CLASSIFIER_TEXT = {
     "calibration": ("Calibration", "what the calibrated scores promise and what is there"),
     "weights": (
         "Event weights",
-        "p(truth) / p(generated) of the most powerful classifier, dotted lines at 0.2 and 5; large "
-        "weights mark phase space that is not filled, small ones events that should not be",
+        "of the most powerful classifier: above 5 too few events, below 0.2 too many",
     ),
 }
 
