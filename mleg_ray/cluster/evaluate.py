@@ -7,8 +7,8 @@ from mleg_ray.checkpoint import CARD, Card
 from mleg_ray.config import parse
 from mleg_ray.console import progress_bar, say
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.sample import MAX_EVENTS, from_dataset, judged_by
-from mleg_ray.evaluation.scorecard import Scorecard, scorecard
+from mleg_ray.evaluation.sample import MAX_EVENTS, Sample, from_dataset, judged_by
+from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.report.html import write_report
 from mleg_ray.storage import exists, join, require_writable
 
@@ -42,11 +42,26 @@ def evaluate(
             progress=lambda done: bar.update(rows[0] + done),
         )
     with progress_bar("Evaluating", len(METRICS)) as bar:
-        card = scorecard(true_events, generated_events, seed=seed, progress=bar.update)
+        card = scorecard(
+            true_events,
+            generated_events,
+            training=_training_events(truth, generated, seed),
+            seed=seed,
+            progress=bar.update,
+        )
     write_report(card, true_events, generated_events, out, _history(generated))
     for line in card.headline():
         say(line)
     return card
+
+
+def _training_events(truth: Dataset, generated: Dataset, seed: int) -> Sample | None:
+    """Return the train split, if it is what the sample's checkpoint was trained on."""
+    checkpoint = generated.manifest.provenance.get("checkpoint") or {}
+    trained_on = checkpoint.get("card", {}).get("dataset", {}).get("dataset_digest")
+    if trained_on != truth.digest:
+        return None
+    return from_dataset(truth, "train", seed=seed)
 
 
 def _history(generated: Dataset) -> Sequence[Mapping[str, float]]:

@@ -1,1 +1,49 @@
-"""Figures of merit: how far a generated sample is from the truth, beside how far truth is."""
+"""Figures of merit: how far a generated sample is from the truth, beside how far truth is.
+
+Any generator's events will do; columns are arrays, or a data frame:
+
+>>> import numpy as np
+>>> from mleg_ray.evaluation import METRICS, from_arrays, scorecard
+>>> rng = np.random.default_rng(0)
+>>> truth = {"pt": rng.exponential(10, 2000), "eta": rng.normal(0, 1, 2000)}
+>>> generated = {"pt": rng.exponential(14, 1000), "eta": rng.normal(0, 1, 1000)}
+>>> card = scorecard(truth, generated, seed=1, metrics={"ks": METRICS["ks"]})
+>>> {name: figure.verdict for name, figure in card.figures["ks"].items()}
+{'pt': 'visible', 'eta': 'at the floor'}
+
+Without `metrics` it computes all of them. Weights, which may be negative, units and physical
+constraints belong to a sample:
+
+>>> weighted = from_arrays(generated, weights=np.where(rng.uniform(size=1000) < 0.1, -1, 1))
+>>> print(scorecard(truth, weighted, metrics={"ks": METRICS["ks"]}).figures["ks"]["eta"].verdict)
+at the floor
+
+`card.to_json()` is the document, `mleg_ray.report.html.write_report` makes the page.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mleg_ray.evaluation.coverage import pulls
+    from mleg_ray.evaluation.metrics import METRICS
+    from mleg_ray.evaluation.sample import from_arrays, from_dataset
+    from mleg_ray.evaluation.scorecards import Scorecard, scorecard
+
+__all__ = ["METRICS", "Scorecard", "from_arrays", "from_dataset", "pulls", "scorecard"]
+
+_HOMES = {
+    "METRICS": "metrics",
+    "pulls": "coverage",
+    "Scorecard": "scorecards",
+    "from_arrays": "sample",
+    "from_dataset": "sample",
+    "scorecard": "scorecards",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use: training compares snapshots and shall not load scikit-learn."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -15,6 +15,8 @@ def correlation_matrix(features: FloatArray, weights: FloatArray) -> FloatArray:
 
     NaN where a feature does not vary, or where negative weights leave it no variance.
     """
+    present = weights != 0  # of a pool's events two thirds belong to no or the other sample
+    features, weights = features[present], weights[present]
     w = weights / weights.sum()
     centred = features - w @ features
     covariance = (centred * w[:, None]).T @ centred

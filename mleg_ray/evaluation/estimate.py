@@ -1,4 +1,4 @@
-"""What a figure of merit is: a number with uncertainty and floor, or a reason why there is none."""
+"""What a figure of merit is: a number with uncertainty and floor, or why there is none."""
 
 import math
 from typing import Annotated, Literal
@@ -19,12 +19,21 @@ class NotComputableError(DataError):
     """A figure cannot be computed from these events; the message completes "because ..."."""
 
 
+class Curve(Config):
+    """Points of a picture that belongs to a figure, with errors of y where they are known."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    error: tuple[float, ...] = ()
+
+
 class Estimate(Config):
     """A figure of merit with its uncertainty, beside the same figure between two truth samples.
 
     `events` is the number of generated events that enter, and of truth events unless the metric
     says otherwise. `direction` says which way is better. `p_value`, where it is defined, is the
-    probability that two samples of one distribution differ as much.
+    probability that two samples of one distribution differ as much. `curves` are what a picture of
+    the figure needs, by name.
     """
 
     # The computed fields are written for readers of the JSON and ignored when it is read back.
@@ -37,6 +46,7 @@ class Estimate(Config):
     events: int
     direction: Direction = "lower"
     p_value: float | None = None
+    curves: dict[str, Curve] = {}
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's own documented idiom
     @property
@@ -76,12 +86,27 @@ class NotComputable(Config):
         return f"not computable, because {self.reason}"
 
 
+class Reading(Config):
+    """A number that the truth has no counterpart of, so it has neither floor nor verdict."""
+
+    value: float
+    note: str
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} ({self.note})"
+
+
 def _tag(value: object) -> str:
-    has_reason = isinstance(value, NotComputable) or (isinstance(value, dict) and "reason" in value)
-    return "reason" if has_reason else "estimate"
+    """Tell the kinds of figures apart: each has a key that the others lack."""
+    for key in ("reason", "note"):
+        if hasattr(value, key) or (isinstance(value, dict) and key in value):
+            return key
+    return "floor"
 
 
 Figure = Annotated[
-    Annotated[Estimate, Tag("estimate")] | Annotated[NotComputable, Tag("reason")],
+    Annotated[Estimate, Tag("floor")]
+    | Annotated[NotComputable, Tag("reason")]
+    | Annotated[Reading, Tag("note")],
     Discriminator(_tag),
 ]

@@ -1,6 +1,6 @@
 """The registry of figures of merit, by the names that scorecards use.
 
-A metric takes two samples and returns a figure of each of its subjects: an observable, a plane of
+A metric takes a comparison and returns a figure of each of its subjects: an observable, a plane of
 two, a constraint, a classifier. Users may enter their own in `METRICS`.
 """
 
@@ -11,7 +11,9 @@ from typing import Protocol
 
 import numpy as np
 
-from mleg_ray.evaluation.classifiers import boosted_trees_auc
+from mleg_ray.evaluation.amplification import amplification, train_events
+from mleg_ray.evaluation.c2st import auc_figures, weight_figures
+from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.correlations import correlation_subjects
 from mleg_ray.evaluation.distances import (
     Preparation,
@@ -21,7 +23,7 @@ from mleg_ray.evaluation.distances import (
     prepare_ks,
     prepare_w1,
 )
-from mleg_ray.evaluation.estimate import Figure, NotComputable, NotComputableError
+from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
 from mleg_ray.evaluation.histograms import (
     PLANES,
     prepare_chi2,
@@ -30,8 +32,12 @@ from mleg_ray.evaluation.histograms import (
     prepare_kl,
     prepare_separation,
 )
+from mleg_ray.evaluation.memorisation import memorisation
+from mleg_ray.evaluation.physics_distances import fpd, kpd
+from mleg_ray.evaluation.production import events_per_second
 from mleg_ray.evaluation.resampling import Pool, Subjects, estimates
 from mleg_ray.evaluation.sample import Sample
+from mleg_ray.evaluation.sliced import swd
 from mleg_ray.evaluation.unphysical import unphysical_figures
 
 ALL = "all"
@@ -40,9 +46,7 @@ ALL = "all"
 class Metric(Protocol):
     """A figure of merit; every random choice comes from `rng`."""
 
-    def __call__(
-        self, truth: Sample, generated: Sample, *, rng: np.random.Generator
-    ) -> dict[str, Figure]:
+    def __call__(self, comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
         """Return a figure of each subject; what cannot be computed says why."""
         ...
 
@@ -52,16 +56,15 @@ class Resampled:
     """A metric whose figures are functions of event weights over a pool (see `resampling`)."""
 
     subjects: Callable[[Pool], Subjects]
+    p_values: bool = False
 
-    def __call__(
-        self, truth: Sample, generated: Sample, *, rng: np.random.Generator
-    ) -> dict[str, Figure]:
+    def __call__(self, comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
         """Return each subject's figure with bootstrap uncertainty and floor."""
         try:
-            pool = Pool(truth, generated, rng)
+            pool = Pool(comparison.truth, comparison.generated, rng)
         except NotComputableError as error:
             return {ALL: NotComputable(reason=str(error))}
-        return estimates(pool, self.subjects(pool), rng)
+        return estimates(pool, self.subjects(pool), rng, p_values=self.p_values)
 
 
 def per_observable(prepare: Preparation) -> Callable[[Pool], Subjects]:
@@ -85,38 +88,68 @@ def observables_and_planes(pool: Pool) -> Subjects:
     return {**joint, **per_observable(prepare_chi2)(pool)}
 
 
-def kolmogorov_smirnov(
-    truth: Sample, generated: Sample, *, rng: np.random.Generator
-) -> dict[str, Figure]:
+def kolmogorov_smirnov(comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
     """Return `ks` of each observable with its p-value for the samples' effective sizes."""
-    figures = Resampled(per_observable(prepare_ks))(truth, generated, rng=rng)
+    truth, generated = comparison.truth, comparison.generated
+    figures = Resampled(per_observable(prepare_ks))(comparison, rng=rng)
     return {name: _with_p_value(figure, truth, generated) for name, figure in figures.items()}
 
 
-def trees_c2st(truth: Sample, generated: Sample, *, rng: np.random.Generator) -> dict[str, Figure]:
-    """Return `c2st_auc` of each classifier."""
-    try:
-        return {"boosted trees": boosted_trees_auc(truth, generated, rng)}
-    except NotComputableError as error:
-        return {"boosted trees": NotComputable(reason=str(error))}
+def unless_not_computable(
+    figures: Callable[[Comparison, np.random.Generator], dict[str, Figure]],
+) -> Metric:
+    """Make a metric of a function; if it raises `NotComputableError`, one subject says why."""
+
+    def metric(comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
+        try:
+            return figures(comparison, rng)
+        except NotComputableError as error:
+            return {ALL: NotComputable(reason=str(error))}
+
+    return metric
 
 
-def unphysical_rate(
-    truth: Sample, generated: Sample, *, rng: np.random.Generator
-) -> dict[str, Figure]:
+def joint(compute: Callable[[Pool, np.random.Generator], Estimate]) -> Metric:
+    """Make a metric of a figure of all observables together."""
+    return unless_not_computable(
+        lambda c, rng: {ALL: compute(Pool(c.truth, c.generated, rng), rng)}
+    )
+
+
+def copied_events(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return `memorisation`, if the training events are at hand."""
+    if comparison.training is None:
+        raise NotComputableError("the training events were not given")
+    truth, generated = comparison.truth, comparison.generated
+    return {ALL: memorisation(truth, generated, comparison.training, rng)}
+
+
+def worth(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return `amplification` by region, if the number of training events is known."""
+    n_train = train_events(comparison.generated.origin.provenance)
+    return amplification(Pool(comparison.truth, comparison.generated, rng), n_train, rng)
+
+
+def speed(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return `events_per_second` of the generated sample's production; nothing is random."""
+    return {ALL: events_per_second(comparison.generated.origin.provenance)}
+
+
+def unphysical_rate(comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
     """Return the share of all generated events that break each constraint; nothing is random."""
-    return unphysical_figures(truth.unphysical, generated.unphysical)
+    return unphysical_figures(comparison.truth.unphysical, comparison.generated.unphysical)
 
 
 def _with_p_value(figure: Figure, truth: Sample, generated: Sample) -> Figure:
-    if isinstance(figure, NotComputable):
+    if not isinstance(figure, Estimate):
         return figure
     sizes = (figure.events * effective_size(s.weight) / len(s) for s in (truth, generated))
     return figure.model_copy(update={"p_value": ks_p_value(figure.value, *sizes)})
 
 
 METRICS: dict[str, Metric] = {
-    "c2st_auc": trees_c2st,
+    "c2st_auc": unless_not_computable(lambda c, rng: auc_figures(c.classifications, rng)),
+    "c2st_weights": unless_not_computable(lambda c, rng: weight_figures(c.classifications)),
     "chi2_ndf": Resampled(observables_and_planes),
     "unphysical_rate": unphysical_rate,
     "ks": kolmogorov_smirnov,
@@ -125,5 +158,11 @@ METRICS: dict[str, Metric] = {
     "kl": Resampled(per_observable(prepare_kl)),
     "separation": Resampled(per_observable(prepare_separation)),
     "chi2_paper": Resampled(per_observable(prepare_chi2_paper)),
-    "corr_frobenius": Resampled(correlation_subjects),
+    "corr_frobenius": Resampled(correlation_subjects, p_values=True),
+    "swd": joint(swd),
+    "fpd": joint(fpd),
+    "kpd": joint(kpd),
+    "memorisation": unless_not_computable(copied_events),
+    "amplification": unless_not_computable(worth),
+    "events_per_second": unless_not_computable(speed),
 }

@@ -8,7 +8,7 @@ bootstrap resamples of both samples. The same resamples serve all subjects of a 
 keep their correlations.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -90,8 +90,10 @@ class Pool:
 Subjects = Mapping[str, Callable[[], Statistic]]
 
 
-def estimates(pool: Pool, subjects: Subjects, rng: np.random.Generator) -> dict[str, Figure]:
-    """Compute a figure of each subject with its uncertainty and floor."""
+def estimates(
+    pool: Pool, subjects: Subjects, rng: np.random.Generator, *, p_values: bool = False
+) -> dict[str, Figure]:
+    """Compute a figure of each subject with uncertainty, floor and, if asked, `null_p_value`."""
     statistics: dict[str, Statistic] = {}
     figures: dict[str, Figure] = {}
     for subject, prepare in subjects.items():
@@ -107,8 +109,8 @@ def estimates(pool: Pool, subjects: Subjects, rng: np.random.Generator) -> dict[
     uncertainties = evaluate(pool.resamples(rng)).std(axis=0, ddof=1)
     floors = evaluate(pool.splits(rng))
     numbers = np.stack([values, uncertainties, floors.mean(axis=0), floors.std(axis=0, ddof=1)])
-    for subject, (value, uncertainty, floor, floor_spread) in zip(
-        statistics, numbers.T, strict=True
+    for subject, (value, uncertainty, floor, floor_spread), null in zip(
+        statistics, numbers.T, floors.T, strict=True
     ):
         if np.isfinite([value, uncertainty, floor, floor_spread]).all():
             figures[subject] = Estimate(
@@ -117,10 +119,20 @@ def estimates(pool: Pool, subjects: Subjects, rng: np.random.Generator) -> dict[
                 floor=floor,
                 floor_spread=floor_spread,
                 events=pool.n,
+                p_value=null_p_value(value, null) if p_values else None,
             )
         else:
             figures[subject] = NotComputable(reason="it is not finite for some resamples")
     return {subject: figures[subject] for subject in subjects}
+
+
+def null_p_value(value: float, floors: Sequence[float] | FloatArray) -> float:
+    """Return the rank of a value among the truth-versus-truth splits, (1 + #larger) / (1 + #all).
+
+    It is never below 1/21 with 20 splits: B. Phipson, G. Smyth, arXiv:1603.05766.
+    """
+    larger = int(np.count_nonzero(np.asarray(floors) >= value))
+    return (1 + larger) / (1 + len(floors))
 
 
 def require_weight(whose: str, weights: FloatArray) -> None:

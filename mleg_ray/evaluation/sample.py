@@ -1,12 +1,12 @@
 """The events that are compared, and what their numbers mean."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mleg_ray.catalog.dataset import Dataset, DatasetManifest
 from mleg_ray.config import Config
@@ -20,13 +20,33 @@ from mleg_ray.randomness import derive_seed
 MAX_EVENTS = 100_000
 
 
+class Frame(Protocol):
+    """What columns need to be: a mapping or a data frame."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the names."""
+        ...
+
+    def __getitem__(self, name: Any, /) -> Any:  # noqa: ANN401 - a column of any kind
+        """Return a column."""
+        ...
+
+
+# Named columns (n,), or a matrix (n, d) whose columns are then called x0, x1 ...
+Columns = Frame | NDArray[Any]
+
+
 class Axis(Config):
-    """How an observable is read and drawn: unit ("1" if none), LaTeX label, logarithmic or not."""
+    """How an observable is read and drawn: unit ("1" if none), LaTeX label, logarithmic or not.
+
+    `derived` says that it is a function of the other columns.
+    """
 
     unit: str = "1"
     label: str = ""
     log: bool = False
     description: str = ""
+    derived: bool = False
 
 
 class Origin(Config):
@@ -62,7 +82,7 @@ class Sample:
 
 
 def from_arrays(
-    columns: Mapping[str, ArrayLike],
+    columns: Columns,
     weights: ArrayLike | None = None,
     *,
     axes: Mapping[str, Axis] | None = None,
@@ -71,12 +91,16 @@ def from_arrays(
 ) -> Sample:
     """Make a sample of plain columns, or of a data frame, of any generator.
 
-    Columns have shape (n,), weights too (1 if absent). `axes` chooses what is compared, by default
-    every column; `constraints` may use every column.
+    Columns have shape (n,), weights too (1 if absent); a matrix (n, d) has columns x0, x1 ...
+    `axes` chooses what is compared, by default every column; `constraints` may use every column.
 
     Raises:
         DataError: lengths differ, a column of `axes` is absent, or a weight is not finite.
     """
+    if isinstance(columns, np.ndarray):
+        if columns.ndim != 2:
+            raise DataError(f"{name}: a matrix (n, d) or columns are needed, not {columns.shape}")
+        columns = {f"x{i}": column for i, column in enumerate(columns.T)}
     arrays = {key: np.asarray(columns[key], dtype=np.float64) for key in columns}
     axes = axes if axes is not None else {key: Axis() for key in arrays}
     missing = [key for key in axes if key not in arrays]
@@ -163,7 +187,9 @@ def compared_axes(manifest: DatasetManifest) -> dict[str, Axis]:
     axes = {field.name: Axis(unit=field.unit, description=field.description) for field in varying}
     for name, observable in manifest.observables.items():
         if observable.label:
-            axes[name] = Axis(unit=observable.unit, label=observable.label, log=observable.log)
+            axes[name] = Axis(
+                unit=observable.unit, label=observable.label, log=observable.log, derived=True
+            )
     return axes
 
 

@@ -5,6 +5,7 @@ distinct in hue, lightness and shape, so also in print and to colour-blind reade
 """
 
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
+from mleg_ray.evaluation.correlations import correlation_matrix
 from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.estimate import Curve
 from mleg_ray.evaluation.histograms import (
     MINIMUM_TRUTH_EVENTS,
     Histogram,
@@ -32,6 +35,12 @@ DPI = 180
 
 INK, FAINT = "#1d2733", "#8a95a3"
 TRUTH, TRUTH_FILL, GENERATED = "#52677d", "#d5dee8", "#d1570c"
+# Of classifiers, which truth and generated events do not share.
+CLASSIFIERS: tuple[dict[str, Any], ...] = (
+    {"color": "#1f6f8b"},
+    {"color": "#8a3b78", "linestyle": "--"},
+    {"color": "#4d7c2a", "linestyle": "-."},
+)
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
@@ -137,6 +146,86 @@ def training_pngs(history: Sequence[Mapping[str, float]]) -> dict[str, bytes]:
     return pictures
 
 
+def roc_png(curves: Mapping[str, Curve]) -> bytes:
+    """Draw the ROC curves of the classifiers, by name; the diagonal is "cannot be told apart"."""
+    with style.context(STYLE):
+        figure, axes = _square_axes("share of true events", "share of generated events")
+        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9)
+        for (name, curve), look in zip(curves.items(), itertools.cycle(CLASSIFIERS)):
+            axes.plot(curve.x, curve.y, label=name, **look)
+        axes.legend(loc="lower right")
+        return _png(figure)
+
+
+def calibration_png(curves: Mapping[str, Curve]) -> bytes:
+    """Draw the share of generated events by the share that each classifier predicted."""
+    with style.context(STYLE):
+        figure, axes = _square_axes("predicted share of generated", "share of generated events")
+        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9)
+        for (name, curve), look in zip(curves.items(), itertools.cycle(CLASSIFIERS)):
+            axes.errorbar(
+                curve.x, curve.y, curve.error, label=name, marker="o", markersize=2.6, **look
+            )
+        axes.legend(loc="upper left")
+        return _png(figure)
+
+
+def weights_png(truth: Curve, generated: Curve, tails: tuple[float, float]) -> bytes:
+    """Draw one classifier's weights of true and generated events; dotted lines mark the tails."""
+    with style.context(STYLE):
+        figure = Figure(figsize=(4.4, 3.6), layout="constrained")
+        axes = figure.subplots()
+        x = np.array(truth.x)
+        half = (x[1] - x[0]) / 2
+        edges = 10 ** np.append(x - half, x[-1] + half)
+        axes.stairs(truth.y, edges, fill=True, color=TRUTH_FILL)
+        axes.stairs(truth.y, edges, color=TRUTH, label="truth")
+        _band(axes, edges, np.array(truth.y), np.array(truth.error))
+        axes.errorbar(10**x, generated.y, generated.error, label="generated", **_POINTS)
+        for tail in tails:
+            axes.axvline(tail, color=FAINT, linestyle=":", linewidth=1)
+        positive = [y for y in (*truth.y, *generated.y) if y > 0]
+        axes.set(xscale="log", yscale="log", xlim=(edges[0], edges[-1]))
+        axes.set_ylim(min(positive) / 2, max(positive) * 8)
+        axes.set_xlabel("weight = p(truth) / p(generated)")
+        axes.set_ylabel("share of events per bin")
+        axes.legend(loc="upper right", ncols=2, handlelength=1.2, columnspacing=1.2)
+        return _png(figure)
+
+
+def correlation_pngs(truth: Sample, generated: Sample) -> dict[str, bytes]:
+    """Draw the correlation matrices of truth and generated events, and their difference.
+
+    Observables without finite, varying values in both samples are left out.
+    """
+    names = [
+        name
+        for name in truth.axes
+        if all(
+            np.isfinite(sample.columns[name]).all() and np.ptp(sample.columns[name]) > 0
+            for sample in (truth, generated)
+        )
+    ]
+    if len(names) < 2:
+        return {}
+    t, g = (
+        correlation_matrix(
+            np.stack([sample.columns[name] for name in names], axis=1), sample.weight
+        )
+        for sample in (truth, generated)
+    )
+    labels = [f"${truth.axes[n].label}$" if truth.axes[n].label else n for n in names]
+    difference = g - t
+    # The colours end at a round number, so that a difference of nothing looks like nothing.
+    largest = max(float(np.nanmax(np.abs(difference))), 0.01)
+    limit = next(step for step in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0) if largest <= step)
+    return {
+        "truth": _matrix_png(t, labels, 1.0, "correlation"),
+        "generated": _matrix_png(g, labels, 1.0, "correlation"),
+        "difference": _matrix_png(difference, labels, limit, "generated − truth"),
+    }
+
+
 def axis_label(name: str, axis: Axis) -> str:
     """Return the text of an axis: symbol and unit."""
     symbol = f"${axis.label}$" if axis.label else name
@@ -221,6 +310,28 @@ def _plane_png(
             bar.set_ticks([1 / 3, 1 / 2, 1, 2, 3], labels=["⅓", "½", "1", "2", "3"])
         bar.set_label("events per bin" if scale else "generated / truth")
         return _png(figure)
+
+
+def _matrix_png(values: FloatArray, labels: Sequence[str], limit: float, text: str) -> bytes:
+    """Draw a matrix (d, d) with entries within ± `limit`."""
+    with style.context(STYLE):
+        figure = Figure(figsize=(4.4, 3.6), layout="constrained")
+        axes = figure.subplots()
+        mesh = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        size = 9.5 if len(labels) <= 10 else 6.5
+        turn = 90 if max(map(len, labels)) > 3 and len(labels) > 6 else 0
+        axes.set_xticks(range(len(labels)), labels, rotation=turn, fontsize=size)
+        axes.set_yticks(range(len(labels)), labels, fontsize=size)
+        axes.tick_params(length=0)
+        figure.colorbar(mesh, ax=axes, pad=0.02).set_label(text)
+        return _png(figure)
+
+
+def _square_axes(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(4.4, 3.9), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=x, ylabel=y)
+    return figure, axes
 
 
 _POINTS: dict[str, Any] = {

@@ -9,16 +9,21 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
+from mleg_ray.evaluation.c2st import LARGE_WEIGHT, SMALL_WEIGHT
+from mleg_ray.evaluation.estimate import Curve, Estimate, Figure, NotComputable, Reading
 from mleg_ray.evaluation.histograms import PLANES
 from mleg_ray.evaluation.sample import Axis, Origin, Sample
-from mleg_ray.evaluation.scorecard import Scorecard
+from mleg_ray.evaluation.scorecards import Scorecard, worst
 from mleg_ray.report.figures import (
+    calibration_png,
+    correlation_pngs,
     drawable,
     observable_png,
     plane_pngs,
+    roc_png,
     training_pngs,
     unit_text,
+    weights_png,
 )
 from mleg_ray.storage import join, write_bytes
 
@@ -39,6 +44,26 @@ METRIC_TEXT = {
     "separation": ("Separation", "separation power of the histograms, 0 to 1"),
     "chi2_paper": ("χ² (paper)", "mean of (g − t)² / t over the bins, without errors"),
     "corr_frobenius": ("Correlations", "norm of the difference of the correlation matrices"),
+    "c2st_weights": (
+        "Classifier weights",
+        "divergence, and shares of events whose weight p(truth) / p(generated) is in a tail",
+    ),
+    "swd": ("Sliced W₁", "mean Wasserstein distance in random directions"),
+    "fpd": ("FPD", "Fréchet distance of the observables' Gaussians, for infinite samples"),
+    "kpd": ("KPD", "kernel distance of the observables' joint distributions"),
+    "memorisation": ("Memorisation", "distance to training events over that among them; 1 at best"),
+    "amplification": ("Amplification", "truth events a sample is worth, per training event"),
+    "events_per_second": ("Speed", "events generated and written per second"),
+}
+
+
+CLASSIFIER_TEXT = {
+    "roc": ("ROC", "shares of both samples above every threshold of the score"),
+    "calibration": ("Calibration", "what the calibrated scores promise and what is there"),
+    "weights": (
+        "Event weights",
+        "of the most powerful classifier: above 5 too few events, below 0.2 too many",
+    ),
 }
 
 
@@ -54,7 +79,7 @@ def write_report(
     `history` holds the training run's snapshots (see `figures.training_pngs`), if known. The
     scorecard comes last, so a folder that has one is whole.
     """
-    pictures = draw(truth, generated, history)
+    pictures = draw(truth, generated, history) | draw_classifiers(card)
     for name, png in pictures.items():
         write_bytes(join(out, FIGURES, f"{name}.png"), png)
     page = join(out, REPORT)
@@ -76,8 +101,34 @@ def draw(
         for name in truth.axes:
             if drawable(name, truth):
                 pictures[f"observable-{name}"] = observable_png(name, truth, generated)
+        panels = correlation_pngs(truth, generated)
+        pictures |= {f"correlation-{k}": png for k, png in panels.items()}
     if history:
         pictures |= training_pngs(history)
+    return pictures
+
+
+def draw_classifiers(card: Scorecard) -> dict[str, bytes]:
+    """Return pictures of what the scorecard says of its classifiers; none if it has no curves.
+
+    Event weights are those of the classifier that tells most events apart.
+    """
+    pictures: dict[str, bytes] = {}
+    rocs = _curves(card, "c2st_auc", "roc")
+    if rocs:
+        pictures["classifiers-roc"] = roc_png(rocs)
+    calibrations = _curves(card, "c2st_weights", "calibration")
+    if calibrations:
+        short = {name.removesuffix(", JSD"): curve for name, curve in calibrations.items()}
+        pictures["classifiers-calibration"] = calibration_png(short)
+        best, _ = worst({name: card.figures["c2st_weights"][name] for name in calibrations})
+        truth, generated = (
+            _curves(card, "c2st_weights", f"weights, {whose}")[best]
+            for whose in ("truth", "generated")
+        )
+        pictures["classifiers-weights"] = weights_png(
+            truth, generated, (SMALL_WEIGHT, LARGE_WEIGHT)
+        )
     return pictures
 
 
@@ -102,11 +153,17 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
         "gauge": gauge,
     }
     environment.tests["computable"] = lambda figure: isinstance(figure, Estimate)
+    environment.tests["reading"] = lambda figure: isinstance(figure, Reading)
     images = {name: base64.b64encode(png).decode() for name, png in pictures.items()}
     return environment.get_template("report.html.j2").render(
         card=card,
         images=images,
         planes=[plane for plane in PLANES if f"plane-{plane.x}-{plane.y}-truth" in images],
+        classifier_pictures=[
+            (f"classifiers-{name}", title, text)
+            for name, (title, text) in CLASSIFIER_TEXT.items()
+            if f"classifiers-{name}" in images
+        ],
         matrix_metrics=[m for m, figures in card.figures.items() if set(figures) & set(card.axes)],
         provenance={"Truth": _origin(card.truth), "Generated sample": _origin(card.generated)},
         unknowns=list(unknowns(card)),
@@ -194,13 +251,23 @@ def unknowns(card: Scorecard) -> Iterator[str]:
         "The classifier test is a lower limit: a stronger classifier, or other features, may tell "
         "more events apart."
     )
-    yield "Whether generated events copy training events was not examined."
+    if "memorisation" not in sizes:
+        yield "Whether generated events copy training events was not examined."
     reasons: dict[str, list[str]] = {}
     for metric, subject, figure in _all_figures(card):
         if isinstance(figure, NotComputable):
             reasons.setdefault(figure.reason, []).append(f"{metric_title(metric)} of {subject}")
     for reason, missing in reasons.items():
         yield f"{'; '.join(missing)}: not computable, because {reason}."
+
+
+def _curves(card: Scorecard, metric: str, name: str) -> dict[str, Curve]:
+    """Return a metric's curves of that name by subject."""
+    return {
+        subject: figure.curves[name]
+        for subject, figure in card.figures.get(metric, {}).items()
+        if isinstance(figure, Estimate) and name in figure.curves
+    }
 
 
 def _all_figures(card: Scorecard) -> Iterator[tuple[str, str, Figure]]:

@@ -6,7 +6,7 @@ import pytest
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.quickstart import quickstart
-from mleg_ray.evaluation.scorecard import Scorecard
+from mleg_ray.evaluation.scorecards import Scorecard
 
 pytest.importorskip("pythia8mc", reason="the main job's events need the extra 'pythia'")
 

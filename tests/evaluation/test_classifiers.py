@@ -1,26 +1,25 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from mleg_ray.evaluation.classifiers import boosted_trees_auc, prepare_auc
-from mleg_ray.evaluation.sample import from_arrays
+from mleg_ray.evaluation.c2st import auc_figures
+from mleg_ray.evaluation.classifiers import classify
+from mleg_ray.evaluation.estimate import Estimate
+from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from tests.evaluation.conftest import gaussian
 
 
-def test_area_is_sklearns_with_weights_and_ties():
+def auc(truth: Sample, generated: Sample) -> dict[str, Estimate]:
     rng = np.random.default_rng(0)
-    label = rng.integers(0, 2, 1000)
-    scores = np.round(rng.normal(size=1000) + label, 1)
-    weights = rng.uniform(0.5, 2, 1000)
-    area = prepare_auc(scores)(weights * (label == 0), weights * (label == 1))
-    assert area == pytest.approx(roc_auc_score(label, scores, sample_weight=weights))
+    return auc_figures(classify(truth, generated, rng), rng)
 
 
 def test_auc_agrees_with_a_direct_script():
     truth, generated = gaussian(10_000, 1), gaussian(10_000, 2, shift=0.3)
-    estimate = boosted_trees_auc(truth, generated, np.random.default_rng(0))
+    figures = auc(truth, generated)
 
     features = np.concatenate(
         [np.stack(list(s.columns.values()), axis=1) for s in (truth, generated)]
@@ -30,9 +29,10 @@ def test_auc_agrees_with_a_direct_script():
     trees = HistGradientBoostingClassifier(early_stopping=True, random_state=0).fit(x, y)
     direct = roc_auc_score(y_test, trees.decision_function(x_test))
 
-    assert estimate.value == pytest.approx(direct, abs=4 * estimate.uncertainty)
-    assert estimate.uncertainty == pytest.approx(0.0075, rel=0.3)
-    assert estimate.floor_spread == pytest.approx(np.sqrt(4001 / (12 * 2000**2)))
+    for estimate in figures.values():
+        assert estimate.value == pytest.approx(direct, abs=4 * estimate.uncertainty)
+        assert estimate.uncertainty == pytest.approx(0.0075, rel=0.3)
+        assert estimate.floor_spread == pytest.approx(np.sqrt(4001 / (12 * 2000**2)))
 
 
 def test_signed_weights_undo_what_they_add():
@@ -47,5 +47,33 @@ def test_signed_weights_undo_what_they_add():
     mixed = from_arrays(
         columns, np.concatenate([np.ones(4000), signs]), axes=clean.axes, constraints={}
     )
-    estimate = boosted_trees_auc(truth, mixed, rng)
-    assert estimate.value == pytest.approx(0.5, abs=4 * estimate.uncertainty)
+    for estimate in auc(truth, mixed).values():
+        assert estimate.value == pytest.approx(0.5, abs=4 * estimate.uncertainty)
+
+
+def test_a_network_judges_the_fields_alone_where_columns_are_derived():
+    """A derived column that does not follow from the fields shows only to who may look at it."""
+    axes = {"x": Axis(), "y": Axis(derived=True)}
+    truth, generated = (
+        from_arrays(gaussian(4000, seed, correlation=rho).columns, axes=axes)
+        for seed, rho in ((1, 0.8), (2, -0.8))
+    )
+    figures = auc(truth, generated)
+    assert list(figures) == ["boosted trees", "MLP", "MLP, fields alone"]
+    assert figures["MLP"].value > 0.8
+    assert figures["MLP, fields alone"].verdict == "at the floor"
+
+
+def test_outliers_do_not_overflow_the_network():
+    outlying = gaussian(2000, 2)
+    columns = {**outlying.columns, "x": np.where(np.arange(2000) < 5, 1e60, outlying.columns["x"])}
+    figures = auc(gaussian(2000, 1), from_arrays(columns, axes=outlying.axes))
+    assert np.isfinite([f.value for f in figures.values()]).all()
+
+
+def test_the_seed_decides_and_torchs_own_stream_is_left_alone():
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    first, again = (auc(gaussian(800, 1), gaussian(800, 2)) for _ in range(2))
+    assert first == again
+    assert torch.equal(before, torch.random.get_rng_state())

@@ -4,7 +4,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Card, DatasetCard
 from mleg_ray.cluster.evaluate import evaluate
 from mleg_ray.errors import DataError
-from mleg_ray.evaluation.scorecard import Scorecard
+from mleg_ray.evaluation.scorecards import Scorecard
 
 
 def card_of(dataset: Dataset) -> Card:

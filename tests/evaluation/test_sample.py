@@ -18,7 +18,7 @@ from tests.dis_events import FIELDS
 def test_a_dataset_brings_its_fields_and_labelled_observables(make_dataset):
     sample = from_dataset(make_dataset("truth"), "test", seed=1)
     assert list(sample.axes) == ["px", "py", "pz", "energy", "pt", "q2", "x_bj"]
-    assert sample.axes["q2"] == Axis(unit="GeV2", label="Q^2", log=True)
+    assert sample.axes["q2"] == Axis(unit="GeV2", label="Q^2", log=True, derived=True)
     assert len(sample) == sample.origin.events == 2000
     assert np.allclose(sample.columns["pt"], np.hypot(sample.columns["px"], sample.columns["py"]))
 

@@ -5,6 +5,7 @@ from mleg_ray.evaluation.histograms import Plane
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.report.figures import (
     axis_label,
+    correlation_pngs,
     drawable,
     observable_png,
     plane_pngs,
@@ -61,3 +62,9 @@ def test_training_curves_leave_out_what_is_not_finite():
 def test_axes_are_labelled_with_units():
     assert axis_label("q2", Axis(unit="GeV2", label="Q^2")) == "$Q^2$ [GeV²]"
     assert axis_label("px", Axis()) == "px"
+
+
+def test_correlations_leave_out_what_does_not_vary():
+    assert list(correlation_pngs(sample(0), sample(1))) == ["truth", "generated", "difference"]
+    flat = from_arrays({"a": np.ones(10), "b": np.arange(10.0)})
+    assert correlation_pngs(flat, flat) == {}

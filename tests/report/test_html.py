@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,8 +7,16 @@ import pytest
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
-from mleg_ray.evaluation.scorecard import Scorecard, scorecard
-from mleg_ray.report.html import draw, gauge, quantity, render, symbol, write_report
+from mleg_ray.evaluation.scorecards import Scorecard, scorecard
+from mleg_ray.report.html import (
+    draw,
+    draw_classifiers,
+    gauge,
+    quantity,
+    render,
+    symbol,
+    write_report,
+)
 
 
 def sample(seed: int, n: int = 600, name: str = "toy") -> Sample:
@@ -26,20 +35,26 @@ def sample(seed: int, n: int = 600, name: str = "toy") -> Sample:
 
 
 def card_of(truth: Sample, generated: Sample) -> Scorecard:
-    metrics = {name: METRICS[name] for name in ("c2st_auc", "chi2_ndf", "unphysical_rate", "ks")}
+    names = ("c2st_auc", "c2st_weights", "chi2_ndf", "unphysical_rate", "ks", "events_per_second")
+    metrics = {name: METRICS[name] for name in names}
     return scorecard(truth, generated, metrics=metrics)
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
     truth, generated = sample(0, 1200), sample(1, name="<script>alert(1)</script>")
-    return render(card_of(truth, generated), draw(truth, generated, [{"step": 1, "ks_sum": 1.0}]))
+    run = {"seconds": 60.0, "events_per_second": 12345.0, "workers": 2}
+    origin = generated.origin.model_copy(update={"provenance": {"production": run}})
+    generated = replace(generated, origin=origin)
+    card = card_of(truth, generated)
+    pictures = draw(truth, generated, [{"step": 1, "ks_sum": 1.0}]) | draw_classifiers(card)
+    return render(card, pictures)
 
 
 def test_the_page_needs_nothing_else(page):
     assert not re.findall(r"https?://|<link|@import", page)
     assert all(source.startswith("data:image/png") for source in re.findall(r'src="([^"]*)', page))
-    assert page.count("<img") == 3 + 2 + 1
+    assert page.count("<img") == 3 + 2 + 3 + 3 + 1
 
 
 def test_texts_are_escaped(page):
@@ -53,7 +68,14 @@ def test_what_is_not_computable_is_said(page):
 
 
 def test_headline_table_and_provenance_are_there(page):
-    for text in ("Classifier test, AUC", "Worst χ² / ndf", "<sub>bj</sub>", "root seed", "numpy"):
+    for text in (
+        "Classifier test, AUC",
+        "Worst χ² / ndf",
+        "<sub>bj</sub>",
+        "root seed",
+        "numpy",
+        "2 workers",
+    ):
         assert text in page
 
 

@@ -9,9 +9,17 @@ import numpy as np
 
 from mleg_ray import __version__
 from mleg_ray.config import Config
+from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.estimate import Estimate, Figure
 from mleg_ray.evaluation.metrics import METRICS, Metric
-from mleg_ray.evaluation.sample import Axis, Origin, Sample, require_comparable
+from mleg_ray.evaluation.sample import (
+    Axis,
+    Columns,
+    Origin,
+    Sample,
+    from_arrays,
+    require_comparable,
+)
 from mleg_ray.evaluation.unphysical import ANY
 from mleg_ray.randomness import derive_seed
 
@@ -59,28 +67,37 @@ def worst(figures: Mapping[str, Figure]) -> tuple[str, Figure]:
 
 
 def scorecard(
-    truth: Sample,
-    generated: Sample,
+    truth: Sample | Columns,
+    generated: Sample | Columns,
     *,
+    training: Sample | Columns | None = None,
     seed: int = 0,
     metrics: Mapping[str, Metric] = METRICS,
     progress: Callable[[int, str], None] = lambda done, metric: None,
 ) -> Scorecard:
     """Compute every metric; each has its own random stream, whatever others are computed.
 
-    `progress` hears how many metrics are done and which one begins. Make samples with
-    `sample.from_dataset` or, for plain arrays and data frames, `sample.from_arrays`.
+    Samples come from `sample.from_dataset` or `sample.from_arrays` (which takes weights, units and
+    constraints); plain columns, a data frame or a matrix (n, d) of any generator will do.
+
+    `training` are the events that the generator learned from, if they are at hand. `progress` hears
+    how many metrics are done and which one begins.
 
     Raises:
         DataError: the samples do not have the same columns, units and constraints.
     """
+    truth, generated = _sample(truth, "truth"), _sample(generated, "generated")
+    training = None if training is None else _sample(training, "training")
     require_comparable(truth, generated)
+    if training is not None:
+        require_comparable(truth, training)
+    comparison = Comparison(truth, generated, training, seed)
     start = time.monotonic()
     figures = {}
     for done, (name, metric) in enumerate(metrics.items()):
         progress(done, name)
         rng = np.random.default_rng(derive_seed(seed, f"evaluate/{name}"))
-        figures[name] = metric(truth, generated, rng=rng)
+        figures[name] = metric(comparison, rng=rng)
     progress(len(metrics), "")
     return Scorecard(
         truth=truth.origin,
@@ -91,3 +108,7 @@ def scorecard(
         seconds=time.monotonic() - start,
         versions={"mleg-ray": __version__} | {name: version(name) for name in LIBRARIES},
     )
+
+
+def _sample(events: Sample | Columns, name: str) -> Sample:
+    return events if isinstance(events, Sample) else from_arrays(events, name=name)

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from scipy.linalg import sqrtm
+
+from mleg_ray.evaluation.physics_distances import (
+    Moments,
+    extrapolated_fpd,
+    frechet_distance,
+    median_kpd,
+    normalised,
+    unbiased_mmd2,
+)
+from mleg_ray.evaluation.resampling import Pool, null_p_value
+from mleg_ray.evaluation.sample import from_arrays
+
+D = 5
+
+
+def covariance(seed: int) -> np.ndarray:
+    root = np.random.default_rng(seed).normal(size=(D, D))
+    return root @ root.T / D + np.eye(D) / 2
+
+
+def pooled(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    in_x = np.arange(len(x) + len(y)) < len(x)
+    return np.concatenate([x, y]), 1.0 * in_x, 1.0 * ~in_x
+
+
+def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return (x @ y.T / x.shape[1] + 1) ** 4
+
+
+def analytic(mean: np.ndarray, c1: np.ndarray, c2: np.ndarray) -> float:
+    return float(mean @ mean + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real))
+
+
+def test_frechet_distance_is_the_closed_form_of_numpys_moments():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(500, D)), rng.normal(1, 2, size=(400, D))
+    moments = (Moments.of_chunks(s, np.ones(len(s)), 1) for s in (x, y))
+    expected = analytic(x.mean(0) - y.mean(0), np.cov(x.T), np.cov(y.T))
+    assert frechet_distance(*moments) == pytest.approx(expected)
+
+
+def test_negative_weights_cancel_events():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, D))
+    extra = rng.normal(5, 1, size=(100, D))
+    weights = np.repeat([1.0, 1, -1], [400, 100, 100])
+    features = np.concatenate([x, extra, extra])
+    plain, signed = (
+        Moments.of_chunks(f, w, 1).combined(np.ones((1, 1)))
+        for f, w in ((x, np.ones(400)), (features, weights))
+    )
+    assert signed.first == pytest.approx(plain.first)
+    assert signed.second == pytest.approx(plain.second)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_fpd_of_gaussians_is_extrapolated_to_the_closed_form(shift):
+    rng = np.random.default_rng(1)
+    c1, c2 = covariance(1), covariance(1 if shift == 0 else 2)
+    mean = np.full(D, shift)
+    n = 20_000
+    x = rng.multivariate_normal(np.zeros(D), c1, n)
+    y = rng.multivariate_normal(mean, c2, n)
+    expected = analytic(mean, c1, c2)
+    value, error = extrapolated_fpd(*pooled(x, y), rng)
+    assert value == pytest.approx(expected, abs=4 * error)
+    assert error < 0.03 * expected + 2e-3
+
+
+def test_fpd_of_equal_distributions_scatters_around_zero_for_any_size():
+    rng = np.random.default_rng(2)
+    values = [extrapolated_fpd(*pooled(*rng.normal(size=(2, 2000, D))), rng)[0] for _ in range(40)]
+    assert np.mean(values) == pytest.approx(0, abs=3 * np.std(values) / np.sqrt(40))
+
+
+def test_mmd_is_the_sum_over_pairs():
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(60, 3)), rng.normal(0.5, 1, size=(50, 3))
+    k = kernel(x, x), kernel(y, y), kernel(x, y)
+    expected = (
+        (k[0].sum() - np.trace(k[0])) / (60 * 59)
+        + (k[1].sum() - np.trace(k[1])) / (50 * 49)
+        - 2 * k[2].mean()
+    )
+    assert unbiased_mmd2(x, y, np.ones(60), np.ones(50)) == pytest.approx(expected)
+
+
+def test_mmd_counts_pairs_of_signed_weights():
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(60, 3)), rng.normal(0.5, 1, size=(50, 3))
+    wx, wy = (np.where(rng.uniform(size=n) < 0.2, -1.0, 1.5) for n in (60, 50))
+    within = []
+    for k, w in ((kernel(x, x), wx), (kernel(y, y), wy)):
+        pairs = np.outer(w, w) - np.diag(w**2)
+        within.append((pairs * k).sum() / pairs.sum())
+    between = wx @ kernel(x, y) @ wy / (wx.sum() * wy.sum())
+    assert unbiased_mmd2(x, y, wx, wy) == pytest.approx(sum(within) - 2 * between)
+
+
+def test_kpd_of_two_points_is_analytic():
+    """(1 + 1)⁴ between events at 1, 1 between 0 and anything: 16 + 1 - 2."""
+    x, y = np.ones((100, 1)), np.zeros((100, 1))
+    value, error = median_kpd(*pooled(x, y), np.random.default_rng(0))
+    assert value == pytest.approx(15)
+    assert error == pytest.approx(0, abs=1e-12)
+
+
+def test_features_are_divided_by_the_truths_largest_absolute_value():
+    rng = np.random.default_rng(0)
+    truth, generated = (
+        from_arrays({"a": rng.normal(size=200), "b": 1e6 * rng.uniform(-1, 1, 200)})
+        for _ in range(2)
+    )
+    pool = Pool(truth, generated, rng)
+    assert np.abs(normalised(pool)[: len(truth)]).max(axis=0) == pytest.approx([1, 1])
+
+
+def test_p_value_is_a_rank_that_is_never_zero():
+    floors = list(range(20))
+    assert null_p_value(100, floors) == pytest.approx(1 / 21)
+    assert null_p_value(9.5, floors) == pytest.approx(11 / 21)
+    assert null_p_value(-1, floors) == 1
