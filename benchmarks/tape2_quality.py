@@ -22,7 +22,7 @@ from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.train import run_name, train
 from mleg_ray.evaluation.estimate import Estimate
-from mleg_ray.evaluation.scorecard import Scorecard
+from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, join
 
