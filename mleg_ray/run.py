@@ -47,7 +47,7 @@ class TrainingConfig(Config):
 class SelectionConfig(Config):
     """Every `every` steps `ks_sum` over `observables` decides whether the snapshot is the best.
 
-    `events` bounds the validation events and sets the number of generated ones.
+    `events` bounds the validation events; five times as many are generated.
     """
 
     every: PositiveInt

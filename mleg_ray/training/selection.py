@@ -15,6 +15,8 @@ from mleg_ray.randomness import derive_seed
 from mleg_ray.run import SelectionConfig
 from mleg_ray.training.loop import Progress, TrainingLoop
 
+OVERSAMPLING = 5
+
 
 class Snapshot(Config):
     """One judged moment of a run; `ks` holds the distance of each observable."""
@@ -37,9 +39,10 @@ class Snapshot(Config):
 class SnapshotSelector:
     """Judges a loop's averaged model on a fixed validation sample and remembers the best weights.
 
-    The generated events take the conditions and weights of the validation events, and the same
-    random numbers at every call, so that snapshots differ by the model alone. An observable that
-    is not finite counts with the largest distance, KS = 1.
+    The generated events take the conditions and weights of the validation events, `OVERSAMPLING`
+    times over, and the same random numbers at every call: the chance of the generated sample,
+    which would drown the difference of two good snapshots, is small, and that of the truth is the
+    same for all. An observable that is not finite counts with the largest distance, KS = 1.
     """
 
     def __init__(
@@ -90,13 +93,13 @@ class SnapshotSelector:
 
     def _distances(self, loop: TrainingLoop) -> dict[str, float]:
         device = next(loop.ema.parameters()).device
-        context = self._truth.context.to(device)
+        context = self._truth.context.repeat(OVERSAMPLING, 1).to(device)
         generator = torch.Generator(device).manual_seed(self._seed)
         with torch.no_grad():
             condition = loop.feature_map.condition(context).float()
             features = loop.ema.sample(len(context), condition, generator=generator)
             events = loop.feature_map.inverse(features, context).cpu()
-        generated = Batch(events, self._truth.context, self._truth.weight)
+        generated = Batch(events, context.cpu(), self._truth.weight.repeat(OVERSAMPLING))
         distances = self._reference.distances(self._table(generated), generated.weight.numpy())
         return {name: 1.0 if math.isnan(value) else value for name, value in distances.items()}
 
