@@ -7,17 +7,17 @@
 import hashlib
 import platform
 import subprocess
-import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 import mleg_ray
 from mleg_ray.catalog.dataset import Dataset, read_json, write_json
-from mleg_ray.config import Config, parse
+from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.errors import CheckpointError, UserError
 from mleg_ray.events import EventSchema, Field
 from mleg_ray.features import FeatureMap
@@ -67,6 +67,7 @@ class Card(Config):
     seconds: float
     environment: dict[str, str]
     weights_sha256: str = ""
+    run_digest: str = ""
 
 
 class Checkpoint:
@@ -105,7 +106,9 @@ class Checkpoint:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"feature_map.{k}": v for k, v in self.feature_map.state_dict().items()}
         weights = save({name: value.cpu().contiguous() for name, value in tensors.items()})
-        self.card = self.card.model_copy(update={"weights_sha256": sha256(weights)})
+        self.card = self.card.model_copy(
+            update={"weights_sha256": sha256(weights), "run_digest": self.run.digest()}
+        )
         write_bytes(join(uri, WEIGHTS), weights)
         write_bytes(join(uri, RUN), self.run.to_toml().encode())
         write_json(join(uri, CARD), self.card.model_dump(mode="json"))
@@ -126,10 +129,15 @@ class Checkpoint:
                 "name the directory that `mleg train` printed"
             )
         try:
-            run = parse(RunConfig, tomllib.loads(read_bytes(join(uri, RUN)).decode()), uri)
+            run = parse(RunConfig, parse_toml(read_bytes(join(uri, RUN)), uri), uri)
             card = parse(Card, read_json(join(uri, CARD)), join(uri, CARD))
         except (UserError, ValueError) as error:
             raise CheckpointError(f"{uri}: cannot be read: {error}") from None
+        if run.digest() != card.run_digest:
+            raise CheckpointError(
+                f"{join(uri, RUN)}: altered, its digest differs from the card's; "
+                "copy the checkpoint again or train again"
+            )
         weights = read_bytes(join(uri, WEIGHTS))
         if sha256(weights) != card.weights_sha256:
             raise CheckpointError(
@@ -138,14 +146,14 @@ class Checkpoint:
             )
         feature_map = run.features.build(card.dataset.schema_, card.dataset.conditions)
         model = run.build_model(feature_map)
-        tensors = load(weights)
         try:
+            tensors = load(weights)
             for prefix, module in (("model.", model), ("feature_map.", feature_map)):
                 own = {
                     k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
                 }
                 module.load_state_dict(own)
-        except RuntimeError as error:
+        except (RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{uri}: weights do not fit {RUN}: {error}") from None
         return Checkpoint(run, card, feature_map.to(device), model.to(device), uri)
 

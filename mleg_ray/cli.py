@@ -1,5 +1,6 @@
 """The command line, `mleg`. Heavy libraries are imported by the command that needs them."""
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -26,7 +27,7 @@ def _count(text: str) -> int:
         value = float(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a number") from None
-    if value != int(value):
+    if not math.isfinite(value) or value != int(value):
         raise typer.BadParameter(f"{text!r} is not a whole number")
     return int(value)
 
@@ -214,5 +215,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=arguments)
     except UserError as error:
-        say(f"[bold red]error:[/] {error}")
+        say(f"error: {error}", style="red")
         sys.exit(2)

@@ -4,6 +4,7 @@ A component keeps its own small `Config` subclass beside it; families of compone
 objectives, feature maps, sources) are chosen by their `kind` through a `Registry`.
 """
 
+import copy
 import difflib
 import hashlib
 import json
@@ -68,11 +69,18 @@ class Registry(dict[str, type[AnyConfig]], Generic[AnyConfig]):
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; `ConfigError` names the file and the line of a syntax error."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    return parse_toml(content, str(path))
+
+
+def parse_toml(content: bytes, origin: str) -> dict[str, Any]:
+    """Read TOML from bytes; `ConfigError` names the origin and the line of a syntax error."""
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))  # some editors write a byte-order mark
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{origin}: not valid TOML: {error}") from None
 
 
 def parse(cls: type[AnyConfig], values: Mapping[str, Any], origin: str) -> AnyConfig:
@@ -89,7 +97,7 @@ def parse(cls: type[AnyConfig], values: Mapping[str, Any], origin: str) -> AnyCo
 
 def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """Return `values` with `a.b=v` assignments applied; `v` is read as a TOML value or a string."""
-    result: dict[str, Any] = json.loads(json.dumps(values))
+    result: dict[str, Any] = copy.deepcopy(dict(values))
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator or not key.strip():
@@ -130,7 +138,7 @@ def named_folders(folder: str) -> list[Path]:
 def _toml_value(text: str) -> Any:  # noqa: ANN401 - whatever TOML holds
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 

@@ -44,6 +44,7 @@ def progress_bar(description: str, total: float) -> Iterator[Bar]:
         yield Bar(progress, description, total)
 
 
-def say(message: str) -> None:
-    """Print one line for the person at the terminal."""
-    console.print(message, soft_wrap=True)  # a path broken over lines cannot be copied
+def say(message: str, style: str = "") -> None:
+    """Print one line for the person at the terminal, as it is: brackets are no markup."""
+    # Without soft wrapping a path would be broken over lines, and could not be copied.
+    console.print(message, style=style, markup=False, soft_wrap=True)

@@ -50,7 +50,10 @@ def join(uri: str, *parts: str) -> str:
 
 def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the fsspec file system of a URI and the path inside it."""
-    fs, path = fsspec.core.url_to_fs(uri)
+    try:
+        fs, path = fsspec.core.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise ResourceError(f"{uri}: {error}; use a local path or s3://BUCKET/...") from None
     return fs, path
 
 

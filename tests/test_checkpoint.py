@@ -89,7 +89,7 @@ def test_configuration_of_other_networks(tmp_path: Path) -> None:
     run = (tmp_path / RUN).read_text()
     assert "16" in run
     (tmp_path / RUN).write_text(run.replace("16", "17"))
-    with pytest.raises(CheckpointError, match="do not fit"):
+    with pytest.raises(CheckpointError, match="altered"):
         Checkpoint.load(str(tmp_path))
 
 

@@ -93,7 +93,7 @@ def test_broken_toml_names_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("a = 1\nb = = 2\n")
     with pytest.raises(ConfigError, match=r"broken.toml: not valid TOML: .*line 2"):
         read_toml(tmp_path / "broken.toml")
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(ConfigError, match="no such file or directory"):
         read_toml(tmp_path / "absent.toml")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from pydantic import field_validator
 from torch import Tensor
 
 from mleg_ray.catalog.sources.base import Columns
@@ -26,6 +27,13 @@ class ShardEntry(Config):
     sha256: str
     split: str
     seed: int | None = None
+
+    @field_validator("file")
+    @classmethod
+    def _stays_inside(cls, file: str) -> str:
+        if file.startswith("/") or ".." in file.split("/"):
+            raise ValueError("a shard's file lies inside its dataset's folder")
+        return file
 
 
 def write_shard(
@@ -94,9 +102,15 @@ def read_shard(folder: str, entry: ShardEntry, fields: Sequence[Field]) -> dict[
     if sha256(content) != entry.sha256:
         raise DataError(
             f"{place}: truncated or altered ({len(content)} bytes, {entry.bytes} expected; "
-            "its SHA-256 differs from the manifest's). Delete it and run the same command again."
+            "its SHA-256 differs from the manifest's). `mleg prepare` or `mleg sample`, whichever "
+            "made it, makes it again."
         )
     table = pq.read_table(io.BytesIO(content))
+    if table.num_rows != entry.rows:
+        raise DataError(
+            f"{place}: has {table.num_rows} events, the manifest says {entry.rows}; "
+            "make the dataset again"
+        )
     missing = [field.name for field in fields if field.name not in table.column_names]
     if missing:
         raise DataError(f"{place}: no column {', '.join(missing)}; it has {table.column_names}")

@@ -42,4 +42,4 @@ def quickstart(storage: str, recipe: str, events: int) -> None:
 
 
 def _stage(number: int, title: str) -> None:
-    say(f"\n[bold]{number}/4 {title}[/]")
+    say(f"\n{number}/4 {title}", style="bold")

@@ -100,8 +100,9 @@ def _warn_of_extrapolation(job: SampleJob) -> None:
     for name, found in extrapolations(job.checkpoint.card, job.spec.conditions).items():
         low, high = found.trained
         say(
-            f"[yellow]warning:[/] {name} = {found.value:g} lies {found.distance:g} outside the "
-            f"range that the checkpoint was trained on, {low:g} to {high:g}"
+            f"warning: {name} = {found.value:g} lies {found.distance:g} outside the "
+            f"range that the checkpoint was trained on, {low:g} to {high:g}",
+            style="yellow",
         )
 
 

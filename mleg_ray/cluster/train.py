@@ -1,7 +1,7 @@
 """Training on Ray: Ray Data streams the train shards to Ray Train's workers, which run the loop."""
 
 import math
-import tomllib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +17,7 @@ from mleg_ray.checkpoint import CARD, Checkpoint, environment
 from mleg_ray.cluster.board import Board
 from mleg_ray.cluster.session import cluster_cpus, has_gpus, ray_session, require_cpus
 from mleg_ray.cluster.train_worker import BEST, Task, judge, work
-from mleg_ray.config import Config, parse
+from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.console import say
 from mleg_ray.errors import ConfigError, ResourceError, TrainingDivergedError
 from mleg_ray.events import Batch
@@ -47,6 +47,10 @@ def train(
         UserError: shards damaged, not enough CPUs or shards for the workers, storage not writable.
         TrainingDivergedError: not a single snapshot was finite.
     """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ConfigError(
+            f"--name {name!r}: letters, digits, '.', '_' and '-' only, a letter or digit first"
+        )
     folder = join(storage, "runs", name)
     kept = join(folder, CHECKPOINT)
     order = RunOrder(run=run, dataset_digest=dataset.digest, workers=workers)
@@ -119,7 +123,7 @@ def _refuse_another(folder: str, order: RunOrder) -> None:
     place = join(folder, ORDER)
     if not exists(place):
         return
-    begun = parse(RunOrder, tomllib.loads(read_bytes(place).decode()), place)
+    begun = parse(RunOrder, parse_toml(read_bytes(place), place), place)
     differing = [
         name for name in RunOrder.model_fields if getattr(begun, name) != getattr(order, name)
     ]

@@ -1,12 +1,15 @@
 """What is sampled, and its division into shards."""
 
 from dataclasses import dataclass
+from typing import Self
 
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.config import Config
 from mleg_ray.randomness import derive_seed
+
+MAX_SHARDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,15 @@ class SampleSpec(Config):
     shard_events: PositiveInt
     seed: int
     conditions: dict[str, float]
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        if self.events > MAX_SHARDS * self.shard_events:
+            raise ValueError(
+                f"{self.events:.3g} events in shards of {self.shard_events} are more than "
+                f"{MAX_SHARDS:,} shards; raise --shard-events or make several samples"
+            )
+        return self
 
     def plan(self) -> list[ShardPlan]:
         """Return the shards: all of `shard_events` but the last, which holds the rest.

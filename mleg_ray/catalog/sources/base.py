@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mleg_ray.config import Config, Registry
+from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema
 
 Columns = Mapping[str, NDArray[np.float64]]
@@ -72,6 +73,8 @@ class SourceConfig(Config):
         return None
 
 
+MAX_SHARDS = 1_000_000
+
 SOURCES: Registry[SourceConfig] = Registry("source")
 
 
@@ -82,4 +85,9 @@ def divide(rows: int, parts: int) -> list[int]:
 
 def cut(rows: int, shard_events: int) -> list[int]:
     """Cut `rows` into the fewest shards of at most `shard_events`, as equal as can be."""
+    if rows > MAX_SHARDS * shard_events:
+        raise ConfigError(
+            f"{rows:.3g} events in shards of {shard_events} are more than {MAX_SHARDS:,} shards; "
+            "raise shard_events"
+        )
     return divide(rows, -(-rows // shard_events))

@@ -1,0 +1,100 @@
+"""Hostile and damaged input that once got through: each is one clear error now."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.sources.base import cut
+from mleg_ray.checkpoint import CARD, RUN, WEIGHTS, Checkpoint
+from mleg_ray.cli import main
+from mleg_ray.cluster.train import train
+from mleg_ray.config import parse
+from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
+from mleg_ray.sampling.plan import SampleSpec
+from mleg_ray.storage import exists, sha256
+from tests.checkpoints import small_checkpoint
+from tests.prepared import prepared_dataset
+from tests.recipes import small_run
+
+
+def test_brackets_in_a_message_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["train", "[/foo].toml"])
+    assert end.value.code == 2
+    assert "[/foo].toml: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("events", ["inf", "1e400", "nan"])
+def test_numbers_of_events_are_finite(events: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["sample", "checkpoint", "--events", events])
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "..", "a b", "a/b", ""])
+def test_names_of_runs_stay_inside_the_storage(tmp_path: Path, name: str) -> None:
+    dataset = prepared_dataset(tmp_path / "data", shard_rows=20)
+    with pytest.raises(ConfigError, match="--name"):
+        train(small_run("bvae-dis"), dataset, str(tmp_path / "storage"), name=name)
+    assert not (tmp_path / "storage").exists()
+
+
+def test_shards_are_counted_before_they_are_listed() -> None:
+    values = {"checkpoint": "0", "events": 10**30, "shard_events": 10, "seed": 1, "conditions": {}}
+    with pytest.raises(ConfigError, match="raise --shard-events"):
+        parse(SampleSpec, values, "--events")
+    with pytest.raises(ConfigError, match="raise shard_events"):
+        cut(10**12, 200)
+
+
+@pytest.mark.parametrize("rows", [0, 7, 10**9])
+def test_manifest_that_miscounts_is_refused(tmp_path: Path, rows: int) -> None:
+    dataset = prepared_dataset(tmp_path, shard_rows=20)
+    place = tmp_path / "dataset.json"
+    manifest = json.loads(place.read_text())
+    manifest["shards"][0]["rows"] = rows
+    place.write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="has 20 events"):
+        list(Dataset.open(dataset.uri).batches("train"))
+
+
+def test_manifest_cannot_point_outside_its_folder(tmp_path: Path) -> None:
+    prepared_dataset(tmp_path, shard_rows=20)
+    place = tmp_path / "dataset.json"
+    place.write_text(place.read_text().replace("shards/00000.parquet", "../../etc/passwd"))
+    with pytest.raises(ConfigError, match="inside its dataset's folder"):
+        Dataset.open(str(tmp_path))
+
+
+def test_altered_configuration_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    small_checkpoint(tmp_path)
+    run = (tmp_path / RUN).read_text()
+    assert "q2_min = 2.0" in run
+    (tmp_path / RUN).write_text(run.replace("q2_min = 2.0", "q2_min = 2000.0"))
+    with pytest.raises(CheckpointError, match="altered"):
+        Checkpoint.load(str(tmp_path))
+
+
+def test_garbage_weights_with_a_matching_digest_are_refused(tmp_path: Path) -> None:
+    small_checkpoint(tmp_path)
+    (tmp_path / WEIGHTS).write_bytes(b"\xff" * 100)
+    card = json.loads((tmp_path / CARD).read_text())
+    (tmp_path / CARD).write_text(json.dumps(card | {"weights_sha256": sha256(b"\xff" * 100)}))
+    with pytest.raises(CheckpointError, match="do not fit"):
+        Checkpoint.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"run = ", b"\xff\xfe\x00", b"x = " + b"[" * 5000])
+def test_damaged_order_of_a_run_is_named(tmp_path: Path, content: bytes) -> None:
+    dataset = prepared_dataset(tmp_path / "data", shard_rows=20)
+    (tmp_path / "runs" / "x").mkdir(parents=True)
+    (tmp_path / "runs" / "x" / "order.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match="order.toml: not valid TOML"):
+        train(small_run("bvae-dis"), dataset, str(tmp_path), name="x")
+
+
+def test_unknown_protocol_names_the_uri() -> None:
+    with pytest.raises(ResourceError, match="foo://x: .*s3://BUCKET"):
+        exists("foo://x")
