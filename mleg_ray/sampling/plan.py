@@ -6,10 +6,9 @@ from typing import Self
 from pydantic import PositiveInt, model_validator
 
 from mleg_ray.catalog.shards import ShardEntry
+from mleg_ray.catalog.sources.base import MAX_SHARDS
 from mleg_ray.config import Config
 from mleg_ray.randomness import derive_seed
-
-MAX_SHARDS = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class SourceConfig(Config):
         return None
 
 
-MAX_SHARDS = 1_000_000
+MAX_SHARDS = 1_000_000  # of one dataset, prepared or generated
 
 SOURCES: Registry[SourceConfig] = Registry("source")
 
