@@ -5,6 +5,7 @@ functions of sums over events, so they are computed from sums and never from pai
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,17 +31,8 @@ def fpd(pool: Pool, rng: np.random.Generator) -> Estimate:
 
     The uncertainty is that of the line and that of 200 bootstraps of chunks, in quadrature.
     """
-    features = normalised(pool)
-    value, error = extrapolated_fpd(features, pool.truth, pool.generated, rng)
-    floors = [extrapolated_fpd(features, a, b, rng)[0] for a, b in pool.splits(rng)]
-    return Estimate(
-        value=value,
-        uncertainty=error,
-        floor=float(np.mean(floors)),
-        floor_spread=float(np.std(floors, ddof=1)),
-        events=pool.n,
-        p_value=null_p_value(value, floors),
-    )
+    estimate, floors = _beside_floors(extrapolated_fpd, pool, rng)
+    return estimate.model_copy(update={"p_value": null_p_value(estimate.value, floors)})
 
 
 def kpd(pool: Pool, rng: np.random.Generator) -> Estimate:
@@ -49,16 +41,24 @@ def kpd(pool: Pool, rng: np.random.Generator) -> Estimate:
     The median of the unbiased estimates of 10 random batches of 5000 events (all events where there
     are fewer); the uncertainty is half the range between their 16 and 84 percentiles.
     """
+    return _beside_floors(median_kpd, pool, rng)[0]
+
+
+def _beside_floors(
+    compute: Callable[..., tuple[float, float]], pool: Pool, rng: np.random.Generator
+) -> tuple[Estimate, list[float]]:
+    """Return the estimate of a distance, and the truth-versus-truth values of its floor."""
     features = normalised(pool)
-    value, error = median_kpd(features, pool.truth, pool.generated, rng)
-    floors = [median_kpd(features, a, b, rng)[0] for a, b in pool.splits(rng)]
-    return Estimate(
+    value, error = compute(features, pool.truth, pool.generated, rng)
+    floors = [compute(features, a, b, rng)[0] for a, b in pool.splits(rng)]
+    estimate = Estimate(
         value=value,
         uncertainty=error,
         floor=float(np.mean(floors)),
         floor_spread=float(np.std(floors, ddof=1)),
         events=pool.n,
     )
+    return estimate, floors
 
 
 def normalised(pool: Pool) -> FloatArray:
