@@ -22,7 +22,7 @@ from mleg_ray.errors import CheckpointError, UserError
 from mleg_ray.events import EventSchema, Field
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
-from mleg_ray.physics.observables import Constraint, Observable
+from mleg_ray.physics.observables import Constraint, Observable, Plane
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import exists, join, read_bytes, sha256, write_bytes
 
@@ -38,11 +38,12 @@ class DatasetCard(Config):
     conditions: dict[str, float]
     observables: dict[str, Observable]
     constraints: dict[str, Constraint]
+    planes: tuple[Plane, ...] = ()
 
     @staticmethod
     def of(dataset: Dataset) -> "DatasetCard":
         """Describe a prepared dataset."""
-        kept = {"name", "fields", "conditions", "observables", "constraints"}
+        kept = {"name", "fields", "conditions", "observables", "constraints", "planes"}
         return DatasetCard(
             dataset_digest=dataset.digest, **dataset.manifest.model_dump(include=kept)
         )

@@ -25,6 +25,7 @@ def small_checkpoint(
             conditions={} if conditional else {"beam_energy": 50.0},
             observables=spec.observables,
             constraints=spec.constraints,
+            planes=spec.planes,
         ),
         train_events=len(events),
         condition_range={"beam_energy": (10.0, 50.0) if conditional else (50.0, 50.0)},

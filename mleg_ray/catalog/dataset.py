@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from mleg_ray.catalog.shards import ShardEntry, read_shard
+from mleg_ray.catalog.shards import FileEntry, ShardEntry, read_shard
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
 from mleg_ray.events import Batch, EventSchema, Field, stored_fields
-from mleg_ray.physics.observables import Constraint, Observable, with_observables
+from mleg_ray.physics.observables import Constraint, Observable, Plane, with_observables
 from mleg_ray.storage import exists, join, read_bytes, write_bytes
 
 PREPARED = "dataset.json"
@@ -18,7 +18,10 @@ SAMPLED = "manifest.json"
 
 
 class DatasetManifest(Config):
-    """All that a reader of the shards must know; written last, so its presence means "whole"."""
+    """All that a reader of the shards must know; written last, so its presence means "whole".
+
+    `bins` are those of the shards' tallies, if they have any.
+    """
 
     format_version: int = 1
     name: str
@@ -26,8 +29,10 @@ class DatasetManifest(Config):
     conditions: dict[str, float]
     observables: dict[str, Observable]
     constraints: dict[str, Constraint]
+    planes: tuple[Plane, ...] = ()
     provenance: dict[str, Any]
     shards: tuple[ShardEntry, ...]
+    bins: FileEntry | None = None
 
     @property
     def schema_(self) -> EventSchema:

@@ -1,5 +1,6 @@
 """One shard: a Parquet file of events with its units and provenance in the footer."""
 
+import builtins
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -18,22 +19,49 @@ from mleg_ray.events import Field
 from mleg_ray.storage import open_whole, read_bytes, sha256
 
 
-class ShardEntry(Config):
-    """What the manifest knows of a shard: `file` is relative to the dataset's folder."""
+class FileEntry(Config):
+    """What a manifest knows of a file, which is named relative to the dataset's folder."""
 
     file: str
-    rows: int
     bytes: int
     sha256: str
-    split: str
-    seed: int | None = None
 
     @field_validator("file")
     @classmethod
     def _stays_inside(cls, file: str) -> str:
         if file.startswith("/") or ".." in file.split("/"):
-            raise ValueError("a shard's file lies inside its dataset's folder")
+            raise ValueError("a dataset's files lie inside its folder")
         return file
+
+    @staticmethod
+    def of(file: str, content: builtins.bytes) -> "FileEntry":
+        """Describe a file of that content."""
+        return FileEntry(file=file, bytes=len(content), sha256=sha256(content))
+
+    def read(self, folder: str) -> builtins.bytes:
+        """Return the file's content, proven to be what the manifest lists.
+
+        Raises:
+            DataError: the file is gone, truncated or altered.
+        """
+        place = f"{folder}/{self.file}"
+        content = read_bytes(place)
+        if sha256(content) != self.sha256:
+            raise DataError(
+                f"{place}: truncated or altered ({len(content)} bytes, {self.bytes} expected; "
+                "its SHA-256 differs from the manifest's). `mleg prepare` or `mleg sample`, "
+                "whichever made it, makes it again."
+            )
+        return content
+
+
+class ShardEntry(FileEntry):
+    """What a manifest knows of a shard; `tally` counts its events (see `evaluation.tally`)."""
+
+    rows: int
+    split: str
+    seed: int | None = None
+    tally: FileEntry | None = None
 
 
 def write_shard(
@@ -80,12 +108,7 @@ def write_shard(
     with open_whole(f"{folder}/{file}") as stream:
         stream.write(content)
     return ShardEntry(
-        file=file,
-        rows=len(arrays[0]),
-        bytes=len(content),
-        sha256=sha256(content),
-        split=split,
-        seed=seed,
+        **dict(FileEntry.of(file, content)), rows=len(arrays[0]), split=split, seed=seed
     )
 
 
@@ -98,14 +121,7 @@ def read_shard(folder: str, entry: ShardEntry, fields: Sequence[Field]) -> dict[
         DataError: the file is gone, truncated or altered, or lacks a field.
     """
     place = f"{folder}/{entry.file}"
-    content = read_bytes(place)
-    if sha256(content) != entry.sha256:
-        raise DataError(
-            f"{place}: truncated or altered ({len(content)} bytes, {entry.bytes} expected; "
-            "its SHA-256 differs from the manifest's). `mleg prepare` or `mleg sample`, whichever "
-            "made it, makes it again."
-        )
-    table = pq.read_table(io.BytesIO(content))
+    table = pq.read_table(io.BytesIO(entry.read(folder)))
     if table.num_rows != entry.rows:
         raise DataError(
             f"{place}: has {table.num_rows} events, the manifest says {entry.rows}; "

@@ -12,7 +12,7 @@ from mleg_ray.catalog.sources import SOURCES, SourceConfig
 from mleg_ray.config import Config, find_named, override, parse, read_toml
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema, Field, stored_fields
-from mleg_ray.physics.observables import Constraint, Observable, violates, with_observables
+from mleg_ray.physics.observables import Constraint, Observable, Plane, violates, with_observables
 
 FOLDER = "data_catalog"
 
@@ -61,6 +61,7 @@ class DatasetSpec(Config):
     splits: Splits
     observables: dict[str, Observable] = {}
     constraints: dict[str, Constraint] = {}
+    planes: tuple[Plane, ...] = ()
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
@@ -74,6 +75,15 @@ class DatasetSpec(Config):
         columns = with_observables(self.observables, columns)
         for constraint in self.constraints.values():
             violates(constraint, columns)
+        for axis in (axis for plane in self.planes for axis in (plane.x, plane.y)):
+            if axis not in columns:
+                raise ConfigError(
+                    f"planes: '{axis}' is neither a field nor an observable; "
+                    f"there are {', '.join(columns)}"
+                )
+        names = [plane.name for plane in self.planes]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"planes: one for each pair of observables, not {'; '.join(names)}")
         return self
 
     @property

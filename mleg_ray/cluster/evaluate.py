@@ -7,7 +7,14 @@ from mleg_ray.checkpoint import CARD, Card
 from mleg_ray.config import parse
 from mleg_ray.console import progress_bar, say
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.sample import MAX_EVENTS, Sample, from_dataset, judged_by
+from mleg_ray.evaluation.sample import (
+    MAX_EVENTS,
+    Sample,
+    from_dataset,
+    from_tallies,
+    has_tallies,
+    judged_by,
+)
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.report.html import write_report
 from mleg_ray.storage import exists, join, require_writable
@@ -35,7 +42,8 @@ def evaluate(
     rows = truth.rows(split), generated.rows()
     with progress_bar("Reading events", sum(rows)) as bar:
         true_events = from_dataset(truth, split, seed=seed, progress=bar.update)
-        generated_events = from_dataset(
+        read = from_tallies if has_tallies(generated) else from_dataset
+        generated_events = read(
             generated,
             seed=seed,
             max_events=min(rows[0], MAX_EVENTS),

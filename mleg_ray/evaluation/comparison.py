@@ -7,6 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from mleg_ray.evaluation.classifiers import Classification, classify
+from mleg_ray.evaluation.estimate import Figure
+from mleg_ray.evaluation.histograms import HISTOGRAM_DISTANCES, prepare_histogram_distances
+from mleg_ray.evaluation.resampling import Pool, joint_estimates, per_observable
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.randomness import derive_seed
 
@@ -32,3 +35,16 @@ class Comparison:
         """
         rng = np.random.default_rng(derive_seed(self.seed, "evaluate/classifiers"))
         return classify(self.truth, self.generated, rng)
+
+    @cached_property
+    def histogram_distances(self) -> Mapping[str, Mapping[str, Figure]]:
+        """The figures of all metrics of an observable's histogram, by metric and observable.
+
+        Raises:
+            NotComputableError: see `Pool`.
+        """
+        rng = np.random.default_rng(derive_seed(self.seed, "evaluate/histograms"))
+        pool = Pool(self.truth, self.generated, rng)
+        subjects = per_observable(pool, prepare_histogram_distances)
+        figures = joint_estimates(pool, subjects, rng, figures=len(HISTOGRAM_DISTANCES))
+        return dict(zip(HISTOGRAM_DISTANCES, figures, strict=True))

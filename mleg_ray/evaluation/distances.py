@@ -19,6 +19,9 @@ FloatArray = NDArray[np.float64]
 # (weights of the truth, weights of the generated sample), each (N,) over the pool -> a number
 Statistic = Callable[[FloatArray, FloatArray], float]
 
+# The same for several distances that share the costly part: one number each, (k,).
+JointStatistic = Callable[[FloatArray, FloatArray], FloatArray]
+
 # (pooled values (N,), weights of the whole truth (N,)) -> Statistic. What a figure takes from the
 # truth alone (bins, scale) is fixed here, once, and is the same for all resamples and splits.
 Preparation = Callable[[FloatArray, FloatArray], Statistic]

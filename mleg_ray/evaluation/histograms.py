@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mleg_ray.evaluation.distances import FloatArray, Preparation, Statistic
+from mleg_ray.evaluation.distances import FloatArray, JointStatistic, Statistic
 from mleg_ray.evaluation.estimate import NotComputableError
 
 INNER_BINS = 100
@@ -37,6 +37,10 @@ class Histogram:
             np.bincount(index, weights, minlength=bins).astype(np.float64),
             np.bincount(index, np.square(weights), minlength=bins).astype(np.float64),
         )
+
+    def scaled(self, factor: float) -> "Histogram":
+        """Return the histogram with all weights multiplied."""
+        return Histogram(self.weight * factor, self.variance * factor**2)
 
     @property
     def density(self) -> FloatArray:
@@ -133,20 +137,24 @@ def weighted_quantiles(
     return quantiles
 
 
-def prepare_binned(distance: Callable[[Histogram, Histogram], float]) -> Preparation:
-    """Turn a distance between histograms into one between weighted samples of an observable."""
+# The distances that share one set of histograms, by the names of their metrics.
+HISTOGRAM_DISTANCES: dict[str, Callable[[Histogram, Histogram], float]] = {
+    "js": js_distance,
+    "kl": kl_divergence,
+    "separation": separation_power,
+    "chi2_paper": relative_chi2,
+}
 
-    def prepare(values: FloatArray, truth: FloatArray) -> Statistic:
-        index = percentile_bins(values, truth)
-        return _binned_statistic(index, INNER_BINS + 2, distance)
 
-    return prepare
+def prepare_histogram_distances(values: FloatArray, truth: FloatArray) -> JointStatistic:
+    """Prepare all `HISTOGRAM_DISTANCES` of one observable, in their order."""
+    index = percentile_bins(values, truth)
 
+    def statistic(a: FloatArray, b: FloatArray) -> FloatArray:
+        t, g = (Histogram.fill(index, weights, INNER_BINS + 2) for weights in (a, b))
+        return np.array([distance(t, g) for distance in HISTOGRAM_DISTANCES.values()])
 
-prepare_js = prepare_binned(js_distance)
-prepare_kl = prepare_binned(kl_divergence)
-prepare_separation = prepare_binned(separation_power)
-prepare_chi2_paper = prepare_binned(relative_chi2)
+    return statistic
 
 
 def prepare_chi2(values: FloatArray, truth: FloatArray) -> Statistic:
@@ -154,40 +162,12 @@ def prepare_chi2(values: FloatArray, truth: FloatArray) -> Statistic:
     return _chi2_statistic(percentile_bins(values, truth), INNER_BINS + 2, truth)
 
 
-@dataclass(frozen=True)
-class Plane:
-    """A logarithmic two-dimensional binning; what lies outside is not binned."""
+def prepare_plane_chi2(index: BinIndex, bins: int, truth: FloatArray) -> Statistic:
+    """Prepare `chi2_ndf` of a plane from the pooled events' bins, of which the last is "outside".
 
-    x: str
-    y: str
-    x_range: tuple[float, float]
-    y_range: tuple[float, float]
-    bins: int = 50
-
-    @property
-    def x_edges(self) -> FloatArray:
-        """Edges along x, shape (bins + 1,)."""
-        return np.geomspace(*self.x_range, self.bins + 1)
-
-    @property
-    def y_edges(self) -> FloatArray:
-        """Edges along y, shape (bins + 1,)."""
-        return np.geomspace(*self.y_range, self.bins + 1)
-
-    def index(self, x: FloatArray, y: FloatArray) -> BinIndex:
-        """Return each point's bin, row by row in x; `bins`² stands for "outside"."""
-        i = np.searchsorted(self.x_edges, x, side="right") - 1
-        j = np.searchsorted(self.y_edges, y, side="right") - 1
-        inside = (i >= 0) & (i < self.bins) & (j >= 0) & (j < self.bins)
-        return np.where(inside, i * self.bins + j, self.bins**2)
-
-    def prepare_chi2(self, x: FloatArray, y: FloatArray, truth: FloatArray) -> Statistic:
-        """Prepare the plane's `chi2_ndf`; events outside count in the totals only."""
-        return _chi2_statistic(self.index(x, y), self.bins**2, truth)
-
-
-# The plane of the FAT-GAN and cFAT-GAN plots, for datasets that declare both observables.
-PLANES = (Plane("x_bj", "q2", (1e-3, 1.0), (1.0, 1e3)),)
+    Events outside count in the totals only.
+    """
+    return _chi2_statistic(index, bins - 1, truth)
 
 
 def _chi2_statistic(index: BinIndex, bins: int, truth: FloatArray) -> Statistic:
@@ -204,13 +184,9 @@ def _chi2_statistic(index: BinIndex, bins: int, truth: FloatArray) -> Statistic:
     populated[bins:] = False
     if populated.sum() < 2:
         raise NotComputableError("fewer than two bins hold 10 truth events")
-    return _binned_statistic(index, bins + 1, lambda t, g: pearson_chi2(t, g, populated))
 
-
-def _binned_statistic(
-    index: BinIndex, bins: int, distance: Callable[[Histogram, Histogram], float]
-) -> Statistic:
     def statistic(a: FloatArray, b: FloatArray) -> float:
-        return distance(Histogram.fill(index, a, bins), Histogram.fill(index, b, bins))
+        t, g = (Histogram.fill(index, weights, bins + 1) for weights in (a, b))
+        return pearson_chi2(t, g, populated)
 
     return statistic

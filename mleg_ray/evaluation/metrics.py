@@ -25,20 +25,18 @@ from mleg_ray.evaluation.distances import (
 )
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
 from mleg_ray.evaluation.histograms import (
-    PLANES,
+    HISTOGRAM_DISTANCES,
     prepare_chi2,
-    prepare_chi2_paper,
-    prepare_js,
-    prepare_kl,
-    prepare_separation,
+    prepare_plane_chi2,
 )
 from mleg_ray.evaluation.memorisation import memorisation
 from mleg_ray.evaluation.physics_distances import fpd, kpd
 from mleg_ray.evaluation.production import events_per_second
-from mleg_ray.evaluation.resampling import Pool, Subjects, estimates
+from mleg_ray.evaluation.resampling import Pool, Subjects, estimates, per_observable
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.evaluation.sliced import swd
 from mleg_ray.evaluation.unphysical import unphysical_figures
+from mleg_ray.physics.observables import Plane
 
 ALL = "all"
 
@@ -67,31 +65,30 @@ class Resampled:
         return estimates(pool, self.subjects(pool), rng, p_values=self.p_values)
 
 
-def per_observable(prepare: Preparation) -> Callable[[Pool], Subjects]:
-    """Make one subject of each compared observable."""
+def each_observable(prepare: Preparation) -> Resampled:
+    """Make a metric of a distance of one observable."""
+    return Resampled(partial(per_observable, prepare=prepare))
 
-    def prepared(pool: Pool, name: str) -> Statistic:
-        return prepare(pool.column(name), pool.whole_truth)
 
-    return lambda pool: {name: partial(prepared, pool, name) for name in pool.axes}
+def histogram_distance(name: str) -> Metric:
+    """Make a metric of one of the distances that share their histograms."""
+    return unless_not_computable(lambda c, rng: dict(c.histogram_distances[name]))
 
 
 def observables_and_planes(pool: Pool) -> Subjects:
-    """Make the subjects of `chi2_ndf`: each observable, and each plane that the dataset has."""
+    """Make the subjects of `chi2_ndf`: each plane that the dataset declares, each observable."""
 
-    def prepared(x: str, y: str) -> Statistic:
-        plane = planes[f"{x}, {y}"]
-        return plane.prepare_chi2(pool.column(x), pool.column(y), pool.whole_truth)
+    def prepared(plane: Plane) -> Statistic:
+        return prepare_plane_chi2(pool.cells(plane), plane.cells, pool.whole_truth)
 
-    planes = {f"{p.x}, {p.y}": p for p in PLANES if p.x in pool.axes and p.y in pool.axes}
-    joint = {subject: partial(prepared, plane.x, plane.y) for subject, plane in planes.items()}
-    return {**joint, **per_observable(prepare_chi2)(pool)}
+    planes = {plane.name: partial(prepared, plane) for plane in pool.planes}
+    return {**planes, **per_observable(pool, prepare_chi2)}
 
 
 def kolmogorov_smirnov(comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
     """Return `ks` of each observable with its p-value for the samples' effective sizes."""
     truth, generated = comparison.truth, comparison.generated
-    figures = Resampled(per_observable(prepare_ks))(comparison, rng=rng)
+    figures = each_observable(prepare_ks)(comparison, rng=rng)
     return {name: _with_p_value(figure, truth, generated) for name, figure in figures.items()}
 
 
@@ -153,11 +150,8 @@ METRICS: dict[str, Metric] = {
     "chi2_ndf": Resampled(observables_and_planes),
     "unphysical_rate": unphysical_rate,
     "ks": kolmogorov_smirnov,
-    "w1": Resampled(per_observable(prepare_w1)),
-    "js": Resampled(per_observable(prepare_js)),
-    "kl": Resampled(per_observable(prepare_kl)),
-    "separation": Resampled(per_observable(prepare_separation)),
-    "chi2_paper": Resampled(per_observable(prepare_chi2_paper)),
+    "w1": each_observable(prepare_w1),
+    **{name: histogram_distance(name) for name in HISTOGRAM_DISTANCES},
     "corr_frobenius": Resampled(correlation_subjects, p_values=True),
     "swd": joint(swd),
     "fpd": joint(fpd),

@@ -9,16 +9,27 @@ keep their correlations.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
-from mleg_ray.evaluation.distances import FloatArray, Statistic, effective_size
+from mleg_ray.evaluation.distances import (
+    FloatArray,
+    JointStatistic,
+    Statistic,
+    effective_size,
+)
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
+from mleg_ray.evaluation.histograms import BinIndex
 from mleg_ray.evaluation.sample import Sample
+from mleg_ray.physics.observables import Plane
 
 RESAMPLES = 200
 SPLITS = 20
 MINIMUM_EVENTS = 50
+
+S = TypeVar("S", Statistic, JointStatistic)
 
 
 class Pool:
@@ -43,6 +54,9 @@ class Pool:
         drawn = rng.choice(len(generated), self.n, replace=False)
         nothing = np.zeros(self.n)
         self.axes = truth.axes
+        self.planes = truth.planes
+        self._tally = generated.tally
+        self._rng = rng
         self.whole_truth = np.concatenate([truth.weight, nothing])
         self.truth = np.zeros_like(self.whole_truth)
         self.truth[: len(truth)] = _chosen(truth.weight, rng.permutation(len(truth))[: self.n])
@@ -70,6 +84,31 @@ class Pool:
             raise NotComputableError(f"all truth values of {name} are {truth[0]:g}")
         return values
 
+    def marginal(self, name: str) -> FloatArray:
+        """Return the pooled values of an observable on its own, shape (N,).
+
+        Where the generated sample has a tally, its n values are drawn from all events that there
+        are, and the truth is quantised alike; otherwise they are those of `column`. Raises as
+        `column` does.
+        """
+        values = self.column(name)
+        if self._tally is None:
+            return values
+        truth = self._tally.bins.quantise(name, values[: self._truth_events])
+        return np.concatenate([truth, self._tally.draw(name, self.n, self._rng)])
+
+    def cells(self, plane: Plane) -> BinIndex:
+        """Return the pooled events' bins in a plane, shape (N,); drawn as those of `marginal`.
+
+        Raises:
+            NotComputableError: a value is not finite, or all truth values are equal.
+        """
+        cells = plane.index(self.column(plane.x), self.column(plane.y))
+        if self._tally is None:
+            return cells
+        drawn = self._tally.draw_cells(plane, self.n, self._rng)
+        return np.concatenate([cells[: self._truth_events], drawn])
+
     def resamples(self, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Yield bootstrap weights of both samples: each event counts Poisson(1) times."""
         for _ in range(RESAMPLES):
@@ -86,6 +125,17 @@ class Pool:
             )
 
 
+def per_observable(
+    pool: Pool, prepare: Callable[[FloatArray, FloatArray], S]
+) -> dict[str, Callable[[], S]]:
+    """Make one subject of each compared observable."""
+
+    def prepared(name: str) -> S:
+        return prepare(pool.marginal(name), pool.whole_truth)
+
+    return {name: partial(prepared, name) for name in pool.axes}
+
+
 # A subject ("px", "x_bj, q2") -> what prepares its statistic, or raises `NotComputableError`.
 Subjects = Mapping[str, Callable[[], Statistic]]
 
@@ -94,36 +144,60 @@ def estimates(
     pool: Pool, subjects: Subjects, rng: np.random.Generator, *, p_values: bool = False
 ) -> dict[str, Figure]:
     """Compute a figure of each subject with uncertainty, floor and, if asked, `null_p_value`."""
-    statistics: dict[str, Statistic] = {}
-    figures: dict[str, Figure] = {}
+    [figures] = joint_estimates(pool, subjects, rng, p_values=p_values)
+    return figures
+
+
+def joint_estimates(
+    pool: Pool,
+    subjects: Mapping[str, Callable[[], Statistic | JointStatistic]],
+    rng: np.random.Generator,
+    *,
+    figures: int = 1,
+    p_values: bool = False,
+) -> list[dict[str, Figure]]:
+    """Compute several `figures` of each subject at once; see `estimates`, the case of one.
+
+    Every statistic returns so many numbers; the result has a dictionary for each.
+    """
+    statistics: dict[str, Statistic | JointStatistic] = {}
+    refused: dict[str, Figure] = {}
     for subject, prepare in subjects.items():
         try:
             statistics[subject] = prepare()
         except NotComputableError as error:
-            figures[subject] = NotComputable(reason=str(error))
+            refused[subject] = NotComputable(reason=str(error))
 
     def evaluate(roles: Iterator[tuple[FloatArray, FloatArray]]) -> FloatArray:
-        return np.array([[compute(a, b) for compute in statistics.values()] for a, b in roles])
+        rows = [[compute(a, b) for compute in statistics.values()] for a, b in roles]
+        return np.array(rows).reshape(len(rows), len(statistics), -1)
 
+    def figure(value: float, resampled: FloatArray, floors: FloatArray) -> Figure:
+        spreads = resampled.std(ddof=1), floors.std(ddof=1)
+        if not np.isfinite([value, *spreads]).all():
+            return NotComputable(reason="it is not finite for some resamples")
+        return Estimate(
+            value=value,
+            uncertainty=spreads[0],
+            floor=floors.mean(),
+            floor_spread=spreads[1],
+            events=pool.n,
+            p_value=null_p_value(value, floors) if p_values else None,
+        )
+
+    if not statistics:
+        return [refused] * figures
     values = evaluate(iter([(pool.truth, pool.generated)]))[0]
-    uncertainties = evaluate(pool.resamples(rng)).std(axis=0, ddof=1)
+    resampled = evaluate(pool.resamples(rng))
     floors = evaluate(pool.splits(rng))
-    numbers = np.stack([values, uncertainties, floors.mean(axis=0), floors.std(axis=0, ddof=1)])
-    for subject, (value, uncertainty, floor, floor_spread), null in zip(
-        statistics, numbers.T, floors.T, strict=True
-    ):
-        if np.isfinite([value, uncertainty, floor, floor_spread]).all():
-            figures[subject] = Estimate(
-                value=value,
-                uncertainty=uncertainty,
-                floor=floor,
-                floor_spread=floor_spread,
-                events=pool.n,
-                p_value=null_p_value(value, null) if p_values else None,
-            )
-        else:
-            figures[subject] = NotComputable(reason="it is not finite for some resamples")
-    return {subject: figures[subject] for subject in subjects}
+    results = []
+    for k in range(figures):
+        computed = {
+            subject: figure(values[s, k], resampled[:, s, k], floors[:, s, k])
+            for s, subject in enumerate(statistics)
+        }
+        results.append({subject: (refused | computed)[subject] for subject in subjects})
+    return results
 
 
 def null_p_value(value: float, floors: Sequence[float] | FloatArray) -> float:

@@ -1,23 +1,26 @@
 """The events that are compared, and what their numbers mean."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from mleg_ray.catalog.dataset import Dataset, DatasetManifest
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.config import Config
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Field
-from mleg_ray.physics.observables import Constraint
+from mleg_ray.physics.observables import Constraint, Observable, Plane
 from mleg_ray.randomness import derive_seed
 
 MAX_EVENTS = 100_000
+READ_SHARDS = 8  # at least, of a dataset with tallies
 
 
 class Frame(Protocol):
@@ -68,7 +71,7 @@ class Sample:
 
     The events are in a canonical order, so that every figure, its seeded choices included, depends
     on which events there are and not on how they were stored. `unphysical` has counted all events
-    of the origin, not only those drawn.
+    of the origin, not only those drawn; so has `tally`, if the sample was written with one.
     """
 
     columns: Mapping[str, FloatArray]
@@ -76,9 +79,16 @@ class Sample:
     axes: Mapping[str, Axis]
     unphysical: UnphysicalTally
     origin: Origin
+    planes: Sequence[Plane] = ()
+    tally: Tally | None = None
 
     def __len__(self) -> int:
         return len(self.weight)
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of weights of the events that histograms show: all that were counted."""
+        return float(self.tally.events if self.tally else self.weight.sum())
 
 
 def from_arrays(
@@ -87,12 +97,14 @@ def from_arrays(
     *,
     axes: Mapping[str, Axis] | None = None,
     constraints: Mapping[str, Constraint] | None = None,
+    planes: Sequence[Plane] = (),
     name: str = "arrays",
 ) -> Sample:
     """Make a sample of plain columns, or of a data frame, of any generator.
 
     Columns have shape (n,), weights too (1 if absent); a matrix (n, d) has columns x0, x1 ...
-    `axes` chooses what is compared, by default every column; `constraints` may use every column.
+    `axes` chooses what is compared, by default every column; `constraints` may use every column,
+    `planes` those of `axes`.
 
     Raises:
         DataError: lengths differ, a column of `axes` is absent, or a weight is not finite.
@@ -103,7 +115,8 @@ def from_arrays(
         columns = {f"x{i}": column for i, column in enumerate(columns.T)}
     arrays = {key: np.asarray(columns[key], dtype=np.float64) for key in columns}
     axes = axes if axes is not None else {key: Axis() for key in arrays}
-    missing = [key for key in axes if key not in arrays]
+    needed = [*axes, *(key for plane in planes for key in (plane.x, plane.y))]
+    missing = [key for key in needed if key not in arrays]
     if missing:
         raise DataError(f"{name}: no column '{missing[0]}'; there are {', '.join(arrays)}")
     shapes = {key: array.shape for key, array in arrays.items()}
@@ -118,7 +131,8 @@ def from_arrays(
     tally = UnphysicalTally.of(
         tensors, list(arrays), torch.from_numpy(weight), dict(constraints or {})
     )
-    return _ordered(arrays, weight, axes, tally, Origin(name=name, events=n, compared=n))
+    origin = Origin(name=name, events=n, compared=n)
+    return replace(_ordered(arrays, weight, axes, tally, origin), planes=planes)
 
 
 def from_dataset(
@@ -136,7 +150,8 @@ def from_dataset(
     total = dataset.rows(split)
     rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
     chosen = np.sort(rng.choice(total, min(total, max_events), replace=False, shuffle=False))
-    axes = compared_axes(dataset.manifest)
+    manifest = dataset.manifest
+    axes = compared_axes(manifest.fields, manifest.conditions, manifest.observables)
     parts: list[dict[str, FloatArray]] = []
     weights: list[FloatArray] = []
     tally: UnphysicalTally | None = None
@@ -168,10 +183,62 @@ def from_dataset(
         provenance=dataset.manifest.provenance,
     )
     columns = {name: np.concatenate([part[name] for part in parts]) for name in axes}
-    return _ordered(columns, np.concatenate(weights), axes, tally, origin)
+    sample = _ordered(columns, np.concatenate(weights), axes, tally, origin)
+    return replace(sample, planes=dataset.manifest.planes)
 
 
-def compared_axes(manifest: DatasetManifest) -> dict[str, Axis]:
+def from_tallies(
+    dataset: Dataset,
+    *,
+    seed: int,
+    max_events: int = MAX_EVENTS,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Sample:
+    """Describe a generated dataset of any size by its tallies and the events of a few shards.
+
+    All events count in `tally` and `unphysical`; the columns are `max_events` random events of
+    random shards, eight if there are so many: shards are independent draws of one distribution, and
+    one that were not would show in the tally. `progress` hears how many events are done.
+
+    Raises:
+        DataError: a tally or shard is gone, damaged or not that of the manifest.
+    """
+    manifest = dataset.manifest
+    assert manifest.bins is not None
+    shards = dataset.shards()
+    rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
+    chosen: list[ShardEntry] = []
+    for k in rng.permutation(len(shards)):
+        if len(chosen) >= READ_SHARDS and sum(shard.rows for shard in chosen) >= max_events:
+            break
+        chosen.append(shards[k])
+    subset = Dataset(dataset.uri, manifest.model_copy(update={"shards": tuple(chosen)}))
+    sample = from_dataset(subset, seed=seed, max_events=max_events, progress=progress)
+
+    def tallies() -> Iterator[tuple[str, bytes]]:
+        done = 0
+        for shard in shards:
+            assert shard.tally is not None
+            yield f"{dataset.uri}/{shard.tally.file}", shard.tally.read(dataset.uri)
+            done += shard.rows
+            progress(done)
+
+    tally = merge(tallies(), FineBins.from_bytes(manifest.bins.read(dataset.uri)))
+    origin = sample.origin.model_copy(
+        update={"events": dataset.rows(), "dataset_digest": dataset.digest}
+    )
+    return replace(sample, unphysical=tally.unphysical, tally=tally, origin=origin)
+
+
+def has_tallies(dataset: Dataset) -> bool:
+    """Tell whether every shard of a dataset was counted when it was written."""
+    manifest = dataset.manifest
+    return manifest.bins is not None and all(shard.tally for shard in manifest.shards)
+
+
+def compared_axes(
+    fields: Iterable[Field], conditions: Mapping[str, float], observables: Mapping[str, Observable]
+) -> dict[str, Axis]:
     """Return what of a dataset is compared and drawn.
 
     These are the event fields, the conditions that vary from event to event (a sample asked for at
@@ -179,13 +246,12 @@ def compared_axes(manifest: DatasetManifest) -> dict[str, Axis]:
     serves constraints.
     """
     varying = [
-        field
-        for field in manifest.fields
-        if field.role == "event"
-        or (field.role == "condition" and field.name not in manifest.conditions)
+        f
+        for f in fields
+        if f.role == "event" or (f.role == "condition" and f.name not in conditions)
     ]
-    axes = {field.name: Axis(unit=field.unit, description=field.description) for field in varying}
-    for name, observable in manifest.observables.items():
+    axes = {f.name: Axis(unit=f.unit, description=f.description) for f in varying}
+    for name, observable in observables.items():
         if observable.label:
             axes[name] = Axis(
                 unit=observable.unit, label=observable.label, log=observable.log, derived=True
@@ -194,7 +260,9 @@ def compared_axes(manifest: DatasetManifest) -> dict[str, Axis]:
 
 
 def judged_by(truth: Dataset, generated: Dataset) -> Dataset:
-    """Return the generated dataset with the truth's observables and constraints.
+    """Return the generated dataset with the truth's observables, constraints and planes.
+
+    Tallies made with other definitions are left out.
 
     Raises:
         DataError: fields, units, roles or conditions differ; the message names the first.
@@ -216,10 +284,13 @@ def judged_by(truth: Dataset, generated: Dataset) -> Dataset:
                 f"{asked.get(name, 'not fixed')} in the truth {truth.uri}; "
                 "sample at the truth's condition"
             )
-    definitions = {
+    definitions: dict[str, Any] = {
         "observables": truth.manifest.observables,
         "constraints": truth.manifest.constraints,
+        "planes": truth.manifest.planes,
     }
+    if any(getattr(generated.manifest, key) != value for key, value in definitions.items()):
+        definitions["bins"] = None
     return Dataset(generated.uri, generated.manifest.model_copy(update=definitions))
 
 
@@ -256,8 +327,4 @@ def _ordered(
 
 def _physical(fields: Iterable[Field]) -> dict[str, str]:
     """Describe what generated and true events must share: unit and role of each field."""
-    return {
-        field.name: f"{field.role} field in {field.unit}"
-        for field in fields
-        if field.role != "weight"
-    }
+    return {f.name: f"{f.role} field in {f.unit}" for f in fields if f.role != "weight"}

@@ -21,6 +21,7 @@ from mleg_ray.evaluation.sample import (
     require_comparable,
 )
 from mleg_ray.evaluation.unphysical import ANY
+from mleg_ray.physics.observables import Plane
 from mleg_ray.randomness import derive_seed
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")
@@ -33,6 +34,7 @@ class Scorecard(Config):
     truth: Origin
     generated: Origin
     axes: dict[str, Axis]
+    planes: tuple[Plane, ...] = ()
     figures: dict[str, dict[str, Figure]]
     seed: int
     seconds: float
@@ -103,6 +105,7 @@ def scorecard(
         truth=truth.origin,
         generated=generated.origin,
         axes=dict(truth.axes),
+        planes=tuple(truth.planes),
         figures=figures,
         seed=seed,
         seconds=time.monotonic() - start,

@@ -1,4 +1,4 @@
-"""Derived observables and constraints, named in the catalog and computed here.
+"""Derived observables, their planes and constraints, named in the catalog and computed here.
 
 An expression is `module.function` or `module.function(column, ...)` with a function of
 `mleg_ray.physics`; without arguments the function's own parameter names are the columns. A
@@ -7,12 +7,17 @@ observable) and the operator is one of <=, <, >=, >.
 """
 
 import inspect
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
 from types import ModuleType
+from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from pydantic import PositiveInt, model_validator
 from torch import Tensor
 
 from mleg_ray.config import Config
@@ -48,6 +53,59 @@ class Constraint(Config):
     expression: str
     tolerance: float = 0.0
     reason: str = ""
+
+
+class Plane(Config):
+    """Two observables whose joint distribution matters, with its binning.
+
+    The bins of both axes are equal, on a logarithmic scale if `log`; one more bin is "outside".
+    """
+
+    x: str
+    y: str
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    bins: PositiveInt = 50
+    log: bool = True
+
+    @model_validator(mode="after")
+    def _ranges_make_bins(self) -> Self:
+        for name, (low, high) in (("x_range", self.x_range), ("y_range", self.y_range)):
+            if not (0.0 if self.log else -math.inf) < low < high < math.inf:
+                kind = "positive, increasing" if self.log else "increasing"
+                raise ValueError(f"{name}: two {kind} numbers are needed")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What figures call it: "x, y"."""
+        return f"{self.x}, {self.y}"
+
+    @property
+    def x_edges(self) -> NDArray[np.float64]:
+        """Edges along x, shape (bins + 1,)."""
+        return self._edges(self.x_range)
+
+    @property
+    def y_edges(self) -> NDArray[np.float64]:
+        """Edges along y, shape (bins + 1,)."""
+        return self._edges(self.y_range)
+
+    @property
+    def cells(self) -> int:
+        """The number of bins, "outside" included."""
+        return self.bins**2 + 1
+
+    def index(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return each point's bin, row by row in x; the last, `cells` - 1, is "outside"."""
+        i = np.searchsorted(self.x_edges, x, side="right") - 1
+        j = np.searchsorted(self.y_edges, y, side="right") - 1
+        inside = (i >= 0) & (i < self.bins) & (j >= 0) & (j < self.bins)
+        return np.where(inside, i * self.bins + j, self.cells - 1)
+
+    def _edges(self, ends: tuple[float, float]) -> NDArray[np.float64]:
+        space = np.geomspace if self.log else np.linspace
+        return space(*ends, self.bins + 1)
 
 
 def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:

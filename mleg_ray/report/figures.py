@@ -23,10 +23,10 @@ from mleg_ray.evaluation.estimate import Curve
 from mleg_ray.evaluation.histograms import (
     MINIMUM_TRUTH_EVENTS,
     Histogram,
-    Plane,
     weighted_quantiles,
 )
 from mleg_ray.evaluation.sample import Axis, Sample
+from mleg_ray.physics.observables import Plane
 
 BINS = 50
 SHOWN = (0.0005, 0.9995)  # the truth's quantiles between which an observable is drawn
@@ -66,7 +66,13 @@ def observable_png(name: str, truth: Sample, generated: Sample) -> bytes:
     """Draw the densities of one observable above their ratio, with statistical errors."""
     axis = truth.axes[name]
     edges = _edges(truth, name)
-    t, g = (_histogram(sample, name, edges) for sample in (truth, generated))
+    tally = generated.tally
+    if tally is not None and tally.bins.cover(name, edges):
+        edges = tally.bins.snap(name, edges)
+        g = tally.histogram(name, edges).scaled(1 / tally.events)
+    else:
+        g = _histogram(generated, name, edges)
+    t = _histogram(truth, name, edges)
     with style.context(STYLE):
         figure = Figure(figsize=(4.4, 3.9), layout="constrained")
         top, bottom = figure.subplots(
@@ -97,7 +103,7 @@ def plane_pngs(plane: Plane, truth: Sample, generated: Sample) -> dict[str, byte
 
     The ratio is shown where the truth has 10 events or more, the bins that `chi2_ndf` counts.
     """
-    scale_to_truth = truth.weight.sum() / generated.weight.sum()
+    scale_to_truth = truth.total_weight / generated.total_weight
     t, g = _plane_counts(plane, truth), _plane_counts(plane, generated) * scale_to_truth
     highest = float(max(t.max(), g.max()))
     if highest <= 0:
@@ -382,9 +388,8 @@ def _histogram(sample: Sample, name: str, edges: FloatArray) -> Histogram:
     values = sample.columns[name]
     inside = (values >= edges[0]) & (values < edges[-1])
     index = np.searchsorted(edges, values[inside], side="right") - 1
-    histogram = Histogram.fill(index, sample.weight[inside], BINS)
-    total = sample.weight.sum()
-    return Histogram(histogram.weight / total, histogram.variance / total**2)
+    histogram = Histogram.fill(index, sample.weight[inside], len(edges) - 1)
+    return histogram.scaled(1 / sample.weight.sum())
 
 
 def _density(histogram: Histogram, widths: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -392,9 +397,12 @@ def _density(histogram: Histogram, widths: FloatArray) -> tuple[FloatArray, Floa
 
 
 def _plane_counts(plane: Plane, sample: Sample) -> FloatArray:
-    index = plane.index(sample.columns[plane.x], sample.columns[plane.y])
-    histogram = Histogram.fill(index, sample.weight, plane.bins**2 + 1)
-    return histogram.weight[:-1].reshape(plane.bins, plane.bins)
+    if sample.tally is not None:
+        counts = sample.tally.planes[plane.name].astype(np.float64)
+    else:
+        index = plane.index(sample.columns[plane.x], sample.columns[plane.y])
+        counts = Histogram.fill(index, sample.weight, plane.cells).weight
+    return counts[:-1].reshape(plane.bins, plane.bins)
 
 
 def _centres(edges: FloatArray) -> FloatArray:

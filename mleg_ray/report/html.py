@@ -11,7 +11,6 @@ from markupsafe import Markup, escape
 
 from mleg_ray.evaluation.c2st import LARGE_WEIGHT, SMALL_WEIGHT
 from mleg_ray.evaluation.estimate import Curve, Estimate, Figure, NotComputable, Reading
-from mleg_ray.evaluation.histograms import PLANES
 from mleg_ray.evaluation.sample import Axis, Origin, Sample
 from mleg_ray.evaluation.scorecards import Scorecard, worst
 from mleg_ray.report.figures import (
@@ -94,10 +93,9 @@ def draw(
     """Return all pictures of a report as PNGs by name; what has no density is left out."""
     pictures: dict[str, bytes] = {}
     if min(truth.weight.sum(), generated.weight.sum()) > 0:
-        for plane in PLANES:
-            if plane.x in truth.axes and plane.y in truth.axes:
-                panels = plane_pngs(plane, truth, generated)
-                pictures |= {f"plane-{plane.x}-{plane.y}-{k}": png for k, png in panels.items()}
+        for plane in truth.planes:
+            panels = plane_pngs(plane, truth, generated)
+            pictures |= {f"plane-{plane.x}-{plane.y}-{k}": png for k, png in panels.items()}
         for name in truth.axes:
             if drawable(name, truth):
                 pictures[f"observable-{name}"] = observable_png(name, truth, generated)
@@ -158,7 +156,7 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
     return environment.get_template("report.html.j2").render(
         card=card,
         images=images,
-        planes=[plane for plane in PLANES if f"plane-{plane.x}-{plane.y}-truth" in images],
+        planes=[plane for plane in card.planes if f"plane-{plane.x}-{plane.y}-truth" in images],
         classifier_pictures=[
             (f"classifiers-{name}", title, text)
             for name, (title, text) in CLASSIFIER_TEXT.items()

@@ -5,16 +5,17 @@ Nothing here knows who generates the shards: `mleg_ray.cluster.sample` does so i
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_json, write_json
+from mleg_ray.catalog.shards import FileEntry
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config, parse
-from mleg_ray.errors import ConfigError
+from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
-from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
-from mleg_ray.sampling.sampler import BATCH_EVENTS, Sampler
+from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan, ShardRecord
+from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.storage import (
     PARTIAL_SUFFIX,
     exists,
@@ -26,20 +27,22 @@ from mleg_ray.storage import (
     require_space,
     require_writable,
     sha256,
+    write_bytes,
 )
 
-PLAN, SHARDS = "plan.json", "shards"
+PLAN = "plan.json"
 
 # Before compression. A worker holds about four times as much while it writes a shard.
 MAX_SHARD_BYTES = 256_000_000
 
 
 class PlanFile(Config):
-    """The content of plan.json."""
+    """The content of plan.json; `bins_sha256` is that of the tallies' bins."""
 
     format_version: int = 1
     checkpoint_uri: str
     spec: SampleSpec
+    bins_sha256: str
 
 
 class Production(Config):
@@ -60,6 +63,7 @@ class SampleJob:
     folder: str
     shards: tuple[ShardPlan, ...]
     sampler: Sampler
+    bins: bytes
 
 
 def plan_sample(
@@ -76,6 +80,8 @@ def plan_sample(
     Raises:
         ConfigError: a number out of its range, a condition that does not fit the checkpoint, or a
             folder that holds another sample or other files.
+        CheckpointError: the model generates NaN or infinity.
+        DataError: the bins of a sample's tallies are damaged and cannot be made again.
     """
     spec = parse(
         SampleSpec,
@@ -95,29 +101,31 @@ def plan_sample(
             f"sample: a shard of {shard_events:,} events does not fit a worker's memory; "
             f"set --shard-events to {most:,} or fewer"
         )
-    _require_own(folder, spec)
-    return SampleJob(checkpoint, spec, folder, tuple(spec.plan()), sampler)
+    there = _require_own(folder, spec)
+    bins = _bins(folder, sampler, there)
+    return SampleJob(checkpoint, spec, folder, tuple(spec.plan()), sampler, bins)
 
 
 def whole_shards(job: SampleJob) -> dict[int, ShardRecord]:
     """Return the records of the shards that are there and whole, by index.
 
-    A shard is whole if its record is that of this sample and its size is right; on a local disk
-    also its SHA-256 must be. The others count as missing and are generated again.
+    A shard is whole if its record is that of this sample, and it and its tally have the right
+    sizes; on a local disk also the right SHA-256. The others count as missing and are generated
+    again.
     """
     fs, root = filesystem(job.folder)
     fs.invalidate_cache()
-    files = fs.find(join(root, SHARDS), detail=True).items()
+    files = fs.find(root, detail=True).items()
     sizes = {path.removeprefix(f"{root}/"): info["size"] for path, info in files}
+    bins = sha256(job.bins)
     found = {}
     for shard in job.shards:
-        if shard.file in sizes and shard.record_file in sizes:
+        if shard.record_file in sizes:
             place = join(job.folder, shard.record_file)
             record = parse(ShardRecord, read_json(place), place)
-            if (
-                record.proves(job.spec, shard)
-                and record.entry.bytes == sizes[shard.file]
-                and (is_remote(job.folder) or _sha256(job, shard) == record.entry.sha256)
+            if record.proves(job.spec, bins, shard) and all(
+                entry is not None and _is_whole(job.folder, entry, sizes.get(entry.file))
+                for entry in (record.entry, record.entry.tally)
             ):
                 found[shard.index] = record
     return found
@@ -127,19 +135,17 @@ def rehearse(job: SampleJob, missing: Sequence[ShardPlan]) -> None:
     """Fail now where the work would fail later.
 
     Raises:
-        CheckpointError: the model generates NaN or infinity.
         ResourceError: no permission, or not enough space for the missing shards.
     """
-    first = missing[0]
-    job.sampler.generate(replace(first, events=min(first.events, BATCH_EVENTS)))
     require_writable(job.folder)
     require_space(job.folder, job.sampler.event_bytes * sum(shard.events for shard in missing))
 
 
 def begin(job: SampleJob) -> None:
-    """Write plan.json, the first file of a sample, and remove what killed workers left."""
-    plan = PlanFile(checkpoint_uri=job.checkpoint.uri, spec=job.spec)
+    """Write plan.json, the first file, and the bins; remove what killed workers left."""
+    plan = PlanFile(checkpoint_uri=job.checkpoint.uri, spec=job.spec, bins_sha256=sha256(job.bins))
     write_json(join(job.folder, PLAN), plan.model_dump(mode="json"))
+    _write_bins(job)
     remove_partials(job.folder)
 
 
@@ -151,15 +157,17 @@ def finish(
     `production` is None if no shard was missing.
     """
     remove_partials(job.folder)
+    _write_bins(job)
     place = join(job.folder, SAMPLED)
     entries = tuple(records[shard.index].entry for shard in job.shards)
     if not exists(place) or Dataset.open(job.folder).manifest.shards != entries:
         card = job.checkpoint.card
-        kept = {"name", "fields", "observables", "constraints"}
+        kept = {"name", "fields", "observables", "constraints", "planes"}
         manifest = DatasetManifest(
             conditions=job.spec.conditions,
             provenance=_provenance(job, production),
             shards=entries,
+            bins=FileEntry.of(BINS, job.bins),
             **card.dataset.model_dump(include=kept),
         )
         write_json(place, manifest.model_dump(mode="json"))
@@ -183,11 +191,12 @@ def _provenance(job: SampleJob, production: Production | None) -> dict[str, Any]
     }
 
 
-def _require_own(folder: str, spec: SampleSpec) -> None:
-    """Raise `ConfigError` unless the folder is absent, empty or holds this very sample."""
+def _require_own(folder: str, spec: SampleSpec) -> PlanFile | None:
+    """Return the plan that is there; `ConfigError` if the folder holds anything but this sample."""
     place = join(folder, PLAN)
     if exists(place):
-        there = parse(PlanFile, read_json(place), place).spec
+        plan = parse(PlanFile, read_json(place), place)
+        there = plan.spec
         differences = [
             f"{key} is {getattr(there, key)} there, {getattr(spec, key)} is asked for"
             for key in SampleSpec.model_fields
@@ -198,12 +207,39 @@ def _require_own(folder: str, spec: SampleSpec) -> None:
                 f"{folder}: holds another sample ({'; '.join(differences)}); "
                 "choose another --out, or ask for the same to complete it"
             )
-        return
+        return plan
     fs, path = filesystem(folder)
     files = fs.ls(path, detail=False) if fs.exists(path) else []
     if any(not file.endswith(PARTIAL_SUFFIX) for file in files):
         raise ConfigError(f"{folder}: holds other files and no {PLAN}; choose another --out")
+    return None
 
 
-def _sha256(job: SampleJob, shard: ShardPlan) -> str:
-    return sha256(read_bytes(join(job.folder, shard.file)))
+def _bins(folder: str, sampler: Sampler, plan: PlanFile | None) -> bytes:
+    """Return the bins of the sample's tallies: those that are there, or new ones."""
+    place = join(folder, BINS)
+    if plan and exists(place):
+        bins = read_bytes(place)
+        if sha256(bins) == plan.bins_sha256:
+            return bins
+    bins = sampler.pilot().to_bytes()
+    if plan and sha256(bins) != plan.bins_sha256:
+        raise DataError(
+            f"{place}: gone or damaged, and this machine does not make the same bins again; put "
+            "the file back, or choose another --out"
+        )
+    return bins
+
+
+def _write_bins(job: SampleJob) -> None:
+    """Write the bins unless they are there: a complete sample is not touched."""
+    place = join(job.folder, BINS)
+    if not exists(place) or read_bytes(place) != job.bins:
+        write_bytes(place, job.bins)
+
+
+def _is_whole(folder: str, entry: FileEntry, size: int | None) -> bool:
+    """Tell whether a file of the given size, None if it is absent, is the one of the record."""
+    if size != entry.bytes:
+        return False
+    return is_remote(folder) or sha256(read_bytes(join(folder, entry.file))) == entry.sha256

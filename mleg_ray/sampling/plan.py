@@ -10,6 +10,8 @@ from mleg_ray.catalog.sources.base import MAX_SHARDS
 from mleg_ray.config import Config
 from mleg_ray.randomness import derive_seed
 
+BINS = "tallies/bins.safetensors"
+
 
 @dataclass(frozen=True)
 class ShardPlan:
@@ -23,6 +25,11 @@ class ShardPlan:
     def file(self) -> str:
         """The shard's file, relative to the dataset's folder."""
         return f"shards/{self.index:08d}.parquet"
+
+    @property
+    def tally_file(self) -> str:
+        """The shard's tally, relative to the dataset's folder."""
+        return f"tallies/{self.index:08d}.safetensors"
 
     @property
     def record_file(self) -> str:
@@ -70,14 +77,19 @@ class SampleSpec(Config):
 class ShardRecord(Config):
     """The proof beside a shard of what it is: written after it, so its presence means "whole".
 
-    `sample` is the digest of the sample's specification.
+    `sample` is the digest of the sample's specification, `bins` that of its tallies' bins.
     """
 
     sample: str
+    bins: str
     index: int
     entry: ShardEntry
 
-    def proves(self, spec: SampleSpec, shard: ShardPlan) -> bool:
-        """Tell whether this is the record of that shard of that sample."""
-        promised = (spec.digest(), shard.index, shard.file, shard.events)
-        return promised == (self.sample, self.index, self.entry.file, self.entry.rows)
+    def proves(self, spec: SampleSpec, bins: str, shard: ShardPlan) -> bool:
+        """Tell whether this is the record of that shard of that sample, with its tally."""
+        promised = (spec.digest(), bins, shard.index, shard.file, shard.events, shard.tally_file)
+        entry, tally = self.entry, self.entry.tally
+        return tally is not None and promised == (
+            *(self.sample, self.bins, self.index),
+            *(entry.file, entry.rows, tally.file),
+        )

@@ -1,24 +1,34 @@
 """One worker's part of sampling: a checkpoint and a shard's plan become a shard on disk."""
 
+import functools
+import operator
+
 import numpy as np
 import torch
 from torch import Tensor
 
 import mleg_ray
 from mleg_ray.catalog.dataset import write_json
-from mleg_ray.catalog.shards import footer_metadata, write_shard
+from mleg_ray.catalog.shards import FileEntry, footer_metadata, write_shard
 from mleg_ray.catalog.sources import Columns
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError
+from mleg_ray.evaluation.sample import compared_axes
+from mleg_ray.evaluation.tally import FineBins, Tally
+from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Batch, stored_fields
-from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
-from mleg_ray.storage import join
+from mleg_ray.physics.observables import with_observables
+from mleg_ray.randomness import derive_seed
+from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan, ShardRecord
+from mleg_ray.storage import join, read_bytes, sha256, write_bytes
 
 SPLIT = "sample"
 
 # Part of what makes a shard's bytes: another value gives other events. It bounds the memory of the
 # networks and lets their activations stay in a core's cache.
 BATCH_EVENTS = 16_384
+
+PILOT_EVENTS = 16 * BATCH_EVENTS  # 256 in each quantile bin of a tally
 
 
 class Sampler:
@@ -36,6 +46,7 @@ class Sampler:
             )
         card = checkpoint.card.dataset
         self.stored_fields = stored_fields(card.fields, spec.conditions)
+        self._axes = tuple(compared_axes(card.fields, spec.conditions, card.observables))
         self._checkpoint = checkpoint
         self._spec = spec
         self._folder = folder
@@ -49,17 +60,18 @@ class Sampler:
         return sum(np.dtype(field.dtype).itemsize for field in self.stored_fields)
 
     def __call__(self, shard: ShardPlan) -> ShardRecord:
-        """Generate and write a shard, then its record.
+        """Generate and write a shard, its tally, then its record.
 
         Raises:
             CheckpointError: the model generates NaN or infinity.
             ResourceError: no permission or no space; nothing is left under the final names.
         """
         digest = self._spec.digest()
+        columns = self.generate(shard)
         entry = write_shard(
             self._folder,
             shard.file,
-            self.generate(shard),
+            columns,
             self.stored_fields,
             footer_metadata(
                 dataset=self._checkpoint.card.dataset.name,
@@ -73,7 +85,15 @@ class Sampler:
             split=SPLIT,
             seed=shard.seed,
         )
-        record = ShardRecord(sample=digest, index=shard.index, entry=entry)
+        bins, bins_sha256 = self._bins
+        tally = self.tally(columns, bins).to_bytes()
+        write_bytes(join(self._folder, shard.tally_file), tally)
+        record = ShardRecord(
+            sample=digest,
+            bins=bins_sha256,
+            index=shard.index,
+            entry=entry.model_copy(update={"tally": FileEntry.of(shard.tally_file, tally)}),
+        )
         write_json(join(self._folder, shard.record_file), record.model_dump(mode="json"))
         return record
 
@@ -102,6 +122,45 @@ class Sampler:
                     "range that it was trained on"
                 )
         return {name: column.numpy() for name, column in columns.items()}
+
+    def pilot(self) -> FineBins:
+        """Return the bins of the sample's tallies, learned from events that are not kept."""
+        seed = derive_seed(self._spec.seed, "tally bins")
+        columns = self.generate(ShardPlan(index=0, events=PILOT_EVENTS, seed=seed))
+        table = self._table(columns, slice(None))
+        return FineBins.of({name: table[name].numpy() for name in self._axes})
+
+    def tally(self, columns: Columns, bins: FineBins) -> Tally:
+        """Count a shard's events as they are stored."""
+        dataset = self._checkpoint.card.dataset
+        parts = []
+        for start in range(0, len(columns[self._schema.event[0]]), BATCH_EVENTS):
+            table = self._table(columns, slice(start, start + BATCH_EVENTS))
+            n = len(table[self._schema.event[0]])
+            unphysical = UnphysicalTally.of(
+                table,
+                self._schema.event,
+                self._checkpoint.feature_map.weight_mean.expand(n),
+                dataset.constraints,
+            )
+            arrays = {name: column.numpy() for name, column in table.items()}
+            parts.append(Tally.of(arrays, bins, dataset.planes, unphysical))
+        return functools.reduce(operator.add, parts)
+
+    def _table(self, columns: Columns, rows: slice) -> dict[str, Tensor]:
+        """Return stored columns, fixed conditions and observables of some rows, in float64."""
+        stored = {
+            field.name: torch.from_numpy(columns[field.name][rows]).double()
+            for field in self.stored_fields
+        }
+        batch = Batch.from_columns(self._schema, stored, self._spec.conditions)
+        dataset = self._checkpoint.card.dataset
+        return with_observables(dataset.observables, self._schema.columns(batch))
+
+    @functools.cached_property
+    def _bins(self) -> tuple[FineBins, str]:
+        content = read_bytes(join(self._folder, BINS))
+        return FineBins.from_bytes(content), sha256(content)
 
     def _batch(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
         context = self._context.expand(n, -1)

@@ -10,6 +10,7 @@ from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import Sample, from_arrays
+from mleg_ray.physics.observables import Plane
 from tests.evaluation.conftest import AXES, CONSTRAINTS, gaussian
 
 # What these measure is no difference between generated events and truth.
@@ -160,7 +161,10 @@ def test_chi2_looks_at_the_joint_plane_where_it_exists():
     rng = np.random.default_rng(0)
     columns = {"x_bj": 10 ** rng.uniform(-2, 0, 20_000), "q2": 10 ** rng.uniform(0, 1, 20_000)}
     swapped = {"x_bj": np.sort(columns["x_bj"]), "q2": np.sort(columns["q2"])}
-    figures = measure("chi2_ndf", from_arrays(columns), from_arrays(swapped))
+    plane = Plane(x="x_bj", y="q2", x_range=(1e-3, 1), y_range=(1, 1e3))
+    figures = measure(
+        "chi2_ndf", from_arrays(columns, planes=[plane]), from_arrays(swapped, planes=[plane])
+    )
     assert figures["x_bj, q2"].verdict == "large"
     assert figures["q2"].verdict == "at the floor"
     assert figures["q2"].events == 10_000

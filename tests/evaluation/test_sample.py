@@ -25,9 +25,9 @@ def test_a_dataset_brings_its_fields_and_labelled_observables(make_dataset):
 
 def test_conditions_that_vary_are_compared_too(make_dataset):
     dataset = make_dataset("fixed")
-    free = dataset.manifest.model_copy(update={"conditions": {}})
-    assert "beam_energy" in compared_axes(free)
-    assert "beam_energy" not in compared_axes(dataset.manifest)
+    fields, observables = dataset.manifest.fields, dataset.manifest.observables
+    assert "beam_energy" in compared_axes(fields, {}, observables)
+    assert "beam_energy" not in compared_axes(fields, {"beam_energy": 50.0}, observables)
 
 
 def test_a_draw_is_random_seeded_and_counts_all_events(make_dataset):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mleg_ray.evaluation.histograms import Plane
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
+from mleg_ray.physics.observables import Plane
 from mleg_ray.report.figures import (
     axis_label,
     correlation_pngs,
@@ -13,7 +13,7 @@ from mleg_ray.report.figures import (
 )
 
 PNG = b"\x89PNG"
-PLANE = Plane("a", "b", (1e-2, 1.0), (1.0, 10.0), bins=5)
+PLANE = Plane(x="a", y="b", x_range=(1e-2, 1.0), y_range=(1.0, 10.0), bins=5)
 
 
 def sample(seed: int, weights: np.ndarray | None = None) -> Sample:
@@ -39,7 +39,8 @@ def test_plane_has_three_panels_unless_it_is_empty():
     pictures = plane_pngs(PLANE, sample(0), sample(1))
     assert list(pictures) == ["truth", "generated", "ratio"]
     assert all(png.startswith(PNG) for png in pictures.values())
-    assert plane_pngs(Plane("a", "b", (5.0, 6.0), (1.0, 10.0)), sample(0), sample(1)) == {}
+    elsewhere = PLANE.model_copy(update={"x_range": (5.0, 6.0)})
+    assert plane_pngs(elsewhere, sample(0), sample(1)) == {}
 
 
 def test_what_has_no_range_is_not_drawable():

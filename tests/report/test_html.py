@@ -8,6 +8,7 @@ from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
+from mleg_ray.physics.observables import Plane
 from mleg_ray.report.html import (
     draw,
     draw_classifiers,
@@ -31,7 +32,8 @@ def sample(seed: int, n: int = 600, name: str = "toy") -> Sample:
         "q2": Axis(unit="GeV2", label="Q^2", log=True),
         "spiky": Axis(),
     }
-    return from_arrays(columns, axes=axes, name=name)
+    plane = Plane(x="x_bj", y="q2", x_range=(1e-3, 1), y_range=(1, 1e3))
+    return from_arrays(columns, axes=axes, planes=[plane], name=name)
 
 
 def card_of(truth: Sample, generated: Sample) -> Scorecard:

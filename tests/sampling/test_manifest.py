@@ -7,12 +7,15 @@ import shutil
 from collections import namedtuple
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
+from mleg_ray.evaluation.sample import from_dataset, from_tallies
 from mleg_ray.sampling.manifest import (
+    PLAN,
     Production,
     SampleJob,
     begin,
@@ -21,6 +24,7 @@ from mleg_ray.sampling.manifest import (
     rehearse,
     whole_shards,
 )
+from mleg_ray.sampling.plan import BINS
 from mleg_ray.storage import write_bytes
 from tests.checkpoints import diverged_checkpoint, small_checkpoint
 
@@ -112,9 +116,13 @@ def test_interrupted_sample_is_completed(checkpoint: Checkpoint, out: Path, tmp_
     assert all(content(out)[file] == data for file, data in expected.items() if "shards" in file)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "altered", "deleted", "without record"])
+@pytest.mark.parametrize(
+    "damage",
+    ["truncated", "altered", "deleted", "without record", "other tally", "no tally", "no bins"],
+)
 def test_damaged_shard_is_made_again(checkpoint: Checkpoint, out: Path, damage: str) -> None:
-    run(planned(checkpoint, out))
+    job = planned(checkpoint, out)
+    run(job)
     before = content(out)
     shard = out / "shards" / "00000001.parquet"
     data = shard.read_bytes()
@@ -127,8 +135,36 @@ def test_damaged_shard_is_made_again(checkpoint: Checkpoint, out: Path, damage: 
             shard.unlink()
         case "without record":
             shard.with_suffix(".json").unlink()
+        case "other tally":
+            (out / job.shards[0].tally_file).replace(out / job.shards[1].tally_file)
+        case "no tally":
+            (out / job.shards[1].tally_file).unlink()
+        case "no bins":
+            (out / BINS).unlink()
     run(planned(checkpoint, out))
     assert content(out) == before
+
+
+def test_bins_that_cannot_be_made_again_are_named(checkpoint: Checkpoint, out: Path) -> None:
+    run(planned(checkpoint, out))
+    (out / BINS).unlink()
+    plan = json.loads((out / PLAN).read_text())
+    (out / PLAN).write_text(json.dumps(plan | {"bins_sha256": "of another machine"}))
+    with pytest.raises(DataError, match=r"bins.safetensors: gone or damaged"):
+        planned(checkpoint, out)
+
+
+def test_tallies_count_every_event_as_it_is_stored(checkpoint: Checkpoint, out: Path) -> None:
+    dataset = run(planned(checkpoint, out))
+    tallied, read = from_tallies(dataset, seed=1, max_events=150), from_dataset(dataset, seed=1)
+    assert tallied.tally is not None
+    assert tallied.tally.events == tallied.origin.events == dataset.rows()
+    assert (len(tallied), tallied.unphysical) == (150, read.unphysical)
+    assert set(tallied.tally.axes) == set(read.axes)
+    bins = tallied.tally.bins
+    for name, column in read.columns.items():
+        counts = np.bincount(bins.index(name, column), minlength=len(bins.edges[name]) + 1)
+        assert np.array_equal(tallied.tally.axes[name], counts)
 
 
 def test_object_store_is_resumed_by_size(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -180,9 +216,8 @@ def test_shard_larger_than_memory_is_refused(checkpoint: Checkpoint, out: Path) 
 
 
 def test_diverged_model_is_found_before_the_work(tmp_path: Path, out: Path) -> None:
-    job = planned(diverged_checkpoint(tmp_path / "checkpoint"), out)
     with pytest.raises(CheckpointError, match="not finite"):
-        rehearse(job, job.shards)
+        planned(diverged_checkpoint(tmp_path / "checkpoint"), out)
     assert not out.exists()
 
 

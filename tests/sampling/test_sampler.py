@@ -11,8 +11,9 @@ from mleg_ray.catalog.shards import footer
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError
 from mleg_ray.events import Field
-from mleg_ray.sampling.plan import SampleSpec, ShardPlan
+from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan
 from mleg_ray.sampling.sampler import BATCH_EVENTS, Sampler
+from mleg_ray.storage import write_bytes
 from tests.checkpoints import diverged_checkpoint, small_checkpoint
 
 SHARD = ShardPlan(index=3, events=BATCH_EVENTS + 100, seed=7)
@@ -34,8 +35,15 @@ def sampler(checkpoint: Checkpoint, folder: Path, beam_energy: float = 50.0) -> 
     return Sampler(checkpoint, spec, str(folder))
 
 
+def writing_sampler(checkpoint: Checkpoint, folder: Path) -> Sampler:
+    """A sampler whose folder has the bins of its tallies."""
+    worker = sampler(checkpoint, folder)
+    write_bytes(str(folder / BINS), worker.pilot().to_bytes())
+    return worker
+
+
 def test_same_shard_has_the_same_bytes(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    there, again = sampler(checkpoint, tmp_path / "a"), sampler(checkpoint, tmp_path / "b")
+    there, again = (writing_sampler(checkpoint, tmp_path / name) for name in "ab")
     again(ShardPlan(index=2, events=50, seed=6))  # another shard before it changes nothing
     assert there(SHARD) == again(SHARD)
     files = [tmp_path / folder / SHARD.file for folder in "ab"]
@@ -60,7 +68,7 @@ def test_shard_holds_the_checkpoints_own_events(checkpoint: Checkpoint, tmp_path
 
 
 def test_shard_describes_itself(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    record = sampler(checkpoint, tmp_path)(SHARD)
+    record = writing_sampler(checkpoint, tmp_path)(SHARD)
     schema = pq.read_schema(tmp_path / SHARD.file)
     assert schema.names == ["px", "py", "pz", "energy"]  # the fixed condition is no column
     assert {str(field.type) for field in schema} == {"float"}

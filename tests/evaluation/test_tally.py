@@ -1,0 +1,116 @@
+"""Tallies: what is counted, what adds up, and how little the bins blur."""
+
+import functools
+import itertools
+import operator
+
+import numpy as np
+import pytest
+import torch
+
+from mleg_ray.errors import DataError
+from mleg_ray.evaluation.distances import ks, w1
+from mleg_ray.evaluation.tally import QUANTILES, FineBins, Tally, merge
+from mleg_ray.evaluation.unphysical import UnphysicalTally
+from mleg_ray.physics.observables import Constraint, Plane
+
+PLANE = Plane(x="a", y="b", x_range=(0, 1), y_range=(0, 1), bins=4, log=False)
+RULES = {"small": Constraint(expression="a <= 2")}
+
+
+def columns(n: int, seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {"a": rng.standard_cauchy(n), "b": rng.uniform(-1, 1, n), "n": rng.poisson(2.0, n) * 1.0}
+
+
+BINS = FineBins.of(columns(100_000, 0))
+
+
+def tally(events: dict[str, np.ndarray]) -> Tally:
+    tensors = {name: torch.from_numpy(column) for name, column in events.items()}
+    weights = torch.ones(len(events["a"]), dtype=torch.float64)
+    unphysical = UnphysicalTally.of(tensors, list(events), weights, RULES)
+    return Tally.of(events, BINS, [PLANE], unphysical)
+
+
+def assert_same(a: Tally, b: Tally) -> None:
+    assert a.unphysical == b.unphysical
+    for ours, theirs in ((a.axes, b.axes), (a.planes, b.planes)):
+        assert ours.keys() == theirs.keys()
+        assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_tallies_of_shards_add_up_to_one_pass():
+    events = columns(30_000, 1)
+    shards = [{k: v[i : i + 7000] for k, v in events.items()} for i in range(0, 30_000, 7000)]
+    whole = tally(events)
+    assert whole.events == 30_000
+    assert_same(functools.reduce(operator.add, map(tally, shards)), whole)
+    files = [(str(i), tally(shard).to_bytes()) for i, shard in enumerate(shards)]
+    assert_same(merge(files, FineBins.from_bytes(BINS.to_bytes())), whole)
+
+
+@pytest.mark.parametrize("name", ["a", "b", "n"])
+def test_a_value_is_in_the_bin_whose_edges_enclose_it(name):
+    values = np.concatenate([columns(10_000, 2)[name], BINS.edges[name], [-1e30, 1e30, 0.0, -0.0]])
+    stored = values.astype(np.float32).astype(np.float64)
+    expected = np.searchsorted(BINS.edges[name], stored, side="right")
+    index = BINS.index(name, stored)
+    assert np.array_equal(index, expected)
+    quantised = BINS.quantise(name, stored)
+    assert np.all(np.diff(quantised[np.argsort(stored)]) >= 0)
+    assert np.all(np.diff(BINS.positions(name)) >= 0)
+
+
+def test_bins_are_as_fine_as_they_promise():
+    a, b = columns(200_000, 3), BINS.edges["b"]
+    share = np.diff(np.sort(np.searchsorted(np.sort(a["a"]), BINS.edges["a"])) / 200_000)
+    assert share.max() < 2 / QUANTILES
+    assert np.diff(b).max() < 2.02 / 1024
+    assert len(b) > 1900
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.05])
+def test_distances_of_tallied_values_are_those_of_the_events(shift):
+    rng = np.random.default_rng(5)
+    truth, generated = rng.normal(size=50_000), rng.normal(shift, 1, 50_000)
+    bins = FineBins.of({"x": generated})
+    binned = [bins.quantise("x", values) for values in (truth, generated)]
+    assert ks(*binned) == pytest.approx(ks(truth, generated), abs=1 / QUANTILES)
+    assert w1(*binned) == pytest.approx(w1(truth, generated), rel=0.02, abs=1e-4)
+
+
+def test_a_draw_has_no_event_twice_and_follows_the_counts():
+    counted = tally(columns(2000, 6))
+    drawn = counted.draw("b", 2000, np.random.default_rng(0))
+    again = np.bincount(BINS.index("b", drawn), minlength=len(counted.axes["b"]))
+    assert np.array_equal(again[1:-1], counted.axes["b"][1:-1])
+    cells = counted.draw_cells(PLANE, 2000, np.random.default_rng(0))
+    assert np.array_equal(np.bincount(cells, minlength=PLANE.cells), counted.planes[PLANE.name])
+
+
+def test_histogram_between_own_edges_counts_exactly():
+    events = columns(5000, 7)
+    edges = BINS.snap("b", np.linspace(-0.9, 0.9, 21))
+    counts = tally(events).histogram("b", edges).weight
+    values = events["b"].astype(np.float32)
+    assert counts.tolist() == [
+        np.count_nonzero((low <= values) & (values < high))
+        for low, high in itertools.pairwise(edges)
+    ]
+    assert BINS.cover("b", edges)
+    assert not BINS.cover("b", np.array([-2.0, 0.0]))
+
+
+def test_foreign_files_are_refused():
+    other = FineBins.of(columns(100, 8))
+    foreign = tally(columns(10, 0))
+    foreign = Tally(other, {"a": foreign.axes["a"][:5]}, foreign.planes, foreign.unphysical)
+    for content in (b"no tally", foreign.to_bytes()):
+        with pytest.raises(DataError, match="second: no tally, or one of other bins"):
+            merge([("first", tally(columns(10, 0)).to_bytes()), ("second", content)], BINS)
+
+
+def test_an_axis_without_finite_values_is_an_error():
+    with pytest.raises(DataError, match="no generated value of 'x' is finite"):
+        FineBins.of({"x": np.array([np.nan, np.inf])})
