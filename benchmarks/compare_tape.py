@@ -16,7 +16,6 @@ from scipy.stats import ks_2samp
 
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.events import Batch
-from mleg_ray.physics.observables import with_observables
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -43,7 +42,7 @@ def observables(spec: DatasetSpec) -> dict[str, np.ndarray]:
         for field in spec.stored_fields
     }
     batch = Batch.from_columns(spec.schema_, columns, spec.conditions)
-    values = with_observables(spec.observables, spec.schema_.columns(batch))
+    values = spec.columns(spec.schema_.columns(batch))
     return {name: column.numpy() for name, column in values.items()}
 
 

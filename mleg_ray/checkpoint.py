@@ -22,30 +22,31 @@ from mleg_ray.errors import CheckpointError, UserError
 from mleg_ray.events import EventSchema, Field
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
-from mleg_ray.physics.observables import Constraint, Observable, Plane
+from mleg_ray.physics.observables import Definitions
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import exists, join, read_bytes, sha256, write_bytes
 
 RUN, WEIGHTS, CARD = "run.toml", "weights.safetensors", "card.json"
 
 
-class DatasetCard(Config):
+class DatasetCard(Definitions):
     """What a checkpoint remembers of the dataset it was trained on."""
 
     name: str
     dataset_digest: str
     fields: tuple[Field, ...]
     conditions: dict[str, float]
-    observables: dict[str, Observable]
-    constraints: dict[str, Constraint]
-    planes: tuple[Plane, ...] = ()
 
     @staticmethod
     def of(dataset: Dataset) -> "DatasetCard":
         """Describe a prepared dataset."""
-        kept = {"name", "fields", "conditions", "observables", "constraints", "planes"}
+        manifest = dataset.manifest
         return DatasetCard(
-            dataset_digest=dataset.digest, **dataset.manifest.model_dump(include=kept)
+            name=manifest.name,
+            dataset_digest=dataset.digest,
+            fields=manifest.fields,
+            conditions=manifest.conditions,
+            **dict(manifest.definitions),
         )
 
     @property

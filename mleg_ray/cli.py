@@ -151,21 +151,43 @@ def sample(
 
 @app.command()
 def evaluate(
-    generated: Annotated[str, typer.Argument(metavar="SAMPLE", help="A generated dataset.")],
-    truth: Annotated[str, typer.Option(help="Dataset, or DATASET:SPLIT; the test split else.")],
+    generated: Annotated[
+        list[str], typer.Argument(metavar="SAMPLE...", help="A generated dataset or a checkpoint.")
+    ],
+    truth: Annotated[
+        str | None, typer.Option(help="Dataset, or DATASET:SPLIT; the test split else.")
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Put several samples, or their reports, in a table.")
+    ] = False,
     out: Annotated[str | None, typer.Option(help="Folder of the report.")] = None,
     storage: Storage = None,
     seed: Annotated[int, typer.Option(help="Root seed of resamples and splits.")] = 1,
 ) -> None:
     """Judge a sample against truth: scorecard.json, figures and report.html."""
     from mleg_ray.catalog.dataset import Dataset, dataset_uri
-    from mleg_ray.cluster.evaluate import evaluate
+    from mleg_ray.cluster import evaluate as evaluation
     from mleg_ray.storage import join, storage_root
 
-    name, _, split = truth.partition(":")
+    name, _, split = (truth or "").partition(":")
+    split = split or "test"
     root = storage_root(storage)
-    folder = out or join(root, "reports", generated.rstrip("/").rsplit("/", 1)[-1])
-    evaluate(generated, Dataset.open(dataset_uri(root, name)), split or "test", folder, seed=seed)
+    judge = Dataset.open(dataset_uri(root, name)) if name else None
+    names = evaluation.short_names(generated)
+    folder = out or join(root, "reports", "-vs-".join(names.values()))
+    if compare:
+        evaluation.compare(generated, judge, split, folder, root, seed=seed)
+        typer.echo(join(folder, "comparison.html"))
+        return
+    if len(generated) > 1:
+        raise ConfigError("mleg evaluate: several samples; add --compare to set them side by side")
+    if judge is None:
+        raise ConfigError("mleg evaluate: name the true events with --truth DATASET")
+    [uri] = generated
+    if evaluation.is_checkpoint(uri):
+        evaluation.evaluate_checkpoint(uri, judge, split, folder, root, seed=seed)
+    else:
+        evaluation.evaluate(uri, judge, split, folder, seed=seed)
     typer.echo(join(folder, "report.html"))
 
 

@@ -28,8 +28,7 @@ def prepared_dataset(
         name="toy-dis",
         fields=FIELDS,
         conditions=conditions,
-        observables=spec.observables,
-        constraints=spec.constraints,
+        **dict(spec.definitions),
         provenance={},
         shards=tuple(shards),
     )

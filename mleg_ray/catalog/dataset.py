@@ -10,14 +10,14 @@ from mleg_ray.catalog.shards import FileEntry, ShardEntry, read_shard
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
 from mleg_ray.events import Batch, EventSchema, Field, stored_fields
-from mleg_ray.physics.observables import Constraint, Observable, Plane, with_observables
+from mleg_ray.physics.observables import Definitions
 from mleg_ray.storage import exists, join, read_bytes, write_bytes
 
 PREPARED = "dataset.json"
 SAMPLED = "manifest.json"
 
 
-class DatasetManifest(Config):
+class DatasetManifest(Definitions):
     """All that a reader of the shards must know; written last, so its presence means "whole".
 
     `bins` are those of the shards' tallies, if they have any.
@@ -27,9 +27,6 @@ class DatasetManifest(Config):
     name: str
     fields: tuple[Field, ...]
     conditions: dict[str, float]
-    observables: dict[str, Observable]
-    constraints: dict[str, Constraint]
-    planes: tuple[Plane, ...] = ()
     provenance: dict[str, Any]
     shards: tuple[ShardEntry, ...]
     bins: FileEntry | None = None
@@ -109,7 +106,7 @@ class Dataset:
 
     def table(self, batch: Batch) -> dict[str, np.ndarray]:
         """Return event fields, conditions and derived observables by name, float64 (B,)."""
-        columns = with_observables(self.manifest.observables, self.schema.columns(batch))
+        columns = self.manifest.columns(self.schema.columns(batch))
         return {name: column.numpy() for name, column in columns.items()}
 
 

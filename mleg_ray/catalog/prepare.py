@@ -30,7 +30,7 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.events import Batch
-from mleg_ray.physics.observables import Constraint, violates, with_observables
+from mleg_ray.physics.observables import Constraint, violates
 from mleg_ray.storage import (
     exists,
     filesystem,
@@ -195,8 +195,7 @@ def finish(plan: PreparePlan, records: Mapping[int, ShardRecord]) -> Dataset:
             name=spec.name,
             fields=spec.fields,
             conditions=spec.conditions,
-            observables=spec.observables,
-            constraints=spec.constraints,
+            **dict(spec.definitions),
             provenance=_provenance(plan, records.values()),
             shards=entries,
         )
@@ -254,7 +253,7 @@ def _count_violations(spec: DatasetSpec, columns: Columns) -> dict[str, Constrai
     }
     schema = spec.schema_
     batch = Batch.from_columns(schema, stored, spec.conditions)
-    values = with_observables(spec.observables, schema.columns(batch))
+    values = spec.columns(schema.columns(batch))
 
     def count(constraint: Constraint) -> int:
         return int(violates(constraint, values).sum())

@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import torch
 from pydantic import Field as Option
 from pydantic import PositiveInt, SerializeAsAny, model_validator
 
@@ -12,7 +11,7 @@ from mleg_ray.catalog.sources import SOURCES, SourceConfig
 from mleg_ray.config import Config, find_named, override, parse, read_toml
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema, Field, stored_fields
-from mleg_ray.physics.observables import Constraint, Observable, Plane, violates, with_observables
+from mleg_ray.physics.observables import Definitions
 
 FOLDER = "data_catalog"
 
@@ -42,8 +41,8 @@ class Splits(Config):
         return assigned
 
 
-class DatasetSpec(Config):
-    """One dataset: its fields, source, fixed conditions, splits, observables and constraints.
+class DatasetSpec(Definitions):
+    """One dataset: its fields, source, fixed conditions, splits and definitions.
 
     `conditions` holds the values of those condition fields that are the same for all events;
     condition fields without an entry are columns of the shards.
@@ -59,9 +58,6 @@ class DatasetSpec(Config):
     conditions: dict[str, float] = {}
     source: SerializeAsAny[Annotated[SourceConfig, SOURCES.chosen()]]
     splits: Splits
-    observables: dict[str, Observable] = {}
-    constraints: dict[str, Constraint] = {}
-    planes: tuple[Plane, ...] = ()
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
@@ -70,20 +66,7 @@ class DatasetSpec(Config):
         unknown = sorted(set(self.conditions) - set(schema.conditions))
         if unknown:
             raise ConfigError(f"conditions: {', '.join(unknown)} is no field with role 'condition'")
-        one = torch.ones(1, dtype=torch.float64)
-        columns = dict.fromkeys((*schema.event, *schema.conditions), one)
-        columns = with_observables(self.observables, columns)
-        for constraint in self.constraints.values():
-            violates(constraint, columns)
-        for axis in (axis for plane in self.planes for axis in (plane.x, plane.y)):
-            if axis not in columns:
-                raise ConfigError(
-                    f"planes: '{axis}' is neither a field nor an observable; "
-                    f"there are {', '.join(columns)}"
-                )
-        names = [plane.name for plane in self.planes]
-        if len(set(names)) < len(names):
-            raise ConfigError(f"planes: one for each pair of observables, not {'; '.join(names)}")
+        self.check((*schema.event, *schema.conditions))
         return self
 
     @property

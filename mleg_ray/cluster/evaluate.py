@@ -1,11 +1,16 @@
-"""Judge a generated dataset by true events; needs no Ray."""
+"""Judge generated datasets by true events; only a checkpoint, which is sampled first, needs Ray."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from rich.table import Table
 
 from mleg_ray.catalog.dataset import Dataset, read_json
 from mleg_ray.checkpoint import CARD, Card
+from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.config import parse
-from mleg_ray.console import progress_bar, say
+from mleg_ray.console import console, progress_bar, say
+from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import (
     MAX_EVENTS,
@@ -16,8 +21,12 @@ from mleg_ray.evaluation.sample import (
     judged_by,
 )
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
-from mleg_ray.report.html import write_report
-from mleg_ray.storage import exists, join, require_writable
+from mleg_ray.report.comparison import require_same_truth, summary_lines, write_comparison
+from mleg_ray.report.html import SCORECARD, write_report
+from mleg_ray.storage import absolute, exists, join, require_writable
+
+# Of a checkpoint so many times the compared events are generated: for rates of rare faults.
+SAMPLED_TIMES = 10
 
 
 def evaluate(
@@ -61,6 +70,91 @@ def evaluate(
     for line in card.headline():
         say(line)
     return card
+
+
+def evaluate_checkpoint(
+    checkpoint_uri: str, truth: Dataset, split: str, out: str, storage: str, *, seed: int
+) -> Scorecard:
+    """Sample a checkpoint at the truth's conditions into the storage and judge the sample.
+
+    Raises:
+        UserError: see `sample` and `evaluate`.
+    """
+    varying = [c for c in truth.schema.conditions if c not in truth.manifest.conditions]
+    if varying:
+        raise ConfigError(
+            f"{truth.uri}: {', '.join(varying)} varies from event to event; judge a checkpoint by "
+            "a dataset of one value each, or sample it first"
+        )
+    conditions = truth.manifest.conditions
+    events = SAMPLED_TIMES * min(truth.rows(split), MAX_EVENTS)
+    target = default_target(storage, checkpoint_uri, events, seed, conditions)
+    sample(checkpoint_uri, events, target, seed=seed, conditions=conditions)
+    return evaluate(target, truth, split, out, seed=seed)
+
+
+def compare(
+    uris: Sequence[str], truth: Dataset | None, split: str, out: str, storage: str, *, seed: int
+) -> dict[str, Scorecard]:
+    """Put samples side by side; write the comparison, and the report of each, into `out`.
+
+    Each of `uris` is a sample, a checkpoint, or the folder of a report, which is taken as it is.
+
+    Raises:
+        ConfigError: no truth for what has no report yet, or reports of different truths.
+        UserError: see `evaluate` and `evaluate_checkpoint`.
+    """
+    names = short_names(uris)
+    known = {uri: _scorecard(uri) for uri in uris if exists(join(uri, SCORECARD))}
+    unknown = [uri for uri in uris if uri not in known]
+    if unknown and truth is None:
+        raise ConfigError(f"{unknown[0]}: has no {SCORECARD}; name the truth with --truth")
+    if len(known) > 1:
+        require_same_truth({names[uri]: card for uri, card in known.items()})
+    require_writable(out)
+    cards = {}
+    for uri in uris:
+        if uri in known:
+            cards[names[uri]] = known[uri]
+            continue
+        assert truth is not None
+        say(f"\n{names[uri]}", style="bold")
+        folder = join(out, names[uri])
+        if is_checkpoint(uri):
+            card = evaluate_checkpoint(uri, truth, split, folder, storage, seed=seed)
+        else:
+            card = evaluate(uri, truth, split, folder, seed=seed)
+        cards[names[uri]] = card
+    write_comparison(cards, out)
+    table = Table("", *cards, "floor", box=None)
+    for row in summary_lines(cards):
+        table.add_row(*row)
+    console.print(table)
+    return cards
+
+
+def is_checkpoint(uri: str) -> bool:
+    """Tell whether a folder is a checkpoint's."""
+    return exists(join(uri, CARD))
+
+
+def short_names(uris: Sequence[str]) -> dict[str, str]:
+    """Return a name of each folder: its last parts, as many as tell it from the others."""
+    paths = {uri: PurePosixPath(absolute(uri)).parts[1:] for uri in uris}
+    if len(set(paths.values())) < len(uris):
+        raise ConfigError(f"the same sample is named twice: {', '.join(uris)}")
+    if len(uris) > 1:
+        while len({path[-1] for path in paths.values()}) == 1:
+            paths = {uri: path[:-1] for uri, path in paths.items()}
+    depth = 1
+    while len({path[-depth:] for path in paths.values()}) < len(uris):
+        depth += 1
+    return {uri: "-".join(path[-depth:]) for uri, path in paths.items()}
+
+
+def _scorecard(folder: str) -> Scorecard:
+    place = join(folder, SCORECARD)
+    return parse(Scorecard, read_json(place), place)
 
 
 def _training_events(truth: Dataset, generated: Dataset, seed: int) -> Sample | None:

@@ -50,7 +50,7 @@ def judge(run: RunConfig, dataset: Dataset) -> SnapshotSelector:
     return SnapshotSelector(
         dataset.load("validation", run.selection.events),
         dataset.schema,
-        dataset.manifest.observables,
+        dataset.manifest.definitions,
         run.selection,
         run.training.seed,
     )

@@ -32,10 +32,16 @@ from mleg_ray.evaluation.histograms import (
 from mleg_ray.evaluation.memorisation import memorisation
 from mleg_ray.evaluation.physics_distances import fpd, kpd
 from mleg_ray.evaluation.production import events_per_second
-from mleg_ray.evaluation.resampling import Pool, Subjects, estimates, per_observable
+from mleg_ray.evaluation.resampling import (
+    Pool,
+    Subjects,
+    estimates,
+    per_observable,
+    with_weighted_mean,
+)
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.evaluation.sliced import swd
-from mleg_ray.evaluation.unphysical import unphysical_figures
+from mleg_ray.evaluation.unphysical import invalid_figures, unphysical_figures
 from mleg_ray.physics.observables import Plane
 
 ALL = "all"
@@ -81,7 +87,7 @@ def observables_and_planes(pool: Pool) -> Subjects:
     def prepared(plane: Plane) -> Statistic:
         return prepare_plane_chi2(pool.cells(plane), plane.cells, pool.whole_truth)
 
-    planes = {plane.name: partial(prepared, plane) for plane in pool.planes}
+    planes = {plane.name: partial(prepared, plane) for plane in pool.definitions.planes}
     return {**planes, **per_observable(pool, prepare_chi2)}
 
 
@@ -137,6 +143,11 @@ def unphysical_rate(comparison: Comparison, *, rng: np.random.Generator) -> dict
     return unphysical_figures(comparison.truth.unphysical, comparison.generated.unphysical)
 
 
+def invalid_events(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return the percentage of events that fail the dataset's selection; nothing is random."""
+    return invalid_figures(comparison.truth.unphysical, comparison.generated.unphysical)
+
+
 def _with_p_value(figure: Figure, truth: Sample, generated: Sample) -> Figure:
     if not isinstance(figure, Estimate):
         return figure
@@ -149,8 +160,9 @@ METRICS: dict[str, Metric] = {
     "c2st_weights": unless_not_computable(lambda c, rng: weight_figures(c.classifications)),
     "chi2_ndf": Resampled(observables_and_planes),
     "unphysical_rate": unphysical_rate,
+    "invalid_event_rate": unless_not_computable(invalid_events),
     "ks": kolmogorov_smirnov,
-    "w1": each_observable(prepare_w1),
+    "w1": Resampled(partial(with_weighted_mean, prepare=prepare_w1)),
     **{name: histogram_distance(name) for name in HISTOGRAM_DISTANCES},
     "corr_frobenius": Resampled(correlation_subjects, p_values=True),
     "swd": joint(swd),

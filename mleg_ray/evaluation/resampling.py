@@ -10,9 +10,10 @@ keep their correlations.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
 from mleg_ray.evaluation.distances import (
     FloatArray,
@@ -23,11 +24,13 @@ from mleg_ray.evaluation.distances import (
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
 from mleg_ray.evaluation.histograms import BinIndex
 from mleg_ray.evaluation.sample import Sample
-from mleg_ray.physics.observables import Plane
+from mleg_ray.physics.observables import Constraint, ObjectType, Plane, violates
 
 RESAMPLES = 200
 SPLITS = 20
 MINIMUM_EVENTS = 50
+
+WEIGHTED_MEAN = "weighted mean"
 
 S = TypeVar("S", Statistic, JointStatistic)
 
@@ -54,7 +57,7 @@ class Pool:
         drawn = rng.choice(len(generated), self.n, replace=False)
         nothing = np.zeros(self.n)
         self.axes = truth.axes
-        self.planes = truth.planes
+        self.definitions = truth.definitions
         self._tally = generated.tally
         self._rng = rng
         self.whole_truth = np.concatenate([truth.weight, nothing])
@@ -109,6 +112,14 @@ class Pool:
         drawn = self._tally.draw_cells(plane, self.n, self._rng)
         return np.concatenate([cells[: self._truth_events], drawn])
 
+    def present(self, kind: ObjectType) -> FloatArray:
+        """Return 1 where an event holds an object, else 0, shape (N,)."""
+        if not kind.present:
+            return np.ones(len(self.truth))
+        columns = {name: torch.from_numpy(column) for name, column in self._columns.items()}
+        absent = violates(Constraint(expression=kind.present), columns).numpy()
+        return np.where(absent, 0.0, 1.0)
+
     def resamples(self, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Yield bootstrap weights of both samples: each event counts Poisson(1) times."""
         for _ in range(RESAMPLES):
@@ -134,6 +145,38 @@ def per_observable(
         return prepare(pool.marginal(name), pool.whole_truth)
 
     return {name: partial(prepared, name) for name in pool.axes}
+
+
+def with_weighted_mean(
+    pool: Pool, prepare: Callable[[FloatArray, FloatArray], S]
+) -> dict[str, Callable[[], S]]:
+    """Make one subject of each compared observable, and the mean over the declared objects.
+
+    It averages over an object's observables, then over objects with the number of those in the
+    truth: C. Balanza, thesis (2023), eq. 6.5. Only events that hold an object count for it.
+    """
+    subjects = per_observable(pool, prepare)
+    if pool.definitions.objects:
+        subjects[WEIGHTED_MEAN] = lambda: _weighted_mean(pool, prepare)
+    return subjects
+
+
+def _weighted_mean(pool: Pool, prepare: Callable[[FloatArray, FloatArray], S]) -> S:
+    parts: list[tuple[float, FloatArray, S]] = []
+    for kind in pool.definitions.objects.values():
+        present = pool.present(kind)
+        whole = pool.whole_truth * present
+        share = whole.sum() / len(kind.observables)
+        for name in kind.observables:
+            parts.append((share, present, prepare(pool.column(name), whole)))
+    total = sum(share for share, _, _ in parts)
+
+    def statistic(a: FloatArray, b: FloatArray) -> Any:  # noqa: ANN401 - what `prepare` returns
+        return sum(
+            share / total * compute(a * present, b * present) for share, present, compute in parts
+        )
+
+    return statistic
 
 
 # A subject ("px", "x_bj, q2") -> what prepares its statistic, or raises `NotComputableError`.

@@ -1,6 +1,6 @@
 """The events that are compared, and what their numbers mean."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -16,11 +16,12 @@ from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Field
-from mleg_ray.physics.observables import Constraint, Observable, Plane
+from mleg_ray.physics.observables import Definitions
 from mleg_ray.randomness import derive_seed
 
 MAX_EVENTS = 100_000
 READ_SHARDS = 8  # at least, of a dataset with tallies
+NO_DEFINITIONS = Definitions()
 
 
 class Frame(Protocol):
@@ -79,7 +80,7 @@ class Sample:
     axes: Mapping[str, Axis]
     unphysical: UnphysicalTally
     origin: Origin
-    planes: Sequence[Plane] = ()
+    definitions: Definitions = NO_DEFINITIONS
     tally: Tally | None = None
 
     def __len__(self) -> int:
@@ -96,15 +97,14 @@ def from_arrays(
     weights: ArrayLike | None = None,
     *,
     axes: Mapping[str, Axis] | None = None,
-    constraints: Mapping[str, Constraint] | None = None,
-    planes: Sequence[Plane] = (),
+    definitions: Definitions = NO_DEFINITIONS,
     name: str = "arrays",
 ) -> Sample:
     """Make a sample of plain columns, or of a data frame, of any generator.
 
     Columns have shape (n,), weights too (1 if absent); a matrix (n, d) has columns x0, x1 ...
-    `axes` chooses what is compared, by default every column; `constraints` may use every column,
-    `planes` those of `axes`.
+    `axes` chooses what is compared, by default every column and the `definitions`' observables that
+    have a label; constraints may use every column, planes and objects what is compared.
 
     Raises:
         DataError: lengths differ, a column of `axes` is absent, or a weight is not finite.
@@ -114,11 +114,6 @@ def from_arrays(
             raise DataError(f"{name}: a matrix (n, d) or columns are needed, not {columns.shape}")
         columns = {f"x{i}": column for i, column in enumerate(columns.T)}
     arrays = {key: np.asarray(columns[key], dtype=np.float64) for key in columns}
-    axes = axes if axes is not None else {key: Axis() for key in arrays}
-    needed = [*axes, *(key for plane in planes for key in (plane.x, plane.y))]
-    missing = [key for key in needed if key not in arrays]
-    if missing:
-        raise DataError(f"{name}: no column '{missing[0]}'; there are {', '.join(arrays)}")
     shapes = {key: array.shape for key, array in arrays.items()}
     n = len(next(iter(arrays.values()), ()))
     weight = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -127,12 +122,17 @@ def from_arrays(
             raise DataError(f"{name}: column '{key}' has shape {shape}, not ({n},) as the first")
     if not np.isfinite(weight).all():
         raise DataError(f"{name}: weight not finite, first in row {np.argmin(np.isfinite(weight))}")
-    tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
-    tally = UnphysicalTally.of(
-        tensors, list(arrays), torch.from_numpy(weight), dict(constraints or {})
-    )
+    definitions.check(arrays)
+    tensors = definitions.columns({key: torch.from_numpy(array) for key, array in arrays.items()})
+    if axes is None:
+        axes = {key: Axis() for key in arrays} | derived_axes(definitions)
+    missing = [key for key in axes if key not in tensors]
+    if missing:
+        raise DataError(f"{name}: no column '{missing[0]}'; there are {', '.join(tensors)}")
+    tally = UnphysicalTally.of(tensors, list(arrays), torch.from_numpy(weight), definitions)
+    everything = {key: column.numpy() for key, column in tensors.items()}
     origin = Origin(name=name, events=n, compared=n)
-    return replace(_ordered(arrays, weight, axes, tally, origin), planes=planes)
+    return _ordered(everything, weight, axes, tally, origin, definitions)
 
 
 def from_dataset(
@@ -151,7 +151,7 @@ def from_dataset(
     rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
     chosen = np.sort(rng.choice(total, min(total, max_events), replace=False, shuffle=False))
     manifest = dataset.manifest
-    axes = compared_axes(manifest.fields, manifest.conditions, manifest.observables)
+    axes = compared_axes(manifest.fields, manifest.conditions, manifest)
     parts: list[dict[str, FloatArray]] = []
     weights: list[FloatArray] = []
     tally: UnphysicalTally | None = None
@@ -162,7 +162,7 @@ def from_dataset(
             {name: torch.from_numpy(column) for name, column in table.items()},
             dataset.schema.event,
             batch.weight,
-            dataset.manifest.constraints,
+            manifest,
         )
         tally = counted if tally is None else tally + counted
         first, last = np.searchsorted(chosen, (done, done + len(batch)))
@@ -183,8 +183,7 @@ def from_dataset(
         provenance=dataset.manifest.provenance,
     )
     columns = {name: np.concatenate([part[name] for part in parts]) for name in axes}
-    sample = _ordered(columns, np.concatenate(weights), axes, tally, origin)
-    return replace(sample, planes=dataset.manifest.planes)
+    return _ordered(columns, np.concatenate(weights), axes, tally, origin, manifest.definitions)
 
 
 def from_tallies(
@@ -237,7 +236,7 @@ def has_tallies(dataset: Dataset) -> bool:
 
 
 def compared_axes(
-    fields: Iterable[Field], conditions: Mapping[str, float], observables: Mapping[str, Observable]
+    fields: Iterable[Field], conditions: Mapping[str, float], definitions: Definitions
 ) -> dict[str, Axis]:
     """Return what of a dataset is compared and drawn.
 
@@ -251,16 +250,20 @@ def compared_axes(
         if f.role == "event" or (f.role == "condition" and f.name not in conditions)
     ]
     axes = {f.name: Axis(unit=f.unit, description=f.description) for f in varying}
-    for name, observable in observables.items():
-        if observable.label:
-            axes[name] = Axis(
-                unit=observable.unit, label=observable.label, log=observable.log, derived=True
-            )
-    return axes
+    return axes | derived_axes(definitions)
+
+
+def derived_axes(definitions: Definitions) -> dict[str, Axis]:
+    """Return the observables that have a label."""
+    return {
+        name: Axis(unit=o.unit, label=o.label, log=o.log, derived=True)
+        for name, o in definitions.observables.items()
+        if o.label
+    }
 
 
 def judged_by(truth: Dataset, generated: Dataset) -> Dataset:
-    """Return the generated dataset with the truth's observables, constraints and planes.
+    """Return the generated dataset with the truth's definitions.
 
     Tallies made with other definitions are left out.
 
@@ -284,14 +287,11 @@ def judged_by(truth: Dataset, generated: Dataset) -> Dataset:
                 f"{asked.get(name, 'not fixed')} in the truth {truth.uri}; "
                 "sample at the truth's condition"
             )
-    definitions: dict[str, Any] = {
-        "observables": truth.manifest.observables,
-        "constraints": truth.manifest.constraints,
-        "planes": truth.manifest.planes,
-    }
-    if any(getattr(generated.manifest, key) != value for key, value in definitions.items()):
-        definitions["bins"] = None
-    return Dataset(generated.uri, generated.manifest.model_copy(update=definitions))
+    definitions = truth.manifest.definitions
+    update: dict[str, Any] = dict(definitions)
+    if generated.manifest.definitions != definitions:
+        update["bins"] = None
+    return Dataset(generated.uri, generated.manifest.model_copy(update=update))
 
 
 def require_comparable(truth: Sample, generated: Sample) -> None:
@@ -318,11 +318,12 @@ def _ordered(
     axes: Mapping[str, Axis],
     tally: UnphysicalTally,
     origin: Origin,
+    definitions: Definitions,
 ) -> Sample:
     compared = {name: columns[name] for name in axes}
     order = np.lexsort((weight, *reversed(compared.values())))
     ordered = {name: column[order] for name, column in compared.items()}
-    return Sample(ordered, weight[order], axes, tally, origin)
+    return Sample(ordered, weight[order], axes, tally, origin, definitions)
 
 
 def _physical(fields: Iterable[Field]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.estimate import Estimate, Figure
 from mleg_ray.evaluation.metrics import METRICS, Metric
 from mleg_ray.evaluation.sample import (
+    NO_DEFINITIONS,
     Axis,
     Columns,
     Origin,
@@ -21,7 +22,7 @@ from mleg_ray.evaluation.sample import (
     require_comparable,
 )
 from mleg_ray.evaluation.unphysical import ANY
-from mleg_ray.physics.observables import Plane
+from mleg_ray.physics.observables import Definitions
 from mleg_ray.randomness import derive_seed
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")
@@ -34,7 +35,7 @@ class Scorecard(Config):
     truth: Origin
     generated: Origin
     axes: dict[str, Axis]
-    planes: tuple[Plane, ...] = ()
+    definitions: Definitions = NO_DEFINITIONS
     figures: dict[str, dict[str, Figure]]
     seed: int
     seconds: float
@@ -105,7 +106,7 @@ def scorecard(
         truth=truth.origin,
         generated=generated.origin,
         axes=dict(truth.axes),
-        planes=tuple(truth.planes),
+        definitions=truth.definitions,
         figures=figures,
         seed=seed,
         seconds=time.monotonic() - start,

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from mleg_ray.config import Config
-from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
-from mleg_ray.physics.observables import Constraint, violates
+from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
+from mleg_ray.physics.observables import Constraint, Definitions, violates
 
 ANY = "any"
 NOT_FINITE = "not finite"
+SELECTION = "selection: "
 
 
 class Share(Config):
@@ -37,7 +38,10 @@ class Share(Config):
 
 
 class UnphysicalTally(Config):
-    """All events, and those that break each constraint, are not finite, or either ("any")."""
+    """All events, and those that break each constraint, are not finite, or either ("any").
+
+    Those that fail a selection are counted by names that begin with `SELECTION`.
+    """
 
     total: Share
     violating: dict[str, Share]
@@ -47,23 +51,24 @@ class UnphysicalTally(Config):
         columns: Mapping[str, Tensor],
         fields: Sequence[str],
         weights: Tensor,
-        constraints: Mapping[str, Constraint],
+        definitions: Definitions,
     ) -> "UnphysicalTally":
         """Count events with float64 columns of shape (n,); `fields` are those generated.
 
-        A constraint on a number that is not finite counts as broken.
+        A constraint on a number that is not finite counts as broken, and so does a selection.
         """
         not_finite = torch.zeros(len(weights), dtype=torch.bool)
         for name in fields:
             not_finite |= ~torch.isfinite(columns[name])
-        broken = {name: violates(rule, columns) for name, rule in constraints.items()}
-        broken[NOT_FINITE] = not_finite
-        either = torch.stack(list(broken.values())).any(dim=0)
+        broken = _broken(definitions.constraints, columns) | {NOT_FINITE: not_finite}
+        broken[ANY] = torch.stack(list(broken.values())).any(dim=0)
+        if definitions.selection:
+            failed = _broken(definitions.selection, columns)
+            failed[ANY] = torch.stack(list(failed.values())).any(dim=0)
+            broken |= {f"{SELECTION}{name}": mask for name, mask in failed.items()}
         return UnphysicalTally(
             total=Share.of(weights),
-            violating={
-                name: Share.of(weights[mask]) for name, mask in (broken | {ANY: either}).items()
-            },
+            violating={name: Share.of(weights[mask]) for name, mask in broken.items()},
         )
 
     def __add__(self, other: "UnphysicalTally") -> "UnphysicalTally":
@@ -88,19 +93,40 @@ class UnphysicalTally(Config):
 
 def unphysical_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[str, Figure]:
     """Return `unphysical_rate` by constraint; the floor is the truth's own rate."""
+    names = [name for name in generated.violating if not name.startswith(SELECTION)]
+    return {name: _rate(truth, generated, name, 1.0) for name in names}
+
+
+def invalid_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[str, Figure]:
+    """Return `invalid_event_rate`, in percent, by cut of the selection.
+
+    C. Balanza, thesis (2023), eq. 6.6; the floor is the truth's own rate.
+
+    Raises:
+        NotComputableError: the dataset declares no selection.
+    """
+    names = [name for name in generated.violating if name.startswith(SELECTION)]
+    if not names:
+        raise NotComputableError("the dataset declares no selection")
+    return {name.removeprefix(SELECTION): _rate(truth, generated, name, 100.0) for name in names}
+
+
+def _rate(
+    truth: UnphysicalTally, generated: UnphysicalTally, name: str, scale: float
+) -> Estimate | NotComputable:
     for whose, tally in (("truth's", truth), ("generated sample's", generated)):
         if tally.total.weight <= 0:
-            reason = f"the {whose} weights sum to {tally.total.weight:g}"
-            return dict.fromkeys(generated.violating, NotComputable(reason=reason))
-    figures: dict[str, Figure] = {}
-    for name in generated.violating:
-        value, uncertainty = generated.rate(name)
-        floor, floor_spread = truth.rate(name)
-        figures[name] = Estimate(
-            value=value,
-            uncertainty=uncertainty,
-            floor=floor,
-            floor_spread=floor_spread,
-            events=generated.total.events,
-        )
-    return figures
+            return NotComputable(reason=f"the {whose} weights sum to {tally.total.weight:g}")
+    value, uncertainty = generated.rate(name)
+    floor, floor_spread = truth.rate(name)
+    return Estimate(
+        value=scale * value,
+        uncertainty=scale * uncertainty,
+        floor=scale * floor,
+        floor_spread=scale * floor_spread,
+        events=generated.total.events,
+    )
+
+
+def _broken(rules: Mapping[str, Constraint], columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: violates(rule, columns) for name, rule in rules.items()}

@@ -1,4 +1,4 @@
-"""Derived observables, their planes and constraints, named in the catalog and computed here.
+"""What is computed of events and required of them: named in the catalog and computed here.
 
 An expression is `module.function` or `module.function(column, ...)` with a function of
 `mleg_ray.physics`; without arguments the function's own parameter names are the columns. A
@@ -10,13 +10,14 @@ import inspect
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field as Option
 from pydantic import PositiveInt, model_validator
 from torch import Tensor
 
@@ -108,6 +109,68 @@ class Plane(Config):
         return space(*ends, self.bins + 1)
 
 
+class ObjectType(Config):
+    """A kind of object that an event may hold, with the observables that describe it.
+
+    `present` is a comparison that tells whether an event holds it ("jet2_pt > 0"); without one it
+    is in every event.
+    """
+
+    observables: Annotated[tuple[str, ...], Option(min_length=1)]
+    present: str = ""
+
+
+class Definitions(Config):
+    """What is computed of events and required of them, by name.
+
+    `observables` are derived numbers, `planes` pairs whose joint distribution matters, `objects`
+    kinds of objects. Every physical event fulfils the `constraints`; an analysis keeps the events
+    that fulfil the `selection`.
+    """
+
+    observables: dict[str, Observable] = {}
+    constraints: dict[str, Constraint] = {}
+    selection: dict[str, Constraint] = {}
+    planes: tuple[Plane, ...] = ()
+    objects: dict[str, ObjectType] = {}
+
+    @property
+    def definitions(self) -> "Definitions":
+        """These alone, without what a subclass adds."""
+        return Definitions(**{name: getattr(self, name) for name in Definitions.model_fields})
+
+    def columns(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the columns (B,) joined by the observables, each able to use those before it."""
+        result = dict(columns)
+        for name, observable in self.observables.items():
+            result[name] = evaluate(observable.expression, result)
+        return result
+
+    def check(self, names: Iterable[str]) -> None:
+        """Check that all follows from columns of these names.
+
+        Raises:
+            ConfigError: an expression that cannot be computed, or two planes of the same pair.
+        """
+        columns = self.columns(dict.fromkeys(names, torch.ones(1, dtype=torch.float64)))
+        for rule in (*self.constraints.values(), *self.selection.values()):
+            violates(rule, columns)
+        used: dict[str, tuple[str, ...]] = {f"planes: {p.name}": (p.x, p.y) for p in self.planes}
+        if len(used) < len(self.planes):
+            raise ConfigError("planes: one for each pair of observables")
+        for name, kind in self.objects.items():
+            used[f"objects.{name}"] = kind.observables
+            if kind.present:
+                violates(Constraint(expression=kind.present), columns)
+        for where, needed in used.items():
+            missing = [name for name in needed if name not in columns]
+            if missing:
+                raise ConfigError(
+                    f"{where}: '{missing[0]}' is neither a field nor an observable; "
+                    f"there are {', '.join(columns)}"
+                )
+
+
 def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
     """Compute an observable, shape (B,), from columns of shape (B,).
 
@@ -121,16 +184,6 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
             f"observable '{expression}' needs {', '.join(missing)}; there are {', '.join(columns)}"
         )
     return function(*(columns[name] for name in arguments))
-
-
-def with_observables(
-    observables: Mapping[str, Observable], columns: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Return the columns joined by the observables, each able to use those before it."""
-    result = dict(columns)
-    for name, observable in observables.items():
-        result[name] = evaluate(observable.expression, result)
-    return result
 
 
 def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:

@@ -36,6 +36,7 @@ METRIC_TEXT = {
     ),
     "chi2_ndf": ("χ² / ndf", "binned difference in units of both statistical errors; 1 at best"),
     "unphysical_rate": ("Unphysical events", "share of generated events that break a constraint"),
+    "invalid_event_rate": ("Invalid events", "percent of events that fail the selection"),
     "ks": ("KS", "largest difference of the two distribution functions"),
     "w1": ("W₁", "Wasserstein distance in units of the truth's standard deviation"),
     "js": ("JS", "Jensen-Shannon distance of the histograms, 0 to 1"),
@@ -93,7 +94,7 @@ def draw(
     """Return all pictures of a report as PNGs by name; what has no density is left out."""
     pictures: dict[str, bytes] = {}
     if min(truth.weight.sum(), generated.weight.sum()) > 0:
-        for plane in truth.planes:
+        for plane in truth.definitions.planes:
             panels = plane_pngs(plane, truth, generated)
             pictures |= {f"plane-{plane.x}-{plane.y}-{k}": png for k, png in panels.items()}
         for name in truth.axes:
@@ -132,6 +133,34 @@ def draw_classifiers(card: Scorecard) -> dict[str, bytes]:
 
 def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
     """Return the page; every text of the scorecard is escaped."""
+    images = {name: base64.b64encode(png).decode() for name, png in pictures.items()}
+    return (
+        page_environment(card.axes)
+        .get_template("report.html.j2")
+        .render(
+            card=card,
+            images=images,
+            planes=[
+                plane
+                for plane in card.definitions.planes
+                if f"plane-{plane.x}-{plane.y}-truth" in images
+            ],
+            classifier_pictures=[
+                (f"classifiers-{name}", title, text)
+                for name, (title, text) in CLASSIFIER_TEXT.items()
+                if f"classifiers-{name}" in images
+            ],
+            matrix_metrics=[
+                m for m, figures in card.figures.items() if set(figures) & set(card.axes)
+            ],
+            provenance={"Truth": _origin(card.truth), "Generated sample": _origin(card.generated)},
+            unknowns=list(unknowns(card)),
+        )
+    )
+
+
+def page_environment(axes: Mapping[str, Axis]) -> jinja2.Environment:
+    """Return what templates are rendered with: everything is escaped, nothing may be undefined."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mleg_ray.report"),
         autoescape=True,
@@ -141,9 +170,9 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
     )
     environment.filters |= {
         "quantity": quantity,
-        "symbol": lambda name: symbol(name, card.axes.get(name, Axis())),
+        "symbol": lambda name: symbol(name, axes.get(name, Axis())),
         "subject": lambda name: Markup(", ").join(
-            symbol(part, card.axes.get(part, Axis())) for part in name.split(", ")
+            symbol(part, axes.get(part, Axis())) for part in name.split(", ")
         ),
         "title": metric_title,
         "meaning": lambda metric: METRIC_TEXT.get(metric, ("", ""))[1],
@@ -152,20 +181,7 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
     }
     environment.tests["computable"] = lambda figure: isinstance(figure, Estimate)
     environment.tests["reading"] = lambda figure: isinstance(figure, Reading)
-    images = {name: base64.b64encode(png).decode() for name, png in pictures.items()}
-    return environment.get_template("report.html.j2").render(
-        card=card,
-        images=images,
-        planes=[plane for plane in card.planes if f"plane-{plane.x}-{plane.y}-truth" in images],
-        classifier_pictures=[
-            (f"classifiers-{name}", title, text)
-            for name, (title, text) in CLASSIFIER_TEXT.items()
-            if f"classifiers-{name}" in images
-        ],
-        matrix_metrics=[m for m, figures in card.figures.items() if set(figures) & set(card.axes)],
-        provenance={"Truth": _origin(card.truth), "Generated sample": _origin(card.generated)},
-        unknowns=list(unknowns(card)),
-    )
+    return environment
 
 
 def metric_title(metric: str) -> str:

@@ -162,13 +162,14 @@ def finish(
     entries = tuple(records[shard.index].entry for shard in job.shards)
     if not exists(place) or Dataset.open(job.folder).manifest.shards != entries:
         card = job.checkpoint.card
-        kept = {"name", "fields", "observables", "constraints", "planes"}
         manifest = DatasetManifest(
             conditions=job.spec.conditions,
             provenance=_provenance(job, production),
             shards=entries,
             bins=FileEntry.of(BINS, job.bins),
-            **card.dataset.model_dump(include=kept),
+            name=card.dataset.name,
+            fields=card.dataset.fields,
+            **dict(card.dataset.definitions),
         )
         write_json(place, manifest.model_dump(mode="json"))
     return Dataset.open(job.folder)

@@ -17,7 +17,6 @@ from mleg_ray.evaluation.sample import compared_axes
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Batch, stored_fields
-from mleg_ray.physics.observables import with_observables
 from mleg_ray.randomness import derive_seed
 from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.storage import join, read_bytes, sha256, write_bytes
@@ -46,7 +45,7 @@ class Sampler:
             )
         card = checkpoint.card.dataset
         self.stored_fields = stored_fields(card.fields, spec.conditions)
-        self._axes = tuple(compared_axes(card.fields, spec.conditions, card.observables))
+        self._axes = tuple(compared_axes(card.fields, spec.conditions, card))
         self._checkpoint = checkpoint
         self._spec = spec
         self._folder = folder
@@ -141,7 +140,7 @@ class Sampler:
                 table,
                 self._schema.event,
                 self._checkpoint.feature_map.weight_mean.expand(n),
-                dataset.constraints,
+                dataset,
             )
             arrays = {name: column.numpy() for name, column in table.items()}
             parts.append(Tally.of(arrays, bins, dataset.planes, unphysical))
@@ -154,8 +153,7 @@ class Sampler:
             for field in self.stored_fields
         }
         batch = Batch.from_columns(self._schema, stored, self._spec.conditions)
-        dataset = self._checkpoint.card.dataset
-        return with_observables(dataset.observables, self._schema.columns(batch))
+        return self._checkpoint.card.dataset.columns(self._schema.columns(batch))
 
     @functools.cached_property
     def _bins(self) -> tuple[FineBins, str]:

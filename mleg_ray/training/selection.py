@@ -1,7 +1,6 @@
 """Which snapshot of a run is kept: the one closest to validation truth by KS."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.distances import KSReference
 from mleg_ray.events import Batch, EventSchema
-from mleg_ray.physics.observables import Observable, with_observables
+from mleg_ray.physics.observables import Definitions
 from mleg_ray.randomness import derive_seed
 from mleg_ray.run import SelectionConfig
 from mleg_ray.training.loop import Progress, TrainingLoop
@@ -49,13 +48,13 @@ class SnapshotSelector:
         self,
         truth: Batch,
         schema: EventSchema,
-        observables: Mapping[str, Observable],
+        definitions: Definitions,
         config: SelectionConfig,
         seed: int,
     ) -> None:
         self._truth = truth
         self._schema = schema
-        self._observables = observables
+        self._definitions = definitions
         self._names = config.observables
         self._seed = derive_seed(seed, "selection")
         known = self._table(truth)
@@ -104,7 +103,7 @@ class SnapshotSelector:
         return {name: 1.0 if math.isnan(value) else value for name, value in distances.items()}
 
     def _table(self, batch: Batch) -> dict[str, Any]:
-        columns = with_observables(self._observables, self._schema.columns(batch))
+        columns = self._definitions.columns(self._schema.columns(batch))
         return {name: column.numpy() for name, column in columns.items()}
 
     def state_dict(self) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from scipy.stats import ks_2samp
 
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.events import Batch
-from mleg_ray.physics.observables import with_observables
 
 
 def observables(name, *assignments):
@@ -23,7 +22,7 @@ def observables(name, *assignments):
         for field in spec.stored_fields
     }
     columns = spec.schema_.columns(Batch.from_columns(spec.schema_, columns, spec.conditions))
-    return {k: v.numpy() for k, v in with_observables(spec.observables, columns).items()}
+    return {k: v.numpy() for k, v in spec.columns(columns).items()}
 
 
 @pytest.fixture(scope="module")

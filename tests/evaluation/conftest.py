@@ -10,10 +10,13 @@ from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.events import Field
-from mleg_ray.physics.observables import Constraint, Observable
+from mleg_ray.physics.observables import Constraint, Definitions, Observable
 from tests.dis_events import FIELDS, electrons
 
-CONSTRAINTS = {"x_limit": Constraint(expression="x <= 2")}
+DEFINITIONS = Definitions(
+    constraints={"x_limit": Constraint(expression="x <= 2")},
+    selection={"x_cut": Constraint(expression="x <= 1")},
+)
 OBSERVABLES = {
     "pt": Observable(
         expression="kinematics.transverse_momentum", unit="GeV", label="p_T", log=True
@@ -36,7 +39,7 @@ def gaussian(
     x = rng.normal(shift, 1, n)
     y = correlation * (x - shift) + np.sqrt(1 - correlation**2) * rng.normal(0, 1, n)
     weights = np.where(rng.uniform(size=n) < 0.1, -1.0, 1.5) if weighted else np.ones(n)
-    return from_arrays({"x": x, "y": y}, weights, axes=AXES, constraints=CONSTRAINTS)
+    return from_arrays({"x": x, "y": y}, weights, axes=AXES, definitions=DEFINITIONS)
 
 
 AXES = {"x": Axis(unit="GeV", label="x"), "y": Axis()}

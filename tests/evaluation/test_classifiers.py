@@ -44,9 +44,7 @@ def test_signed_weights_undo_what_they_add():
         name: np.concatenate([clean.columns[name], blob[:, i]]) for i, name in enumerate("xy")
     }
     signs = np.where(np.arange(2000) % 2, 1.0, -1.0)
-    mixed = from_arrays(
-        columns, np.concatenate([np.ones(4000), signs]), axes=clean.axes, constraints={}
-    )
+    mixed = from_arrays(columns, np.concatenate([np.ones(4000), signs]), axes=clean.axes)
     for estimate in auc(truth, mixed).values():
         assert estimate.value == pytest.approx(0.5, abs=4 * estimate.uncertainty)
 

@@ -2,8 +2,8 @@ import pytest
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Card, DatasetCard
-from mleg_ray.cluster.evaluate import evaluate
-from mleg_ray.errors import DataError
+from mleg_ray.cluster.evaluate import compare, evaluate, evaluate_checkpoint, short_names
+from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.scorecards import Scorecard
 
 
@@ -54,3 +54,35 @@ def test_nothing_is_written_for_a_sample_of_something_else(make_dataset, tmp_pat
     with pytest.raises(DataError, match="condition 'beam_energy'"):
         evaluate(str(tmp_path / "sample"), truth, "test", str(tmp_path / "report"), seed=1)
     assert not (tmp_path / "report").exists()
+
+
+def test_samples_and_reports_are_set_side_by_side(make_dataset, tmp_path, capsys):
+    truth = make_dataset("truth", 4000, seed=1)
+    samples = [str(tmp_path / name) for name in ("good", "bad")]
+    make_dataset("good", 4000, seed=2, sampled=True)
+    make_dataset("bad", 4000, seed=3, sampled=True, smearing=0.05)
+    out = tmp_path / "both"
+    cards = compare(samples, truth, "test", str(out), str(tmp_path), seed=1)
+    assert list(cards) == ["good", "bad"]
+    assert "Classifier test" in capsys.readouterr().err
+    again = compare(
+        [str(out / "good"), str(out / "bad")], None, "test", str(out), str(tmp_path), seed=1
+    )
+    assert again == cards
+    with pytest.raises(ConfigError, match=r"has no scorecard.json; name the truth"):
+        compare(samples, None, "test", str(out), str(tmp_path), seed=1)
+
+
+def test_names_are_as_short_as_tells_them_apart():
+    assert short_names(["/a/b/x", "/a/c/x"]) == {"/a/b/x": "b", "/a/c/x": "c"}
+    assert short_names(["/a/x", "/b/x", "/b/y"]) == {"/a/x": "a-x", "/b/x": "b-x", "/b/y": "b-y"}
+    assert short_names(["/a/sample"]) == {"/a/sample": "sample"}
+    with pytest.raises(ConfigError, match="named twice"):
+        short_names(["/a/x", "/a/x/"])
+
+
+def test_a_checkpoint_is_not_judged_at_energies_that_vary(make_dataset, tmp_path):
+    truth = make_dataset("truth")
+    truth.manifest = truth.manifest.model_copy(update={"conditions": {}})
+    with pytest.raises(ConfigError, match="beam_energy varies from event to event"):
+        evaluate_checkpoint("nowhere", truth, "test", str(tmp_path), str(tmp_path), seed=1)

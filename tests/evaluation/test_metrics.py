@@ -6,17 +6,18 @@ from functools import cache
 import numpy as np
 import pytest
 
+from mleg_ray.evaluation import distances
 from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import Sample, from_arrays
-from mleg_ray.physics.observables import Plane
-from tests.evaluation.conftest import AXES, CONSTRAINTS, gaussian
+from mleg_ray.physics.observables import Constraint, Definitions, ObjectType, Plane
+from tests.evaluation.conftest import AXES, DEFINITIONS, gaussian
 
 # What these measure is no difference between generated events and truth.
 OTHERS = ("memorisation", "amplification", "events_per_second")
 DIFFERENCES = [name for name in METRICS if name not in OTHERS]
-DISTANCES = [name for name in DIFFERENCES if name != "unphysical_rate"]
+DISTANCES = [name for name in DIFFERENCES if not name.endswith("_rate")]
 PROVENANCE = {
     "checkpoint": {"card": {"train_events": 200}},
     "production": {"events": 600, "seconds": 60.0, "events_per_second": 10.0, "workers": 2},
@@ -43,7 +44,7 @@ def of_equal_distributions(seed: int) -> Comparison:
 
 def rebuilt(sample: Sample, order: np.ndarray, factor: float = 1.0) -> Sample:
     columns = {name: column[order] for name, column in sample.columns.items()}
-    return from_arrays(columns, sample.weight[order] * factor, axes=AXES, constraints=CONSTRAINTS)
+    return from_arrays(columns, sample.weight[order] * factor, axes=AXES, definitions=DEFINITIONS)
 
 
 def assert_same(a: dict[str, Figure], b: dict[str, Figure]) -> None:
@@ -92,8 +93,8 @@ class TestMetricContract:
 @pytest.mark.parametrize("name", DIFFERENCES)
 class TestDifferences:
     def test_a_known_difference_is_found(self, name):
-        truth = gaussian(4000, 1, weighted=True)
-        generated = gaussian(4000, 2, shift=0.5, correlation=0.2, weighted=True)
+        truth = gaussian(12_000, 1, weighted=True)
+        generated = gaussian(12_000, 2, shift=0.5, correlation=0.2, weighted=True)
         figures = measure(name, truth, generated).values()
         assert any(isinstance(f, Estimate) and f.verdict != "at the floor" for f in figures)
 
@@ -109,7 +110,7 @@ class TestWhatCannotBeComputed:
     def test_weights_that_cancel_say_why(self, name):
         sample = gaussian(1000, 2)
         weights = np.where(np.arange(1000) % 2, 1.0, -1.001)
-        cancelled = from_arrays(sample.columns, weights, axes=AXES, constraints=CONSTRAINTS)
+        cancelled = from_arrays(sample.columns, weights, axes=AXES, definitions=DEFINITIONS)
         for figure in measure(name, gaussian(2000, 1), cancelled).values():
             assert isinstance(figure, NotComputable)
             assert "weights" in figure.reason
@@ -117,7 +118,7 @@ class TestWhatCannotBeComputed:
     def test_a_value_that_is_not_finite_says_which(self, name):
         sample = gaussian(1000, 2)
         columns = {**sample.columns, "x": np.where(np.arange(1000) % 2, np.nan, 0.0)}
-        broken = from_arrays(columns, axes=AXES, constraints=CONSTRAINTS)
+        broken = from_arrays(columns, axes=AXES, definitions=DEFINITIONS)
         figures = measure(name, gaussian(2000, 1), broken)
         bad = figures.get("x", next(iter(figures.values())))
         assert isinstance(bad, NotComputable)
@@ -162,9 +163,51 @@ def test_chi2_looks_at_the_joint_plane_where_it_exists():
     columns = {"x_bj": 10 ** rng.uniform(-2, 0, 20_000), "q2": 10 ** rng.uniform(0, 1, 20_000)}
     swapped = {"x_bj": np.sort(columns["x_bj"]), "q2": np.sort(columns["q2"])}
     plane = Plane(x="x_bj", y="q2", x_range=(1e-3, 1), y_range=(1, 1e3))
-    figures = measure(
-        "chi2_ndf", from_arrays(columns, planes=[plane]), from_arrays(swapped, planes=[plane])
+    truth, generated = (
+        from_arrays(events, definitions=Definitions(planes=(plane,)))
+        for events in (columns, swapped)
     )
+    figures = measure("chi2_ndf", truth, generated)
     assert figures["x_bj, q2"].verdict == "large"
     assert figures["q2"].verdict == "at the floor"
     assert figures["q2"].events == 10_000
+
+
+def with_jets(n: int, seed: int, *, width: float = 1.0) -> Sample:
+    """Events with missing momentum and, three times in ten, a jet; zero stands for "no jet"."""
+    rng = np.random.default_rng(seed)
+    jet = np.where(rng.uniform(size=n) < 0.3, rng.exponential(width, n) + 0.1, 0.0)
+    definitions = Definitions(
+        objects={
+            "met": ObjectType(observables=("met",)),
+            "jet": ObjectType(observables=("jet_pt",), present="jet_pt > 0"),
+        },
+        selection={"met": Constraint(expression="met >= 1")},
+    )
+    return from_arrays({"met": rng.exponential(1.0, n), "jet_pt": jet}, definitions=definitions)
+
+
+def test_mean_over_objects_is_weighted_with_their_number():
+    truth, generated = with_jets(40_000, 0), with_jets(20_000, 1, width=2.0)
+    w1 = measure("w1", truth, generated)
+    jets = truth.columns["jet_pt"][truth.columns["jet_pt"] > 0]
+    others = generated.columns["jet_pt"][generated.columns["jet_pt"] > 0]
+    jet = distances.w1(jets, others)
+    share = len(jets) / (len(jets) + len(truth))
+    expected = (1 - share) * w1["met"].value + share * jet
+    assert w1["weighted mean"].value == pytest.approx(expected, rel=0.05)
+    assert w1["weighted mean"].verdict == "large"
+    for name in ("js", "kl"):
+        assert measure(name, truth, generated)["weighted mean"].verdict == "large"
+    assert measure("w1", truth, with_jets(20_000, 3))["weighted mean"].verdict == "at the floor"
+
+
+def test_invalid_events_are_a_percentage_of_those_failing_the_selection():
+    truth, generated = with_jets(4000, 0), with_jets(4000, 1)
+    figures = measure("invalid_event_rate", truth, generated)
+    assert figures["any"] == figures["met"]
+    assert figures["met"].value == pytest.approx(100 * (1 - np.exp(-1)), abs=3)
+    assert "selection: met" not in measure("unphysical_rate", truth, generated)
+    plain = from_arrays({"x": np.zeros(10)})
+    nothing = measure("invalid_event_rate", plain, plain)
+    assert nothing["all"].reason == "the dataset declares no selection"

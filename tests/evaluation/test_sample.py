@@ -11,8 +11,10 @@ from mleg_ray.evaluation.sample import (
     require_comparable,
 )
 from mleg_ray.events import Field
-from mleg_ray.physics.observables import Constraint
+from mleg_ray.physics.observables import Constraint, Definitions
 from tests.dis_events import FIELDS
+
+POSITIVE = Definitions(constraints={"c": Constraint(expression="a > 0")})
 
 
 def test_a_dataset_brings_its_fields_and_labelled_observables(make_dataset):
@@ -25,9 +27,9 @@ def test_a_dataset_brings_its_fields_and_labelled_observables(make_dataset):
 
 def test_conditions_that_vary_are_compared_too(make_dataset):
     dataset = make_dataset("fixed")
-    fields, observables = dataset.manifest.fields, dataset.manifest.observables
-    assert "beam_energy" in compared_axes(fields, {}, observables)
-    assert "beam_energy" not in compared_axes(fields, {"beam_energy": 50.0}, observables)
+    manifest = dataset.manifest
+    assert "beam_energy" in compared_axes(manifest.fields, {}, manifest)
+    assert "beam_energy" not in compared_axes(manifest.fields, {"beam_energy": 50.0}, manifest)
 
 
 def test_a_draw_is_random_seeded_and_counts_all_events(make_dataset):
@@ -110,7 +112,7 @@ class TestArrays:
             (from_arrays({"b": [1.0]}), "'a' is a column of arrays only"),
             (from_arrays({"a": [1.0]}, axes={"a": Axis(unit="GeV")}), "'a' is in 1 in the truth"),
             (
-                from_arrays({"a": [1.0]}, constraints={"c": Constraint(expression="a > 0")}),
+                from_arrays({"a": [1.0]}, definitions=POSITIVE),
                 "constraint 'c' was counted in one",
             ),
         ],

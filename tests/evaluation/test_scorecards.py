@@ -3,7 +3,9 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -120,3 +122,12 @@ def test_the_package_offers_the_api_and_loads_it_on_first_use():
 
 def test_the_packages_example_runs():
     assert doctest.testmod(mleg_ray.evaluation).failed == 0
+
+
+def test_the_published_schema_describes_the_document():
+    published = json.loads((Path(__file__).parents[2] / "docs/scorecard.schema.json").read_text())
+    assert published == Scorecard.model_json_schema(mode="serialization")
+    card = scorecard(gaussian(1000, 1), gaussian(500, 2), metrics=QUICK)
+    jsonschema.validate(json.loads(card.to_json()), published)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(json.loads(card.to_json()) | {"seed": "one"}, published)

@@ -12,10 +12,10 @@ from mleg_ray.errors import DataError
 from mleg_ray.evaluation.distances import ks, w1
 from mleg_ray.evaluation.tally import QUANTILES, FineBins, Tally, merge
 from mleg_ray.evaluation.unphysical import UnphysicalTally
-from mleg_ray.physics.observables import Constraint, Plane
+from mleg_ray.physics.observables import Constraint, Definitions, Plane
 
 PLANE = Plane(x="a", y="b", x_range=(0, 1), y_range=(0, 1), bins=4, log=False)
-RULES = {"small": Constraint(expression="a <= 2")}
+RULES = Definitions(constraints={"small": Constraint(expression="a <= 2")})
 
 
 def columns(n: int, seed: int) -> dict[str, np.ndarray]:

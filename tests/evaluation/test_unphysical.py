@@ -3,9 +3,11 @@ import pytest
 import torch
 
 from mleg_ray.evaluation.unphysical import ANY, NOT_FINITE, UnphysicalTally, unphysical_figures
-from mleg_ray.physics.observables import Constraint
+from mleg_ray.physics.observables import Constraint, Definitions
 
-RULES = {"low": Constraint(expression="x <= 1"), "high": Constraint(expression="x >= -1")}
+RULES = Definitions(
+    constraints={"low": Constraint(expression="x <= 1"), "high": Constraint(expression="x >= -1")}
+)
 
 
 def tally(values: list[float], weights: list[float] | None = None) -> UnphysicalTally:

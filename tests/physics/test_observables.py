@@ -6,10 +6,12 @@ import torch
 from mleg_ray.errors import ConfigError
 from mleg_ray.physics.observables import (
     Constraint,
+    Definitions,
+    ObjectType,
     Observable,
+    Plane,
     evaluate,
     violates,
-    with_observables,
 )
 
 
@@ -28,13 +30,13 @@ def test_arguments_default_to_the_function_s_own_names() -> None:
 
 
 def test_observables_may_use_those_before_them() -> None:
-    table = with_observables(
-        {
+    definitions = Definitions(
+        observables={
             "pt": Observable(expression="kinematics.transverse_momentum"),
             "twice": Observable(expression="kinematics.transverse_momentum(pt, pt)"),
-        },
-        COLUMNS,
+        }
     )
+    table = definitions.columns(COLUMNS)
     torch.testing.assert_close(table["twice"], 2**0.5 * column(5, 1))
 
 
@@ -67,3 +69,39 @@ def test_constraints_and_their_tolerance() -> None:
 def test_faults_of_constraints(expression: str) -> None:
     with pytest.raises(ConfigError, match="constraint"):
         violates(Constraint(expression=expression), {"e": column(1)})
+
+
+PLANE = Plane(x="px", y="py", x_range=(1, 2), y_range=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("definitions", "message"),
+    [
+        (Definitions(constraints={"c": Constraint(expression="q <= 1")}), "'q' is neither"),
+        (Definitions(selection={"c": Constraint(expression="pt <= 1")}), "'pt' is neither"),
+        (Definitions(planes=(PLANE, PLANE)), "one for each pair"),
+        (Definitions(planes=(PLANE.model_copy(update={"x": "pt"}),)), "planes: pt, py: 'pt' is"),
+        (Definitions(objects={"jet": ObjectType(observables=("pt",))}), "objects.jet: 'pt' is"),
+        (
+            Definitions(objects={"jet": ObjectType(observables=("px",), present="n > 0")}),
+            "'n' is neither",
+        ),
+    ],
+)
+def test_definitions_that_cannot_be_computed_are_refused(
+    definitions: Definitions, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        definitions.check(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x_range": (0, 1)}, "x_range: two positive, increasing numbers"),
+        ({"log": False, "y_range": (2, 2)}, "y_range: two increasing numbers"),
+    ],
+)
+def test_plane_ranges_make_bins(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Plane(**(PLANE.model_dump() | change))

@@ -8,7 +8,7 @@ from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
-from mleg_ray.physics.observables import Plane
+from mleg_ray.physics.observables import Definitions, Plane
 from mleg_ray.report.html import (
     draw,
     draw_classifiers,
@@ -33,7 +33,7 @@ def sample(seed: int, n: int = 600, name: str = "toy") -> Sample:
         "spiky": Axis(),
     }
     plane = Plane(x="x_bj", y="q2", x_range=(1e-3, 1), y_range=(1, 1e3))
-    return from_arrays(columns, axes=axes, planes=[plane], name=name)
+    return from_arrays(columns, axes=axes, definitions=Definitions(planes=(plane,)), name=name)
 
 
 def card_of(truth: Sample, generated: Sample) -> Scorecard:

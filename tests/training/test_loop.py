@@ -12,7 +12,7 @@ import torch.multiprocessing
 
 from mleg_ray.config import ConfigError
 from mleg_ray.events import Batch
-from mleg_ray.physics.observables import Observable
+from mleg_ray.physics.observables import Definitions, Observable
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import ResidentMinibatches
 from mleg_ray.training.loop import TrainingLoop
@@ -152,10 +152,12 @@ class TestSelection:
     def make(self, *observables: str) -> tuple[SnapshotSelector, RunConfig]:
         names = observables or ("px", "energy", "pt", "q2")
         run = small_run("bvae-dis", f"selection.observables={list(names)}")
-        declared = {
-            "pt": Observable(expression="kinematics.transverse_momentum"),
-            "q2": Observable(expression="dis.q2"),
-        }
+        declared = Definitions(
+            observables={
+                "pt": Observable(expression="kinematics.transverse_momentum"),
+                "q2": Observable(expression="dis.q2"),
+            }
+        )
         return SnapshotSelector(electrons(2000, 21), SCHEMA, declared, run.selection, 1), run
 
     def test_keeps_the_weights_of_the_smallest_ks_sum(self) -> None:

@@ -1,0 +1,94 @@
+"""Samples side by side: what the table says, and that it says it of one truth."""
+
+import csv
+import io
+import re
+
+import numpy as np
+import pytest
+
+from mleg_ray.errors import ConfigError
+from mleg_ray.evaluation.estimate import Estimate
+from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.sample import from_arrays
+from mleg_ray.evaluation.scorecards import Scorecard, scorecard
+from mleg_ray.report.comparison import (
+    lines,
+    summary_lines,
+    to_csv,
+    to_latex,
+    write_comparison,
+)
+
+METRIC_NAMES = ("chi2_ndf", "ks", "unphysical_rate", "swd", "memorisation", "events_per_second")
+TRUTH = np.random.default_rng(0).normal(size=(1000, 2))
+
+
+def card(shift: float, truth: np.ndarray = TRUTH) -> Scorecard:
+    generated = np.random.default_rng(1).normal(shift, 1, size=(500, 2))
+    metrics = {name: METRICS[name] for name in METRIC_NAMES}
+    return scorecard(from_arrays(truth), from_arrays(generated), metrics=metrics)
+
+
+CARDS = {"good_one": card(0.0), "<b>bad</b>": card(1.0)}
+
+
+def test_a_line_has_the_worst_subject_or_the_one_that_stands_for_all():
+    by_metric = {line.metric: line for line in lines(CARDS)}
+    assert tuple(by_metric) == METRIC_NAMES
+    good, bad = by_metric["ks"].figures
+    assert bad is not None
+    assert bad[1] == max(CARDS["<b>bad</b>"].figures["ks"].values(), key=lambda f: f.value)
+    assert by_metric["unphysical_rate"].figures[0][0] == "any"
+    assert by_metric["memorisation"].floor is None
+    assert by_metric["ks"].floor == good[1]
+
+
+def test_csv_holds_every_figure(tmp_path):
+    rows = list(csv.DictReader(io.StringIO(to_csv(CARDS))))
+    assert len(rows) == sum(len(f) for c in CARDS.values() for f in c.figures.values())
+    row = next(
+        r for r in rows if (r["sample"], r["metric"], r["subject"]) == ("good_one", "ks", "x0")
+    )
+    figure = CARDS["good_one"].figures["ks"]["x0"]
+    assert isinstance(figure, Estimate)
+    assert float(row["value"]) == figure.value
+    assert (float(row["floor"]), row["verdict"]) == (figure.floor, figure.verdict)
+    absent = next(r for r in rows if r["metric"] == "memorisation")
+    assert (absent["value"], absent["note"]) == ("", "the training events were not given")
+
+
+def test_latex_is_a_whole_table_with_escaped_names():
+    text = to_latex(CARDS)
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert text.startswith(r"\begin{tabular}{lrrr}")
+    assert len(body) == 1 + len(METRIC_NAMES)
+    assert all(line.count("&") == 3 for line in body)
+    assert r"good\_one" in body[0]
+    assert re.search(r"chi2\\_ndf & \$\d\.\d+ \\pm \d\.\d+\$", body[1])
+
+
+def test_the_page_is_escaped_and_needs_nothing_else(tmp_path):
+    places = write_comparison(CARDS, str(tmp_path))
+    page = (tmp_path / "comparison.html").read_text()
+    assert [place.rsplit(".", 1)[1] for place in places] == ["html", "csv", "tex"]
+    assert "<b>bad" not in page
+    assert not re.findall(r"https?://|<link|@import", page)
+    assert page.count("<tr>") == 2 + len(METRIC_NAMES) + 6
+
+
+def test_lines_of_text_for_a_terminal():
+    rows = {row[0]: row[1:] for row in summary_lines(CARDS)}
+    assert rows["Memorisation"] == ("–", "–", "")
+    assert all(len(row) == 3 for row in rows.values())
+
+
+def test_only_samples_of_the_same_truth_are_compared(tmp_path):
+    with pytest.raises(ConfigError, match="two samples"):
+        write_comparison({"a": CARDS["good_one"]}, str(tmp_path))
+    other = card(0.0, TRUTH[:800])
+    with pytest.raises(
+        ConfigError, match="different truths: arrays, 1,000 events, and arrays, 800"
+    ):
+        write_comparison({"a": CARDS["good_one"], "b": other}, str(tmp_path))
+    assert not list(tmp_path.iterdir())
