@@ -26,6 +26,7 @@ from mleg_ray.physics.observables import Definitions
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import exists, join, read_bytes, sha256, write_bytes
 
+CHECKPOINT = "checkpoint"  # the folder's name in that of its run
 RUN, WEIGHTS, CARD = "run.toml", "weights.safetensors", "card.json"
 
 

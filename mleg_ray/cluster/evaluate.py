@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from rich.table import Table
 
 from mleg_ray.catalog.dataset import Dataset, read_json
-from mleg_ray.checkpoint import CARD, Card
+from mleg_ray.checkpoint import CARD, CHECKPOINT, Card
 from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.config import parse
 from mleg_ray.console import console, progress_bar, say
@@ -143,6 +143,7 @@ def short_names(uris: Sequence[str]) -> dict[str, str]:
     paths = {uri: PurePosixPath(absolute(uri)).parts[1:] for uri in uris}
     if len(set(paths.values())) < len(uris):
         raise ConfigError(f"the same sample is named twice: {', '.join(uris)}")
+    paths = {uri: p[:-1] if p[-1] == CHECKPOINT else p for uri, p in paths.items()}
     if len(uris) > 1:
         while len({path[-1] for path in paths.values()}) == 1:
             paths = {uri: path[:-1] for uri, path in paths.items()}

@@ -12,7 +12,7 @@ import torch
 from ray.exceptions import RayError
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.checkpoint import CHECKPOINT, Checkpoint
 from mleg_ray.cluster.session import cluster_cpus, fetch, ray_session
 from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError
@@ -45,7 +45,7 @@ def default_target(
 ) -> str:
     """Return where a sample goes by default: named after the run, size, seed and conditions."""
     path = PurePosixPath(absolute(checkpoint_uri))
-    run = path.parent.name if path.name == "checkpoint" else path.name
+    run = path.parent.name if path.name == CHECKPOINT else path.name
     given = "".join(f"-{name}{value:g}" for name, value in (conditions or {}).items())
     return join(storage, "samples", f"{run}-{events}-seed{seed}{given}")
 

@@ -13,7 +13,7 @@ import ray.train.torch
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
-from mleg_ray.checkpoint import CARD, Checkpoint, environment
+from mleg_ray.checkpoint import CARD, CHECKPOINT, Checkpoint, environment
 from mleg_ray.cluster.board import Board
 from mleg_ray.cluster.session import cluster_cpus, has_gpus, ray_session, require_cpus
 from mleg_ray.cluster.train_worker import BEST, Task, judge, work
@@ -26,7 +26,7 @@ from mleg_ray.randomness import derive_seed
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import exists, join, read_bytes, sha256, write_bytes
 
-CHECKPOINT, ORDER = "checkpoint", "order.toml"
+ORDER = "order.toml"
 MAX_THREADS = 8  # of one CPU worker: more do not speed up minibatches of this size
 
 

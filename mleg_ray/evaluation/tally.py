@@ -24,7 +24,7 @@ from mleg_ray.evaluation.unphysical import Share, UnphysicalTally
 from mleg_ray.physics.observables import Plane
 
 QUANTILES = STEPS = 1024
-OUTER = (0.0005, 0.9995)  # the quantiles between which the equal steps lie
+OUTER = (0.0001, 0.9999)  # the quantiles between which the equal steps lie
 
 # Edges are numbers that end in so many zero bits in single precision: a table then finds the bin of
 # a value some ten times faster than a search, which would take longer than to generate the event.
@@ -68,9 +68,11 @@ class FineBins:
         return bool(own[0] <= edges[0] and edges[-1] <= own[-1])
 
     def snap(self, name: str, edges: FloatArray) -> FloatArray:
-        """Move edges up to the axis's own next ones; two that meet become one."""
+        """Move edges to the axis's own nearest ones; two that meet become one."""
         own = self.edges[name]
-        snapped: FloatArray = np.unique(own[np.searchsorted(own, edges)])
+        above = np.clip(np.searchsorted(own, edges), 1, len(own) - 1)
+        nearer_below = edges - own[above - 1] < own[above] - edges
+        snapped: FloatArray = np.unique(own[above - nearer_below])
         return snapped
 
     @cached_property

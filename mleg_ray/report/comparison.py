@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from mleg_ray.evaluation.resampling import WEIGHTED_MEAN
 from mleg_ray.evaluation.sample import Origin
 from mleg_ray.evaluation.scorecards import Scorecard, worst
 from mleg_ray.evaluation.unphysical import ANY
-from mleg_ray.report.html import metric_title, page_environment
+from mleg_ray.report.html import metric_title, page_environment, rounded
 from mleg_ray.storage import join, write_bytes
 
 PAGE, CSV, LATEX = "comparison.html", "comparison.csv", "comparison.tex"
@@ -33,6 +32,11 @@ class Line:
 
     metric: str
     figures: tuple[tuple[str, Figure] | None, ...]
+
+    @property
+    def subject(self) -> str:
+        """The first subject of the line; in `details` all samples have the same."""
+        return next(cell[0] for cell in self.figures if cell is not None)
 
     @property
     def floor(self) -> Estimate | None:
@@ -78,6 +82,29 @@ def lines(cards: Mapping[str, Scorecard]) -> list[Line]:
     ]
 
 
+def details(cards: Mapping[str, Scorecard]) -> list[Line]:
+    """Return a line for each subject of the metrics that have several."""
+    subjects = dict.fromkeys(
+        (metric, subject)
+        for card in cards.values()
+        for metric, figures in card.figures.items()
+        for subject in figures
+        if len(figures) > 1
+    )
+    return [
+        Line(
+            metric,
+            tuple(
+                (subject, card.figures[metric][subject])
+                if subject in card.figures.get(metric, {})
+                else None
+                for card in cards.values()
+            ),
+        )
+        for metric, subject in subjects
+    ]
+
+
 def representative(figures: Mapping[str, Figure] | None) -> tuple[str, Figure] | None:
     """Return the subject and figure that stand for a metric."""
     if not figures:
@@ -91,22 +118,13 @@ def representative(figures: Mapping[str, Figure] | None) -> tuple[str, Figure] |
 def render(cards: Mapping[str, Scorecard]) -> str:
     """Return the page: the table of metrics, and that of all figures."""
     first = next(iter(cards.values()))
-    details = dict.fromkeys(
-        (metric, subject)
-        for card in cards.values()
-        for metric, figures in card.figures.items()
-        for subject in figures
-        if len(figures) > 1
-    )
     template = page_environment(first.axes).get_template("comparison.html.j2")
     return template.render(
         names=list(cards),
         cards=list(cards.values()),
         truth=first.truth,
         lines=lines(cards),
-        details=[
-            (m, s, [card.figures.get(m, {}).get(s) for card in cards.values()]) for m, s in details
-        ],
+        details=details(cards),
     )
 
 
@@ -148,7 +166,7 @@ def summary_lines(cards: Mapping[str, Scorecard]) -> Iterator[tuple[str, ...]]:
         yield (
             metric_title(line.metric),
             *(_plain(cell[1]) if cell else "" for cell in line.figures),
-            f"{floor.floor:.4g} ± {floor.floor_spread:.2g}" if floor else "",
+            _with_exponent(floor.floor, floor.floor_spread) if floor else "",
         )
 
 
@@ -160,19 +178,25 @@ def _described(truth: Origin) -> str:
 
 def _plain(figure: Figure) -> str:
     if isinstance(figure, Estimate):
-        return f"{figure.value:.4g} ± {figure.uncertainty:.2g}"
+        return _with_exponent(figure.value, figure.uncertainty)
     return f"{figure.value:.4g}" if isinstance(figure, Reading) else "–"
+
+
+def _with_exponent(value: float, uncertainty: float) -> str:
+    number, power = rounded(value, uncertainty)
+    return f"{number}e{power}" if power else number
 
 
 def _latex(figure: Figure) -> str:
     if isinstance(figure, Estimate):
         return _plus_minus(figure.value, figure.uncertainty)
-    return f"${figure.value:.4g}$" if isinstance(figure, Reading) else "--"
+    return _plus_minus(figure.value, 0.0) if isinstance(figure, Reading) else "--"
 
 
 def _plus_minus(value: float, uncertainty: float) -> str:
-    digits = max(0, 1 - math.floor(math.log10(uncertainty))) if uncertainty > 0 else 3
-    return rf"${value:.{digits}f} \pm {uncertainty:.{digits}f}$"
+    number, power = rounded(value, uncertainty)
+    number = number.replace("±", r"\pm").replace("−", "-")
+    return rf"${number} \times 10^{{{power}}}$" if power else f"${number}$"
 
 
 def _escaped(text: str) -> str:

@@ -139,6 +139,7 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
         .get_template("report.html.j2")
         .render(
             card=card,
+            sample_name=sample_name(card.generated),
             images=images,
             planes=[
                 plane
@@ -157,6 +158,14 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
             unknowns=list(unknowns(card)),
         )
     )
+
+
+def sample_name(origin: Origin) -> str:
+    """Return what a sample is called: its folder, since its name is that of the truth it imitates.
+
+    Samples in memory have their name alone.
+    """
+    return origin.uri.rstrip("/").rsplit("/", 1)[-1] if origin.uri else origin.name
 
 
 def page_environment(axes: Mapping[str, Axis]) -> jinja2.Environment:
@@ -189,8 +198,8 @@ def metric_title(metric: str) -> str:
     return METRIC_TEXT.get(metric, (metric, ""))[0]
 
 
-def quantity(value: float, uncertainty: float) -> Markup:
-    """Write `value ± uncertainty` with two significant digits of the uncertainty."""
+def rounded(value: float, uncertainty: float) -> tuple[str, int]:
+    """Return `value ± uncertainty`, with two digits of the uncertainty, and its power of ten."""
     largest = max(abs(value), uncertainty)
     exponent = math.floor(math.log10(largest)) if largest > 0 else 0
     power = exponent if not -3 <= exponent < 5 else 0
@@ -199,10 +208,16 @@ def quantity(value: float, uncertainty: float) -> Markup:
     number = f"{shown:.{digits}f}".replace("-", "−") if value else "0"
     if error > 0:
         number += f" ± {error:.{digits}f}"
+    if power and value and error > 0:
+        number = f"({number})"
+    return number, power
+
+
+def quantity(value: float, uncertainty: float) -> Markup:
+    """Write `value ± uncertainty` as HTML."""
+    number, power = rounded(value, uncertainty)
     if not power:
         return escape(number)
-    if value and error > 0:
-        number = f"({number})"
     return Markup("{} × 10<sup>{}</sup>").format(number, str(power).replace("-", "−"))
 
 

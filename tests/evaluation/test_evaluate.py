@@ -77,6 +77,7 @@ def test_names_are_as_short_as_tells_them_apart():
     assert short_names(["/a/b/x", "/a/c/x"]) == {"/a/b/x": "b", "/a/c/x": "c"}
     assert short_names(["/a/x", "/b/x", "/b/y"]) == {"/a/x": "a-x", "/b/x": "b-x", "/b/y": "b-y"}
     assert short_names(["/a/sample"]) == {"/a/sample": "sample"}
+    assert short_names(["/r/run/checkpoint"]) == {"/r/run/checkpoint": "run"}
     with pytest.raises(ConfigError, match="named twice"):
         short_names(["/a/x", "/a/x/"])
 

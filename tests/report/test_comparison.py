@@ -11,7 +11,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import from_arrays
-from mleg_ray.evaluation.scorecards import Scorecard, scorecard
+from mleg_ray.evaluation.scorecards import Scorecard, scorecard, worst
 from mleg_ray.report.comparison import (
     lines,
     summary_lines,
@@ -26,6 +26,7 @@ TRUTH = np.random.default_rng(0).normal(size=(1000, 2))
 
 def card(shift: float, truth: np.ndarray = TRUTH) -> Scorecard:
     generated = np.random.default_rng(1).normal(shift, 1, size=(500, 2))
+    truth, generated = (np.insert(events, 2, 1.0, axis=1) for events in (truth, generated))
     metrics = {name: METRICS[name] for name in METRIC_NAMES}
     return scorecard(from_arrays(truth), from_arrays(generated), metrics=metrics)
 
@@ -38,7 +39,7 @@ def test_a_line_has_the_worst_subject_or_the_one_that_stands_for_all():
     assert tuple(by_metric) == METRIC_NAMES
     good, bad = by_metric["ks"].figures
     assert bad is not None
-    assert bad[1] == max(CARDS["<b>bad</b>"].figures["ks"].values(), key=lambda f: f.value)
+    assert bad[1] == worst(CARDS["<b>bad</b>"].figures["ks"])[1]
     assert by_metric["unphysical_rate"].figures[0][0] == "any"
     assert by_metric["memorisation"].floor is None
     assert by_metric["ks"].floor == good[1]
@@ -74,7 +75,7 @@ def test_the_page_is_escaped_and_needs_nothing_else(tmp_path):
     assert [place.rsplit(".", 1)[1] for place in places] == ["html", "csv", "tex"]
     assert "<b>bad" not in page
     assert not re.findall(r"https?://|<link|@import", page)
-    assert page.count("<tr>") == 2 + len(METRIC_NAMES) + 6
+    assert page.count("<tr>") == 2 + len(METRIC_NAMES) + 8
 
 
 def test_lines_of_text_for_a_terminal():
