@@ -9,8 +9,10 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal, Self
 
 import torch
+from pydantic import model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -21,7 +23,7 @@ from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.errors import CheckpointError, UserError
 from mleg_ray.events import EventSchema, Field
 from mleg_ray.features import FeatureMap
-from mleg_ray.models import Model
+from mleg_ray.models import Model, generate
 from mleg_ray.physics.observables import Definitions
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import exists, join, read_bytes, sha256, write_bytes
@@ -59,7 +61,7 @@ class DatasetCard(Definitions):
 class Card(Config):
     """What anybody who uses the checkpoint should know of it."""
 
-    format_version: int = 1
+    format_version: Literal[1] = 1
     dataset: DatasetCard
     train_events: int
     condition_range: dict[str, tuple[float, float]]
@@ -71,6 +73,13 @@ class Card(Config):
     environment: dict[str, str]
     weights_sha256: str = ""
     run_digest: str = ""
+
+    @model_validator(mode="after")
+    def _every_condition_has_a_range(self) -> Self:
+        missing = set(self.dataset.schema_.conditions) - set(self.condition_range)
+        if missing:
+            raise ValueError(f"condition_range lacks {', '.join(sorted(missing))}")
+        return self
 
 
 class Checkpoint:
@@ -95,9 +104,7 @@ class Checkpoint:
         Returns:
             Events (n, n_fields), float64, in the schema's order and units.
         """
-        condition = self.feature_map.condition(context).float()
-        features = self.model.sample(len(context), condition, generator=generator)
-        return self.feature_map.inverse(features, context)
+        return generate(self.model, self.feature_map, context, generator=generator)
 
     @property
     def digest(self) -> str:

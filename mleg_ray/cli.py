@@ -1,6 +1,7 @@
 """The command line, `mleg`. Heavy libraries are imported by the command that needs them."""
 
 import math
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -232,8 +233,15 @@ def _conditions(assignments: Sequence[str]) -> dict[str, float]:
     return conditions
 
 
+def _interrupt(*_: object) -> None:
+    say("interrupted; what is whole stays, and the same command again continues", style="yellow")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # once more: at once
+    raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: status 0, 2 for a user's error (one clear message), 1 for a defect."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app(args=arguments)
     except UserError as error:

@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -90,9 +90,13 @@ def parse(cls: type[AnyConfig], values: Mapping[str, Any], origin: str) -> AnyCo
         ConfigError: one line for each fault, naming `origin` and the dotted key.
     """
     try:
-        return cls.model_validate(values)
+        result = cls.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{origin}: {line}" for line in _faults(error, cls))) from None
+    coerced = list(_coerced(values, result.model_dump()))
+    if coerced:
+        raise ConfigError("\n".join(f"{origin}: {line}" for line in coerced))
+    return result
 
 
 def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
@@ -164,6 +168,18 @@ def _describe(
         return f"missing key '{key}'"
     value = "" if isinstance(given, (Mapping, Config)) else f" (got {given!r})"
     return f"{key or 'file'}: {message.removeprefix('Value error, ')}{value}"
+
+
+def _coerced(given: object, parsed: object, key: str = "") -> Iterator[str]:
+    """Yield what pydantic read as a number though it is none: a truth value, or text."""
+    if isinstance(given, Mapping) and isinstance(parsed, Mapping):
+        for name in given:
+            yield from _coerced(given[name], parsed.get(name), f"{key}.{name}" if key else name)
+    elif isinstance(given, (list, tuple)) and isinstance(parsed, (list, tuple)):
+        for index, (a, b) in enumerate(zip(given, parsed, strict=False)):
+            yield from _coerced(a, b, f"{key}.{index}")
+    elif isinstance(given, (bool, str)) and type(parsed) in (int, float):
+        yield f"{key}: a number is needed (got {given!r})"
 
 
 def _known_keys(cls: type[BaseModel]) -> list[str]:

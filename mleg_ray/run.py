@@ -82,7 +82,12 @@ class RunConfig(Config):
 
     def build_model(self, feature_map: FeatureMap) -> Model:
         """Build the model that fits the map; its first weights depend on `training.seed` alone."""
-        widths = Widths(feature_map.n_features, feature_map.n_conditions, feature_map.n_augmented)
+        widths = Widths(
+            feature_map.n_features,
+            feature_map.n_conditions,
+            feature_map.n_augmented,
+            feature_map.periodic,
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.training.seed, "weights"))
             return self.model.build(widths)

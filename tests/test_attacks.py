@@ -1,6 +1,8 @@
 """Hostile and damaged input that once got through: each is one clear error now."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,18 @@ from mleg_ray.cli import main
 from mleg_ray.cluster.train import train
 from mleg_ray.config import parse
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
+from mleg_ray.evaluation.amplification import train_events
+from mleg_ray.evaluation.estimate import NotComputableError
+from mleg_ray.evaluation.production import events_per_second
+from mleg_ray.evaluation.sample import from_dataset
+from mleg_ray.run import RunConfig
 from mleg_ray.sampling.plan import SampleSpec
 from mleg_ray.storage import exists, sha256
 from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
 from tests.recipes import small_run
+
+PLANE = {"x": "px", "y": "py", "x_range": [1, 2], "y_range": [1, 2]}
 
 
 def test_brackets_in_a_message_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,3 +107,75 @@ def test_damaged_order_of_a_run_is_named(tmp_path: Path, content: bytes) -> None
 def test_unknown_protocol_names_the_uri() -> None:
     with pytest.raises(ResourceError, match="foo://x: .*s3://BUCKET"):
         exists("foo://x")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format_version": 2}, "format_version"),
+        (
+            {"observables": {"px": {"expression": "dis.q2"}}},
+            "observables.px: a field has this name",
+        ),
+        (
+            {"planes": [{"x": "q", "y": "px", "x_range": [1, 2], "y_range": [1, 2]}]},
+            "'q' is neither",
+        ),
+    ],
+)
+def test_manifest_that_defines_nonsense_is_refused(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    prepared_dataset(tmp_path, shard_rows=20)
+    place = tmp_path / "dataset.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | change))
+    with pytest.raises(ConfigError, match=message):
+        Dataset.open(str(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b"\xff\xfe"])
+def test_damaged_manifest_is_named_with_the_mend(tmp_path: Path, content: bytes) -> None:
+    prepared_dataset(tmp_path, shard_rows=20)
+    (tmp_path / "dataset.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"dataset.json: damaged, .* once it is deleted"):
+        Dataset.open(str(tmp_path))
+
+
+def test_card_without_the_range_of_a_condition_is_refused(tmp_path: Path) -> None:
+    small_checkpoint(tmp_path)
+    card = json.loads((tmp_path / CARD).read_text())
+    (tmp_path / CARD).write_text(json.dumps(card | {"condition_range": {}}))
+    with pytest.raises(CheckpointError, match="condition_range lacks beam_energy"):
+        Checkpoint.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("provenance", [{"checkpoint": 3}, {"checkpoint": {"card": []}}, {}])
+def test_damaged_provenance_hides_nothing_else(
+    tmp_path: Path, provenance: dict[str, object]
+) -> None:
+    dataset = prepared_dataset(tmp_path / "data", shard_rows=200)
+    manifest = dataset.manifest.model_copy(
+        update={"provenance": provenance | {"production": {"seconds": "long"}}}
+    )
+    sample = from_dataset(Dataset(dataset.uri, manifest), seed=1)
+    with pytest.raises(NotComputableError, match="no record of the run"):
+        events_per_second(sample.origin.provenance)
+    with pytest.raises(NotComputableError, match="how many events trained it"):
+        train_events(sample.origin.provenance)
+
+
+@pytest.mark.parametrize("value", ["true", '"20"'])
+def test_numbers_are_not_made_of_other_things(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"training.steps: a number is needed \(got "):
+        RunConfig.load("fatgan-quick", (f"training.steps={value}",))
+
+
+def test_interrupt_says_how_to_go_on() -> None:
+    code = (
+        "import os, signal, mleg_ray.cli as cli\n"
+        "cli.app = lambda args: os.kill(os.getpid(), signal.SIGINT)\n"
+        "cli.main([])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "the same command again continues" in done.stderr

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
+from pydantic import model_validator
 
 from mleg_ray.catalog.shards import FileEntry, ShardEntry, read_shard
 from mleg_ray.config import Config, parse
@@ -23,13 +24,18 @@ class DatasetManifest(Definitions):
     `bins` are those of the shards' tallies, if they have any.
     """
 
-    format_version: int = 1
+    format_version: Literal[1] = 1
     name: str
     fields: tuple[Field, ...]
     conditions: dict[str, float]
     provenance: dict[str, Any]
     shards: tuple[ShardEntry, ...]
     bins: FileEntry | None = None
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> Self:
+        self.check((*self.schema_.event, *self.schema_.conditions))
+        return self
 
     @property
     def schema_(self) -> EventSchema:
@@ -119,12 +125,14 @@ class DatasetDigest(Config):
     shards: tuple[ShardEntry, ...]
 
 
-def read_json(place: str) -> Any:  # noqa: ANN401 - whatever the file holds
-    """Read a JSON file; `DataError` names the file if it is damaged."""
+def read_json(
+    place: str, mend: str = "the command that made it writes it again once it is deleted"
+) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Read a JSON file; `DataError` names the file if it is damaged, and the mend."""
     try:
         return json.loads(read_bytes(place))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{place}: not valid JSON ({error}); delete it and run again") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: damaged, not valid JSON ({error}); {mend}") from None
 
 
 def write_json(place: str, content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold

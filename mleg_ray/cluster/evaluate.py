@@ -12,6 +12,7 @@ from mleg_ray.config import parse
 from mleg_ray.console import console, progress_bar, say
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.provenance import recorded
 from mleg_ray.evaluation.sample import (
     MAX_EVENTS,
     Sample,
@@ -160,17 +161,16 @@ def _scorecard(folder: str) -> Scorecard:
 
 def _training_events(truth: Dataset, generated: Dataset, seed: int) -> Sample | None:
     """Return the train split, if it is what the sample's checkpoint was trained on."""
-    checkpoint = generated.manifest.provenance.get("checkpoint") or {}
-    trained_on = checkpoint.get("card", {}).get("dataset", {}).get("dataset_digest")
-    if trained_on != truth.digest:
+    keys = ("checkpoint", "card", "dataset", "dataset_digest")
+    if recorded(generated.manifest.provenance, *keys) != truth.digest:
         return None
     return from_dataset(truth, "train", seed=seed)
 
 
 def _history(generated: Dataset) -> Sequence[Mapping[str, float]]:
     """Return the training run's snapshots if the sample's checkpoint is still where it was."""
-    uri = generated.manifest.provenance.get("checkpoint", {}).get("uri")
-    if uri is None or not exists(join(uri, CARD)):
+    uri = recorded(generated.manifest.provenance, "checkpoint", "uri")
+    if not isinstance(uri, str) or not exists(join(uri, CARD)):
         return ()
     place = join(uri, CARD)
     return parse(Card, read_json(place), place).history

@@ -11,6 +11,7 @@ import numpy as np
 from mleg_ray.evaluation.distances import FloatArray, effective_size
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
 from mleg_ray.evaluation.histograms import weighted_quantiles
+from mleg_ray.evaluation.provenance import recorded_number
 from mleg_ray.evaluation.resampling import Pool
 
 QUANTILES = 100
@@ -100,9 +101,7 @@ def train_events(provenance: Mapping[str, object]) -> int:
     Raises:
         NotComputableError: it states none.
     """
-    found: object = provenance
-    for key in ("checkpoint", "card", "train_events"):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    if not isinstance(found, int) or found <= 0:
+    found = recorded_number(provenance, "checkpoint", "card", "train_events")
+    if found is None:
         raise NotComputableError("the generated sample does not say how many events trained it")
-    return found
+    return int(found)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from mleg_ray.evaluation.estimate import NotComputableError, Reading
+from mleg_ray.evaluation.provenance import recorded_number
 
 MINIMUM_SECONDS = 30.0
 
@@ -13,13 +14,14 @@ def events_per_second(provenance: Mapping[str, object]) -> Reading:
     Raises:
         NotComputableError: no run is on record, or it took less than 30 s.
     """
-    production = provenance.get("production")
-    if not isinstance(production, Mapping):
-        raise NotComputableError("the sample has no record of the run that generated it")
-    if production["seconds"] < MINIMUM_SECONDS:
-        raise NotComputableError(
-            f"the run took {production['seconds']:.1f} s; {MINIMUM_SECONDS:.0f} s are needed"
-        )
-    return Reading(
-        value=production["events_per_second"], note=f"events/s, {production['workers']} workers"
+    seconds, rate, workers = (
+        recorded_number(provenance, "production", key)
+        for key in ("seconds", "events_per_second", "workers")
     )
+    if seconds is None or rate is None or workers is None:
+        raise NotComputableError("the sample has no record of the run that generated it")
+    if seconds < MINIMUM_SECONDS:
+        raise NotComputableError(
+            f"the run took {seconds:.1f} s; {MINIMUM_SECONDS:.0f} s are needed"
+        )
+    return Reading(value=rate, note=f"events/s, {workers:.0f} workers")

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from mleg_ray.config import Config, Registry
+from mleg_ray.errors import DataError
 from mleg_ray.events import Batch, EventSchema
+
+MOST_OUTSIDE = 0.05
 
 
 class FeatureMap(nn.Module, ABC):
@@ -22,6 +25,7 @@ class FeatureMap(nn.Module, ABC):
         n_features: width of the feature space.
         n_augmented: width of the critic's view.
         n_conditions: number of conditions that vary and so enter the networks.
+        mean_log_abs_det: mean of `log_abs_det_jacobian` over the train split's events inside.
         periodic: indices of features that are angles in half turns, (-1, 1], never standardised.
     """
 
@@ -34,6 +38,7 @@ class FeatureMap(nn.Module, ABC):
     condition_std: Tensor
     weight_mean: Tensor
     outside_fraction: Tensor
+    mean_log_abs_det: Tensor
 
     def __init__(
         self, schema: EventSchema, fixed: Iterable[str], n_features: int, n_augmented: int
@@ -52,14 +57,18 @@ class FeatureMap(nn.Module, ABC):
             self.register_buffer(f"{name}_std", torch.ones(width, dtype=torch.float64))
         self.register_buffer("weight_mean", torch.ones((), dtype=torch.float64))
         self.register_buffer("outside_fraction", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("mean_log_abs_det", torch.zeros((), dtype=torch.float64))
 
     def fit(self, batches: Iterable[Batch]) -> Self:
         """Learn the statistics in one pass over physical batches of the train split.
 
         Absolute weights are used: standardisation only sets scales, and must not fail where
         negative weights leave a region with a negative sum.
+
+        Raises:
+            DataError: more than `MOST_OUTSIDE` of the events lie outside the map's domain.
         """
-        features, view, condition = _Moments(), _Moments(), _Moments()
+        features, view, condition, log_abs_det = (_Moments() for _ in range(4))
         n = 0
         weight_sum = outside = torch.zeros((), dtype=torch.float64)
         for batch in batches:
@@ -70,7 +79,13 @@ class FeatureMap(nn.Module, ABC):
             condition.add(self._condition(batch.context), weight)
             n += len(batch)
             weight_sum = weight_sum + batch.weight.sum()
-            outside = outside + self._outside(batch.x, batch.context).sum()
+            is_outside = self._outside(batch.x, batch.context)
+            outside = outside + is_outside.sum()
+            inside = batch[~is_outside]
+            if len(inside):
+                value = self._log_abs_det(inside.x, inside.context)[:, None]
+                log_abs_det.add(value, inside.weight.abs())
+        self._require_inside(float(outside / n))
         self.feature_mean, self.feature_std = features.result()
         self.feature_mean[list(self.periodic)] = 0.0
         self.feature_std[list(self.periodic)] = 1.0
@@ -78,7 +93,16 @@ class FeatureMap(nn.Module, ABC):
         self.condition_mean, self.condition_std = condition.result()
         self.weight_mean = weight_sum / n
         self.outside_fraction = outside / n
+        self.mean_log_abs_det = log_abs_det.result()[0][0] - self.feature_std.log().sum()
         return self
+
+    def _require_inside(self, outside_fraction: float) -> None:
+        if outside_fraction > MOST_OUTSIDE:
+            raise DataError(
+                f"{outside_fraction:.1%} of the train events lie outside the domain of "
+                f"{type(self).__name__}, where they would be moved to its edges; choose another "
+                "features.kind, or settings that fit the dataset"
+            )
 
     def forward(self, events: Tensor, context: Tensor) -> Tensor:
         """Map physical events (B, n_fields) under conditions (B, C) to features (B, n_features)."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mleg_ray.config import Config, Registry
+from mleg_ray.features import FeatureMap
 
 
 class Widths(NamedTuple):
@@ -16,6 +17,7 @@ class Widths(NamedTuple):
     features: int
     conditions: int
     augmented: int
+    periodic: tuple[int, ...] = ()
 
 
 class Model(nn.Module, ABC):
@@ -31,6 +33,25 @@ class Model(nn.Module, ABC):
 
     def remember(self, features: Tensor, condition: Tensor) -> None:
         """Keep what sampling needs of the train split (most models: nothing)."""
+
+
+def generate(
+    model: Model, feature_map: FeatureMap, context: Tensor, *, generator: torch.Generator
+) -> Tensor:
+    """Generate one physical event for each row of conditions.
+
+    Args:
+        model: the model, on any device.
+        feature_map: its map, on the same device.
+        context: physical conditions (n, C), float64, on that device.
+        generator: the only source of randomness; of that device.
+
+    Returns:
+        Events (n, n_fields), float64, in the schema's order and units.
+    """
+    condition = feature_map.condition(context).float()
+    features = model.sample(len(context), condition, generator=generator)
+    return feature_map.inverse(features, context)
 
 
 class ModelConfig(Config):

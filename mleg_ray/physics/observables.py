@@ -150,9 +150,14 @@ class Definitions(Config):
         """Check that all follows from columns of these names.
 
         Raises:
-            ConfigError: an expression that cannot be computed, or two planes of the same pair.
+            ConfigError: an expression that cannot be computed, an observable with the name of a
+            column, or two planes of the same pair.
         """
-        columns = self.columns(dict.fromkeys(names, torch.ones(1, dtype=torch.float64)))
+        given = dict.fromkeys(names, torch.ones(1, dtype=torch.float64))
+        shadowed = sorted(set(given) & set(self.observables))
+        if shadowed:
+            raise ConfigError(f"observables.{shadowed[0]}: a field has this name; choose another")
+        columns = self.columns(given)
         for rule in (*self.constraints.values(), *self.selection.values()):
             violates(rule, columns)
         used: dict[str, tuple[str, ...]] = {f"planes: {p.name}": (p.x, p.y) for p in self.planes}

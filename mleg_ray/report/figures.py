@@ -1,13 +1,6 @@
-"""The pictures of a report; every function returns a PNG.
+"""Pictures of events, true and generated; every function returns a PNG."""
 
-Truth is the filled grey-blue shape with its statistical band, generated events are orange points:
-distinct in hue, lightness and shape, so also in print and to colour-blind readers.
-"""
-
-import io
-import itertools
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +12,6 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from mleg_ray.evaluation.correlations import correlation_matrix
 from mleg_ray.evaluation.distances import FloatArray
-from mleg_ray.evaluation.estimate import Curve
 from mleg_ray.evaluation.histograms import (
     MINIMUM_TRUTH_EVENTS,
     Histogram,
@@ -27,39 +19,21 @@ from mleg_ray.evaluation.histograms import (
 )
 from mleg_ray.evaluation.sample import Axis, Sample
 from mleg_ray.physics.observables import Plane
+from mleg_ray.report.drawing import (
+    GENERATED,
+    POINTS,
+    STYLE,
+    TRUTH,
+    TRUTH_FILL,
+    axis_label,
+    draw_band,
+    png,
+    unit_text,
+)
 
 BINS = 50
 SHOWN = (0.0005, 0.9995)  # the truth's quantiles between which an observable is drawn
 LOG_DENSITY_RANGE = 100.0  # densities that vary more are drawn on a logarithmic axis
-DPI = 180
-
-INK, FAINT = "#1d2733", "#8a95a3"
-TRUTH, TRUTH_FILL, GENERATED = "#52677d", "#d5dee8", "#d1570c"
-# Of classifiers, which truth and generated events do not share.
-CLASSIFIERS: tuple[dict[str, Any], ...] = (
-    {"color": "#1f6f8b"},
-    {"color": "#8a3b78", "linestyle": "--"},
-    {"color": "#4d7c2a", "linestyle": "-."},
-)
-STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "mathtext.fontset": "dejavusans",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": FAINT,
-    "axes.linewidth": 0.8,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.direction": "in",
-    "ytick.direction": "in",
-    "xtick.top": True,
-    "ytick.right": True,
-    "legend.frameon": False,
-    "lines.linewidth": 1.4,
-}
 
 
 def observable_png(name: str, truth: Sample, generated: Sample) -> bytes:
@@ -87,7 +61,7 @@ def observable_png(name: str, truth: Sample, generated: Sample) -> bytes:
             _set_log_scale(bottom, edges)
         bottom.set_xlim(edges[0], edges[-1])
         figure.align_ylabels()
-        return _png(figure)
+        return png(figure)
 
 
 def drawable(name: str, truth: Sample) -> bool:
@@ -117,86 +91,6 @@ def plane_pngs(plane: Plane, truth: Sample, generated: Sample) -> dict[str, byte
         "generated": _plane_png(plane, truth, np.ma.masked_less_equal(g, 0), colours),
         "ratio": _plane_png(plane, truth, ratio, None),
     }
-
-
-def training_pngs(history: Sequence[Mapping[str, float]]) -> dict[str, bytes]:
-    """Draw a run's snapshots: the selecting score with each observable's KS, and the losses.
-
-    Each entry holds `step` and `ks_sum`; keys `ks.NAME` are distances, keys that end in `loss` are
-    losses.
-    """
-    keys = list(dict.fromkeys(key for snapshot in history for key in snapshot))
-    losses = [key for key in keys if key.endswith("loss")]
-    distances = [key for key in keys if key.startswith("ks.")]
-    pictures = {}
-    with style.context(STYLE):
-        figure, axes = _step_axes("KS distance on validation events")
-        for i, key in enumerate(distances):
-            label = "each observable" if i == 0 else None
-            axes.plot(*_curve(history, key), color=FAINT, alpha=0.5, linewidth=0.8, label=label)
-        steps, values = _curve(history, "ks_sum")
-        axes.plot(steps, values, color=INK, label="sum over observables")
-        if values:
-            best = int(np.argmin(values))
-            label = f"best: step {steps[best]:,.0f}"
-            axes.plot(steps[best], values[best], "o", color=GENERATED, label=label)
-        axes.set_yscale("log")
-        axes.legend()
-        pictures["training-ks"] = _png(figure)
-        if losses:
-            figure, axes = _step_axes("loss")
-            for key in losses:
-                axes.plot(*_curve(history, key), label=key.replace("_", " "))
-            axes.legend()
-            pictures["training-losses"] = _png(figure)
-    return pictures
-
-
-def roc_png(curves: Mapping[str, Curve]) -> bytes:
-    """Draw the ROC curves of the classifiers, by name; the diagonal is "cannot be told apart"."""
-    with style.context(STYLE):
-        figure, axes = _square_axes("share of true events", "share of generated events")
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9)
-        for (name, curve), look in zip(curves.items(), itertools.cycle(CLASSIFIERS)):
-            axes.plot(curve.x, curve.y, label=name, **look)
-        axes.legend(loc="lower right")
-        return _png(figure)
-
-
-def calibration_png(curves: Mapping[str, Curve]) -> bytes:
-    """Draw the share of generated events by the share that each classifier predicted."""
-    with style.context(STYLE):
-        figure, axes = _square_axes("predicted share of generated", "share of generated events")
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9)
-        for (name, curve), look in zip(curves.items(), itertools.cycle(CLASSIFIERS)):
-            axes.errorbar(
-                curve.x, curve.y, curve.error, label=name, marker="o", markersize=2.6, **look
-            )
-        axes.legend(loc="upper left")
-        return _png(figure)
-
-
-def weights_png(truth: Curve, generated: Curve, tails: tuple[float, float]) -> bytes:
-    """Draw one classifier's weights of true and generated events; dotted lines mark the tails."""
-    with style.context(STYLE):
-        figure = Figure(figsize=(4.4, 3.6), layout="constrained")
-        axes = figure.subplots()
-        x = np.array(truth.x)
-        half = (x[1] - x[0]) / 2
-        edges = 10 ** np.append(x - half, x[-1] + half)
-        axes.stairs(truth.y, edges, fill=True, color=TRUTH_FILL)
-        axes.stairs(truth.y, edges, color=TRUTH, label="truth")
-        _band(axes, edges, np.array(truth.y), np.array(truth.error))
-        axes.errorbar(10**x, generated.y, generated.error, label="generated", **_POINTS)
-        for tail in tails:
-            axes.axvline(tail, color=FAINT, linestyle=":", linewidth=1)
-        positive = [y for y in (*truth.y, *generated.y) if y > 0]
-        axes.set(xscale="log", yscale="log", xlim=(edges[0], edges[-1]))
-        axes.set_ylim(min(positive) / 2, max(positive) * 8)
-        axes.set_xlabel("weight = p(truth) / p(generated)")
-        axes.set_ylabel("share of events per bin")
-        axes.legend(loc="upper right", ncols=2, handlelength=1.2, columnspacing=1.2)
-        return _png(figure)
 
 
 def correlation_pngs(truth: Sample, generated: Sample) -> dict[str, bytes]:
@@ -232,25 +126,14 @@ def correlation_pngs(truth: Sample, generated: Sample) -> dict[str, bytes]:
     }
 
 
-def axis_label(name: str, axis: Axis) -> str:
-    """Return the text of an axis: symbol and unit."""
-    symbol = f"${axis.label}$" if axis.label else name
-    return f"{symbol} [{unit_text(axis.unit)}]" if axis.unit != "1" else symbol
-
-
-def unit_text(unit: str) -> str:
-    """Write a power in a unit's name as a superscript: GeV2 -> GeV²."""
-    return unit.replace("2", "²").replace("3", "³")
-
-
 def _draw_densities(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) -> None:
     centres, widths = _centres(edges), np.diff(edges)
     truth, truth_error = _density(t, widths)
     generated, generated_error = _density(g, widths)
     axes.stairs(truth, edges, fill=True, color=TRUTH_FILL)
     axes.stairs(truth, edges, color=TRUTH, label="truth")
-    _band(axes, edges, truth, truth_error)
-    axes.errorbar(centres, generated, generated_error, label="generated", **_POINTS)
+    draw_band(axes, edges, truth, truth_error)
+    axes.errorbar(centres, generated, generated_error, label="generated", **POINTS)
     positive = np.concatenate([truth[truth > 0], generated[generated > 0]])
     if len(positive) and positive.max() > LOG_DENSITY_RANGE * positive.min():
         axes.set_yscale("log")
@@ -269,9 +152,9 @@ def _draw_ratio(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) -> No
     one = np.where(filled, 1.0, np.nan)
     truth = np.where(filled, truth, np.nan)
     ratio, error = generated / truth, generated_error / truth
-    _band(axes, edges, one, truth_error / truth)
+    draw_band(axes, edges, one, truth_error / truth)
     axes.axhline(1, color=TRUTH, linewidth=0.9)
-    axes.errorbar(_centres(edges), ratio, error, **_POINTS)
+    axes.errorbar(_centres(edges), ratio, error, **POINTS)
     precise = filled & (np.nan_to_num(error, nan=np.inf) < 0.2)
     spread = np.abs(ratio[precise] - 1).max(initial=0.1)
     half = next((step for step in (0.25, 0.5) if spread <= 0.8 * step), 1.0)
@@ -315,7 +198,7 @@ def _plane_png(
             bar.ax.yaxis.set_minor_formatter(NullFormatter())
             bar.set_ticks([1 / 3, 1 / 2, 1, 2, 3], labels=["⅓", "½", "1", "2", "3"])
         bar.set_label("events per bin" if scale else "generated / truth")
-        return _png(figure)
+        return png(figure)
 
 
 def _matrix_png(values: FloatArray, labels: Sequence[str], limit: float, text: str) -> bytes:
@@ -330,34 +213,7 @@ def _matrix_png(values: FloatArray, labels: Sequence[str], limit: float, text: s
         axes.set_yticks(range(len(labels)), labels, fontsize=size)
         axes.tick_params(length=0)
         figure.colorbar(mesh, ax=axes, pad=0.02).set_label(text)
-        return _png(figure)
-
-
-def _square_axes(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(4.4, 3.9), layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=x, ylabel=y)
-    return figure, axes
-
-
-_POINTS: dict[str, Any] = {
-    "fmt": "o",
-    "color": GENERATED,
-    "markersize": 2.6,
-    "elinewidth": 0.9,
-}
-
-
-def _band(axes: Axes, edges: FloatArray, middle: FloatArray, error: FloatArray) -> None:
-    axes.stairs(
-        middle + error,
-        edges,
-        baseline=middle - error,
-        fill=True,
-        color=TRUTH,
-        alpha=0.35,
-        linewidth=0,
-    )
+        return png(figure)
 
 
 def _edges(truth: Sample, name: str) -> FloatArray:
@@ -407,24 +263,3 @@ def _plane_counts(plane: Plane, sample: Sample) -> FloatArray:
 
 def _centres(edges: FloatArray) -> FloatArray:
     return (edges[1:] + edges[:-1]) / 2
-
-
-def _step_axes(label: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.4, 3.5), layout="constrained")
-    axes = figure.subplots()
-    axes.set_xlabel("step")
-    axes.set_ylabel(label)
-    axes.margins(x=0.02)
-    return figure, axes
-
-
-def _curve(history: Sequence[Mapping[str, float]], key: str) -> tuple[list[float], list[float]]:
-    """Return steps and values of the snapshots that have a finite `key`."""
-    present = [s for s in history if math.isfinite(s.get(key, math.nan))]
-    return [snapshot["step"] for snapshot in present], [snapshot[key] for snapshot in present]
-
-
-def _png(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI)
-    return stream.getvalue()

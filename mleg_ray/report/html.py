@@ -13,17 +13,10 @@ from mleg_ray.evaluation.c2st import LARGE_WEIGHT, SMALL_WEIGHT
 from mleg_ray.evaluation.estimate import Curve, Estimate, Figure, NotComputable, Reading
 from mleg_ray.evaluation.sample import Axis, Origin, Sample
 from mleg_ray.evaluation.scorecards import Scorecard, worst
-from mleg_ray.report.figures import (
-    calibration_png,
-    correlation_pngs,
-    drawable,
-    observable_png,
-    plane_pngs,
-    roc_png,
-    training_pngs,
-    unit_text,
-    weights_png,
-)
+from mleg_ray.report.classifier_figures import calibration_png, roc_png, weights_png
+from mleg_ray.report.drawing import unit_text
+from mleg_ray.report.figures import correlation_pngs, drawable, observable_png, plane_pngs
+from mleg_ray.report.training_figures import training_pngs
 from mleg_ray.storage import join, write_bytes
 
 REPORT, SCORECARD, FIGURES = "report.html", "scorecard.json", "figures"
@@ -76,8 +69,8 @@ def write_report(
 ) -> str:
     """Write figures, page and scorecard into the folder `out`; return the page's place.
 
-    `history` holds the training run's snapshots (see `figures.training_pngs`), if known. The
-    scorecard comes last, so a folder that has one is whole.
+    `history` holds the training run's snapshots (see `training_pngs`), if known. The scorecard
+    comes last, so a folder that has one is whole.
     """
     pictures = draw(truth, generated, history) | draw_classifiers(card)
     for name, png in pictures.items():

@@ -6,7 +6,7 @@ Nothing here knows who generates the shards: `mleg_ray.cluster.sample` does so i
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_json, write_json
 from mleg_ray.catalog.shards import FileEntry
@@ -39,7 +39,7 @@ MAX_SHARD_BYTES = 256_000_000
 class PlanFile(Config):
     """The content of plan.json; `bins_sha256` is that of the tallies' bins."""
 
-    format_version: int = 1
+    format_version: Literal[1] = 1
     checkpoint_uri: str
     spec: SampleSpec
     bins_sha256: str
@@ -120,14 +120,14 @@ def whole_shards(job: SampleJob) -> dict[int, ShardRecord]:
     bins = sha256(job.bins)
     found = {}
     for shard in job.shards:
-        if shard.record_file in sizes:
-            place = join(job.folder, shard.record_file)
-            record = parse(ShardRecord, read_json(place), place)
-            if record.proves(job.spec, bins, shard) and all(
-                entry is not None and _is_whole(job.folder, entry, sizes.get(entry.file))
-                for entry in (record.entry, record.entry.tally)
-            ):
-                found[shard.index] = record
+        record = _record(job.folder, shard) if shard.record_file in sizes else None
+        if record is None or not record.proves(job.spec, bins, shard):
+            continue
+        if all(
+            entry is not None and _is_whole(job.folder, entry, sizes.get(entry.file))
+            for entry in (record.entry, record.entry.tally)
+        ):
+            found[shard.index] = record
     return found
 
 
@@ -196,7 +196,7 @@ def _require_own(folder: str, spec: SampleSpec) -> PlanFile | None:
     """Return the plan that is there; `ConfigError` if the folder holds anything but this sample."""
     place = join(folder, PLAN)
     if exists(place):
-        plan = parse(PlanFile, read_json(place), place)
+        plan = parse(PlanFile, read_json(place, "choose another --out"), place)
         there = plan.spec
         differences = [
             f"{key} is {getattr(there, key)} there, {getattr(spec, key)} is asked for"
@@ -230,6 +230,15 @@ def _bins(folder: str, sampler: Sampler, plan: PlanFile | None) -> bytes:
             "the file back, or choose another --out"
         )
     return bins
+
+
+def _record(folder: str, shard: ShardPlan) -> ShardRecord | None:
+    """Return a shard's record; None if it is damaged, which means that the shard is made again."""
+    place = join(folder, shard.record_file)
+    try:
+        return parse(ShardRecord, read_json(place), place)
+    except (ConfigError, DataError):
+        return None
 
 
 def _write_bins(job: SampleJob) -> None:

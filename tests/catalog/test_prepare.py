@@ -233,5 +233,5 @@ def test_a_damaged_manifest_is_named(spec, storage):
     place = f"{prepare(spec, storage).uri}/dataset.json"
     with open(place, "w") as stream:
         stream.write('{"name": ')
-    with pytest.raises(DataError, match=r"dataset.json: not valid JSON"):
+    with pytest.raises(DataError, match=r"dataset.json: damaged, not valid JSON"):
         Dataset.open(os.path.dirname(place))

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.func import jacrev, vmap
 
-from mleg_ray.errors import ConfigError
+from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import Batch, EventSchema, Field
 from mleg_ray.features import FEATURE_MAPS, FeatureMap
 from mleg_ray.physics import dis
 from tests.dis_events import FIELDS, Q2_MIN, SCHEMA, electrons
+from tests.recipes import fitted_map, small_run, training_events
 
 
 def build(kind: str, beam_energies: tuple[float, ...] = (50.0,)) -> FeatureMap:
@@ -159,8 +160,9 @@ class TestKinematicMap:
         torch.testing.assert_close(
             fitted(below, context)[:, 0], fitted(above, context)[:, 0], rtol=1e-3, atol=1e-3
         )
-        batch = Batch(torch.cat([below, above]), context.repeat(2, 1), torch.ones(2).double())
-        assert fitted.fit([batch]).outside_fraction == 0.5
+        events = torch.cat([below, above.expand(99, 4)])
+        batch = Batch(events, context.repeat(100, 1), torch.ones(100).double())
+        assert fitted.fit([batch]).outside_fraction == 0.01
 
     def test_electron_above_the_beam_energy_by_rounding_stays_finite(self) -> None:
         p = 50.0004
@@ -191,6 +193,13 @@ class TestCartesianMap:
     def test_events_at_the_edge_are_moved_inside_and_counted(self) -> None:
         event = torch.tensor([[0.0, 0.1, 50.001, 50.001]], dtype=torch.float64)
         context = torch.tensor([[50.0]], dtype=torch.float64)
-        fitted = build("dis-cartesian").fit([Batch(event, context, torch.ones(1).double())])
-        assert fitted.outside_fraction == 1
+        batch = Batch(event, context, torch.ones(1).double())
+        fitted = build("dis-cartesian").fit([electrons(99, 1), batch])
+        assert fitted.outside_fraction == 0.01
         assert fitted.inverse(fitted(event, context), context)[0, 2] < 50
+
+
+def test_a_map_that_most_events_do_not_fit_is_refused() -> None:
+    run = small_run("fatgan-quick", "features.q2_min=50.0")
+    with pytest.raises(DataError, match=r"% of the train events lie outside the domain of Kin"):
+        fitted_map(run, training_events())

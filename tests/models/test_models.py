@@ -17,7 +17,7 @@ def recipe(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=CONDITIONS)
 def model(recipe: str, request: pytest.FixtureRequest) -> Model:
     torch.manual_seed(0)
-    model = small_run(recipe).model.build(Widths(3, request.param, 7))
+    model = small_run(recipe).model.build(Widths(3, request.param, 7, (2,)))
     model.remember(torch.randn(500, 3), torch.randn(500, request.param))
     return model.eval()
 
@@ -54,14 +54,14 @@ class TestContract:
 
     def test_weights_survive_a_state_dict(self, recipe: str, model: Model) -> None:
         torch.manual_seed(99)
-        other = small_run(recipe).model.build(Widths(3, self.c, 7)).eval()
+        other = small_run(recipe).model.build(Widths(3, self.c, 7, (2,))).eval()
         other.load_state_dict(model.state_dict())
         assert torch.equal(sample(other, 20, self.c, 3), sample(model, 20, self.c, 3))
 
 
 def test_condition_changes_the_sample(recipe: str) -> None:
     torch.manual_seed(0)
-    model = small_run(recipe).model.build(Widths(3, 1, 7)).eval()
+    model = small_run(recipe).model.build(Widths(3, 1, 7, (2,))).eval()
     model.remember(torch.randn(500, 3), torch.randn(500, 1))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

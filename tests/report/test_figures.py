@@ -3,14 +3,9 @@ import pytest
 
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.physics.observables import Plane
-from mleg_ray.report.figures import (
-    axis_label,
-    correlation_pngs,
-    drawable,
-    observable_png,
-    plane_pngs,
-    training_pngs,
-)
+from mleg_ray.report.drawing import axis_label
+from mleg_ray.report.figures import correlation_pngs, drawable, observable_png, plane_pngs
+from mleg_ray.report.training_figures import training_pngs
 
 PNG = b"\x89PNG"
 PLANE = Plane(x="a", y="b", x_range=(1e-2, 1.0), y_range=(1.0, 10.0), bins=5)

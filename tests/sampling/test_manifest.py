@@ -177,11 +177,23 @@ def test_object_store_is_resumed_by_size(checkpoint: Checkpoint, tmp_path: Path)
     assert run(job).rows() == len(run(job).load()) == 250
 
 
-def test_damaged_record_is_named(checkpoint: Checkpoint, out: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "[]", '{"sample": 1}', "[" * 100_000])
+def test_shard_with_a_damaged_record_is_made_again(
+    checkpoint: Checkpoint, out: Path, text: str
+) -> None:
     run(planned(checkpoint, out))
-    (out / "shards" / "00000001.json").write_text("{")
-    with pytest.raises(DataError, match=r"00000001\.json: not valid JSON"):
-        whole_shards(planned(checkpoint, out))
+    before = content(out)
+    (out / "shards" / "00000001.json").write_text(text)
+    assert set(whole_shards(planned(checkpoint, out))) == {0, 2}
+    run(planned(checkpoint, out))
+    assert content(out) == before
+
+
+def test_damaged_plan_is_named(checkpoint: Checkpoint, out: Path) -> None:
+    run(planned(checkpoint, out))
+    (out / PLAN).write_text("{")
+    with pytest.raises(DataError, match=r"plan.json: damaged, .*; choose another --out"):
+        planned(checkpoint, out)
 
 
 def test_record_of_another_shard_proves_nothing(checkpoint: Checkpoint, out: Path) -> None:

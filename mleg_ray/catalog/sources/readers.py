@@ -133,7 +133,13 @@ class _Text:
 
     def _split(self, line: bytes) -> list[str]:
         text = line.decode(errors="replace")
-        return [cell.strip() for cell in next(csv.reader([text], delimiter=self._format.delimiter))]
+        try:
+            [cells] = csv.reader([text], delimiter=self._format.delimiter)
+        except (csv.Error, ValueError) as error:
+            raise DataError(
+                f"{self._uri}: not a text table ({error}); set source.format if it is another"
+            ) from None
+        return [cell.strip() for cell in cells]
 
     def _fault(self, positions: Mapping[Key, int]) -> DataError | None:
         """Find the first line that is not what it should be; line numbers are the file's own."""
@@ -237,6 +243,10 @@ def _position(uri: str, key: Key, names: Sequence[str]) -> int:
     if isinstance(key, int) and 0 <= key < len(names):
         return key
     if isinstance(key, str) and key in names:
+        if names.count(key) > 1:
+            raise DataError(
+                f"{uri}: {names.count(key)} columns are called {key!r}; name its number"
+            )
         return names.index(key)
     raise DataError(
         f"{uri}: no column {key!r}; it has {len(names)} columns: {', '.join(names)}"

@@ -77,8 +77,14 @@ class ImportConfig(SourceConfig):
                     f"source import: {files.path}: source.columns and constants must name each "
                     f"of {', '.join(sorted(stored))} once; they name {', '.join(sorted(origins))}"
                 )
+        taken: dict[int | str, str] = {}
         for name, column in self.columns.items():
             conversion(column.unit, units[name], f"source.columns.{name}")
+            other = taken.setdefault(column.column, name)
+            if other != name:
+                raise ConfigError(
+                    f"source.columns: {other} and {name} both read column {column.column!r}"
+                )
 
     def open(
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int

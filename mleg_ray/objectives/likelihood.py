@@ -1,0 +1,50 @@
+"""Maximum likelihood, for models with a density."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mleg_ray.events import Batch
+from mleg_ray.features import FeatureMap
+from mleg_ray.models import Model
+from mleg_ray.models.flow import Flow, FlowConfig
+from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
+from mleg_ray.randomness import Noise
+
+LEAST_LOG_PROB = -30.0
+
+
+class Likelihood(Objective):
+    """L = -E_w[log p(features | condition)].
+
+    An event of negative weight asks for less density where it lies. Its weighted loss stays an
+    unbiased estimate, but has no lower bound as p goes to zero, so log p of such events counts down
+    to `LEAST_LOG_PROB` only. The record has the loss also per d³p: `nll_physical` has the mean
+    log-Jacobian of the feature map subtracted, so that runs of different maps compare.
+    """
+
+    def __init__(self) -> None:
+        self.schedule = {"flow": 1}
+
+    def loss(
+        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of the one player, `flow`, and its parts."""
+        assert isinstance(model, Flow)
+        log_prob = model.log_prob(batch.x, feature_map.condition(batch.context))
+        bounded = torch.where(batch.weight < 0, log_prob.clamp(min=LEAST_LOG_PROB), log_prob)
+        nll = -(batch.weight * bounded).mean()
+        return nll, {"nll_physical": nll - feature_map.mean_log_abs_det.to(nll.dtype)}
+
+
+@OBJECTIVES.register
+class LikelihoodConfig(ObjectiveConfig):
+    """Negative log-likelihood of a flow; it has no parameters."""
+
+    trains = FlowConfig
+    kind: Literal["likelihood"] = "likelihood"
+
+    def build(self) -> Likelihood:
+        """Build the objective."""
+        return Likelihood()

@@ -1,0 +1,74 @@
+"""What the pictures of a report share: colours, style, labels, and how one becomes a PNG.
+
+Truth is the filled grey-blue shape with its statistical band, generated events are orange points:
+distinct in hue, lightness and shape, so also in print and to colour-blind readers.
+"""
+
+import io
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.sample import Axis
+
+DPI = 180
+INK, FAINT = "#1d2733", "#8a95a3"
+TRUTH, TRUTH_FILL, GENERATED = "#52677d", "#d5dee8", "#d1570c"
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "mathtext.fontset": "dejavusans",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+}
+POINTS: dict[str, Any] = {
+    "fmt": "o",
+    "color": GENERATED,
+    "markersize": 2.6,
+    "elinewidth": 0.9,
+}
+
+
+def axis_label(name: str, axis: Axis) -> str:
+    """Return the text of an axis: symbol and unit."""
+    symbol = f"${axis.label}$" if axis.label else name
+    return f"{symbol} [{unit_text(axis.unit)}]" if axis.unit != "1" else symbol
+
+
+def unit_text(unit: str) -> str:
+    """Write a power in a unit's name as a superscript: GeV2 -> GeV²."""
+    return unit.replace("2", "²").replace("3", "³")
+
+
+def png(figure: Figure) -> bytes:
+    """Return a finished figure as PNG."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI)
+    return stream.getvalue()
+
+
+def draw_band(axes: Axes, edges: FloatArray, middle: FloatArray, error: FloatArray) -> None:
+    """Shade the truth's statistical error around `middle`, bin by bin."""
+    axes.stairs(
+        middle + error,
+        edges,
+        baseline=middle - error,
+        fill=True,
+        color=TRUTH,
+        alpha=0.35,
+        linewidth=0,
+    )
