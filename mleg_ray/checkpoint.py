@@ -23,7 +23,7 @@ from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.errors import CheckpointError, UserError
 from mleg_ray.events import EventSchema, Field
 from mleg_ray.features import FeatureMap
-from mleg_ray.models import Model, generate
+from mleg_ray.models import Model, NoiseMap, generate
 from mleg_ray.physics.observables import Definitions
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import exists, join, read_bytes, sha256, write_bytes
@@ -71,6 +71,7 @@ class Card(Config):
     history: tuple[dict[str, float], ...]
     seconds: float
     environment: dict[str, str]
+    teacher_digest: str = ""
     weights_sha256: str = ""
     run_digest: str = ""
 
@@ -105,6 +106,22 @@ class Checkpoint:
             Events (n, n_fields), float64, in the schema's order and units.
         """
         return generate(self.model, self.feature_map, context, generator=generator)
+
+    def pairs(self, context: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return noise and the events that it becomes; see `Teacher`.
+
+        Raises:
+            CheckpointError: the model does not map noise to events deterministically.
+        """
+        if not isinstance(self.model, NoiseMap):
+            raise CheckpointError(
+                f"{self.uri}: a model of kind '{self.run.model.kind}' cannot teach; take a flow"
+            )
+        noise = self.model.noise(len(context), generator=generator)
+        with torch.no_grad():
+            condition = self.feature_map.condition(context).float()
+            features = self.model.decode(noise, condition)
+            return noise, self.feature_map.inverse(features, context)
 
     @property
     def digest(self) -> str:

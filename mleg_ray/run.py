@@ -56,9 +56,14 @@ class SelectionConfig(Config):
 
 
 class RunConfig(Config):
-    """The `[run]` table of a recipe in `tuning/`."""
+    """The `[run]` table of a recipe in `tuning/`.
+
+    `teacher` is what a distilled model learns from: a recipe, of which the run on the same dataset
+    and storage is meant, or the directory or URI of a checkpoint.
+    """
 
     dataset: str
+    teacher: str | None = None
     features: SerializeAsAny[Annotated[FeatureMapConfig, FEATURE_MAPS.chosen()]]
     model: SerializeAsAny[Annotated[ModelConfig, MODELS.chosen()]]
     objective: SerializeAsAny[Annotated[ObjectiveConfig, OBJECTIVES.chosen()]]
@@ -73,6 +78,13 @@ class RunConfig(Config):
                 f"objective.kind '{self.objective.kind}' trains a model of kind '{wanted}', "
                 f"not '{self.model.kind}'"
             )
+        if self.objective.needs_teacher and self.teacher is None:
+            raise ConfigError(
+                f"objective.kind '{self.objective.kind}' needs a teacher: a recipe that was "
+                "trained, or the directory of a checkpoint"
+            )
+        if self.teacher is not None and not self.objective.needs_teacher:
+            raise ConfigError(f"teacher: objective.kind '{self.objective.kind}' learns from none")
         players = set(self.objective.build().schedule)
         if players != set(self.training.optimisers):
             raise ConfigError(

@@ -1,9 +1,12 @@
 """Small runs of every family for tests: the shipped recipes with little networks and few steps."""
 
+import math
+
 import torch
 
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
+from mleg_ray.objectives import Objective
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import ResidentMinibatches
 from mleg_ray.training.loop import TrainingLoop
@@ -18,6 +21,7 @@ SMALL = {
     "fatgan-quick": ("model.generator.widths=[16, 16]", "model.critic.widths=[16, 16]"),
     "bvae-dis": ("model.encoder.widths=[16]", "model.decoder.widths=[16]"),
     "flow-dis": ("model.transforms=2", "model.bins=4", "model.hidden=[16]"),
+    "student-dis": ("model.network.widths=[16]", "objective.pairs=500"),
     "avae-dis": (
         "model.encoder.widths=[16]",
         "model.decoder.widths=[16]",
@@ -53,10 +57,33 @@ def small_loop(
     model = run.build_model(feature_map)
     model.remember(features.x, feature_map.condition(features.context))
     loop = TrainingLoop(
-        model, feature_map, run.objective.build(), run.training, torch.device("cpu")
+        model, feature_map, taught_objective(run, feature_map), run.training, torch.device("cpu")
     )
     minibatches = ResidentMinibatches(features, run.training.batch_size, run.training.seed)
     return loop, minibatches
+
+
+class Rotation:
+    """A teacher that scatters every electron as its noise says: z0 its energy, z2 its angle."""
+
+    def pairs(
+        self, context: torch.Tensor, *, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return noise and events; see `Teacher`."""
+        noise = torch.rand(len(context), 3, generator=generator)
+        events = electrons(len(context), 12).x
+        angle = math.pi * (2 * noise[:, 2] - 1)
+        pt = events[:, :2].norm(dim=1)
+        events[:, 0], events[:, 1] = pt * angle.cos(), pt * angle.sin()
+        return torch.cat([noise[:, :2], 2 * noise[:, 2:] - 1], dim=1), events
+
+
+def taught_objective(run: RunConfig, feature_map: FeatureMap) -> Objective:
+    """Build a run's objective; what it learns of a teacher, it learns of `Rotation`."""
+    objective = run.objective.build()
+    if run.objective.needs_teacher:
+        objective.learn_from(Rotation(), feature_map, {"beam_energy": (50.0, 50.0)}, 1)
+    return objective
 
 
 def training_events(n: int = 2000, conditional: bool = False) -> Batch:

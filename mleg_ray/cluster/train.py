@@ -10,6 +10,7 @@ import ray
 import ray.data
 import ray.train
 import ray.train.torch
+import torch
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
@@ -19,12 +20,17 @@ from mleg_ray.cluster.session import cluster_cpus, has_gpus, ray_session, requir
 from mleg_ray.cluster.train_worker import BEST, Task, judge, work
 from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.console import say
-from mleg_ray.errors import ConfigError, ResourceError, TrainingDivergedError
+from mleg_ray.errors import (
+    CheckpointError,
+    ConfigError,
+    ResourceError,
+    TrainingDivergedError,
+)
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.randomness import derive_seed
 from mleg_ray.run import RunConfig
-from mleg_ray.storage import exists, join, read_bytes, sha256, write_bytes
+from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
 
 ORDER = "order.toml"
 MAX_THREADS = 8  # of one CPU worker: more do not speed up minibatches of this size
@@ -51,6 +57,8 @@ def train(
         raise ConfigError(
             f"--name {name!r}: letters, digits, '.', '_' and '-' only, a letter or digit first"
         )
+    if run.teacher:
+        run = run.model_copy(update={"teacher": _teacher(run.teacher, dataset, storage)})
     folder = join(storage, "runs", name)
     kept = join(folder, CHECKPOINT)
     order = RunOrder(run=run, dataset_digest=dataset.digest, workers=workers)
@@ -117,6 +125,39 @@ class RunOrder(Config):
     run: RunConfig
     dataset_digest: str
     workers: int
+
+
+def _teacher(teacher: str, dataset: Dataset, storage: str) -> str:
+    """Return the place of a teacher, which is known to map noise to events like the dataset's.
+
+    Raises:
+        CheckpointError: it is not there, of another kind of events, or cannot teach.
+    """
+    uri = absolute(teacher)
+    if not exists(join(uri, CARD)):
+        try:
+            name = run_name(teacher, RunConfig.load(teacher), dataset)
+        except ConfigError:
+            raise CheckpointError(
+                f"teacher: {teacher!r} is neither a recipe nor the directory of a checkpoint"
+            ) from None
+        uri = join(storage, "runs", name, CHECKPOINT)
+        if not exists(join(uri, CARD)):
+            raise CheckpointError(
+                f"teacher: {uri} is not there; `mleg train {teacher}` makes it (add --set dataset="
+                f"{dataset.manifest.name} if that is not the recipe's), or name a checkpoint's "
+                "directory"
+            )
+    checkpoint = Checkpoint.load(uri)
+    known = [field.name for field in checkpoint.card.dataset.fields if field.role != "weight"]
+    wanted = [field.name for field in dataset.manifest.fields if field.role != "weight"]
+    if known != wanted:
+        raise CheckpointError(
+            f"{uri}: the teacher knows {', '.join(known)}; {dataset.uri} has {', '.join(wanted)}"
+        )
+    context = dataset.load("validation", 2).context
+    checkpoint.pairs(context, generator=torch.Generator().manual_seed(0))
+    return uri
 
 
 def _refuse_another(folder: str, order: RunOrder) -> None:

@@ -69,7 +69,11 @@ def work(config: dict[str, Task]) -> None:
     model = run.build_model(feature_map)
     minibatches, head = _Share(dataset, run, feature_map, task.rows[rank], device).open()
     model.remember(head.x.cpu(), feature_map.condition(head.context.cpu()))
-    loop = TrainingLoop(model, feature_map, run.objective.build(), run.training, device)
+    objective = run.objective.build()
+    loop = TrainingLoop(model, feature_map, objective, run.training, device)
+    teacher = Checkpoint.load(run.teacher, device) if run.teacher else None
+    if teacher:
+        objective.learn_from(teacher, feature_map, task.condition_range, run.training.seed)
     selector = judge(run, dataset)
     _resume(loop, selector, device)
     described = DatasetCard.of(dataset)
@@ -92,7 +96,8 @@ def work(config: dict[str, Task]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = None
             if rank == 0:
-                _write(Path(folder), task, run, described, loop, selector)
+                digest = teacher.digest if teacher else ""
+                _write(Path(folder), task, run, described, loop, selector, digest)
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
                 note = f"ks_sum {snapshot.ks_sum:.4f}"
                 task.board.post(snapshot.step, note)
@@ -169,6 +174,7 @@ def _write(
     described: DatasetCard,
     loop: TrainingLoop,
     selector: SnapshotSelector,
+    teacher_digest: str,
 ) -> None:
     """Write what resuming needs and, beside it, the best snapshot as a checkpoint of its own."""
     state = {"loop": loop.state_dict(), "selector": selector.state_dict()}
@@ -188,5 +194,6 @@ def _write(
         history=tuple(snapshot.flat() for snapshot in selector.history),
         seconds=selector.history[-1].seconds,
         environment=task.environment,
+        teacher_digest=teacher_digest,
     )
     Checkpoint(run, card, loop.feature_map, model).save(str(folder / BEST))

@@ -35,6 +35,22 @@ class Model(nn.Module, ABC):
         """Keep what sampling needs of the train split (most models: nothing)."""
 
 
+class NoiseMap(Model):
+    """A model that maps noise to features deterministically, so that another can learn its map."""
+
+    @abstractmethod
+    def noise(self, n: int, *, generator: torch.Generator) -> Tensor:
+        """Return noise (n, d) on the generator's device."""
+
+    @abstractmethod
+    def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Map noise (n, d) under `condition` (n, C) to features (n, features)."""
+
+    def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return n generated feature vectors (n, features) for `condition` (n, C)."""
+        return self.decode(self.noise(n, generator=generator), condition)
+
+
 def generate(
     model: Model, feature_map: FeatureMap, context: Tensor, *, generator: torch.Generator
 ) -> Tensor:

@@ -10,10 +10,11 @@ from pydantic import Field as Option
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mleg_ray.models.base import MODELS, Model, ModelConfig, Widths
+from mleg_ray.models.base import MODELS, ModelConfig, NoiseMap, Widths
+from mleg_ray.models.noise import FeatureNoise
 
 
-class Flow(Model):
+class Flow(NoiseMap):
     """Autoregressive neural spline flows, one for the line and one for the circle.
 
     Features on the line have a rational-quadratic spline flow with a normal base (Durkan et al.,
@@ -24,14 +25,13 @@ class Flow(Model):
 
     def __init__(self, config: "FlowConfig", widths: Widths) -> None:
         super().__init__()
-        self._circle = list(widths.periodic)
-        self._line = [i for i in range(widths.features) if i not in widths.periodic]
+        self._noise = FeatureNoise(widths)
         shape = {
             "transforms": config.transforms,
             "bins": config.bins,
             "hidden_features": config.hidden,
         }
-        n_line, n_circle = len(self._line), len(self._circle)
+        n_line, n_circle = len(self._noise.line), len(self._noise.circle)
         self.flow = nn.ModuleDict()
         if n_line:
             self.flow["line"] = zuko.flows.NSF(n_line, widths.conditions, **shape)
@@ -44,43 +44,30 @@ class Flow(Model):
 
     def log_prob(self, features: Tensor, condition: Tensor) -> Tensor:
         """Return the log density (B,) of features (B, features) under conditions (B, C)."""
-        line, circle = features[:, self._line], features[:, self._circle]
+        line, circle = self._noise.split(features)
         result = features.new_zeros(len(features))
-        if self._line:
+        if "line" in self.flow:
             result = result + self.flow["line"](_context(condition)).log_prob(line)
-        if self._circle:
+        if "circle" in self.flow:
             context = _context(torch.cat([condition, line], dim=1))
             angles: Tensor = self.flow["circle"](context).log_prob(math.pi * circle)
-            result = result + angles + len(self._circle) * math.log(math.pi)
+            result = result + angles + circle.shape[1] * math.log(math.pi)
         return result
 
     def noise(self, n: int, *, generator: torch.Generator) -> Tensor:
         """Return base noise (n, features): normal for the line, uniform in (-1, 1) for angles."""
-        device = generator.device
-        normal = torch.randn(n, len(self._line), generator=generator, device=device)
-        uniform = torch.rand(n, len(self._circle), generator=generator, device=device)
-        return self._together(normal, 2 * uniform - 1)
+        return self._noise.draw(n, generator)
 
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Map base noise (n, features) to features (n, features), deterministically."""
-        line, circle = noise[:, self._line], noise[:, self._circle]
-        if self._line:
+        """Map base noise (n, features) to features (n, features)."""
+        line, circle = self._noise.split(noise)
+        if "line" in self.flow:
             line = self.flow["line"](_context(condition)).transform.inv(line)
-        if self._circle:
+        if "circle" in self.flow:
             context = _context(torch.cat([condition, line], dim=1))
             angles = self.flow["circle"](context).transform.inv(math.pi * circle)
             circle = angles / math.pi
-        return self._together(line, circle)
-
-    def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return n generated feature vectors (n, features) for `condition` (n, C)."""
-        return self.decode(self.noise(n, generator=generator), condition)
-
-    def _together(self, line: Tensor, circle: Tensor) -> Tensor:
-        together = line.new_empty(len(line), len(self._line) + len(self._circle))
-        together[:, self._line] = line
-        together[:, self._circle] = circle
-        return together
+        return self._noise.join(line, circle)
 
 
 @MODELS.register

@@ -1,6 +1,15 @@
 """What each family minimises: one module a family, entered in `OBJECTIVES` on import."""
 
-from mleg_ray.objectives import adversarial, likelihood, variational
-from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
+from mleg_ray.objectives import adversarial, distillation, likelihood, variational
+from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig, Teacher
 
-__all__ = ["OBJECTIVES", "Objective", "ObjectiveConfig", "adversarial", "likelihood", "variational"]
+__all__ = [
+    "OBJECTIVES",
+    "Objective",
+    "ObjectiveConfig",
+    "Teacher",
+    "adversarial",
+    "distillation",
+    "likelihood",
+    "variational",
+]

@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from mleg_ray.config import Config, Registry
@@ -11,6 +12,14 @@ from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, ModelConfig
 from mleg_ray.randomness import Noise
+
+
+class Teacher(Protocol):
+    """A trained model whose deterministic map another learns, in physical space."""
+
+    def pairs(self, context: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return noise (n, d) and the events (n, n_fields) it becomes under conditions (n, C)."""
+        ...
 
 
 class Objective(ABC):
@@ -21,6 +30,18 @@ class Objective(ABC):
     """
 
     schedule: Mapping[str, int]
+
+    def learn_from(  # noqa: B027 - most objectives have no teacher
+        self,
+        teacher: Teacher,
+        feature_map: FeatureMap,
+        conditions: Mapping[str, tuple[float, float]],
+        seed: int,
+    ) -> None:
+        """Take what is needed of the run's teacher, before the first step.
+
+        `conditions` are the ranges of the train split.
+        """
 
     @abstractmethod
     def loss(
@@ -37,6 +58,7 @@ class ObjectiveConfig(Config):
     """Base of the `[run.objective]` tables; `trains` is the family of models it knows."""
 
     trains: ClassVar[type[ModelConfig]]
+    needs_teacher: ClassVar[bool] = False
     kind: str
 
     def build(self) -> Objective:

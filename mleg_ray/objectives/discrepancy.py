@@ -28,3 +28,22 @@ def mmd2(
         + mean_kernel(y, y, weight_y, weight_y, True)
         - 2 * mean_kernel(x, y, weight_x, weight_y, False)
     )
+
+
+def sliced_wasserstein2(x: Tensor, y: Tensor, weight_y: Tensor, directions: Tensor) -> Tensor:
+    """Mean squared Wasserstein-2 distance of the projections on directions, (k, d) of any length.
+
+    `x` (N, d) has equal weights; `y` (M, d) the weights (M,), whose quantiles are those of the
+    running maximum of their sum, so that negative ones only postpone a quantile. Source: Bonneel et
+    al., J. Math. Imaging Vis. 51 (2015) 22, eq. 8.
+    """
+    unit = directions / directions.norm(dim=1, keepdim=True)
+    a = (unit @ x.T).sort(dim=1).values
+    b, order = (unit @ y.T).sort(dim=1)
+    passed = weight_y[order].cumsum(dim=1).cummax(dim=1).values
+    n = a.shape[1]
+    share = (torch.arange(n, device=x.device) + 0.5) / n
+    targets = share * passed[:, -1:]
+    rows = torch.searchsorted(passed, targets).clamp(max=b.shape[1] - 1)
+    result: Tensor = (a - b.gather(1, rows)).square().mean()
+    return result

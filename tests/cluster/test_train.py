@@ -16,7 +16,13 @@ import torch
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.train import run_name, train
-from mleg_ray.errors import ConfigError, DataError, ResourceError, TrainingDivergedError
+from mleg_ray.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    ResourceError,
+    TrainingDivergedError,
+)
 from mleg_ray.run import RunConfig
 from tests.prepared import prepared_dataset
 from tests.recipes import small_run
@@ -200,3 +206,33 @@ def test_run_name_depends_on_configuration_and_data(dataset: Dataset, tmp_path: 
     assert run_name("bvae-dis", run, dataset) != run_name("bvae-dis", other, dataset)
     smaller = prepared_dataset(tmp_path, shard_rows=100)
     assert run_name("bvae-dis", run, dataset) != run_name("bvae-dis", run, smaller)
+
+
+def test_student_learns_from_a_flow(dataset: Dataset, tmp_path: Path) -> None:
+    teacher = train(small_run("flow-dis"), dataset, str(tmp_path), name="teacher")
+    run = small_run("student-dis", f"teacher={teacher.uri}")
+    student = train(run, dataset, str(tmp_path), name="student")
+    assert student.card.teacher_digest == teacher.digest
+    assert student.run.teacher == teacher.uri
+    context = torch.full((100, 1), 50.0, dtype=torch.float64)
+    events = student.generate(context, generator=torch.Generator().manual_seed(1))
+    assert events.isfinite().all()
+
+
+class TestTeacher:
+    def test_that_was_not_trained(self, dataset: Dataset, tmp_path: Path) -> None:
+        with pytest.raises(CheckpointError, match="`mleg train flow-dis` makes it"):
+            train(small_run("student-dis"), dataset, str(tmp_path), name="student")
+
+    def test_that_is_nowhere(self, dataset: Dataset, tmp_path: Path) -> None:
+        run = small_run("student-dis", "teacher=nowhere")
+        with pytest.raises(CheckpointError, match="'nowhere' is neither a recipe nor"):
+            train(run, dataset, str(tmp_path), name="student")
+
+    def test_that_cannot_teach(
+        self, undisturbed: Checkpoint, dataset: Dataset, tmp_path: Path
+    ) -> None:
+        run = small_run("student-dis", f"teacher={undisturbed.uri}")
+        with pytest.raises(CheckpointError, match="kind 'gan' cannot teach; take a flow"):
+            train(run, dataset, str(tmp_path), name="student")
+        assert not (tmp_path / "runs").exists()

@@ -89,6 +89,7 @@ def _run_without_coupled_terms(recipe: str, steps: int) -> RunConfig:
     # MMD couples the events of a worker, and dropout draws differently on each.
     alone = {
         "fatgan": ("objective.mmd_weight=0", "model.critic.dropout=0"),
+        "student-dis": ("objective.sliced=0",),
     }.get(recipe, ())
     return small_run(recipe, f"training.steps={steps}", *alone)
 

@@ -1,0 +1,111 @@
+"""Distillation: a small network learns the map of a large one."""
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field as Option
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
+
+from mleg_ray.events import Batch
+from mleg_ray.features import FeatureMap
+from mleg_ray.models import Model
+from mleg_ray.models.student import Student, StudentConfig
+from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig, Teacher
+from mleg_ray.objectives.discrepancy import sliced_wasserstein2
+from mleg_ray.randomness import Noise, derive_seed
+
+CHUNK = 65_536
+
+
+class Distillation(Objective):
+    """L = a·E|s(z) - t(z)|² + b·SW²(s(z), data).
+
+    The teacher t maps its noise z once, before the first step, into `pairs` pairs; conditions are
+    drawn between those of the train split, log-uniformly where they are positive. The second term,
+    over the critic's view of both, is what lets the student become better than its teacher. The
+    pairs are the same for any number of workers.
+    """
+
+    def __init__(self, config: "DistillationConfig") -> None:
+        self._config = config
+        self.schedule = {"student": 1}
+
+    def learn_from(
+        self,
+        teacher: Teacher,
+        feature_map: FeatureMap,
+        conditions: Mapping[str, tuple[float, float]],
+        seed: int,
+    ) -> None:
+        """Let the teacher make the pairs."""
+        device = feature_map.feature_mean.device
+        generator = torch.Generator(device).manual_seed(derive_seed(seed, "pairs"))
+        parts = []
+        for start in range(0, self._config.pairs, CHUNK):
+            n = min(CHUNK, self._config.pairs - start)
+            context = self._conditions(conditions, n, generator)
+            noise, events = teacher.pairs(context, generator=generator)
+            parts.append((noise, feature_map(events, context).float(), context))
+        self._noise, self._features, context = map(torch.cat, zip(*parts, strict=True))
+        self._condition = feature_map.condition(context).float()
+
+    def loss(
+        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of the one player, `student`, and its parts."""
+        assert isinstance(model, Student)
+        chosen = noise.uniform(len(batch), 1).squeeze(1)
+        rows = (chosen * len(self._noise)).long().clamp(max=len(self._noise) - 1)
+        z = self._noise[rows]
+        learned = model.decode(z, self._condition[rows])
+        regression = model.distance(learned, self._features[rows]).mean()
+        loss = self._config.regression * regression
+        if self._config.sliced == 0:
+            return loss, {"regression": regression}
+        condition = feature_map.condition(batch.context)
+        generated, real = (
+            torch.cat([feature_map.augment(features, batch.context), condition], dim=1)
+            for features in (model.decode(z, condition), batch.x)
+        )
+        directions = noise.normal(self._config.directions, real.shape[1])
+        sliced = sliced_wasserstein2(generated, real, batch.weight, directions)
+        return loss + self._config.sliced * sliced, {"regression": regression, "sliced": sliced}
+
+    def _conditions(
+        self, ranges: Mapping[str, tuple[float, float]], n: int, generator: torch.Generator
+    ) -> Tensor:
+        columns = []
+        for low, high in ranges.values():
+            u = torch.rand(n, generator=generator, device=generator.device, dtype=torch.float64)
+            if 0 < low < high:
+                low, high = low / self._config.reach, high * self._config.reach
+                columns.append(low * (high / low) ** u)
+            else:
+                columns.append(low + (high - low) * u)
+        empty = torch.empty(n, 0, dtype=torch.float64, device=generator.device)
+        return torch.stack(columns, dim=1) if columns else empty
+
+
+@OBJECTIVES.register
+class DistillationConfig(ObjectiveConfig):
+    """Configuration of `Distillation`: the weights a and b, pairs, directions of SW.
+
+    `reach` widens the range of positive conditions at both ends by a factor: the teacher's
+    extrapolation is learned too. It does not concern conditions of one value.
+    """
+
+    trains = StudentConfig
+    needs_teacher: ClassVar[bool] = True
+    kind: Literal["distillation"] = "distillation"
+    regression: NonNegativeFloat = 1.0
+    sliced: NonNegativeFloat = 0.0
+    directions: PositiveInt = 64
+    pairs: PositiveInt = 1_000_000
+    reach: float = Option(1.0, ge=1, lt=math.inf)
+
+    def build(self) -> Distillation:
+        """Build the objective; `Distillation.learn_from` must follow."""
+        return Distillation(self)
