@@ -4,7 +4,6 @@
 `card.json` what the dataset is and how the model did. No pickle is read or written.
 """
 
-import hashlib
 import platform
 import subprocess
 from importlib.metadata import version
@@ -73,7 +72,7 @@ class Card(Config):
     environment: dict[str, str]
     teacher_digest: str = ""
     weights_sha256: str = ""
-    run_digest: str = ""
+    run_sha256: str = ""
 
     @model_validator(mode="after")
     def _every_condition_has_a_range(self) -> Self:
@@ -126,18 +125,19 @@ class Checkpoint:
     @property
     def digest(self) -> str:
         """SHA-256 that names this checkpoint: its weights and its configuration."""
-        return hashlib.sha256((self.card.weights_sha256 + self.run.digest()).encode()).hexdigest()
+        return sha256((self.card.weights_sha256 + self.card.run_sha256).encode())
 
     def save(self, uri: str) -> None:
         """Write the directory; the card comes last, so a checkpoint without one is not whole."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"feature_map.{k}": v for k, v in self.feature_map.state_dict().items()}
         weights = save({name: value.cpu().contiguous() for name, value in tensors.items()})
+        run = self.run.to_toml().encode()
         self.card = self.card.model_copy(
-            update={"weights_sha256": sha256(weights), "run_digest": self.run.digest()}
+            update={"weights_sha256": sha256(weights), "run_sha256": sha256(run)}
         )
         write_bytes(join(uri, WEIGHTS), weights)
-        write_bytes(join(uri, RUN), self.run.to_toml().encode())
+        write_bytes(join(uri, RUN), run)
         write_json(join(uri, CARD), self.card.model_dump(mode="json"))
         self.uri = uri
 
@@ -156,13 +156,14 @@ class Checkpoint:
                 "name the directory that `mleg train` printed"
             )
         try:
-            run = parse(RunConfig, parse_toml(read_bytes(join(uri, RUN)), uri), uri)
+            content = read_bytes(join(uri, RUN))
+            run = parse(RunConfig, parse_toml(content, uri), uri)
             card = parse(Card, read_json(join(uri, CARD)), join(uri, CARD))
         except (UserError, ValueError) as error:
             raise CheckpointError(f"{uri}: cannot be read: {error}") from None
-        if run.digest() != card.run_digest:
+        if sha256(content) != card.run_sha256:
             raise CheckpointError(
-                f"{join(uri, RUN)}: altered, its digest differs from the card's; "
+                f"{join(uri, RUN)}: altered, its SHA-256 differs from the card's; "
                 "copy the checkpoint again or train again"
             )
         weights = read_bytes(join(uri, WEIGHTS))

@@ -25,8 +25,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def digest(self) -> str:
-        """Return the SHA-256 (hex) of the values in canonical JSON."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """Return the SHA-256 (hex) of the values in canonical JSON; absent ones do not count."""
+        canonical = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def to_toml(self) -> str:
