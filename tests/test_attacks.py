@@ -119,7 +119,7 @@ def test_unknown_protocol_names_the_uri() -> None:
         ),
         (
             {"planes": [{"x": "q", "y": "px", "x_range": [1, 2], "y_range": [1, 2]}]},
-            "'q' is neither",
+            "'q' is not compared",
         ),
     ],
 )

@@ -34,7 +34,9 @@ class DatasetManifest(Definitions):
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
-        self.check((*self.schema_.event, *self.schema_.conditions))
+        schema = self.schema_
+        varying = (name for name in schema.conditions if name not in self.conditions)
+        self.check((*schema.event, *schema.conditions), (*schema.event, *varying))
         return self
 
     @property

@@ -16,7 +16,7 @@ from mleg_ray.catalog.sources.base import Columns
 from mleg_ray.config import Config
 from mleg_ray.errors import DataError
 from mleg_ray.events import Field
-from mleg_ray.storage import open_whole, read_bytes, sha256
+from mleg_ray.storage import exists, open_whole, read_bytes, sha256
 
 
 class FileEntry(Config):
@@ -45,6 +45,10 @@ class FileEntry(Config):
             DataError: the file is gone, truncated or altered.
         """
         place = f"{folder}/{self.file}"
+        if not exists(place):
+            raise DataError(
+                f"{place}: gone; `mleg prepare` or `mleg sample`, whichever made it, makes it again"
+            )
         content = read_bytes(place)
         if sha256(content) != self.sha256:
             raise DataError(

@@ -66,7 +66,8 @@ class DatasetSpec(Definitions):
         unknown = sorted(set(self.conditions) - set(schema.conditions))
         if unknown:
             raise ConfigError(f"conditions: {', '.join(unknown)} is no field with role 'condition'")
-        self.check((*schema.event, *schema.conditions))
+        varying = (name for name in schema.conditions if name not in self.conditions)
+        self.check((*schema.event, *schema.conditions), (*schema.event, *varying))
         return self
 
     @property

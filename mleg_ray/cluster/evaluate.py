@@ -112,6 +112,12 @@ def compare(
         raise ConfigError(f"{unknown[0]}: has no {SCORECARD}; name the truth with --truth")
     if len(known) > 1:
         require_same_truth({names[uri]: card for uri, card in known.items()})
+    for uri in unknown:
+        if not is_checkpoint(uri):
+            assert truth is not None
+            judged_by(
+                truth, Dataset.open(uri)
+            )  # refuses what is no sample before others are judged
     require_writable(out)
     cards = {}
     for uri in uris:

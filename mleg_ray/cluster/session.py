@@ -122,4 +122,9 @@ def _start_local(cpus: int | None, quiet: dict[str, Any]) -> None:
     # directory, where every later cluster of the user would ask for it.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     # One logical CPU more than the workers use: Ray Data's reading tasks wait for ever without it.
-    ray.init(address="local", num_cpus=(cpus or usable) + 1, include_dashboard=False, **quiet)
+    try:
+        ray.init(address="local", num_cpus=(cpus or usable) + 1, include_dashboard=False, **quiet)
+    except Exception as error:  # Ray raises nothing more particular when a start takes too long
+        raise ResourceError(
+            f"Ray did not start: {error}; see what else keeps this machine busy, and run again"
+        ) from error

@@ -18,9 +18,9 @@ def correlation_matrix(features: FloatArray, weights: FloatArray) -> FloatArray:
     present = weights != 0  # of a pool's events two thirds belong to no or the other sample
     features, weights = features[present], weights[present]
     w = weights / weights.sum()
-    centred = features - w @ features
-    covariance = (centred * w[:, None]).T @ centred
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
+        centred = features - w @ features
+        covariance = (centred * w[:, None]).T @ centred
         spread = np.sqrt(np.diag(covariance))
         result: FloatArray = covariance / np.outer(spread, spread)
     return result
@@ -63,5 +63,6 @@ def _difference(features: FloatArray, a: FloatArray, b: FloatArray) -> FloatArra
 def _standardised(pool: Pool, names: list[str]) -> FloatArray:
     """Columns (N, d) of order one: heavy tails in GeV² would cost precision."""
     features = np.stack([pool.column(name) for name in names], axis=1)
-    result: FloatArray = (features - features.mean(axis=0)) / features.std(axis=0)
+    with np.errstate(all="ignore"):
+        result: FloatArray = (features - features.mean(axis=0)) / features.std(axis=0)
     return result

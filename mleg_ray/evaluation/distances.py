@@ -141,7 +141,7 @@ def standard_deviation(values: FloatArray, weights: FloatArray) -> float:
     w = weights / weights.sum()
     variance = float(w @ np.square(values - w @ values))
     # A constant column leaves only rounding errors of its mean.
-    if variance <= np.square(1e-12 * np.abs(values).max()):
+    if variance <= np.square(8 * np.finfo(np.float64).eps * np.abs(values).max()):
         raise NotComputableError("all truth values are equal")
     return float(np.sqrt(variance))
 

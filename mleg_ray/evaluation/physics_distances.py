@@ -38,8 +38,8 @@ def fpd(pool: Pool, rng: np.random.Generator) -> Estimate:
 def kpd(pool: Pool, rng: np.random.Generator) -> Estimate:
     """Return the squared maximum mean discrepancy with kernel (x·y / d + 1)⁴.
 
-    The median of the unbiased estimates of 10 random batches of 5000 events (all events where there
-    are fewer); the uncertainty is half the range between their 16 and 84 percentiles.
+    The median of the unbiased estimates of 10 random batches of 5000 events (half of all where
+    there are fewer); the uncertainty is half the range between their 16 and 84 percentiles.
     """
     return _beside_floors(median_kpd, pool, rng)[0]
 
@@ -162,7 +162,7 @@ def median_kpd(
 ) -> tuple[float, float]:
     """Return `kpd` and its uncertainty for weights a, b (N,) of two samples of features (N, d)."""
     rows = [np.flatnonzero(weights) for weights in (a, b)]
-    size = min(KERNEL_BATCH_EVENTS, *map(len, rows))
+    size = min(KERNEL_BATCH_EVENTS, *(len(r) // 2 for r in rows))
     values = []
     for _ in range(KERNEL_BATCHES):
         first, second = (rng.choice(r, size, replace=False) for r in rows)

@@ -90,12 +90,12 @@ class Pool:
     def marginal(self, name: str) -> FloatArray:
         """Return the pooled values of an observable on its own, shape (N,).
 
-        Where the generated sample has a tally, its n values are drawn from all events that there
-        are, and the truth is quantised alike; otherwise they are those of `column`. Raises as
-        `column` does.
+        Where the generated sample has a tally whose bins resolve the truth, its n values are drawn
+        from all events that there are, and the truth is quantised alike; otherwise they are those
+        of `column`. Raises as `column` does.
         """
         values = self.column(name)
-        if self._tally is None:
+        if self._tally is None or not self._tally.bins.resolve(name, values[: self._truth_events]):
             return values
         truth = self._tally.bins.quantise(name, values[: self._truth_events])
         return np.concatenate([truth, self._tally.draw(name, self.n, self._rng)])

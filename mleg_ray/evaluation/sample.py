@@ -109,20 +109,25 @@ def from_arrays(
     Raises:
         DataError: lengths differ, a column of `axes` is absent, or a weight is not finite.
     """
+    if axes is not None and not axes:
+        raise DataError(f"{name}: axes names nothing to compare")
     if isinstance(columns, np.ndarray):
         if columns.ndim != 2:
             raise DataError(f"{name}: a matrix (n, d) or columns are needed, not {columns.shape}")
         columns = {f"x{i}": column for i, column in enumerate(columns.T)}
-    arrays = {key: np.asarray(columns[key], dtype=np.float64) for key in columns}
+    arrays = {str(key): _numeric(name, key, columns[key]) for key in columns}
     shapes = {key: array.shape for key, array in arrays.items()}
     n = len(next(iter(arrays.values()), ()))
-    weight = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    weight = np.ones(n) if weights is None else _numeric(name, "weights", weights)
     for key, shape in (shapes | {"weights": weight.shape}).items():
         if shape != (n,):
             raise DataError(f"{name}: column '{key}' has shape {shape}, not ({n},) as the first")
     if not np.isfinite(weight).all():
         raise DataError(f"{name}: weight not finite, first in row {np.argmin(np.isfinite(weight))}")
-    definitions.check(arrays)
+    largest = np.abs(weight).max(initial=0.0)
+    if not 1e-100 < largest < 1e100 and largest != 0:
+        raise DataError(f"{name}: weights as large as {largest:g}; multiply all by a common factor")
+    definitions.check(arrays, axes if axes is not None else arrays)
     tensors = definitions.columns({key: torch.from_numpy(array) for key, array in arrays.items()})
     if axes is None:
         axes = {key: Axis() for key in arrays} | derived_axes(definitions)
@@ -294,6 +299,22 @@ def judged_by(truth: Dataset, generated: Dataset) -> Dataset:
     return Dataset(generated.uri, generated.manifest.model_copy(update=update))
 
 
+def aligned(sample: Sample, axes: Iterable[str]) -> Sample:
+    """Return the sample with its columns in the order of `axes`, its events ordered by them."""
+    names = list(axes)
+    if list(sample.axes) == names:
+        return sample
+    ordered = _ordered(
+        sample.columns,
+        sample.weight,
+        {name: sample.axes[name] for name in names},
+        sample.unphysical,
+        sample.origin,
+        sample.definitions,
+    )
+    return replace(ordered, tally=sample.tally)
+
+
 def require_comparable(truth: Sample, generated: Sample) -> None:
     """Check that both samples have the same columns, units and constraints.
 
@@ -307,9 +328,23 @@ def require_comparable(truth: Sample, generated: Sample) -> None:
         a, b = truth.axes[name].unit, generated.axes[name].unit
         if a != b:
             raise DataError(f"'{name}' is in {a} in the truth but in {b} in the generated sample")
+    for rules in ("constraints", "selection"):
+        ours, theirs = (getattr(s.definitions, rules) for s in (truth, generated))
+        for name in set(ours) & set(theirs):
+            if ours[name] != theirs[name]:
+                raise DataError(f"{rules}: '{name}' is not the same rule in both samples")
     judged = set(truth.unphysical.violating) ^ set(generated.unphysical.violating)
     if judged:
         raise DataError(f"constraint '{min(judged)}' was counted in one of the two samples only")
+
+
+def _numeric(name: str, key: object, column: Any) -> FloatArray:  # noqa: ANN401 - of any kind
+    if np.ma.isMaskedArray(column):
+        raise DataError(f"{name}: column '{key}' is masked; fill or drop what is masked")
+    array = np.asarray(column)
+    if array.dtype.kind not in "fiub" and array.size > 0:
+        raise DataError(f"{name}: column '{key}' holds {array.dtype}; real numbers are needed")
+    return array.astype(np.float64)
 
 
 def _ordered(

@@ -1,23 +1,26 @@
 """All figures of merit of one generated sample, as a versioned JSON document."""
 
+import operator
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Literal
 
 import numpy as np
+from pydantic import ValidationError
 
 from mleg_ray import __version__
 from mleg_ray.config import Config
 from mleg_ray.evaluation.comparison import Comparison
-from mleg_ray.evaluation.estimate import Estimate, Figure
-from mleg_ray.evaluation.metrics import METRICS, Metric
+from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
+from mleg_ray.evaluation.metrics import ALL, METRICS, Metric
 from mleg_ray.evaluation.sample import (
     NO_DEFINITIONS,
     Axis,
     Columns,
     Origin,
     Sample,
+    aligned,
     from_arrays,
     require_comparable,
 )
@@ -92,15 +95,22 @@ def scorecard(
     truth, generated = _sample(truth, "truth"), _sample(generated, "generated")
     training = None if training is None else _sample(training, "training")
     require_comparable(truth, generated)
+    generated = aligned(generated, truth.axes)
     if training is not None:
         require_comparable(truth, training)
+        training = aligned(training, truth.axes)
+    seed = operator.index(seed)
     comparison = Comparison(truth, generated, training, seed)
     start = time.monotonic()
     figures = {}
     for done, (name, metric) in enumerate(metrics.items()):
         progress(done, name)
         rng = np.random.default_rng(derive_seed(seed, f"evaluate/{name}"))
-        figures[name] = metric(comparison, rng=rng)
+        try:
+            with np.errstate(all="ignore"):  # what is not finite in the end is said below
+                figures[name] = metric(comparison, rng=rng)
+        except ValidationError:  # an `Estimate` holds finite numbers only
+            figures[name] = {ALL: NotComputable(reason="it is not finite: values are extreme")}
     progress(len(metrics), "")
     return Scorecard(
         truth=truth.origin,

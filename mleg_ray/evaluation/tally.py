@@ -24,6 +24,7 @@ from mleg_ray.evaluation.unphysical import Share, UnphysicalTally
 from mleg_ray.physics.observables import Plane
 
 QUANTILES = STEPS = 1024
+MOST_IN_A_BIN = 8 / QUANTILES  # of the truth, if its values are not equal
 OUTER = (0.0001, 0.9999)  # the quantiles between which the equal steps lie
 
 # Edges are numbers that end in so many zero bits in single precision: a table then finds the bin of
@@ -57,6 +58,16 @@ class FineBins:
     def quantise(self, name: str, values: FloatArray) -> FloatArray:
         """Move values (n,) to the middle of their bins; those beyond all edges to the last one."""
         return self._positions[name][self.index(name, values)]
+
+    def resolve(self, name: str, values: FloatArray) -> bool:
+        """Tell whether few of values (n,) share a bin, unless they are equal.
+
+        Bins of a generator that is far from the truth would blur the truth.
+        """
+        index = self.index(name, values)
+        counts = np.bincount(index)
+        crowded = np.flatnonzero(counts > MOST_IN_A_BIN * max(len(values), QUANTILES))
+        return all(np.ptp(values[index == k]) == 0 for k in crowded)
 
     def positions(self, name: str) -> FloatArray:
         """Return where the bins of an axis are, increasing, shape (k + 1,)."""

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field as Option
-from pydantic import PositiveInt, model_validator
+from pydantic import NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from mleg_ray.config import Config
@@ -52,7 +52,7 @@ class Constraint(Config):
     """
 
     expression: str
-    tolerance: float = 0.0
+    tolerance: NonNegativeFloat = 0.0
     reason: str = ""
 
 
@@ -146,8 +146,20 @@ class Definitions(Config):
             result[name] = evaluate(observable.expression, result)
         return result
 
-    def check(self, names: Iterable[str]) -> None:
-        """Check that all follows from columns of these names.
+    @model_validator(mode="after")
+    def _names_of_rules(self) -> Self:
+        for rules in ("constraints", "selection"):
+            for name in getattr(self, rules):
+                if name == "any" or not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
+                    raise ValueError(
+                        f"{rules}.{name}: choose another name, of letters, digits and _, not 'any'"
+                    )
+        return self
+
+    def check(self, names: Iterable[str], compared: Iterable[str]) -> None:
+        """Check that all follows from columns of these names, of which `compared` are compared.
+
+        What is compared are these and the observables with a label; planes and objects are of them.
 
         Raises:
             ConfigError: an expression that cannot be computed, an observable with the name of a
@@ -158,6 +170,7 @@ class Definitions(Config):
         if shadowed:
             raise ConfigError(f"observables.{shadowed[0]}: a field has this name; choose another")
         columns = self.columns(given)
+        compared = {*compared, *(name for name, o in self.observables.items() if o.label)}
         for rule in (*self.constraints.values(), *self.selection.values()):
             violates(rule, columns)
         used: dict[str, tuple[str, ...]] = {f"planes: {p.name}": (p.x, p.y) for p in self.planes}
@@ -166,13 +179,14 @@ class Definitions(Config):
         for name, kind in self.objects.items():
             used[f"objects.{name}"] = kind.observables
             if kind.present:
-                violates(Constraint(expression=kind.present), columns)
+                present = {name: columns[name] for name in compared if name in columns}
+                violates(Constraint(expression=kind.present), present)
         for where, needed in used.items():
-            missing = [name for name in needed if name not in columns]
+            missing = [name for name in needed if name not in compared]
             if missing:
                 raise ConfigError(
-                    f"{where}: '{missing[0]}' is neither a field nor an observable; "
-                    f"there are {', '.join(columns)}"
+                    f"{where}: '{missing[0]}' is not compared: it is neither a field that varies "
+                    f"nor an observable with a label; those are {', '.join(sorted(compared))}"
                 )
 
 
@@ -199,8 +213,9 @@ def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:
     left, symbol, right = match.groups()
     like = next(iter(columns.values()))
     a, b = (_operand(side, columns, like, constraint.expression) for side in (left, right))
-    slack = constraint.tolerance * b.abs()
-    b = b + slack if symbol.startswith("<") else b - slack
+    if constraint.tolerance > 0:
+        slack = constraint.tolerance * b.abs()
+        b = b + slack if symbol.startswith("<") else b - slack
     return ~_OPERATORS[symbol](a, b)
 
 
@@ -208,12 +223,15 @@ def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression:
     if side in columns:
         return columns[side]
     try:
-        return torch.full_like(like, float(side))
+        number = float(side)
     except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
         raise ConfigError(
-            f"constraint '{expression}': '{side}' is neither a number nor one of "
+            f"constraint '{expression}': '{side}' is neither a finite number nor one of "
             f"{', '.join(columns)}"
-        ) from None
+        )
+    return torch.full_like(like, number)
 
 
 def _resolve(expression: str) -> tuple[Callable[..., Tensor], list[str]]:

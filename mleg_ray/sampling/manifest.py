@@ -159,20 +159,24 @@ def finish(
     remove_partials(job.folder)
     _write_bins(job)
     place = join(job.folder, SAMPLED)
-    entries = tuple(records[shard.index].entry for shard in job.shards)
-    if not exists(place) or Dataset.open(job.folder).manifest.shards != entries:
-        card = job.checkpoint.card
-        manifest = DatasetManifest(
-            conditions=job.spec.conditions,
-            provenance=_provenance(job, production),
-            shards=entries,
-            bins=FileEntry.of(BINS, job.bins),
-            name=card.dataset.name,
-            fields=card.dataset.fields,
-            **dict(card.dataset.definitions),
-        )
+    card = job.checkpoint.card
+    manifest = DatasetManifest(
+        conditions=job.spec.conditions,
+        provenance=_provenance(job, production),
+        shards=tuple(records[shard.index].entry for shard in job.shards),
+        bins=FileEntry.of(BINS, job.bins),
+        name=card.dataset.name,
+        fields=card.dataset.fields,
+        **dict(card.dataset.definitions),
+    )
+    if not exists(place) or not _says(Dataset.open(job.folder).manifest, manifest):
         write_json(place, manifest.model_dump(mode="json"))
     return Dataset.open(job.folder)
+
+
+def _says(there: DatasetManifest, manifest: DatasetManifest) -> bool:
+    """Tell whether a manifest says the same of the events; the run that made them may differ."""
+    return there.model_copy(update={"provenance": manifest.provenance}) == manifest
 
 
 def _provenance(job: SampleJob, production: Production | None) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def test_assignments_come_after_extends(catalog):
         ('extends = "dis-ep-50"\n[source]\nkind = "pythia"', "unknown source kind 'pythia'"),
         (
             'extends = "dis-ep-50"\n[constraints]\na = { expression = "q3 > 0" }',
-            "'q3' is neither a number nor",
+            "'q3' is neither a finite number nor",
         ),
     ],
 )

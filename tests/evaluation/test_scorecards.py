@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
+import pandas
 import pytest
 
 import mleg_ray.evaluation
@@ -15,6 +16,7 @@ from mleg_ray.evaluation.estimate import Estimate, NotComputable
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard, worst
+from mleg_ray.physics.observables import Constraint, Definitions
 from tests.evaluation.conftest import AXES, gaussian
 
 QUICK = {name: METRICS[name] for name in ("chi2_ndf", "unphysical_rate", "ks")}
@@ -131,3 +133,61 @@ def test_the_published_schema_describes_the_document():
     jsonschema.validate(json.loads(card.to_json()), published)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(json.loads(card.to_json()) | {"seed": "one"}, published)
+
+
+def columns_of(n: int, seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {"a": rng.normal(0, 1, n), "b": rng.normal(5, 1, n)}
+
+
+def test_columns_are_matched_by_name_in_every_figure():
+    truth, generated, training = (columns_of(1500, seed) for seed in range(3))
+    names = ("c2st_auc", "memorisation", "swd", "ks", "corr_frobenius")
+    metrics = {name: METRICS[name] for name in names}
+    expected = scorecard(truth, generated, training=training, metrics=metrics).figures
+    turned = [dict(reversed(events.items())) for events in (generated, training)]
+    assert scorecard(truth, turned[0], training=turned[1], metrics=metrics).figures == expected
+
+
+def test_extreme_values_cost_one_metric_not_all():
+    truth, generated = columns_of(1500, 0), columns_of(1500, 1)
+    generated["a"][:40] = 1e200
+    card = scorecard(truth, generated)
+    assert isinstance(card.figures["ks"]["b"], Estimate)
+    assert any(isinstance(f, NotComputable) for fs in card.figures.values() for f in fs.values())
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        ({"a": ["x", "y"]}, "column 'a' holds <U1; real numbers are needed"),
+        ({"a": np.array([1 + 1j, 2])}, "column 'a' holds complex128"),
+        ({"a": np.array(["2020-01-01"], dtype="datetime64[D]")}, "column 'a' holds datetime64"),
+        ({"a": np.ma.masked_array([1.0, 2.0], [True, False])}, "column 'a' is masked"),
+        ({"a": [None, 1.0]}, "column 'a' holds object"),
+    ],
+)
+def test_what_is_no_column_of_numbers_is_refused(events, message):
+    with pytest.raises(DataError, match=message):
+        from_arrays(events)
+
+
+def test_weights_of_extreme_scale_are_refused():
+    for scale in (1e200, 1e-200):
+        with pytest.raises(DataError, match="common factor"):
+            from_arrays({"a": [1.0, 2.0]}, [scale, scale])
+
+
+def test_frames_may_have_numbered_columns():
+    frame = pandas.DataFrame(np.random.default_rng(0).normal(size=(1000, 2)))
+    card = scorecard(frame, frame[:500], metrics=QUICK)
+    assert list(card.axes) == ["0", "1"]
+
+
+def test_rules_of_one_name_must_be_one_rule():
+    rules = [
+        Definitions(constraints={"c": Constraint(expression=f"a > {limit}")}) for limit in (-9, 0)
+    ]
+    truth, generated = (from_arrays(columns_of(1000, 0), definitions=rule) for rule in rules)
+    with pytest.raises(DataError, match="'c' is not the same rule"):
+        scorecard(truth, generated)

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import operator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ import torch
 
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.distances import ks, w1
+from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.sample import from_arrays
+from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.evaluation.tally import QUANTILES, FineBins, Tally, merge
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.physics.observables import Constraint, Definitions, Plane
@@ -114,3 +118,34 @@ def test_foreign_files_are_refused():
 def test_an_axis_without_finite_values_is_an_error():
     with pytest.raises(DataError, match="no generated value of 'x' is finite"):
         FineBins.of({"x": np.array([np.nan, np.inf])})
+
+
+@pytest.mark.parametrize(
+    ("generated", "resolved"),
+    [
+        (np.random.default_rng(0).normal(size=50_000), True),
+        (np.random.default_rng(0).normal(1, 0.5, size=50_000), False),  # narrower than the truth
+        (np.full(50_000, 0.3), False),
+        (np.random.default_rng(0).normal(0, 300, size=50_000), False),  # much wider
+    ],
+)
+def test_bins_of_a_generator_far_off_do_not_resolve_the_truth(generated, resolved):
+    truth = np.random.default_rng(1).normal(size=20_000)
+    assert FineBins.of({"x": generated}).resolve("x", truth) == resolved
+
+
+def test_equal_values_may_share_a_bin():
+    counts = columns(50_000, 9)["n"]
+    assert FineBins.of({"n": counts}).resolve("n", columns(5000, 10)["n"])
+
+
+def test_a_collapsed_generator_is_found_through_its_tally():
+    truth = columns(4000, 11)
+    collapsed = {name: np.full(4000, 0.3) for name in truth}
+    bins = FineBins.of(collapsed)
+    tensors = {name: torch.from_numpy(column) for name, column in collapsed.items()}
+    weights = torch.ones(4000, dtype=torch.float64)
+    unphysical = UnphysicalTally.of(tensors, list(collapsed), weights, Definitions())
+    sample = replace(from_arrays(collapsed), tally=Tally.of(collapsed, bins, [], unphysical))
+    figures = scorecard(truth, sample, metrics={"ks": METRICS["ks"]}).figures["ks"]
+    assert {figure.verdict for figure in figures.values()} == {"large"}

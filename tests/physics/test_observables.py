@@ -81,6 +81,14 @@ PLANE = Plane(x="px", y="py", x_range=(1, 2), y_range=(1, 2))
         (Definitions(selection={"c": Constraint(expression="pt <= 1")}), "'pt' is neither"),
         (Definitions(planes=(PLANE, PLANE)), "one for each pair"),
         (Definitions(planes=(PLANE.model_copy(update={"x": "pt"}),)), "planes: pt, py: 'pt' is"),
+        (Definitions(constraints={"c": Constraint(expression="px < inf")}), "'inf' is neither"),
+        (
+            Definitions(
+                observables={"q": Observable(expression="kinematics.transverse_momentum")},
+                planes=(PLANE.model_copy(update={"x": "q"}),),
+            ),
+            "'q' is not compared",
+        ),
         (Definitions(objects={"jet": ObjectType(observables=("pt",))}), "objects.jet: 'pt' is"),
         (
             Definitions(objects={"jet": ObjectType(observables=("px",), present="n > 0")}),
@@ -92,7 +100,7 @@ def test_definitions_that_cannot_be_computed_are_refused(
     definitions: Definitions, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        definitions.check(COLUMNS)
+        definitions.check(COLUMNS, COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -105,3 +113,9 @@ def test_definitions_that_cannot_be_computed_are_refused(
 def test_plane_ranges_make_bins(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Plane(**(PLANE.model_dump() | change))
+
+
+@pytest.mark.parametrize("name", ["any", "not finite", "selection: x", ""])
+def test_rules_have_names_of_their_own(name: str) -> None:
+    with pytest.raises(ValueError, match="choose another name"):
+        Definitions(constraints={name: Constraint(expression="px > 0")})

@@ -189,6 +189,16 @@ def test_shard_with_a_damaged_record_is_made_again(
     assert content(out) == before
 
 
+def test_falsified_manifest_is_written_again(checkpoint: Checkpoint, out: Path) -> None:
+    run(planned(checkpoint, out))
+    place = out / "manifest.json"
+    manifest = json.loads(place.read_text())
+    place.write_text(json.dumps(manifest | {"bins": None, "conditions": {"beam_energy": 10.0}}))
+    mended = run(planned(checkpoint, out)).manifest
+    assert mended.conditions == {"beam_energy": 50.0}
+    assert mended.bins is not None
+
+
 def test_damaged_plan_is_named(checkpoint: Checkpoint, out: Path) -> None:
     run(planned(checkpoint, out))
     (out / PLAN).write_text("{")
