@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Discriminator, Tag, computed_field
 from mleg_ray.config import Config
 from mleg_ray.errors import DataError
 
-Direction = Literal["lower", "higher"]
+Direction = Literal["lower", "higher", "equal"]
 Verdict = Literal["at the floor", "visible", "large"]
 
 FLOOR_SIGMAS = 3.0
@@ -31,9 +31,9 @@ class Estimate(Config):
     """A figure of merit with its uncertainty, beside the same figure between two truth samples.
 
     `events` is the number of generated events that enter, and of truth events unless the metric
-    says otherwise. `direction` says which way is better. `p_value`, where it is defined, is the
-    probability that two samples of one distribution differ as much. `curves` are what a picture of
-    the figure needs, by name.
+    says otherwise. `direction` says which way is better, "equal" that neither is. `p_value`, where
+    it is defined, is the probability that two samples of one distribution differ as much. `curves`
+    are what a picture of the figure needs, by name.
     """
 
     # The computed fields are written for readers of the JSON and ignored when it is read back.
@@ -53,9 +53,11 @@ class Estimate(Config):
     def significance(self) -> float:
         """Distance from the floor to the worse side in combined standard deviations.
 
-        It is 0 on the floor's better side; a difference without any uncertainty counts as large.
+        It is 0 on the floor's better side, where there is one; a difference without any uncertainty
+        counts as large.
         """
-        worse = self.value - self.floor if self.direction == "lower" else self.floor - self.value
+        above = self.value - self.floor
+        worse = {"lower": above, "higher": -above, "equal": abs(above)}[self.direction]
         if worse <= 0:
             return 0.0
         sigma = math.hypot(self.uncertainty, self.floor_spread)

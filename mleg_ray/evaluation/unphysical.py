@@ -94,13 +94,14 @@ class UnphysicalTally(Config):
 def unphysical_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[str, Figure]:
     """Return `unphysical_rate` by constraint; the floor is the truth's own rate."""
     names = [name for name in generated.violating if not name.startswith(SELECTION)]
-    return {name: _rate(truth, generated, name, 1.0) for name in names}
+    return {name: _rate(truth, generated, name) for name in names}
 
 
 def invalid_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[str, Figure]:
     """Return `invalid_event_rate`, in percent, by cut of the selection.
 
-    C. Balanza, thesis (2023), eq. 6.6; the floor is the truth's own rate.
+    C. Balanza, thesis (2023), eq. 6.6; the floor is the truth's own rate, and a lower one is no
+    better: an analysis needs its selection's efficiency to be right.
 
     Raises:
         NotComputableError: the dataset declares no selection.
@@ -108,11 +109,19 @@ def invalid_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[
     names = [name for name in generated.violating if name.startswith(SELECTION)]
     if not names:
         raise NotComputableError("the dataset declares no selection")
-    return {name.removeprefix(SELECTION): _rate(truth, generated, name, 100.0) for name in names}
+    figures: dict[str, Figure] = {}
+    for name in names:
+        rate = _rate(truth, generated, name)
+        if isinstance(rate, Estimate):
+            numbers = ("value", "uncertainty", "floor", "floor_spread")
+            percent = {key: 100 * getattr(rate, key) for key in numbers}
+            rate = rate.model_copy(update={**percent, "direction": "equal"})
+        figures[name.removeprefix(SELECTION)] = rate
+    return figures
 
 
 def _rate(
-    truth: UnphysicalTally, generated: UnphysicalTally, name: str, scale: float
+    truth: UnphysicalTally, generated: UnphysicalTally, name: str
 ) -> Estimate | NotComputable:
     for whose, tally in (("truth's", truth), ("generated sample's", generated)):
         if tally.total.weight <= 0:
@@ -120,10 +129,10 @@ def _rate(
     value, uncertainty = generated.rate(name)
     floor, floor_spread = truth.rate(name)
     return Estimate(
-        value=scale * value,
-        uncertainty=scale * uncertainty,
-        floor=scale * floor,
-        floor_spread=scale * floor_spread,
+        value=value,
+        uncertainty=uncertainty,
+        floor=floor,
+        floor_spread=floor_spread,
         events=generated.total.events,
     )
 

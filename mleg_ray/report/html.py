@@ -28,8 +28,11 @@ METRIC_TEXT = {
         "area under the ROC curve of a classifier of generated and true events; 0.5 at best",
     ),
     "chi2_ndf": ("χ² / ndf", "binned difference in units of both statistical errors; 1 at best"),
-    "unphysical_rate": ("Unphysical events", "share of generated events that break a constraint"),
-    "invalid_event_rate": ("Invalid events", "percent of events that fail the selection"),
+    "unphysical_rate": (
+        "Unphysical events",
+        "fraction of events that break a constraint",
+    ),
+    "invalid_event_rate": ("Invalid events, %", "percent of events that fail the selection"),
     "ks": ("KS", "largest difference of the two distribution functions"),
     "w1": ("W₁", "Wasserstein distance in units of the truth's standard deviation"),
     "js": ("JS", "Jensen-Shannon distance of the histograms, 0 to 1"),
@@ -308,8 +311,12 @@ def _origin(origin: Origin) -> list[tuple[str, str]]:
         ("drawn at random", f"{origin.compared:,}" if origin.compared < origin.events else "all"),
         ("digest", origin.dataset_digest or "none"),
         *((name, f"{value:g}") for name, value in origin.conditions.items()),
-        *_flatten(origin.provenance),
+        *((key, text) for key, text in _flatten(origin.provenance) if not _DEFINITION.search(key)),
     ]
+
+
+# Of the checkpoint's card: what the catalog declares, and the page shows anyway.
+_DEFINITION = re.compile(r"\.dataset\.(fields|observables|constraints|selection|planes|objects)\b")
 
 
 def _flatten(value: Any, key: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - JSON

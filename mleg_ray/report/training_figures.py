@@ -33,13 +33,13 @@ def training_pngs(history: Sequence[Mapping[str, float]]) -> dict[str, bytes]:
             label = f"best: step {steps[best]:,.0f}"
             axes.plot(steps[best], values[best], "o", color=GENERATED, label=label)
         axes.set_yscale("log")
-        axes.legend()
+        axes.legend(fontsize=7.5, framealpha=0.85, frameon=True, edgecolor="none")
         pictures["training-ks"] = png(figure)
         if losses:
             figure, axes = _step_axes("loss")
             for key in losses:
                 axes.plot(*_curve(history, key), label=key.replace("_", " "))
-            axes.legend()
+            axes.legend(fontsize=7.5, framealpha=0.85, frameon=True, edgecolor="none")
             pictures["training-losses"] = png(figure)
     return pictures
 

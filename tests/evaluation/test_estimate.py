@@ -33,3 +33,16 @@ def test_json_round_trip_keeps_the_kind(figure):
     text = adapter.dump_json(figure)
     assert adapter.validate_json(text) == figure
     assert (b"verdict" in text) == isinstance(figure, Estimate)
+
+
+@pytest.mark.parametrize("value", [0.4, 0.6])
+def test_where_neither_side_is_better_both_count(value):
+    figure = Estimate(
+        value=value,
+        uncertainty=0.01,
+        floor=0.5,
+        floor_spread=0.0,
+        events=100,
+        direction="equal",
+    )
+    assert figure.significance == pytest.approx(10)
