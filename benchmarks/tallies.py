@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,9 +58,9 @@ def main() -> None:
         bins = FineBins.from_bytes(sampler.pilot().to_bytes())
         generating, counting, files = [], [], []
         for shard in spec.plan():
-            columns, seconds = timed(lambda shard=shard: sampler.generate(shard))  # type: ignore[misc]
+            columns, seconds = timed(partial(sampler.generate, shard))
             generating.append(shard.events / seconds)
-            tally, seconds = timed(lambda columns=columns: sampler.tally(columns, bins))  # type: ignore[misc]
+            tally, seconds = timed(partial(sampler.tally, columns, bins))
             counting.append(shard.events / seconds)
             place = Path(folder, f"{shard.index}.safetensors")
             place.write_bytes(tally.to_bytes())

@@ -7,7 +7,7 @@
 import platform
 import subprocess
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, Self
 
 import torch
@@ -25,7 +25,7 @@ from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, NoiseMap, generate
 from mleg_ray.physics.observables import Definitions
 from mleg_ray.run import RunConfig
-from mleg_ray.storage import exists, join, read_bytes, sha256, write_bytes
+from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
 
 CHECKPOINT = "checkpoint"  # the folder's name in that of its run
 RUN, WEIGHTS, CARD = "run.toml", "weights.safetensors", "card.json"
@@ -184,6 +184,12 @@ class Checkpoint:
         except (RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{uri}: weights do not fit {RUN}: {error}") from None
         return Checkpoint(run, card, feature_map.to(device), model.to(device), uri)
+
+
+def run_folder(uri: str) -> PurePosixPath:
+    """Return the path that names a checkpoint: that of its run, if it lies in one."""
+    path = PurePosixPath(absolute(uri))
+    return path.parent if path.name == CHECKPOINT else path
 
 
 def environment() -> dict[str, str]:

@@ -185,10 +185,7 @@ def evaluate(
     if judge is None:
         raise ConfigError("mleg evaluate: name the true events with --truth DATASET")
     [uri] = generated
-    if evaluation.is_checkpoint(uri):
-        evaluation.evaluate_checkpoint(uri, judge, split, folder, root, seed=seed)
-    else:
-        evaluation.evaluate(uri, judge, split, folder, seed=seed)
+    evaluation.evaluate_any(uri, judge, split, folder, root, seed=seed)
     typer.echo(join(folder, "report.html"))
 
 

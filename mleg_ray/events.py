@@ -1,6 +1,6 @@
 """Events in memory: what a field means, and a batch of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,6 +54,10 @@ class EventSchema:
         return isinstance(other, EventSchema) and self.fields == other.fields
 
     __hash__ = None  # type: ignore[assignment]
+
+    def varying(self, fixed: Container[str]) -> tuple[str, ...]:
+        """Return the conditions that differ from event to event: all but the `fixed` ones."""
+        return tuple(name for name in self.conditions if name not in fixed)
 
     def columns(self, batch: "Batch") -> dict[str, Tensor]:
         """Return the batch's event fields and conditions by name, each of shape (B,)."""

@@ -35,7 +35,7 @@ class DatasetManifest(Definitions):
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
         schema = self.schema_
-        varying = (name for name in schema.conditions if name not in self.conditions)
+        varying = schema.varying(self.conditions)
         self.check((*schema.event, *schema.conditions), (*schema.event, *varying))
         return self
 

@@ -66,7 +66,7 @@ class DatasetSpec(Definitions):
         unknown = sorted(set(self.conditions) - set(schema.conditions))
         if unknown:
             raise ConfigError(f"conditions: {', '.join(unknown)} is no field with role 'condition'")
-        varying = (name for name in schema.conditions if name not in self.conditions)
+        varying = schema.varying(self.conditions)
         self.check((*schema.event, *schema.conditions), (*schema.event, *varying))
         return self
 

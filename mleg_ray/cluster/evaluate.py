@@ -1,12 +1,11 @@
 """Judge generated datasets by true events; only a checkpoint, which is sampled first, needs Ray."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
 from rich.table import Table
 
 from mleg_ray.catalog.dataset import Dataset, read_json
-from mleg_ray.checkpoint import CARD, CHECKPOINT, Card
+from mleg_ray.checkpoint import CARD, Card, run_folder
 from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.config import parse
 from mleg_ray.console import console, progress_bar, say
@@ -24,7 +23,7 @@ from mleg_ray.evaluation.sample import (
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.report.comparison import require_same_truth, summary_lines, write_comparison
 from mleg_ray.report.html import SCORECARD, write_report
-from mleg_ray.storage import absolute, exists, join, require_writable
+from mleg_ray.storage import exists, join, require_writable
 
 # Of a checkpoint so many times the compared events are generated: for rates of rare faults.
 SAMPLED_TIMES = 10
@@ -81,7 +80,7 @@ def evaluate_checkpoint(
     Raises:
         UserError: see `sample` and `evaluate`.
     """
-    varying = [c for c in truth.schema.conditions if c not in truth.manifest.conditions]
+    varying = truth.schema.varying(truth.manifest.conditions)
     if varying:
         raise ConfigError(
             f"{truth.uri}: {', '.join(varying)} varies from event to event; judge a checkpoint by "
@@ -92,6 +91,15 @@ def evaluate_checkpoint(
     target = default_target(storage, checkpoint_uri, events, seed, conditions)
     sample(checkpoint_uri, events, target, seed=seed, conditions=conditions)
     return evaluate(target, truth, split, out, seed=seed)
+
+
+def evaluate_any(
+    uri: str, truth: Dataset, split: str, out: str, storage: str, *, seed: int
+) -> Scorecard:
+    """Judge a sample, or a checkpoint by way of one; see `evaluate` and `evaluate_checkpoint`."""
+    if is_checkpoint(uri):
+        return evaluate_checkpoint(uri, truth, split, out, storage, seed=seed)
+    return evaluate(uri, truth, split, out, seed=seed)
 
 
 def compare(
@@ -115,9 +123,8 @@ def compare(
     for uri in unknown:
         if not is_checkpoint(uri):
             assert truth is not None
-            judged_by(
-                truth, Dataset.open(uri)
-            )  # refuses what is no sample before others are judged
+            # What is no sample of this truth is refused before others are judged.
+            judged_by(truth, Dataset.open(uri))
     require_writable(out)
     cards = {}
     for uri in uris:
@@ -127,11 +134,7 @@ def compare(
         assert truth is not None
         say(f"\n{names[uri]}", style="bold")
         folder = join(out, names[uri])
-        if is_checkpoint(uri):
-            card = evaluate_checkpoint(uri, truth, split, folder, storage, seed=seed)
-        else:
-            card = evaluate(uri, truth, split, folder, seed=seed)
-        cards[names[uri]] = card
+        cards[names[uri]] = evaluate_any(uri, truth, split, folder, storage, seed=seed)
     write_comparison(cards, out)
     table = Table("", *cards, "floor", box=None)
     for row in summary_lines(cards):
@@ -147,10 +150,9 @@ def is_checkpoint(uri: str) -> bool:
 
 def short_names(uris: Sequence[str]) -> dict[str, str]:
     """Return a name of each folder: its last parts, as many as tell it from the others."""
-    paths = {uri: PurePosixPath(absolute(uri)).parts[1:] for uri in uris}
+    paths = {uri: run_folder(uri).parts[1:] for uri in uris}
     if len(set(paths.values())) < len(uris):
         raise ConfigError(f"the same sample is named twice: {', '.join(uris)}")
-    paths = {uri: p[:-1] if p[-1] == CHECKPOINT else p for uri, p in paths.items()}
     if len(uris) > 1:
         while len({path[-1] for path in paths.values()}) == 1:
             paths = {uri: path[:-1] for uri, path in paths.items()}

@@ -4,7 +4,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Any
 
 import ray
@@ -12,7 +11,7 @@ import torch
 from ray.exceptions import RayError
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.checkpoint import CHECKPOINT, Checkpoint
+from mleg_ray.checkpoint import Checkpoint, run_folder
 from mleg_ray.cluster.session import cluster_cpus, fetch, ray_session
 from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError
@@ -44,8 +43,7 @@ def default_target(
     conditions: Mapping[str, float] | None = None,
 ) -> str:
     """Return where a sample goes by default: named after the run, size, seed and conditions."""
-    path = PurePosixPath(absolute(checkpoint_uri))
-    run = path.parent.name if path.name == CHECKPOINT else path.name
+    run = run_folder(checkpoint_uri).name
     given = "".join(f"-{name}{value:g}" for name, value in (conditions or {}).items())
     return join(storage, "samples", f"{run}-{events}-seed{seed}{given}")
 

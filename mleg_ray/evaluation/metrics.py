@@ -16,7 +16,6 @@ from mleg_ray.evaluation.c2st import auc_figures, weight_figures
 from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.correlations import correlation_subjects
 from mleg_ray.evaluation.distances import (
-    Preparation,
     Statistic,
     effective_size,
     ks_p_value,
@@ -71,11 +70,6 @@ class Resampled:
         return estimates(pool, self.subjects(pool), rng, p_values=self.p_values)
 
 
-def each_observable(prepare: Preparation) -> Resampled:
-    """Make a metric of a distance of one observable."""
-    return Resampled(partial(per_observable, prepare=prepare))
-
-
 def histogram_distance(name: str) -> Metric:
     """Make a metric of one of the distances that share their histograms."""
     return unless_not_computable(lambda c, rng: dict(c.histogram_distances[name]))
@@ -94,7 +88,7 @@ def observables_and_planes(pool: Pool) -> Subjects:
 def kolmogorov_smirnov(comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
     """Return `ks` of each observable with its p-value for the samples' effective sizes."""
     truth, generated = comparison.truth, comparison.generated
-    figures = each_observable(prepare_ks)(comparison, rng=rng)
+    figures = Resampled(partial(per_observable, prepare=prepare_ks))(comparison, rng=rng)
     return {name: _with_p_value(figure, truth, generated) for name, figure in figures.items()}
 
 

@@ -24,7 +24,7 @@ from mleg_ray.evaluation.distances import (
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
 from mleg_ray.evaluation.histograms import BinIndex
 from mleg_ray.evaluation.sample import Sample
-from mleg_ray.physics.observables import Constraint, ObjectType, Plane, violates
+from mleg_ray.physics.observables import ObjectType, Plane
 
 RESAMPLES = 200
 SPLITS = 20
@@ -114,11 +114,8 @@ class Pool:
 
     def present(self, kind: ObjectType) -> FloatArray:
         """Return 1 where an event holds an object, else 0, shape (N,)."""
-        if not kind.present:
-            return np.ones(len(self.truth))
         columns = {name: torch.from_numpy(column) for name, column in self._columns.items()}
-        absent = violates(Constraint(expression=kind.present), columns).numpy()
-        return np.where(absent, 0.0, 1.0)
+        return kind.held(columns).numpy().astype(np.float64)
 
     def resamples(self, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Yield bootstrap weights of both samples: each event counts Poisson(1) times."""

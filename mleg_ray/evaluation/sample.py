@@ -137,7 +137,7 @@ def from_arrays(
     tally = UnphysicalTally.of(tensors, list(arrays), torch.from_numpy(weight), definitions)
     everything = {key: column.numpy() for key, column in tensors.items()}
     origin = Origin(name=name, events=n, compared=n)
-    return _ordered(everything, weight, axes, tally, origin, definitions)
+    return _ordered(Sample(everything, weight, axes, tally, origin, definitions))
 
 
 def from_dataset(
@@ -188,7 +188,8 @@ def from_dataset(
         provenance=dataset.manifest.provenance,
     )
     columns = {name: np.concatenate([part[name] for part in parts]) for name in axes}
-    return _ordered(columns, np.concatenate(weights), axes, tally, origin, manifest.definitions)
+    weight = np.concatenate(weights)
+    return _ordered(Sample(columns, weight, axes, tally, origin, manifest.definitions))
 
 
 def from_tallies(
@@ -304,15 +305,7 @@ def aligned(sample: Sample, axes: Iterable[str]) -> Sample:
     names = list(axes)
     if list(sample.axes) == names:
         return sample
-    ordered = _ordered(
-        sample.columns,
-        sample.weight,
-        {name: sample.axes[name] for name in names},
-        sample.unphysical,
-        sample.origin,
-        sample.definitions,
-    )
-    return replace(ordered, tally=sample.tally)
+    return _ordered(replace(sample, axes={name: sample.axes[name] for name in names}))
 
 
 def require_comparable(truth: Sample, generated: Sample) -> None:
@@ -347,18 +340,12 @@ def _numeric(name: str, key: object, column: Any) -> FloatArray:  # noqa: ANN401
     return array.astype(np.float64)
 
 
-def _ordered(
-    columns: Mapping[str, FloatArray],
-    weight: FloatArray,
-    axes: Mapping[str, Axis],
-    tally: UnphysicalTally,
-    origin: Origin,
-    definitions: Definitions,
-) -> Sample:
-    compared = {name: columns[name] for name in axes}
-    order = np.lexsort((weight, *reversed(compared.values())))
+def _ordered(sample: Sample) -> Sample:
+    """Return the sample with the columns of its axes alone, its events in their canonical order."""
+    compared = {name: sample.columns[name] for name in sample.axes}
+    order = np.lexsort((sample.weight, *reversed(compared.values())))
     ordered = {name: column[order] for name, column in compared.items()}
-    return Sample(ordered, weight[order], axes, tally, origin, definitions)
+    return replace(sample, columns=ordered, weight=sample.weight[order])
 
 
 def _physical(fields: Iterable[Field]) -> dict[str, str]:

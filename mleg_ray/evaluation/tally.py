@@ -57,7 +57,7 @@ class FineBins:
 
     def quantise(self, name: str, values: FloatArray) -> FloatArray:
         """Move values (n,) to the middle of their bins; those beyond all edges to the last one."""
-        return self._positions[name][self.index(name, values)]
+        return self.positions[name][self.index(name, values)]
 
     def resolve(self, name: str, values: FloatArray) -> bool:
         """Tell whether few of values (n,) share a bin, unless they are equal.
@@ -68,10 +68,6 @@ class FineBins:
         counts = np.bincount(index)
         crowded = np.flatnonzero(counts > MOST_IN_A_BIN * max(len(values), QUANTILES))
         return all(np.ptp(values[index == k]) == 0 for k in crowded)
-
-    def positions(self, name: str) -> FloatArray:
-        """Return where the bins of an axis are, increasing, shape (k + 1,)."""
-        return self._positions[name]
 
     def cover(self, name: str, edges: FloatArray) -> bool:
         """Tell whether other edges lie within an axis's own."""
@@ -87,7 +83,8 @@ class FineBins:
         return snapped
 
     @cached_property
-    def _positions(self) -> dict[str, FloatArray]:
+    def positions(self) -> dict[str, FloatArray]:
+        """Where the bins of each axis are, increasing, shape (k + 1,)."""
         return {
             name: np.concatenate([edges[:1], (edges[1:] + edges[:-1]) / 2, edges[-1:]])
             for name, edges in self.edges.items()
@@ -170,7 +167,7 @@ class Tally:
 
     def draw(self, name: str, n: int, rng: np.random.Generator) -> FloatArray:
         """Return the quantised values (n,) of random events, none twice."""
-        return self.bins.positions(name)[_draw(self.axes[name], n, rng)]
+        return self.bins.positions[name][_draw(self.axes[name], n, rng)]
 
     def draw_cells(self, plane: Plane, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
         """Return the bins (n,) of random events in a plane, none twice."""
@@ -187,6 +184,22 @@ class Tally:
             | {name: np.array(list(dict(share).values())) for name, share in shares.items()}
         )
 
+    @staticmethod
+    def from_bytes(content: bytes, bins: FineBins) -> "Tally":
+        """Read what `to_bytes` wrote of those bins; its SHA-256 is the caller's to check.
+
+        Raises:
+            SafetensorError, ValueError, KeyError: it is something else.
+        """
+        arrays = load(content)
+        shares = {key: _share(array) for key, array in arrays.items() if array.dtype == np.float64}
+        return Tally(
+            bins,
+            {name: array.astype(np.int64) for name, array in _part(arrays, "axis.").items()},
+            {name: array.astype(np.int64) for name, array in _part(arrays, "plane.").items()},
+            UnphysicalTally(total=shares.pop("total"), violating=_part(shares, "violating.")),
+        )
+
 
 def merge(files: Iterable[tuple[str, bytes]], bins: FineBins) -> Tally:
     """Add up the tallies of shards, given as (name, content of the file), at least one.
@@ -194,19 +207,18 @@ def merge(files: Iterable[tuple[str, bytes]], bins: FineBins) -> Tally:
     Raises:
         DataError: a file is no tally, or not one of the same bins as the first.
     """
-    sums: dict[str, NDArray[Any]] = {}
+    total: Tally | None = None
     for name, content in files:
         try:
-            arrays = {key: _wide(array) for key, array in load(content).items()}
-            sums = {key: array + arrays[key] for key, array in sums.items()} or arrays
+            tally = Tally.from_bytes(content, bins)
+            total = tally if total is None else total + tally
         except (SafetensorError, ValueError, KeyError) as error:
             raise DataError(
                 f"{name}: no tally, or one of other bins ({error}); "
                 "`mleg sample` makes it again once it is deleted"
             ) from None
-    shares = {key: _share(array) for key, array in sums.items() if array.dtype == np.float64}
-    unphysical = UnphysicalTally(total=shares.pop("total"), violating=_part(shares, "violating."))
-    return Tally(bins, _part(sums, "axis."), _part(sums, "plane."), unphysical)
+    assert total is not None
+    return total
 
 
 def _edges(name: str, values: FloatArray) -> FloatArray:
@@ -241,10 +253,6 @@ def _draw(counts: Counts, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
     passed = np.cumsum(counts)
     events = rng.choice(passed[-1], n, replace=False, shuffle=False)
     return np.searchsorted(passed, events, side="right")
-
-
-def _wide(array: NDArray[Any]) -> NDArray[Any]:
-    return array.astype(np.int64) if array.dtype == np.int32 else array
 
 
 def _share(array: NDArray[Any]) -> Share:

@@ -46,7 +46,7 @@ class FeatureMap(nn.Module, ABC):
         super().__init__()
         self.n_features = n_features
         self.n_augmented = n_augmented
-        self.varying = [i for i, name in enumerate(schema.conditions) if name not in set(fixed)]
+        self.varying = [schema.conditions.index(name) for name in schema.varying(set(fixed))]
         self.n_conditions = len(self.varying)
         for name, width in (
             ("feature", n_features),
@@ -164,9 +164,9 @@ class FeatureMapConfig(Config):
 
     kind: str
 
+    @abstractmethod
     def build(self, schema: EventSchema, conditions: Mapping[str, float]) -> FeatureMap:
         """Build the unfitted map; `ConfigError` if the dataset lacks a field it needs."""
-        raise NotImplementedError
 
 
 FEATURE_MAPS: Registry[FeatureMapConfig] = Registry("feature map")

@@ -75,9 +75,9 @@ class ModelConfig(Config):
 
     kind: str
 
+    @abstractmethod
     def build(self, widths: Widths) -> Model:
         """Build the model with freshly drawn weights."""
-        raise NotImplementedError
 
 
 MODELS: Registry[ModelConfig] = Registry("model")

@@ -61,9 +61,9 @@ class ObjectiveConfig(Config):
     needs_teacher: ClassVar[bool] = False
     kind: str
 
+    @abstractmethod
     def build(self) -> Objective:
         """Build the objective."""
-        raise NotImplementedError
 
 
 OBJECTIVES: Registry[ObjectiveConfig] = Registry("objective")

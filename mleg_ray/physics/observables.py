@@ -119,6 +119,16 @@ class ObjectType(Config):
     observables: Annotated[tuple[str, ...], Option(min_length=1)]
     present: str = ""
 
+    def held(self, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return a boolean tensor (B,): True where an event holds the object.
+
+        Raises:
+            ConfigError: `present` cannot be computed from the columns (B,).
+        """
+        if not self.present:
+            return torch.ones_like(next(iter(columns.values())), dtype=torch.bool)
+        return ~violates(Constraint(expression=self.present), columns)
+
 
 class Definitions(Config):
     """What is computed of events and required of them, by name.
@@ -178,9 +188,7 @@ class Definitions(Config):
             raise ConfigError("planes: one for each pair of observables")
         for name, kind in self.objects.items():
             used[f"objects.{name}"] = kind.observables
-            if kind.present:
-                present = {name: columns[name] for name in compared if name in columns}
-                violates(Constraint(expression=kind.present), present)
+            kind.held({name: columns[name] for name in compared if name in columns})
         for where, needed in used.items():
             missing = [name for name in needed if name not in compared]
             if missing:

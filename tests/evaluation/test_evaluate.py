@@ -80,6 +80,8 @@ def test_names_are_as_short_as_tells_them_apart():
     assert short_names(["/r/run/checkpoint"]) == {"/r/run/checkpoint": "run"}
     with pytest.raises(ConfigError, match="named twice"):
         short_names(["/a/x", "/a/x/"])
+    with pytest.raises(ConfigError, match="named twice"):
+        short_names(["/a/run", "/a/run/checkpoint"])
 
 
 def test_a_checkpoint_is_not_judged_at_energies_that_vary(make_dataset, tmp_path):

@@ -63,7 +63,7 @@ def test_a_value_is_in_the_bin_whose_edges_enclose_it(name):
     assert np.array_equal(index, expected)
     quantised = BINS.quantise(name, stored)
     assert np.all(np.diff(quantised[np.argsort(stored)]) >= 0)
-    assert np.all(np.diff(BINS.positions(name)) >= 0)
+    assert np.all(np.diff(BINS.positions[name]) >= 0)
 
 
 def test_bins_are_as_fine_as_they_promise():

@@ -58,15 +58,15 @@ class SourceConfig(Config):
 
     kind: str
 
+    @abstractmethod
     def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
         """Raise `ConfigError` unless this source can fill the schema's stored fields."""
-        raise NotImplementedError
 
+    @abstractmethod
     def open(
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
     ) -> Source:
         """Build the source; `UserError` if an optional package or an input file is missing."""
-        raise NotImplementedError
 
     def planned_events(self) -> int | None:
         """Return how many events there will be; None if only the input files can tell."""
