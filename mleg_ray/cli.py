@@ -161,6 +161,10 @@ def evaluate(
     compare: Annotated[
         bool, typer.Option("--compare", help="Put several samples, or their reports, in a table.")
     ] = False,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(help="Judge at this condition: beam_energy=50; repeatable."),
+    ] = None,
     out: Annotated[str | None, typer.Option(help="Folder of the report.")] = None,
     storage: Storage = None,
     seed: Annotated[int, typer.Option(help="Root seed of resamples and splits.")] = 1,
@@ -173,7 +177,8 @@ def evaluate(
     name, _, split = (truth or "").partition(":")
     split = split or "test"
     root = storage_root(storage)
-    judge = Dataset.open(dataset_uri(root, name)) if name else None
+    conditions = _conditions(condition or [])
+    judge = Dataset.open(dataset_uri(root, name)).at(conditions) if name else None
     names = evaluation.short_names(generated)
     folder = out or join(root, "reports", "-vs-".join(names.values()))
     if compare:

@@ -1,7 +1,7 @@
 """A folder of shards and the manifest that makes it a dataset."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -56,12 +56,16 @@ def dataset_uri(storage: str, name: str) -> str:
 
 
 class Dataset:
-    """A prepared or generated dataset: events by split, in physical units."""
+    """A prepared or generated dataset, or a part of one: events by split, in physical units.
 
-    def __init__(self, uri: str, manifest: DatasetManifest) -> None:
+    `digest` is a SHA-256 over name, schema, conditions and the digests of the whole's shards.
+    """
+
+    def __init__(self, uri: str, manifest: DatasetManifest, digest: str | None = None) -> None:
         self.uri = uri
         self.manifest = manifest
         self.schema = manifest.schema_
+        self.digest = digest or _digest(manifest)
 
     @staticmethod
     def open(uri: str) -> "Dataset":
@@ -79,11 +83,31 @@ class Dataset:
             "`mleg prepare NAME` or `mleg sample` makes it or completes it."
         )
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 over name, schema, conditions and the shards' own digests."""
-        content = {"name", "fields", "conditions", "shards"}
-        return DatasetDigest(**self.manifest.model_dump(include=content)).digest()
+    def at(self, conditions: Mapping[str, float]) -> "Dataset":
+        """Return the part whose shards were made under these values of varying conditions.
+
+        Raises:
+            DataError: no condition of that name, another fixed value, or no shard of that value.
+        """
+        fixed = self.manifest.conditions
+        for name, value in conditions.items():
+            if name not in self.schema.conditions:
+                known = ", ".join(self.schema.conditions) or "none"
+                raise DataError(f"{self.uri}: no condition '{name}'; it has: {known}")
+            if fixed.get(name, value) != value:
+                raise DataError(
+                    f"{self.uri}: condition '{name}' is {fixed[name]:g} throughout, not {value:g}"
+                )
+        varying = {name: value for name, value in conditions.items() if name not in fixed}
+        shards = tuple(s for s in self.manifest.shards if varying.items() <= s.conditions.items())
+        if not shards:
+            there = {_listed(shard.conditions) for shard in self.manifest.shards} - {""}
+            raise DataError(
+                f"{self.uri}: no shard was made at {_listed(varying)} throughout; there are shards "
+                f"at {'; '.join(sorted(there)) or 'values that vary from event to event only'}"
+            )
+        update = {"shards": shards, "conditions": fixed | varying}
+        return Dataset(self.uri, self.manifest.model_copy(update=update), self.digest)
 
     def shards(self, split: str | None = None) -> list[ShardEntry]:
         """Return the shards of a split (all if None); `DataError` if there are none."""
@@ -125,6 +149,15 @@ class DatasetDigest(Config):
     fields: tuple[Field, ...]
     conditions: dict[str, float]
     shards: tuple[ShardEntry, ...]
+
+
+def _listed(conditions: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} = {value:g}" for name, value in conditions.items())
+
+
+def _digest(manifest: DatasetManifest) -> str:
+    content = {"name", "fields", "conditions", "shards"}
+    return DatasetDigest(**manifest.model_dump(include=content)).digest()
 
 
 def read_json(

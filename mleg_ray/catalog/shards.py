@@ -60,11 +60,15 @@ class FileEntry(Config):
 
 
 class ShardEntry(FileEntry):
-    """What a manifest knows of a shard; `tally` counts its events (see `evaluation.tally`)."""
+    """What a manifest knows of a shard; `tally` counts its events (see `evaluation.tally`).
+
+    `conditions` are those of its stored conditions that have one value throughout.
+    """
 
     rows: int
     split: str
     seed: int | None = None
+    conditions: dict[str, float] = {}
     tally: FileEntry | None = None
 
 
@@ -112,7 +116,15 @@ def write_shard(
     with open_whole(f"{folder}/{file}") as stream:
         stream.write(content)
     return ShardEntry(
-        **dict(FileEntry.of(file, content)), rows=len(arrays[0]), split=split, seed=seed
+        **dict(FileEntry.of(file, content)),
+        rows=len(arrays[0]),
+        split=split,
+        seed=seed,
+        conditions={
+            field.name: float(str(values[0]))  # 7.3 is not what single precision makes of it
+            for field, values in zip(fields, arrays, strict=True)
+            if field.role == "condition" and (values == values[0]).all()
+        },
     )
 
 

@@ -39,14 +39,17 @@ def evaluate(
 ) -> Scorecard:
     """Compare the sample with a split of the truth; write scorecard, figures and page into `out`.
 
-    Unphysical events are counted among all generated ones; everything else compares the split (at
+    Of a truth of several conditions the part is taken that has the sample's. Unphysical events
+    are counted among all generated ones; everything else compares the split (at
     most 100,000 random events of it) with as many random generated events.
 
     Raises:
         DataError: fields, units or conditions differ, or events are missing or damaged.
         ResourceError: nothing can be written into `out`.
     """
-    generated = judged_by(truth, Dataset.open(sample_uri))
+    opened = Dataset.open(sample_uri)
+    truth = truth.at(opened.manifest.conditions)
+    generated = judged_by(truth, opened)
     require_writable(out)
     rows = truth.rows(split), generated.rows()
     with progress_bar("Reading events", sum(rows)) as bar:
@@ -77,14 +80,16 @@ def evaluate_checkpoint(
 ) -> Scorecard:
     """Sample a checkpoint at the truth's conditions into the storage and judge the sample.
 
+    A truth of several conditions is to be cut down to one of each by `Dataset.at`.
+
     Raises:
         UserError: see `sample` and `evaluate`.
     """
     varying = truth.schema.varying(truth.manifest.conditions)
     if varying:
         raise ConfigError(
-            f"{truth.uri}: {', '.join(varying)} varies from event to event; judge a checkpoint by "
-            "a dataset of one value each, or sample it first"
+            f"{truth.uri}: {', '.join(varying)} varies from event to event; name one value of each "
+            f"with --condition {varying[0]}=VALUE"
         )
     conditions = truth.manifest.conditions
     events = SAMPLED_TIMES * min(truth.rows(split), MAX_EVENTS)
@@ -124,7 +129,8 @@ def compare(
         if not is_checkpoint(uri):
             assert truth is not None
             # What is no sample of this truth is refused before others are judged.
-            judged_by(truth, Dataset.open(uri))
+            opened = Dataset.open(uri)
+            judged_by(truth.at(opened.manifest.conditions), opened)
     require_writable(out)
     cards = {}
     for uri in uris:

@@ -217,7 +217,8 @@ def from_tallies(
         if len(chosen) >= READ_SHARDS and sum(shard.rows for shard in chosen) >= max_events:
             break
         chosen.append(shards[k])
-    subset = Dataset(dataset.uri, manifest.model_copy(update={"shards": tuple(chosen)}))
+    read = manifest.model_copy(update={"shards": tuple(chosen)})
+    subset = Dataset(dataset.uri, read, dataset.digest)
     sample = from_dataset(subset, seed=seed, max_events=max_events, progress=progress)
 
     def tallies() -> Iterator[tuple[str, bytes]]:
@@ -229,9 +230,7 @@ def from_tallies(
             progress(done)
 
     tally = merge(tallies(), FineBins.from_bytes(manifest.bins.read(dataset.uri)))
-    origin = sample.origin.model_copy(
-        update={"events": dataset.rows(), "dataset_digest": dataset.digest}
-    )
+    origin = sample.origin.model_copy(update={"events": dataset.rows()})
     return replace(sample, unphysical=tally.unphysical, tally=tally, origin=origin)
 
 
@@ -297,7 +296,7 @@ def judged_by(truth: Dataset, generated: Dataset) -> Dataset:
     update: dict[str, Any] = dict(definitions)
     if generated.manifest.definitions != definitions:
         update["bins"] = None
-    return Dataset(generated.uri, generated.manifest.model_copy(update=update))
+    return Dataset(generated.uri, generated.manifest.model_copy(update=update), generated.digest)
 
 
 def aligned(sample: Sample, axes: Iterable[str]) -> Sample:
