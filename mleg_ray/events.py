@@ -122,7 +122,7 @@ class Batch:
     ) -> "Batch":
         """Build a batch from named columns; `conditions` fills those that are not columns."""
         n = len(columns[schema.event[0]])
-        x = torch.stack([columns[name].double() for name in schema.event], dim=1)
+        x = torch.stack([columns[name].double() for name in schema.event]).T
         fixed = {
             name: torch.full((n,), value, dtype=torch.float64) for name, value in conditions.items()
         }

@@ -37,7 +37,7 @@ class ScatteredElectronMap(FeatureMap):
 
     def _events(self, px: Tensor, py: Tensor, pz: Tensor, energy: Tensor) -> Tensor:
         columns = (px, py, pz, energy)
-        return torch.stack([columns[i] for i in self._order], dim=1)
+        return torch.stack([columns[i] for i in self._order]).T  # each column in one piece
 
     def _beam_energy(self, context: Tensor) -> Tensor:
         return context[:, self._beam]

@@ -224,7 +224,7 @@ def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:
     if constraint.tolerance > 0:
         slack = constraint.tolerance * b.abs()
         b = b + slack if symbol.startswith("<") else b - slack
-    return ~_OPERATORS[symbol](a, b)
+    return ~_OPERATORS[symbol](a, b).expand_as(like)
 
 
 def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression: str) -> Tensor:
@@ -239,7 +239,7 @@ def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression:
             f"constraint '{expression}': '{side}' is neither a finite number nor one of "
             f"{', '.join(columns)}"
         )
-    return torch.full_like(like, number)
+    return like.new_tensor(number)
 
 
 def _resolve(expression: str) -> tuple[Callable[..., Tensor], list[str]]:

@@ -25,9 +25,9 @@ SPLIT = "sample"
 
 # Part of what makes a shard's bytes: another value gives other events. It bounds the memory of the
 # networks and lets their activations stay in a core's cache.
-BATCH_EVENTS = 16_384
-
-PILOT_EVENTS = 16 * BATCH_EVENTS  # 256 in each quantile bin of a tally
+BATCH_EVENTS = 4096
+COUNTED_EVENTS = 16_384  # at a time: a few hundred bytes of observables an event
+PILOT_EVENTS = 262_144  # 256 in each quantile bin of a tally
 
 
 class Sampler:
@@ -133,8 +133,8 @@ class Sampler:
         """Count a shard's events as they are stored."""
         dataset = self._checkpoint.card.dataset
         parts = []
-        for start in range(0, len(columns[self._schema.event[0]]), BATCH_EVENTS):
-            table = self._table(columns, slice(start, start + BATCH_EVENTS))
+        for start in range(0, len(columns[self._schema.event[0]]), COUNTED_EVENTS):
+            table = self._table(columns, slice(start, start + COUNTED_EVENTS))
             n = len(table[self._schema.event[0]])
             unphysical = UnphysicalTally.of(
                 table,

@@ -1,0 +1,112 @@
+"""How well one conditional generator of e p -> e' X does at each beam energy, in and out of range.
+
+    python benchmarks/energies.py --recipe flow-dis-energies
+    python benchmarks/energies.py --recipe flow-dis-energies --root FOLDER_OF_THE_TAPES
+
+Trains a recipe at 10, 20, 30, 40 and 50 GeV. Without `--root` on Pythia 8 events, and judges it by
+fresh ones at these energies, between them and beyond; with it on the cFAT-GAN authors' events, and
+judges it by the test split at these energies. Prints a row for each energy and writes JSON.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.cluster.prepare import prepare
+from mleg_ray.cluster.sample import default_target, sample
+from mleg_ray.cluster.session import ray_session
+from mleg_ray.cluster.train import run_name, train
+from mleg_ray.evaluation.estimate import Estimate
+from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.sample import MAX_EVENTS, from_dataset, from_tallies, judged_by
+from mleg_ray.evaluation.scorecards import scorecard
+from mleg_ray.run import RunConfig
+from mleg_ray.storage import absolute, join
+
+TRAINED, BETWEEN, BEYOND = (10, 20, 30, 40, 50), (15, 25, 35, 45), (60, 70, 90)
+JUDGING_EVENTS = 300_000
+SUBJECTS = {
+    "chi2_ndf": ["x_bj, q2"],
+    "kl": ["energy", "px", "py", "pz"],
+    "unphysical_rate": ["any"],
+}
+RESULTS = Path(__file__).parent / "results"
+
+
+def figures(truth: Dataset, checkpoint: Checkpoint, storage: str, energy: float) -> dict[str, Any]:
+    """Sample at an energy, as many events as ten times the truth's test split, and judge them."""
+    rows = min(truth.rows("test"), MAX_EVENTS)
+    conditions = {"beam_energy": energy}
+    target = default_target(storage, checkpoint.uri, 10 * rows, 1, conditions)
+    generated = sample(checkpoint.uri, 10 * rows, target, conditions=conditions)
+    card = scorecard(
+        from_dataset(truth, "test", seed=1),
+        from_tallies(judged_by(truth, generated), seed=1, max_events=rows),
+        metrics={name: METRICS[name] for name in ("c2st_auc", *SUBJECTS)},
+        seed=1,
+    )
+    classifiers = card.figures["c2st_auc"]
+    worst = max(classifiers, key=lambda name: getattr(classifiers[name], "value", 0.0))
+    chosen = {"c2st_auc": [worst]} | SUBJECTS
+    row: dict[str, Any] = {"beam_energy": energy, "events": rows, "classifier": worst}
+    for metric, subjects in chosen.items():
+        for subject in subjects:
+            figure = card.figures[metric][subject]
+            assert isinstance(figure, Estimate), figure
+            name = metric if metric == "c2st_auc" else f"{metric} {subject}"
+            row[name] = figure.value
+            row[f"{name} floor"] = [figure.floor, figure.floor_spread]
+    return row
+
+
+def main() -> None:
+    """Train, sample and judge at each energy; print the rows, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", default="flow-dis-energies")
+    parser.add_argument("--root", default="")
+    parser.add_argument("--set", nargs="*", default=[], dest="assignments")
+    parser.add_argument("--storage", default="mleg-storage/benchmarks")
+    options = parser.parse_args()
+    storage = absolute(options.storage)
+    tapes = (f"source.root={options.root}",) if options.root else ()
+    name = "dis-ep-energies-tapes" if tapes else "dis-ep-energies"
+    rows = []
+    with ray_session():
+        dataset = prepare(DatasetSpec.load(name, tapes), storage)
+        run = RunConfig.load(options.recipe, (f"dataset={name}", *options.assignments))
+        checkpoint = train(run, dataset, storage, name=run_name(options.recipe, run, dataset))
+        for energy in TRAINED if tapes else sorted(TRAINED + BETWEEN + BEYOND):
+            truth = dataset.at({"beam_energy": energy}) if tapes else _fresh(energy, storage)
+            rows.append(figures(truth, checkpoint, storage, energy))
+            print({k: round(v, 4) if isinstance(v, float) else v for k, v in rows[-1].items()})
+    RESULTS.mkdir(exist_ok=True)
+    result = {
+        "recipe": options.recipe,
+        "set": options.assignments,
+        "dataset": name,
+        "cores": os.cpu_count(),
+        "training_s": checkpoint.card.seconds,
+        "rows": rows,
+        "with": environment(),
+    }
+    place = RESULTS / f"energies-{options.recipe}-{name}.json"
+    place.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _fresh(energy: float, storage: str) -> Dataset:
+    assignments = (
+        f"name=dis-ep-{energy}",
+        f"conditions.beam_energy={float(energy)}",
+        f"source.events={JUDGING_EVENTS}",
+        "source.seed=20261122",
+    )
+    return prepare(DatasetSpec.load("dis-ep-50", assignments), join(storage, "judging"))
+
+
+if __name__ == "__main__":
+    main()
