@@ -114,7 +114,8 @@ class Checkpoint:
         """
         if not isinstance(self.model, NoiseMap):
             raise CheckpointError(
-                f"{self.uri}: a model of kind '{self.run.model.kind}' cannot teach; take a flow"
+                f"{self.uri}: a model of kind '{self.run.model.kind}' cannot teach; take a flow "
+                "or a GAN"
             )
         noise = self.model.noise(len(context), generator=generator)
         with torch.no_grad():

@@ -21,6 +21,7 @@ SMALL = {
     "fatgan-quick": ("model.generator.widths=[16, 16]", "model.critic.widths=[16, 16]"),
     "bvae-dis": ("model.encoder.widths=[16]", "model.decoder.widths=[16]"),
     "flow-dis": ("model.transforms=2", "model.bins=4", "model.hidden=[16]"),
+    "flow-matching-dis": ("model.network.widths=[16]", "model.ode_steps=2"),
     "student-dis": ("model.network.widths=[16]", "objective.pairs=500"),
     "avae-dis": (
         "model.encoder.widths=[16]",

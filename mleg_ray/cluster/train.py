@@ -28,6 +28,7 @@ from mleg_ray.errors import (
 )
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
+from mleg_ray.models import NoiseMap
 from mleg_ray.randomness import derive_seed
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
@@ -58,7 +59,7 @@ def train(
             f"--name {name!r}: letters, digits, '.', '_' and '-' only, a letter or digit first"
         )
     if run.teacher:
-        run = run.model_copy(update={"teacher": _teacher(run.teacher, dataset, storage)})
+        run = run.model_copy(update={"teacher": _teacher(run, dataset, storage)})
     folder = join(storage, "runs", name)
     kept = join(folder, CHECKPOINT)
     order = RunOrder(run=run, dataset_digest=dataset.digest, workers=workers)
@@ -127,12 +128,14 @@ class RunOrder(Config):
     workers: int
 
 
-def _teacher(teacher: str, dataset: Dataset, storage: str) -> str:
-    """Return the place of a teacher, which is known to map noise to events like the dataset's.
+def _teacher(run: RunConfig, dataset: Dataset, storage: str) -> str:
+    """Return the place of a run's teacher, whose noise and events are known to be the student's.
 
     Raises:
-        CheckpointError: it is not there, of another kind of events, or cannot teach.
+        CheckpointError: it is not there, of another kind of events or noise, or cannot teach.
     """
+    teacher = run.teacher
+    assert teacher is not None
     uri = absolute(teacher)
     if not exists(join(uri, CARD)):
         try:
@@ -156,7 +159,16 @@ def _teacher(teacher: str, dataset: Dataset, storage: str) -> str:
             f"{uri}: the teacher knows {', '.join(known)}; {dataset.uri} has {', '.join(wanted)}"
         )
     context = dataset.load("validation", 2).context
-    checkpoint.pairs(context, generator=torch.Generator().manual_seed(0))
+    noise, _ = checkpoint.pairs(context, generator=torch.Generator().manual_seed(0))
+    student = run.build_model(run.features.build(dataset.schema, dataset.manifest.conditions))
+    assert isinstance(student, NoiseMap)
+    assert isinstance(checkpoint.model, NoiseMap)
+    if student.noise_shape != checkpoint.model.noise_shape:
+        gan = not checkpoint.model.noise_shape.circle
+        raise CheckpointError(
+            f"{uri}: the teacher's noise is not the student's; "
+            + (f"set model.noise_dim = {noise.shape[1]}" if gan else "leave model.noise_dim out")
+        )
     return uri
 
 

@@ -1,6 +1,6 @@
 """Generative models of features: one module a family, entered in `MODELS` on import."""
 
-from mleg_ray.models import flow, gan, student, vae
+from mleg_ray.models import flow, flow_matching, gan, student, vae
 from mleg_ray.models.base import MODELS, Model, ModelConfig, NoiseMap, Widths, generate
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "NoiseMap",
     "Widths",
     "flow",
+    "flow_matching",
     "gan",
     "generate",
     "student",

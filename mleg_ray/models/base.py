@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mleg_ray.config import Config, Registry
 from mleg_ray.features import FeatureMap
+from mleg_ray.models.noise import NoiseShape
 
 
 class Widths(NamedTuple):
@@ -38,9 +39,11 @@ class Model(nn.Module, ABC):
 class NoiseMap(Model):
     """A model that maps noise to features deterministically, so that another can learn its map."""
 
-    @abstractmethod
+    noise_shape: NoiseShape
+
     def noise(self, n: int, *, generator: torch.Generator) -> Tensor:
         """Return noise (n, d) on the generator's device."""
+        return self.noise_shape.draw(n, generator)
 
     @abstractmethod
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from mleg_ray.models.base import MODELS, ModelConfig, NoiseMap, Widths
-from mleg_ray.models.noise import FeatureNoise
+from mleg_ray.models.noise import NoiseShape
 
 
 class Flow(NoiseMap):
@@ -25,13 +25,13 @@ class Flow(NoiseMap):
 
     def __init__(self, config: "FlowConfig", widths: Widths) -> None:
         super().__init__()
-        self._noise = FeatureNoise(widths)
+        self.noise_shape = NoiseShape.of_features(widths.features, widths.periodic)
         shape = {
             "transforms": config.transforms,
             "bins": config.bins,
             "hidden_features": config.hidden,
         }
-        n_line, n_circle = len(self._noise.line), len(self._noise.circle)
+        n_line, n_circle = len(self.noise_shape.line), len(self.noise_shape.circle)
         self.flow = nn.ModuleDict()
         if n_line:
             self.flow["line"] = zuko.flows.NSF(n_line, widths.conditions, **shape)
@@ -44,7 +44,7 @@ class Flow(NoiseMap):
 
     def log_prob(self, features: Tensor, condition: Tensor) -> Tensor:
         """Return the log density (B,) of features (B, features) under conditions (B, C)."""
-        line, circle = self._noise.split(features)
+        line, circle = self.noise_shape.split(features)
         result = features.new_zeros(len(features))
         if "line" in self.flow:
             result = result + self.flow["line"](_context(condition)).log_prob(line)
@@ -54,20 +54,16 @@ class Flow(NoiseMap):
             result = result + angles + circle.shape[1] * math.log(math.pi)
         return result
 
-    def noise(self, n: int, *, generator: torch.Generator) -> Tensor:
-        """Return base noise (n, features): normal for the line, uniform in (-1, 1) for angles."""
-        return self._noise.draw(n, generator)
-
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Map base noise (n, features) to features (n, features)."""
-        line, circle = self._noise.split(noise)
+        line, circle = self.noise_shape.split(noise)
         if "line" in self.flow:
             line = self.flow["line"](_context(condition)).transform.inv(line)
         if "circle" in self.flow:
             context = _context(torch.cat([condition, line], dim=1))
             angles = self.flow["circle"](context).transform.inv(math.pi * circle)
             circle = angles / math.pi
-        return self._noise.join(line, circle)
+        return self.noise_shape.join(line, circle)
 
 
 @MODELS.register

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Literal
 
-import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mleg_ray.models.base import MODELS, Model, ModelConfig, Widths
+from mleg_ray.models.base import MODELS, ModelConfig, NoiseMap, Widths
 from mleg_ray.models.nets import Conditional, MLPConfig
+from mleg_ray.models.noise import NoiseShape
 
 
-class GAN(Model):
+class GAN(NoiseMap):
     """Generator: noise -> features; critic: augmented features -> one number per event.
 
     Source: FAT-GAN, Alanazi et al., arXiv:2001.11103; conditional form: both networks see the
@@ -20,7 +20,7 @@ class GAN(Model):
 
     def __init__(self, config: "GANConfig", widths: Widths) -> None:
         super().__init__()
-        self.noise_dim = config.noise_dim
+        self.noise_shape = NoiseShape.normal(config.noise_dim)
         n = widths.conditions
         self.generator = Conditional(config.generator, config.noise_dim, n, widths.features)
         self.critic = Conditional(config.critic, widths.augmented, n, 1)
@@ -29,9 +29,8 @@ class GAN(Model):
         """Return the generator and the critic."""
         return {"generator": self.generator, "critic": self.critic}
 
-    def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return n generated feature vectors (n, features) for `condition` (n, C)."""
-        noise = torch.randn(n, self.noise_dim, generator=generator, device=condition.device)
+    def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Map noise (n, noise_dim) under `condition` (n, C) to features (n, features)."""
         features: Tensor = self.generator(noise, condition)
         return features
 

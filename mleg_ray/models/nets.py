@@ -1,6 +1,6 @@
 """Building blocks of networks."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field as Option
@@ -11,13 +11,15 @@ from mleg_ray.config import Config
 
 
 class MLPConfig(Config):
-    """A fully connected network: hidden widths, LeakyReLU slope, dropout, residual blocks.
+    """A fully connected network: hidden widths, activation, dropout, residual blocks.
 
-    With `residual`, every hidden layer that keeps its width adds its input to its output
-    (He et al., arXiv:1512.03385).
+    `negative_slope` is that of LeakyReLU; SiLU is smooth, as a velocity field wants it. With
+    `residual`, every hidden layer that keeps its width adds its input to its output (He et al.,
+    arXiv:1512.03385).
     """
 
     widths: Annotated[tuple[PositiveInt, ...], Option(min_length=1)]
+    activation: Literal["leaky-relu", "silu"] = "leaky-relu"
     negative_slope: float = Option(0.2, ge=0)
     dropout: float = Option(0.0, ge=0, lt=1)
     residual: bool = False
@@ -32,7 +34,9 @@ class MLPConfig(Config):
         return nn.Sequential(*layers, nn.Linear(n_in, n_out))
 
     def _block(self, n_in: int, n_out: int) -> nn.Sequential:
-        layers: list[nn.Module] = [nn.Linear(n_in, n_out), nn.LeakyReLU(self.negative_slope)]
+        silu = self.activation == "silu"
+        activation = nn.SiLU() if silu else nn.LeakyReLU(self.negative_slope)
+        layers: list[nn.Module] = [nn.Linear(n_in, n_out), activation]
         if self.dropout > 0:
             layers.append(nn.Dropout(self.dropout))
         return nn.Sequential(*layers)

@@ -1,36 +1,63 @@
-"""Noise of the features' own shape: what flows start from, and students of flows."""
+"""The shape of noise: which numbers are normal, and which are angles."""
+
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from mleg_ray.models.base import Widths
 
+@dataclass(frozen=True)
+class NoiseShape:
+    """Indices of the numbers on the line, which are normal, and of angles, uniform in (-1, 1)."""
 
-class FeatureNoise:
-    """One number for each feature: normal for those on the line, uniform in (-1, 1) for angles.
+    line: tuple[int, ...]
+    circle: tuple[int, ...] = ()
 
-    Attributes:
-        line, circle: the indices of the features of both kinds.
-    """
+    @classmethod
+    def of_features(cls, features: int, periodic: tuple[int, ...]) -> Self:
+        """Return noise of the features' own shape: what flows start from."""
+        return cls(tuple(i for i in range(features) if i not in periodic), periodic)
 
-    def __init__(self, widths: Widths) -> None:
-        self.circle = list(widths.periodic)
-        self.line = [i for i in range(widths.features) if i not in widths.periodic]
+    @classmethod
+    def normal(cls, width: int) -> Self:
+        """Return `width` normal numbers: what GANs start from."""
+        return cls(tuple(range(width)))
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Return noise (n, features) on the generator's device."""
+        """Return noise (n, width) on the generator's device."""
         device = generator.device
         normal = torch.randn(n, len(self.line), generator=generator, device=device)
         uniform = torch.rand(n, len(self.circle), generator=generator, device=device)
+        return self.of(normal, uniform)
+
+    def of(self, normal: Tensor, uniform: Tensor) -> Tensor:
+        """Return noise (n, width) made of normal numbers and numbers uniform in [0, 1)."""
         return self.join(normal, 2 * uniform - 1)
 
-    def split(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def split(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the columns on the line (n, lines) and the angles (n, circles)."""
-        return features[:, self.line], features[:, self.circle]
+        return numbers[:, list(self.line)], numbers[:, list(self.circle)]
 
     def join(self, line: Tensor, circle: Tensor) -> Tensor:
-        """Return columns in the features' order, (n, features); the inverse of `split`."""
+        """Return columns in their own order, (n, width); the inverse of `split`."""
         together = line.new_empty(len(line), len(self.line) + len(self.circle))
-        together[:, self.line] = line
-        together[:, self.circle] = circle
+        together[:, list(self.line)] = line
+        together[:, list(self.circle)] = circle
         return together
+
+    def seamless(self, numbers: Tensor) -> Tensor:
+        """Return numbers (n, width) as a network should see them: angles as cosine and sine."""
+        line, circle = self.split(numbers)
+        angle = torch.pi * circle
+        return torch.cat([line, angle.cos(), angle.sin()], dim=1)
+
+    @property
+    def seamless_width(self) -> int:
+        """The width of what `seamless` returns."""
+        return len(self.line) + 2 * len(self.circle)
+
+
+def wrapped(half_turns: Tensor) -> Tensor:
+    """Return angles in half turns, of any shape, moved into [-1, 1)."""
+    return torch.remainder(half_turns + 1, 2) - 1

@@ -1,6 +1,12 @@
 """What each family minimises: one module a family, entered in `OBJECTIVES` on import."""
 
-from mleg_ray.objectives import adversarial, distillation, likelihood, variational
+from mleg_ray.objectives import (
+    adversarial,
+    distillation,
+    flow_matching,
+    likelihood,
+    variational,
+)
 from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig, Teacher
 
 __all__ = [
@@ -10,6 +16,7 @@ __all__ = [
     "Teacher",
     "adversarial",
     "distillation",
+    "flow_matching",
     "likelihood",
     "variational",
 ]

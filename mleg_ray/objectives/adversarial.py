@@ -35,7 +35,7 @@ class WassersteinGP(Objective):
         """Return the loss of `critic` or `generator` and its parts."""
         assert isinstance(model, GAN)
         condition = feature_map.condition(batch.context)
-        draws = noise.normal(len(batch), model.noise_dim)
+        draws = noise.normal(len(batch), len(model.noise_shape.line))
         if player == "critic":
             with torch.no_grad():
                 fake = feature_map.augment(model.generator(draws, condition), batch.context)

@@ -24,6 +24,7 @@ from mleg_ray.errors import (
     TrainingDivergedError,
 )
 from mleg_ray.run import RunConfig
+from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
 from tests.recipes import small_run
 
@@ -229,10 +230,19 @@ class TestTeacher:
         with pytest.raises(CheckpointError, match="'nowhere' is neither a recipe nor"):
             train(run, dataset, str(tmp_path), name="student")
 
-    def test_that_cannot_teach(
+    def test_that_cannot_teach(self, dataset: Dataset, tmp_path: Path) -> None:
+        autoencoder = small_checkpoint(tmp_path / "vae", recipe="bvae-dis")
+        run = small_run("student-dis", f"teacher={autoencoder.uri}")
+        with pytest.raises(CheckpointError, match="kind 'beta-vae' cannot teach; take a flow or a"):
+            train(run, dataset, str(tmp_path), name="student")
+        assert not (tmp_path / "runs").exists()
+
+    def test_of_other_noise_tells_the_student_what_to_take(
         self, undisturbed: Checkpoint, dataset: Dataset, tmp_path: Path
     ) -> None:
         run = small_run("student-dis", f"teacher={undisturbed.uri}")
-        with pytest.raises(CheckpointError, match="kind 'gan' cannot teach; take a flow"):
+        with pytest.raises(CheckpointError, match="not the student's; set model.noise_dim = 4"):
             train(run, dataset, str(tmp_path), name="student")
         assert not (tmp_path / "runs").exists()
+        run = small_run("student-dis", f"teacher={undisturbed.uri}", "model.noise_dim=4")
+        assert train(run, dataset, str(tmp_path), name="student").card.step == 20

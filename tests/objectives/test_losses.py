@@ -32,6 +32,8 @@ AFTER_20_STEPS = {
     "fatgan-quick energies": 0.279334,
     "student-dis one energy": 2.94041,
     "student-dis energies": 2.01727,
+    "flow-matching-dis one energy": 4.19403,
+    "flow-matching-dis energies": 4.11739,
     "flow-dis one energy": 3.54922,
     "flow-dis energies": 3.57765,
 }

@@ -1,0 +1,49 @@
+"""Conditional flow matching: a velocity field learns the mean way from noise to features."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from mleg_ray.events import Batch
+from mleg_ray.features import FeatureMap
+from mleg_ray.models import Model
+from mleg_ray.models.flow_matching import FlowMatching, FlowMatchingConfig
+from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
+from mleg_ray.randomness import Noise
+
+
+class VelocityMatching(Objective):
+    """L = E_w |v(x_t, t) - (x₁ - x₀)|² at uniform t, x_t on the straight way from noise to event.
+
+    Source: Lipman et al., arXiv:2210.02747, eq. 23 with σ_min = 0. Its minimum is the weighted mean
+    of velocities, which negative weights only correct, as long as their sum is positive around
+    every point.
+    """
+
+    def __init__(self) -> None:
+        self.schedule = {"field": 1}
+
+    def loss(
+        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of the one player, `field`."""
+        assert isinstance(model, FlowMatching)
+        n, shape = len(batch), model.noise_shape
+        start = shape.of(noise.normal(n, len(shape.line)), noise.uniform(n, len(shape.circle)))
+        time = noise.uniform(n, 1)
+        point, velocity = model.path(start, batch.x, time)
+        found = model.velocity(point, time, feature_map.condition(batch.context))
+        error = (found - velocity).square().sum(dim=1)
+        return (batch.weight * error).mean(), {}
+
+
+@OBJECTIVES.register
+class VelocityMatchingConfig(ObjectiveConfig):
+    """Conditional flow matching; it has no parameters."""
+
+    trains = FlowMatchingConfig
+    kind: Literal["flow-matching"] = "flow-matching"
+
+    def build(self) -> VelocityMatching:
+        """Build the objective."""
+        return VelocityMatching()
