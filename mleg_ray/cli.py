@@ -195,6 +195,33 @@ def evaluate(
 
 
 @app.command()
+def reweight(
+    generated: Annotated[str, typer.Argument(metavar="SAMPLE", help="A generated dataset.")],
+    truth: Annotated[str, typer.Option(help="Dataset whose train split teaches the weights.")],
+    out: Annotated[str, typer.Option(help="Where the result goes; also s3://.")],
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Accept or reject events instead of weighting them.")
+    ] = False,
+    storage: Storage = None,
+    seed: Annotated[int, typer.Option(help="Root seed of the classifier.")] = 1,
+) -> None:
+    """Carry a sample closer to the truth by weights of a calibrated classifier."""
+    from mleg_ray.catalog.dataset import Dataset, dataset_uri
+    from mleg_ray.cluster.reweight import reweight
+    from mleg_ray.storage import absolute, storage_root
+
+    judge = Dataset.open(dataset_uri(storage_root(storage), truth))
+    made = reweight(
+        absolute(generated),
+        judge,
+        absolute(out),
+        mode="accept" if accept else "weights",
+        seed=seed,
+    )
+    typer.echo(made.uri)
+
+
+@app.command()
 def quickstart(
     storage: Storage = None,
     events: Events = 1_000_000,

@@ -123,7 +123,7 @@ def write_shard(
         conditions={
             field.name: float(str(values[0]))  # 7.3 is not what single precision makes of it
             for field, values in zip(fields, arrays, strict=True)
-            if field.role == "condition" and (values == values[0]).all()
+            if field.role == "condition" and len(values) and (values == values[0]).all()
         },
     )
 

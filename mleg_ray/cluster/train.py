@@ -139,17 +139,16 @@ def _teacher(run: RunConfig, dataset: Dataset, storage: str) -> str:
     uri = absolute(teacher)
     if not exists(join(uri, CARD)):
         try:
-            name = run_name(teacher, RunConfig.load(teacher), dataset)
+            there = RunConfig.load(teacher, (f"dataset={run.dataset}",))
         except ConfigError:
             raise CheckpointError(
                 f"teacher: {teacher!r} is neither a recipe nor the directory of a checkpoint"
             ) from None
-        uri = join(storage, "runs", name, CHECKPOINT)
+        uri = join(storage, "runs", run_name(teacher, there, dataset), CHECKPOINT)
         if not exists(join(uri, CARD)):
             raise CheckpointError(
-                f"teacher: {uri} is not there; `mleg train {teacher}` makes it (add --set dataset="
-                f"{dataset.manifest.name} if that is not the recipe's), or name a checkpoint's "
-                "directory"
+                f"teacher: {uri} is not there; `mleg train {teacher} --set dataset={run.dataset}` "
+                "makes it, or name a checkpoint's directory"
             )
     checkpoint = Checkpoint.load(uri)
     known = [field.name for field in checkpoint.card.dataset.fields if field.role != "weight"]

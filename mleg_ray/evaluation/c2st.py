@@ -112,13 +112,19 @@ def roc_curve(scored: Scored) -> Curve:
 
 
 def calibrated(classification: Classification) -> Scored:
-    """Return the quoted events with scores log p(generated) / p(truth) fitted on select events.
+    """Return the quoted events with scores log p(generated) / p(truth) fitted on select events."""
+    slope, offset = calibration(classification.select)
+    quote = classification.quote
+    return Scored(slope * quote.score + offset, quote.truth, quote.generated)
+
+
+def calibration(select: Scored) -> tuple[float, float]:
+    """Return the slope and offset that make scores log p(generated) / p(truth).
 
     Platt's a s + b, two parameters, rather than isotonic regression: the latter's outermost steps
     hold one class only, so the very weights in the tails would be 0 or infinite, and without a
     difference its steps would turn noise into weights. Targets are smoothed as by J. Platt (1999).
     """
-    select, quote = classification.select, classification.quote
     spread = float(select.score.std())
     scale = spread if spread > 0 else 1.0
     s, a, b = select.score / scale, np.abs(select.truth), np.abs(select.generated)
@@ -134,7 +140,7 @@ def calibrated(classification: Classification) -> Scored:
         return float(value), np.array([slope @ s, slope.sum()])
 
     slope, offset = minimize(loss, np.zeros(2), jac=True, method="BFGS").x
-    return Scored(slope * quote.score / scale + offset, quote.truth, quote.generated)
+    return float(slope) / scale, float(offset)
 
 
 def divergence(classification: Classification, quote: Scored) -> Estimate:

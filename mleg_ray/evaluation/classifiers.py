@@ -103,7 +103,7 @@ def classify(
     for name, (learn, used) in learners.items():
         seed = int(rng.integers(2**31))
         score = learn(train.columns(used), select.columns(used), seed)
-        selected, quoted = (_scored(score, part.columns(used)) for part in (select, quote))
+        selected, quoted = (scored(score, part.columns(used)) for part in (select, quote))
         result[name] = Classification(selected, quoted, events=n)
     return result
 
@@ -217,7 +217,8 @@ def _split(
     return train, select, quote
 
 
-def _scored(score: Callable[[FloatArray], FloatArray], part: Part) -> Scored:
+def scored(score: Callable[[FloatArray], FloatArray], part: Part) -> Scored:
+    """Return the part's scores with the weights of each sample."""
     return Scored(
         score(part.features),
         truth=np.where(part.generated, 0.0, part.weight),

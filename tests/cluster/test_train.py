@@ -222,7 +222,9 @@ def test_student_learns_from_a_flow(dataset: Dataset, tmp_path: Path) -> None:
 
 class TestTeacher:
     def test_that_was_not_trained(self, dataset: Dataset, tmp_path: Path) -> None:
-        with pytest.raises(CheckpointError, match="`mleg train flow-dis` makes it"):
+        with pytest.raises(
+            CheckpointError, match="`mleg train flow-dis --set dataset=.*` makes it"
+        ):
             train(small_run("student-dis"), dataset, str(tmp_path), name="student")
 
     def test_that_is_nowhere(self, dataset: Dataset, tmp_path: Path) -> None:

@@ -1,0 +1,238 @@
+"""Event weights that carry a generated sample closer to the truth, as far as a classifier tells.
+
+w = p(truth) / p(generated) is the odds of a calibrated classifier between the truth's train split
+and the sample (K. Cranmer, J. Pavez, G. Louppe, arXiv:1506.02169; for generators S. Diefenbacher et
+al., arXiv:2009.03796). Weights are cut at a high quantile, so that no event counts for a thousand.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_json, write_json
+from mleg_ray.catalog.shards import ShardEntry, footer_metadata, write_shard
+from mleg_ray.checkpoint import environment
+from mleg_ray.config import Config, parse
+from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.evaluation.c2st import calibration
+from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, Part, mlp, scored
+from mleg_ray.evaluation.distances import FloatArray, effective_size
+from mleg_ray.evaluation.sample import Sample
+from mleg_ray.events import Batch, Field, stored_fields
+from mleg_ray.randomness import derive_seed
+from mleg_ray.storage import exists, filesystem, join, read_bytes, sha256
+
+SELECT = 0.25  # of the learning events: when to stop, calibration, and where weights are cut
+LARGEST = 0.999  # the quantile of the weights at which they are cut
+PLAN = "reweighting.json"
+WEIGHT = Field(
+    name="weight",
+    role="weight",
+    description="p(truth) / p(generated) of a calibrated classifier, of mean one",
+)
+
+Mode = Literal["weights", "accept"]
+
+
+@dataclass(frozen=True)
+class Weigher:
+    """Weights of events given as columns, of mean one over the sample it learned from.
+
+    `largest` is where they are cut; `efficiency` is (Σw)² / nΣw², the share of the events that are
+    worth as much as unweighted ones; `acceptance` is what accept/reject keeps of them.
+    """
+
+    names: tuple[str, ...]
+    logit: Callable[[FloatArray], FloatArray]
+    norm: float
+    largest: float
+    efficiency: float
+
+    def __call__(self, columns: Mapping[str, FloatArray]) -> FloatArray:
+        """Return the weights (n,) of columns (n,)."""
+        logit = self.logit(np.stack([columns[name] for name in self.names], axis=1))
+        with np.errstate(over="ignore"):
+            return (np.exp(-logit) / self.norm).clip(max=self.largest)
+
+    @property
+    def acceptance(self) -> float:
+        """The share of events that are kept with probability w / w_max."""
+        return 1 / self.largest
+
+
+def learn_weights(truth: Sample, generated: Sample, *, seed: int) -> Weigher:
+    """Train and calibrate a classifier (three layers of 256) on all compared columns.
+
+    Raises:
+        DataError: fewer than 500 events of either, or a value that is not finite.
+    """
+    n = min(len(truth), len(generated))
+    if n < MINIMUM_EVENTS:
+        raise DataError(
+            f"{len(truth)} true and {len(generated)} generated events are too few to learn weights "
+            f"from; {MINIMUM_EVENTS} of each are needed"
+        )
+    rng = np.random.default_rng(derive_seed(seed, "reweight"))
+    names = tuple(truth.axes)
+    rows = [rng.choice(len(sample), n, replace=False) for sample in (truth, generated)]
+    features = [
+        np.stack([sample.columns[name][chosen] for name in names], axis=1)
+        for sample, chosen in zip((truth, generated), rows, strict=True)
+    ]
+    weights = [
+        sample.weight[chosen] / np.abs(sample.weight[chosen]).mean()
+        for sample, chosen in zip((truth, generated), rows, strict=True)
+    ]
+    for sample, values in zip((truth, generated), features, strict=True):
+        bad = ~np.isfinite(values).all(axis=0)
+        if bad.any():
+            raise DataError(f"{sample.origin.name}: '{names[bad.argmax()]}' is not finite")
+    mean, spread = features[0].mean(axis=0), features[0].std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    selected = round(SELECT * n)
+    train, select = (
+        Part(
+            (np.concatenate([x[part] for x in features]) - mean) / spread,
+            np.concatenate([w[part] for w in weights]),
+            np.repeat([False, True], len(weights[0][part])),
+        )
+        for part in (slice(selected, None), slice(selected))
+    )
+    score = mlp(train, select, derive_seed(seed, "reweight/network") % 2**31)
+    slope, offset = calibration(scored(score, select))
+
+    def logit(values: FloatArray) -> FloatArray:
+        return slope * score((values - mean) / spread) + offset
+
+    odds = np.exp(-logit(features[1][:selected]))
+    cut = float(np.quantile(odds, LARGEST))
+    odds = odds.clip(max=cut)
+    norm = float(odds.mean())
+    return Weigher(names, logit, norm, cut / norm, effective_size(odds) / len(odds))
+
+
+class ReweightSpec(Config):
+    """All that determines a reweighted sample: digests of both datasets, mode and seed."""
+
+    sample: str
+    truth: str
+    mode: Mode
+    seed: int
+
+
+class ReweightRecord(Config):
+    """The proof beside a shard: written after it, so its presence means "whole"."""
+
+    spec: str
+    index: int
+    entry: ShardEntry
+
+
+@dataclass(frozen=True)
+class Reweighting:
+    """A sample, its weights, and the folder in which the result grows shard by shard."""
+
+    spec: ReweightSpec
+    generated: Dataset
+    weigher: Weigher
+    folder: str
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of the result: with a weight, unless events are accepted or rejected."""
+        fields = self.generated.manifest.fields
+        has_weight = any(field.role == "weight" for field in fields)
+        return fields if has_weight or self.spec.mode == "accept" else (*fields, WEIGHT)
+
+    def make(self, index: int) -> ReweightRecord:
+        """Weigh one shard and write it, then its record; the same bytes in any process."""
+        manifest = self.generated.manifest
+        entry = manifest.shards[index]
+        part = Dataset(
+            self.generated.uri, manifest.model_copy(update={"shards": (entry,)}), self.spec.sample
+        )
+        [batch] = part.batches()
+        weight = torch.from_numpy(self.weigher(part.table(batch)))
+        if self.spec.mode == "accept":
+            generator = torch.Generator().manual_seed(derive_seed(self.spec.seed, "accept", index))
+            drawn = torch.rand(len(batch), generator=generator, dtype=torch.float64)
+            kept = batch[drawn < weight / self.weigher.largest]
+        else:
+            kept = Batch(batch.x, batch.context, batch.weight * weight)
+        schema = self.generated.schema
+        columns = schema.columns(kept) | {self._weight_name: kept.weight}
+        written = write_shard(
+            self.folder,
+            entry.file,
+            {name: column.numpy() for name, column in columns.items()},
+            stored_fields(self.fields, manifest.conditions),
+            footer_metadata(reweighting=self.spec.model_dump(), index=index),
+            split=entry.split,
+            seed=entry.seed,
+        )
+        record = ReweightRecord(spec=self.spec.digest(), index=index, entry=written)
+        write_json(self._record_place(index), record.model_dump(mode="json"))
+        return record
+
+    def whole(self) -> dict[int, ReweightRecord]:
+        """Return the records of the shards that are there and whole, by index."""
+        found = {}
+        for index in range(len(self.generated.manifest.shards)):
+            place = self._record_place(index)
+            if not exists(place):
+                continue
+            record = parse(ReweightRecord, read_json(place), place)
+            shard = join(self.folder, record.entry.file)
+            own = (record.spec, record.index) == (self.spec.digest(), index) and exists(shard)
+            if own and sha256(read_bytes(shard)) == record.entry.sha256:
+                found[index] = record
+        return found
+
+    def finish(self, records: Mapping[int, ReweightRecord]) -> Dataset:
+        """Write the manifest, the last file."""
+        old = self.generated.manifest
+        reweighting = self.spec.model_dump(mode="json") | {
+            "sample_uri": self.generated.uri,
+            "largest_weight": self.weigher.largest,
+            "efficiency": self.weigher.efficiency,
+            "environment": environment(),
+        }
+        manifest = DatasetManifest(
+            name=old.name,
+            fields=self.fields,
+            conditions=old.conditions,
+            **dict(old.definitions),
+            provenance=old.provenance | {"reweighting": reweighting},
+            shards=tuple(records[index].entry for index in range(len(old.shards))),
+        )
+        write_json(join(self.folder, SAMPLED), manifest.model_dump(mode="json"))
+        return Dataset.open(self.folder)
+
+    @property
+    def _weight_name(self) -> str:
+        return self.generated.schema.weight or WEIGHT.name
+
+    def _record_place(self, index: int) -> str:
+        file = self.generated.manifest.shards[index].file
+        return join(self.folder, f"{file.removesuffix('.parquet')}.json")
+
+
+def require_own(folder: str, spec: ReweightSpec) -> None:
+    """Claim a folder for a reweighted sample.
+
+    Raises:
+        ConfigError: it holds another one, or other files.
+        ResourceError: nothing can be written there.
+    """
+    place = join(folder, PLAN)
+    if exists(place):
+        if parse(ReweightSpec, read_json(place), place) != spec:
+            raise ConfigError(f"{folder}: holds another reweighted sample; choose another --out")
+        return
+    fs, path = filesystem(folder)
+    if fs.exists(path) and fs.ls(path, detail=False):
+        raise ConfigError(f"{folder}: holds other files and no {PLAN}; choose another --out")
+    write_json(place, spec.model_dump(mode="json"))
