@@ -37,14 +37,13 @@ class NoiseShape:
 
     def split(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the columns on the line (n, lines) and the angles (n, circles)."""
-        return numbers[:, list(self.line)], numbers[:, list(self.circle)]
+        return _columns(numbers, self.line), _columns(numbers, self.circle)
 
     def join(self, line: Tensor, circle: Tensor) -> Tensor:
         """Return columns in their own order, (n, width); the inverse of `split`."""
-        together = line.new_empty(len(line), len(self.line) + len(self.circle))
-        together[:, list(self.line)] = line
-        together[:, list(self.circle)] = circle
-        return together
+        order = (*self.line, *self.circle)
+        together = torch.cat([line, circle], dim=1)
+        return _columns(together, tuple(order.index(i) for i in range(len(order))))
 
     def seamless(self, numbers: Tensor) -> Tensor:
         """Return numbers (n, width) as a network should see them: angles as cosine and sine."""
@@ -56,6 +55,14 @@ class NoiseShape:
     def seamless_width(self) -> int:
         """The width of what `seamless` returns."""
         return len(self.line) + 2 * len(self.circle)
+
+
+def _columns(numbers: Tensor, chosen: tuple[int, ...]) -> Tensor:
+    """Return some columns; a view, which costs nothing, if they are neighbours in order."""
+    first = chosen[0] if chosen else 0
+    if chosen == tuple(range(first, first + len(chosen))):
+        return numbers[:, first : first + len(chosen)]
+    return numbers[:, list(chosen)]
 
 
 def wrapped(half_turns: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ def transverse_momentum(px: Tensor, py: Tensor) -> Tensor:
 
 def momentum(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
     """|p|, GeV."""
-    return torch.hypot(torch.hypot(px, py), pz)
+    return (px.square() + py.square() + pz.square()).sqrt()
 
 
 def polar_angle(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
