@@ -111,16 +111,24 @@ def _generate(
     started = time.monotonic()
     actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Worker)
     pool = [actor.remote(job.checkpoint.uri, job.spec, job.folder) for _ in range(workers)]
-    events = 0
+    events, first = 0, 0.0
     with progress_bar("Sampling", sum(shard.events for shard in missing)) as bar:
         for record in spread(pool, missing):
             made[record.index] = record
             events += record.entry.rows
-            rate = events / (time.monotonic() - started)
+            elapsed = time.monotonic() - started
+            first = first or elapsed
+            rate = events / elapsed
             bar.update(events, f"{rate:,.0f} events/s")
     seconds = time.monotonic() - started
+    later = events - next(iter(made.values())).entry.rows
     return made, Production(
-        events=events, seconds=seconds, events_per_second=events / seconds, workers=workers
+        events=events,
+        seconds=seconds,
+        first_shard_seconds=first,
+        events_per_second=events / seconds,
+        steady_events_per_second=later / (seconds - first) if later else None,
+        workers=workers,
     )
 
 

@@ -46,11 +46,17 @@ class PlanFile(Config):
 
 
 class Production(Config):
-    """The run that completed a sample: how many events it generated, how fast (with start-up)."""
+    """The run that completed a sample: how many events it generated, and how fast.
+
+    `events_per_second` counts the start-up of the pool; the steady rate is that after the first
+    shard, absent if there was no other.
+    """
 
     events: int
     seconds: float
+    first_shard_seconds: float
     events_per_second: float
+    steady_events_per_second: float | None
     workers: int
 
 

@@ -53,7 +53,14 @@ def run(job: SampleJob) -> Dataset:
         begin(job)
         records |= {shard.index: job.sampler(shard) for shard in missing}
         events = sum(shard.events for shard in missing)
-        production = Production(events=events, seconds=1, events_per_second=events, workers=1)
+        production = Production(
+            events=events,
+            seconds=1,
+            first_shard_seconds=1,
+            events_per_second=events,
+            steady_events_per_second=None,
+            workers=1,
+        )
     return finish(job, records, production)
 
 

@@ -1,0 +1,163 @@
+"""What a production sample costs beside the student's bare network and beside Pythia 8.
+
+    python benchmarks/production.py CHECKPOINT --events 200_000_000 --workers 2
+
+In one run, with as many processes of one thread each as there are workers: the rate of the bare
+network on noise that is there already, as it is and compiled (the faster one counts); the rate of
+Pythia 8 generating the same process; the rate of `mleg sample` from noise to Parquet, after the
+start-up of the pool; the workers' peak memory and the bytes of an event. The sample is deleted.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import psutil
+import torch
+
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.cluster.sample import sample
+from mleg_ray.cluster.session import ray_session
+from mleg_ray.models.student import Student
+from mleg_ray.sampling.sampler import BATCH_EVENTS
+from mleg_ray.storage import absolute
+
+RESULT = Path(__file__).parent / "results" / "production.json"
+SECONDS = 10.0  # that a rate is measured
+PYTHIA_EVENTS = 50_000
+
+
+def network_rate(checkpoint_uri: str, compiled: bool) -> float:
+    """Return events/s of the student's network alone, one thread."""
+    torch.set_num_threads(1)
+    model = Checkpoint.load(checkpoint_uri).model
+    assert isinstance(model, Student)
+    network = model.student.net
+    width = next(network.parameters()).shape[1]
+    seen = torch.randn(BATCH_EVENTS, width)
+    forward = torch.compile(network) if compiled else network
+    with torch.inference_mode():
+        forward(seen)
+        batches, started = 0, time.perf_counter()
+        while time.perf_counter() - started < SECONDS:
+            forward(seen)
+            batches += 1
+    return batches * BATCH_EVENTS / (time.perf_counter() - started)
+
+
+def pythia_rate(index: int) -> float:
+    """Return events/s of Pythia 8 alone, without its initialisation of a quarter of a second."""
+    spec = DatasetSpec.load("dis-ep-50", (f"shard_events={PYTHIA_EVENTS}", "source.events=1000000"))
+    source = spec.source.open(spec.schema_, spec.conditions, spec.shard_events)
+    started = time.perf_counter()
+    source.shard(index)
+    return PYTHIA_EVENTS / (time.perf_counter() - started)
+
+
+def together(work: Callable[[int], float], workers: int) -> float:
+    """Run work at once in processes of their own; return the sum of their rates."""
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        return sum(pool.map(work, range(workers), chunksize=1))
+
+
+def _network(index: int, checkpoint_uri: str, compiled: bool) -> float:
+    return network_rate(checkpoint_uri, compiled)
+
+
+@contextmanager
+def watched_memory(found: dict[int, int]) -> Iterator[None]:
+    """Note the largest memory (bytes) of each sampling worker, by process."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            for process in psutil.process_iter():
+                try:
+                    if "_Worker" in " ".join(process.cmdline()):
+                        size = process.memory_info().rss
+                        found[process.pid] = max(found.get(process.pid, 0), size)
+                except psutil.Error:
+                    continue  # it has just ended
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def main() -> None:
+    """Measure in turn; print the figures, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint")
+    parser.add_argument("--events", type=int, default=200_000_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--shard-events", type=int, default=1_000_000)
+    parser.add_argument("--condition", nargs="*", default=[])
+    options = parser.parse_args()
+    # As the processes beside which they are measured.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so
+    uri = absolute(options.checkpoint)
+    conditions = {k: float(v) for k, v in (text.split("=") for text in options.condition)}
+
+    def networks() -> dict[str, float]:
+        return {
+            name: together(
+                partial(_network, checkpoint_uri=uri, compiled=compiled), options.workers
+            )
+            for name, compiled in (("as it is", False), ("compiled", True))
+        }
+
+    before, pythia = networks(), together(pythia_rate, options.workers)
+    memory: dict[int, int] = {}
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        target = str(Path(folder, "sample").absolute())
+        with ray_session(options.workers), watched_memory(memory):
+            dataset = sample(
+                uri,
+                options.events,
+                target,
+                workers=options.workers,
+                shard_events=options.shard_events,
+                conditions=conditions,
+            )
+        production = dataset.manifest.provenance["production"]
+        stored = sum(shard.bytes for shard in dataset.manifest.shards) / dataset.rows()
+        shutil.rmtree(target)
+    after = networks()
+    raw = {name: statistics.fmean((before[name], after[name])) for name in before}
+    steady = production["steady_events_per_second"]
+    figures = {
+        "events": options.events,
+        "workers": options.workers,
+        "seconds": production["seconds"],
+        "first_shard_s": production["first_shard_seconds"],
+        "written_per_s": steady,
+        "network_per_s": raw,
+        "written_over_network": steady / max(raw.values()),
+        "pythia_per_s": pythia,
+        "times_pythia": steady / pythia,
+        "worker_peak_gb": max(memory.values()) / 1e9,
+        "bytes_per_event": stored,
+    }
+    print(json.dumps(figures, indent=2))
+    RESULT.parent.mkdir(exist_ok=True)
+    result = {"cores": os.cpu_count(), **figures, "with": environment()}
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
