@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from pydantic import PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from mleg_ray.events import EventSchema
 from mleg_ray.features.base import FEATURE_MAPS, FeatureMap, FeatureMapConfig
 from mleg_ray.physics import dis
 from mleg_ray.physics.kinematics import azimuth, minus_momentum, momentum
+
+TINY = 1e-30  # keeps logarithms of what vanishes at an edge finite in single precision
 
 
 class ScatteredElectronMap(FeatureMap):
@@ -92,37 +93,45 @@ class CartesianMap(ScatteredElectronMap):
 class KinematicMap(ScatteredElectronMap):
     """Edge-free coordinates: every boundary of the phase space lies at infinity.
 
-    With s = 4 E_b², the inelasticity y and τ = Q²/s,
+    With s = 4 E_b², τ = Q²/s and the smallest x that Q² allows, x_min = max(Q², m̂²_min)/s,
 
-        u1 = log((Q² - Q²_min) / (1 - τ)),   u2 = logit((y - τ) / (1 - τ)),   u3 = φ / π.
+        u1 = log((Q² - Q²_min) / (1 - τ)),   u2 = logit(log x_bj / log x_min),   u3 = φ / π.
 
-    Q²_min < Q² < s and τ < y < 1 (that is 0 < x_bj < 1) follow for any real (u1, u2); then
-    E_b - E' = E_b (1 - τ) sigmoid(u2) > 0. For Q² much smaller than s, u1 is log(Q² - Q²_min) and
-    does not move with the beam energy. It is FAT-GAN's T(pz) carried through to all edges. The
+    Q²_min < Q² < s, x_min < x_bj < 1 and E' < E_b follow for any real (u1, u2). For Q² much smaller
+    than s, u1 is log(Q² - Q²_min); structure functions are nearly flat in log x, which u2 measures
+    in units of its range: so neither moves much with the beam energy, and a conditional model can
+    reach energies that it has not seen. It is FAT-GAN's T(pz) carried through to all edges. The
     critic sees u1, u2, cos φ, sin φ, log pT, px, py, log(E_b - pz) and log(E_b - E').
 
     Events outside the domain are mirrored at the edge they crossed, then kept `resolution` away
-    from it: those moved below Q²_min by radiation after the generator's cut, and those a rounding
-    beyond x_bj = 1 or y = 1. None is lost, weights stay, and no spike arises at an edge; their
-    share of the train split is `outside_fraction`. Such events are not generated again.
+    from it: those moved below a generator's cut by radiation, and those a rounding beyond x_bj = 1.
+    None is lost, weights stay, and no spike arises at an edge; their share of the train split is
+    `outside_fraction`. Such events are not generated again.
     """
 
     periodic = (2,)
 
     def __init__(
-        self, schema: EventSchema, fixed: Mapping[str, float], q2_min: float, resolution: float
+        self,
+        schema: EventSchema,
+        fixed: Mapping[str, float],
+        q2_min: float,
+        m_hat_min: float,
+        resolution: float,
     ) -> None:
         super().__init__(schema, fixed, n_features=3, n_augmented=9)
         self._q2_min = q2_min
+        self._m2_min = m_hat_min**2
         self._resolution = resolution
 
     def _encode(self, events: Tensor, context: Tensor) -> Tensor:
         px, py, _ = self._momentum(events)
         s = dis.mandelstam_s(self._beam_energy(context))
-        q2, fraction, rest = self._invariants(events, context)
+        q2 = self._q2(events, context)
         excess = (q2 - self._q2_min).abs().clamp(min=self._q2_min * self._resolution)
         tau = ((self._q2_min + excess) / s).clamp(max=1 - self._resolution)
         u1 = excess.log() - torch.log1p(-tau)
+        fraction, rest, _, _ = self._position(events, context)
         mirrored = torch.where(rest < 0, 1 + rest, fraction.abs())
         mirrored = mirrored.clamp(self._resolution, 1 - self._resolution)
         # `rest` is 1 - fraction, computed without cancellation.
@@ -131,13 +140,12 @@ class KinematicMap(ScatteredElectronMap):
         return torch.stack([u1, u2, azimuth(px, py) / math.pi], dim=1)
 
     def _decode(self, raw: Tensor, context: Tensor) -> Tensor:
-        _, u2, phi = raw.unbind(1)
         beam = self._beam_energy(context)
-        q2, log_rest = self._scattering(raw, context)
-        minus = q2 / (2 * beam)  # E' - pz'
-        plus = 2 * beam * (log_rest + logsigmoid(-u2)).exp()  # E' + pz' = 2 E_b (1 - y)
+        log_q2, log_y, _ = self._scattering(raw, context)
+        minus = log_q2.exp() / (2 * beam)  # E' - pz'
+        plus = -2 * beam * torch.expm1(log_y)  # E' + pz' = 2 E_b (1 - y)
         pt = (plus * minus).sqrt()
-        angle = math.pi * phi
+        angle = math.pi * raw[:, 2]
         return self._events(
             pt * angle.cos(), pt * angle.sin(), (plus - minus) / 2, (plus + minus) / 2
         )
@@ -145,12 +153,15 @@ class KinematicMap(ScatteredElectronMap):
     def _view(self, raw: Tensor, context: Tensor) -> Tensor:
         u1, u2, phi = raw.unbind(1)
         log_beam = self._beam_energy(context).log()
-        q2, log_rest = self._scattering(raw, context)
-        log_minus = q2.log() - math.log(2) - log_beam
-        log_pt = (log_minus + math.log(2) + log_beam + log_rest + logsigmoid(-u2)) / 2
+        log_q2, log_y, log_1_over_x = self._scattering(raw, context)
+        log_s = math.log(4) + 2 * log_beam
+        log_pt = (log_q2 + (-torch.expm1(log_y)).clamp(min=TINY).log()) / 2
         pt = log_pt.exp()
         cos, sin = (math.pi * phi).cos(), (math.pi * phi).sin()
-        log_energy_gap = log_beam + log_rest + logsigmoid(u2)  # log(E_b - E')
+        # E_b - E' = E_b (y - τ) = E_b τ (1/x - 1)
+        log_gap_of_x = torch.expm1(log_1_over_x).clamp(min=TINY).log()
+        log_energy_gap = log_beam + log_q2 - log_s + log_gap_of_x
+        log_minus = log_q2 - math.log(2) - log_beam
         log_pz_gap = torch.logaddexp(log_energy_gap, log_minus)  # E_b - pz = (E_b - E') + (E' - pz)
         extras = (cos, sin, log_pt, pt * cos, pt * sin, log_pz_gap, log_energy_gap)
         return torch.stack([u1, u2, *extras], dim=1)
@@ -158,39 +169,52 @@ class KinematicMap(ScatteredElectronMap):
     def _log_abs_det(self, events: Tensor, context: Tensor) -> Tensor:
         # d³p = (E'/2) dQ² dy dφ for a massless electron.
         s = dis.mandelstam_s(self._beam_energy(context))
-        q2, fraction, rest = self._invariants(events, context)
+        q2 = self._q2(events, context)
+        fraction, rest, log_y, span = self._position(events, context)
         energy = momentum(*self._momentum(events))
         log_du1_dq2 = (1 / (q2 - self._q2_min) + 1 / (s - q2)).log()
-        log_du2_dy = -(fraction.log() + rest.log() + torch.log1p(-q2 / s))
+        log_du2_dy = -(fraction.log() + rest.log() + span.log() + log_y)
         return log_du1_dq2 + log_du2_dy + math.log(2 / math.pi) - energy.log()
 
     def _outside(self, events: Tensor, context: Tensor) -> Tensor:
-        q2, fraction, rest = self._invariants(events, context)
+        q2 = self._q2(events, context)
+        fraction, rest, _, _ = self._position(events, context)
         inside = (q2 >= self._q2_min * (1 + self._resolution)) & (fraction >= self._resolution)
         return ~(inside & (rest >= self._resolution))
 
-    def _invariants(self, events: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return Q², (y - τ)/(1 - τ) and its complement (1 - y)/(1 - τ), each (B,)."""
+    def _q2(self, events: Tensor, context: Tensor) -> Tensor:
+        return dis.q2(*self._momentum(events), self._beam_energy(context))
+
+    def _position(self, events: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return log x / log x_min, its complement, log y and -log x_min, each (B,)."""
         beam = self._beam_energy(context)
         px, py, pz = self._momentum(events)
-        minus = minus_momentum(px, py, pz)
-        q2 = 2 * beam * minus
-        one_minus_tau = (1 - q2 / dis.mandelstam_s(beam)).clamp(min=self._resolution)
-        plus = minus_momentum(px, py, -pz)
-        rest = plus / (2 * beam) / one_minus_tau
-        # y - τ = (E_b - E')/E_b: the energy that the electron lost.
-        fraction = (beam - momentum(px, py, pz)) / beam / one_minus_tau
-        return q2, fraction, rest
+        s = dis.mandelstam_s(beam)
+        q2 = self._q2(events, context)
+        # 1/x - 1 = (y - τ)/τ, where y - τ = (E_b - E')/E_b: the energy that the electron lost.
+        lost = (beam - momentum(px, py, pz)) / beam * s / q2
+        log_1_over_x = torch.log1p(lost.clamp(min=self._resolution - 1))
+        log_y = torch.log1p(-minus_momentum(px, py, -pz) / (2 * beam))
+        span, log_y_max = self._range(q2.log(), s.log())
+        span = span.clamp(min=self._resolution)
+        return log_1_over_x / span, (log_y_max - log_y) / span, log_y, span
 
-    def _scattering(self, raw: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return Q² and log(1 - τ), each (B,); u1 -> Q² = (e^u1 + Q²_min) / (1 + e^u1 / s)."""
+    def _scattering(self, raw: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log Q², log y and log 1/x, each (B,); Q² = (e^u1 + Q²_min) / (1 + e^u1 / s)."""
         log_s = dis.mandelstam_s(self._beam_energy(context)).log()
-        u1 = raw[:, 0]
-        # log(1 + e^u1 / s); torch's softplus turns linear at 20 and would lose nine digits there.
-        log_denominator = torch.logaddexp(u1 - log_s, torch.zeros_like(u1))
-        q2 = (torch.logaddexp(u1, u1.new_tensor(math.log(self._q2_min))) - log_denominator).exp()
-        # 1 - τ = (1 - Q²_min/s) / (1 + e^u1 / s)
-        return q2, torch.log1p(-self._q2_min * (-log_s).exp()) - log_denominator
+        u1, u2, _ = raw.unbind(1)
+        log_q2 = torch.logaddexp(u1, u1.new_tensor(math.log(self._q2_min))) - torch.logaddexp(
+            u1 - log_s, torch.zeros_like(u1)
+        )
+        span, log_y_max = self._range(log_q2, log_s)
+        return log_q2, log_y_max - torch.sigmoid(-u2) * span, torch.sigmoid(u2) * span
+
+    def _range(self, log_q2: Tensor, log_s: Tensor) -> tuple[Tensor, Tensor]:
+        """Return -log x_min and the largest log y that a given Q² allows, each (B,)."""
+        if self._m2_min == 0:
+            return (log_s - log_q2).clamp(min=0), torch.zeros_like(log_q2)
+        log_m2 = math.log(self._m2_min)
+        return (log_s - log_q2.clamp(min=log_m2)).clamp(min=0), (log_q2 - log_m2).clamp(max=0)
 
 
 @FEATURE_MAPS.register
@@ -207,12 +231,16 @@ class CartesianMapConfig(FeatureMapConfig):
 
 @FEATURE_MAPS.register
 class KinematicMapConfig(FeatureMapConfig):
-    """Configuration of `KinematicMap`; `q2_min` in GeV², `resolution` relative."""
+    """Configuration of `KinematicMap`: a generator's cuts, Q² > `q2_min` and x s > `m_hat_min`².
+
+    `q2_min` in GeV², `m_hat_min` in GeV, `resolution` relative.
+    """
 
     kind: Literal["dis-kinematic"] = "dis-kinematic"
     q2_min: PositiveFloat = 2.0
+    m_hat_min: NonNegativeFloat = 0.0
     resolution: PositiveFloat = 1e-7
 
     def build(self, schema: EventSchema, conditions: Mapping[str, float]) -> KinematicMap:
         """Build the unfitted map; `ConfigError` if the dataset lacks a field it needs."""
-        return KinematicMap(schema, conditions, self.q2_min, self.resolution)
+        return KinematicMap(schema, conditions, self.q2_min, self.m_hat_min, self.resolution)

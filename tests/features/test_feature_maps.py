@@ -11,6 +11,7 @@ from torch.func import jacrev, vmap
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import Batch, EventSchema, Field
 from mleg_ray.features import FEATURE_MAPS, FeatureMap
+from mleg_ray.features.dis import KinematicMapConfig
 from mleg_ray.physics import dis
 from tests.dis_events import FIELDS, Q2_MIN, SCHEMA, electrons
 from tests.recipes import fitted_map, small_run, training_events
@@ -131,20 +132,63 @@ class TestContract:
 class TestKinematicMap:
     @settings(deadline=None, max_examples=100)
     @given(
-        u1=st.floats(-30, 60), u2=st.floats(-30, 30), phi=st.floats(-5, 5), beam=st.floats(5, 500)
+        u1=st.floats(-30, 60),
+        u2=st.floats(-30, 30),
+        phi=st.floats(-5, 5),
+        beam=st.floats(5, 500),
+        m_hat_min=st.sampled_from([0.0, 4.0]),
     )
     def test_no_real_feature_gives_an_unphysical_event(
-        self, u1: float, u2: float, phi: float, beam: float
+        self, u1: float, u2: float, phi: float, beam: float, m_hat_min: float
     ) -> None:
+        fitted = KinematicMapConfig(m_hat_min=m_hat_min).build(SCHEMA, {"beam_energy": 50.0})
         context = torch.tensor([[beam]], dtype=torch.float64)
         features = torch.tensor([[u1, u2, phi]], dtype=torch.float64)
-        event = build("dis-kinematic").inverse(features, context)
+        event = fitted.inverse(features, context)
         px, py, pz, energy = event.unbind(1)
         one = 1 + 1e-12  # float64 rounding where an edge is approached to less than 1e-12
         assert event.isfinite().all()
         assert energy <= beam * one
         assert Q2_MIN / one <= dis.q2(px, py, pz, context[0]) <= 4 * beam**2 * one
         assert energy == pytest.approx(torch.sqrt(px**2 + py**2 + pz**2).item(), rel=1e-12)
+
+    def test_cut_on_the_mass_is_an_edge(self) -> None:
+        fitted = KinematicMapConfig(m_hat_min=4.0).build(SCHEMA, {"beam_energy": 50.0})
+        features = 3 * torch.randn(10_000, 3, generator=torch.Generator().manual_seed(1)).double()
+        features[:, 2] = torch.remainder(features[:, 2] + 1, 2) - 1
+        context = torch.full((10_000, 1), 50.0, dtype=torch.float64)
+        events = fitted.inverse(features, context)
+        x = dis.x_bj(*events[:, :3].T, context[:, 0])
+        assert (x * 4 * 50.0**2 > 16 * (1 - 1e-9)).all()
+        assert (x * 4 * 50.0**2 < 17).any()
+        # Near an edge the momentum itself no longer tells how near.
+        inside = (features[:, :2].abs() < 8).all(dim=1)
+        torch.testing.assert_close(
+            fitted(events, context)[inside], features[inside], rtol=1e-6, atol=1e-6
+        )
+
+        def of_momentum(momentum: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+            energy = momentum.square().sum().sqrt()
+            return fitted(torch.cat([momentum, energy[None]])[None], context[None])[0]
+
+        few = inside.nonzero()[:100, 0]
+        jacobian = vmap(jacrev(of_momentum))(events[few, :3], context[few])
+        torch.testing.assert_close(
+            jacobian.det().abs().log(), fitted.log_abs_det_jacobian(events[few], context[few])
+        )
+
+    def test_coordinates_hardly_move_with_the_beam_energy(self) -> None:
+        """A flat structure function of log x looks the same at any energy."""
+        config = KinematicMapConfig(m_hat_min=4.0)
+        fitted = config.build(SCHEMA, {"beam_energy": 50.0})
+        positions = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
+        features = torch.stack([torch.zeros(9), positions.logit(), torch.zeros(9)], dim=1).double()
+        for beam in (20.0, 80.0):
+            context = torch.full((9, 1), beam, dtype=torch.float64)
+            events = fitted.inverse(features, context)
+            log_x = dis.x_bj(*events[:, :3].T, context[:, 0]).log()
+            steps = log_x.diff()
+            torch.testing.assert_close(steps, steps.mean().expand(8), rtol=1e-6, atol=0)
 
     def test_events_beyond_an_edge_are_mirrored_counted_and_not_piled_up(self) -> None:
         fitted = build("dis-kinematic")
