@@ -45,11 +45,11 @@ class Scorecard(Config):
     versions: dict[str, str]
 
     def highlights(self) -> Iterator[tuple[str, str, Figure]]:
-        """Yield (metric, subject, figure): the worst C2ST, the worst chi2_ndf, unphysical events.
+        """Yield (metric, subject, figure): the worst C2ST and chi2, and the unphysical events.
 
         One-dimensional agreement alone hides broken correlations, so the classifier comes first.
         """
-        for metric in ("c2st_auc", "chi2_ndf"):
+        for metric in ("c2st_auc", "chi2_ndf", "chi2_all"):
             if self.figures.get(metric):
                 yield metric, *worst(self.figures[metric])
         if "unphysical_rate" in self.figures:
@@ -65,11 +65,14 @@ class Scorecard(Config):
 
 
 def worst(figures: Mapping[str, Figure]) -> tuple[str, Figure]:
-    """Return the subject with the largest value; one that is not computable only if none is."""
+    """Return the subject farthest above its floor, and of several there that of the largest value.
+
+    One that is not computable stands for the others only if none is.
+    """
     estimates = {s: figure for s, figure in figures.items() if isinstance(figure, Estimate)}
     if not estimates:
         return next(iter(figures.items()))
-    return max(estimates.items(), key=lambda item: item[1].value)
+    return max(estimates.items(), key=lambda item: (item[1].significance, item[1].value))
 
 
 def scorecard(
