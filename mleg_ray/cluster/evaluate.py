@@ -144,6 +144,13 @@ def compare(
     return cards
 
 
+def report_folder(storage: str, uris: Sequence[str], truth: Dataset | None, split: str) -> str:
+    """Return where a report goes by default: named after what is judged, and by which truth."""
+    judged = "-vs-".join(short_names(uris).values())
+    by = f"-by-{truth.manifest.name}-{split}" if truth else ""
+    return join(storage, "reports", judged + by)
+
+
 def is_checkpoint(uri: str) -> bool:
     """Tell whether a folder is a checkpoint's."""
     return exists(join(uri, CARD))

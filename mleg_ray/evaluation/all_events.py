@@ -44,6 +44,9 @@ class _Counted:
 def chi2_all(truth: Sample, generated: Sample, rng: np.random.Generator) -> dict[str, Figure]:
     """Return `pearson_chi2` of each plane and observable over the bins with 10 truth events.
 
+    Between the truth's 0.1 and 99.9 percentiles an observable has 100 bins that are equal on its
+    own scale: of logarithmic ones, equal steps would see the largest values only.
+
     The p-value is that of χ² with ndf degrees of freedom, the uncertainty that of a noncentral one,
     √(2 ndf + 4 λ) / ndf with λ = χ² - ndf. The floor is the same figure between disjoint halves of
     the drawn truth events: 1 for samples of any size.
@@ -97,7 +100,8 @@ def _chi2_ndf(
 
 def _observable(pool: Pool, truth: Sample, generated: Sample, name: str) -> _Counted:
     low, high = percentile_range(pool.column(name), pool.whole_truth)
-    edges, t, g, events = binned(truth, generated, name, np.linspace(low, high, INNER_BINS + 1))
+    wanted = truth.axes[name].edges(low, high, INNER_BINS)
+    edges, t, g, events = binned(truth, generated, name, wanted)
     drawn = np.searchsorted(edges, truth.columns[name], side="right")
     return _Counted(t, g, events, drawn, np.ones(len(edges) + 1, dtype=np.bool_))
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
-from mleg_ray.config import Config
+from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.histograms import Histogram
@@ -52,6 +52,12 @@ class Axis(Config):
     log: bool = False
     description: str = ""
     derived: bool = False
+
+    def edges(self, low: float, high: float, bins: int) -> FloatArray:
+        """Return the edges (bins + 1,) of bins that are equal on the axis's own scale."""
+        space = np.geomspace if self.log and low > 0 else np.linspace
+        edges: FloatArray = space(low, high, bins + 1)
+        return edges
 
 
 class Origin(Config):
@@ -126,18 +132,22 @@ def from_arrays(
     weights: ArrayLike | None = None,
     *,
     axes: Mapping[str, Axis] | None = None,
-    definitions: Definitions = NO_DEFINITIONS,
+    definitions: Definitions | Mapping[str, Any] = NO_DEFINITIONS,
     name: str = "arrays",
 ) -> Sample:
     """Make a sample of plain columns, or of a data frame, of any generator.
 
     Columns have shape (n,), weights too (1 if absent); a matrix (n, d) has columns x0, x1 ...
     `axes` chooses what is compared, by default every column and the `definitions`' observables that
-    have a label; constraints may use every column, planes and objects what is compared.
+    have a label; constraints may use every column, planes and objects what is compared. Definitions
+    may be given as a catalog entry's tables, a mapping.
 
     Raises:
+        ConfigError: the definitions are not valid.
         DataError: lengths differ, a column of `axes` is absent, or a weight is not finite.
     """
+    if not isinstance(definitions, Definitions):
+        definitions = parse(Definitions, definitions, f"{name}: definitions")
     if axes is not None and not axes:
         raise DataError(f"{name}: axes names nothing to compare")
     if isinstance(columns, np.ndarray):

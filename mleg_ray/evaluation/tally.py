@@ -69,9 +69,9 @@ class FineBins:
         return all(np.ptp(values[index == k]) == 0 for k in crowded)
 
     def cover(self, name: str, edges: FloatArray) -> bool:
-        """Tell whether other edges lie within an axis's own."""
+        """Tell whether all bins between other edges, but for the outermost, reach an axis's own."""
         own = self.edges[name]
-        return bool(own[0] <= edges[0] and edges[-1] <= own[-1])
+        return bool(own[0] <= edges[1] and edges[-2] <= own[-1])
 
     def snap(self, name: str, edges: FloatArray) -> FloatArray:
         """Move edges to the axis's own nearest ones; two that meet become one."""

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field as Option
-from pydantic import NonNegativeFloat, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, PositiveInt, field_validator, model_validator
 from torch import Tensor
 
 from mleg_ray.config import Config
@@ -54,6 +54,11 @@ class Constraint(Config):
     expression: str
     tolerance: NonNegativeFloat = 0.0
     reason: str = ""
+
+    @field_validator("expression")
+    @classmethod
+    def _compares(cls, expression: str) -> str:
+        return _comparison(expression)
 
 
 class Plane(Config):
@@ -118,6 +123,11 @@ class ObjectType(Config):
 
     observables: Annotated[tuple[str, ...], Option(min_length=1)]
     present: str = ""
+
+    @field_validator("present")
+    @classmethod
+    def _compares(cls, present: str) -> str:
+        return _comparison(present) if present else ""
 
     def held(self, columns: Mapping[str, Tensor]) -> Tensor:
         """Return a boolean tensor (B,): True where an event holds the object.
@@ -216,8 +226,7 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
 def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:
     """Return a boolean tensor (B,): True where an event breaks the constraint or is not finite."""
     match = _COMPARISON.match(constraint.expression)
-    if match is None:
-        raise ConfigError(f"constraint '{constraint.expression}': write it as 'left <= right'")
+    assert match is not None
     left, symbol, right = match.groups()
     like = next(iter(columns.values()))
     a, b = (_operand(side, columns, like, constraint.expression) for side in (left, right))
@@ -225,6 +234,15 @@ def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:
         slack = constraint.tolerance * b.abs()
         b = b + slack if symbol.startswith("<") else b - slack
     return ~_OPERATORS[symbol](a, b)
+
+
+def _comparison(expression: str) -> str:
+    if not _COMPARISON.match(expression):
+        raise ValueError(
+            "write it as 'left <= right', with <=, <, >= or >; an equality, which rounded numbers "
+            "miss, as a bound on a distance"
+        )
+    return expression
 
 
 def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression: str) -> Tensor:

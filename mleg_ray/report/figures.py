@@ -212,9 +212,7 @@ def _matrix_png(values: FloatArray, labels: Sequence[str], limit: float, text: s
 
 def _edges(truth: Sample, name: str) -> FloatArray:
     low, high = _range(truth, name)
-    if truth.axes[name].log and low > 0:
-        return np.geomspace(low, high, BINS + 1)
-    return np.linspace(low, high, BINS + 1)
+    return truth.axes[name].edges(low, high, BINS)
 
 
 def _range(truth: Sample, name: str) -> FloatArray:

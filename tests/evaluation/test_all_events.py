@@ -9,7 +9,7 @@ from scipy import stats
 from mleg_ray.evaluation.all_events import chi2_all
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.sample import Sample, binned, from_arrays, from_dataset
+from mleg_ray.evaluation.sample import Axis, Sample, binned, from_arrays, from_dataset
 from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
@@ -116,6 +116,17 @@ def test_a_truth_is_counted_whole_in_the_bins_of_what_it_judges(make_dataset):
     for name, column in everything.columns.items():
         counts = np.bincount(bins.index(name, column), minlength=len(bins.edges[name]) + 1)
         assert np.array_equal(drawn.tally.axes[name].weight, counts)
+
+
+def test_bins_of_a_logarithmic_axis_see_small_values():
+    rng = np.random.default_rng(0)
+    truth, generated = (rng.lognormal(-2, 1.5, n) for n in (20_000, 200_000))
+    generated = generated[(generated > 0.01) | (rng.uniform(size=len(generated)) < 0.3)]
+    values = {}
+    for log in (False, True):
+        t, g = (from_arrays({"x": x}, axes={"x": Axis(log=log)}) for x in (truth, generated))
+        values[log] = of(t, g)["x"].value
+    assert values[True] > 2 * values[False]
 
 
 def test_the_headline_names_the_worst_with_all_events():

@@ -105,7 +105,7 @@ def test_histogram_between_own_edges_counts_exactly():
         for low, high in itertools.pairwise([-np.inf, *edges, np.inf])
     ]
     assert BINS.cover("b", edges)
-    assert not BINS.cover("b", np.array([-2.0, 0.0]))
+    assert not BINS.cover("b", np.array([-2.0, -1.5, 0.0]))
 
 
 def test_weighted_events_are_summed_with_their_squares():
