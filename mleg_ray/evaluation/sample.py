@@ -297,15 +297,11 @@ def fine_bins(dataset: Dataset) -> FineBins | None:
 def binned(truth: Sample, generated: Sample, name: str, edges: FloatArray) -> Binned:
     """Count all events of both samples of an observable.
 
-    Where the generated sample has a tally whose bins resolve the truth, edges are moved to the
-    nearest of the tally's own; otherwise the events drawn are counted.
+    Where the generated sample has a tally, edges are moved to the nearest of the tally's own; if
+    these leave less than half of the bins, the events drawn are counted.
     """
     tally = generated.tally
-    if (
-        tally is None
-        or not tally.bins.cover(name, edges)
-        or not tally.bins.resolve(name, truth.columns[name])
-    ):
+    if tally is None or not tally.bins.cover(name, edges):
         t, g = (sample.histogram(name, edges) for sample in (truth, generated))
         return Binned(edges, t, g, len(generated))
     edges = tally.bins.snap(name, edges)

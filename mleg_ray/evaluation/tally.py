@@ -69,9 +69,13 @@ class FineBins:
         return all(np.ptp(values[index == k]) == 0 for k in crowded)
 
     def cover(self, name: str, edges: FloatArray) -> bool:
-        """Tell whether all bins between other edges, but for the outermost, reach an axis's own."""
+        """Tell whether an axis's own edges can stand for others: `snap` keeps half of them or more.
+
+        All but the outermost must lie within the axis's own.
+        """
         own = self.edges[name]
-        return bool(own[0] <= edges[1] and edges[-2] <= own[-1])
+        within = own[0] <= edges[1] and edges[-2] <= own[-1]
+        return bool(within and len(self.snap(name, edges)) >= len(edges) / 2)
 
     def snap(self, name: str, edges: FloatArray) -> FloatArray:
         """Move edges to the axis's own nearest ones; two that meet become one."""

@@ -240,7 +240,8 @@ def _plus_minus(value: float, uncertainty: float) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join("\\" + c if c in "&%$#_{}" else c for c in text)
+    """Return plain text for LaTeX, whose own fonts have no < and > outside of mathematics."""
+    return "".join("\\" + c if c in "&%$#_{}" else f"${c}$" if c in "<>" else c for c in text)
 
 
 def _numbers(figure: Figure) -> tuple[object, ...]:

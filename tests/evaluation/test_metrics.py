@@ -147,7 +147,7 @@ def test_collapsed_generation_is_a_large_difference_not_an_error():
 
 def test_one_observable_has_no_correlations():
     alone = from_arrays({"x": np.random.default_rng(0).normal(size=500)})
-    assert "no correlations" in measure("corr_frobenius", alone, alone)["all"].reason
+    assert measure("corr_frobenius", alone, alone) == {}
 
 
 def test_ks_quotes_a_p_value_that_is_uniform_for_equal_distributions():

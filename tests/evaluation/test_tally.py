@@ -106,6 +106,7 @@ def test_histogram_between_own_edges_counts_exactly():
     ]
     assert BINS.cover("b", edges)
     assert not BINS.cover("b", np.array([-2.0, -1.5, 0.0]))
+    assert not BINS.cover("b", np.linspace(0, 1e-3, 21))  # finer than the own ones
 
 
 def test_weighted_events_are_summed_with_their_squares():
