@@ -145,10 +145,9 @@ def compare(
 
 
 def report_folder(storage: str, uris: Sequence[str], truth: Dataset | None, split: str) -> str:
-    """Return where a report goes by default: named after what is judged, and by which truth."""
-    judged = "-vs-".join(short_names(uris).values())
-    by = f"-by-{truth.manifest.name}-{split}" if truth else ""
-    return join(storage, "reports", judged + by)
+    """Return where a report goes by default: named after the truth and what it judges."""
+    judge = (f"{truth.manifest.name}-{split}",) if truth else ()
+    return join(storage, "reports", *judge, "-vs-".join(short_names(uris).values()))
 
 
 def is_checkpoint(uri: str) -> bool:

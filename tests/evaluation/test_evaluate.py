@@ -93,7 +93,7 @@ def test_names_are_as_short_as_tells_them_apart():
 def test_reports_are_named_after_sample_truth_and_split(make_dataset):
     truth = make_dataset("truth")
     assert report_folder("/s", ["/a/run/checkpoint"], truth, "validation") == (
-        "/s/reports/run-by-truth-validation"
+        "/s/reports/truth-validation/run"
     )
     assert report_folder("/s", ["/a/x", "/a/y"], None, "test") == "/s/reports/x-vs-y"
 
