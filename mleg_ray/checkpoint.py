@@ -161,7 +161,14 @@ class Checkpoint:
             run = parse(RunConfig, parse_toml(content, uri), uri)
             card = parse(Card, read_json(join(uri, CARD)), join(uri, CARD))
         except (UserError, ValueError) as error:
-            raise CheckpointError(f"{uri}: cannot be read: {error}") from None
+            raise CheckpointError(
+                f"{uri}: cannot be read: {error}\nThis is mleg_ray {mleg_ray.__version__}; if "
+                f"another version wrote it (see 'environment' in {CARD}), use that or train again"
+            ) from None
+        if not card.run_sha256:
+            raise CheckpointError(
+                f"{uri}: written by an older version, whose {CARD} proves no {RUN}; train again"
+            )
         if sha256(content) != card.run_sha256:
             raise CheckpointError(
                 f"{join(uri, RUN)}: altered, its SHA-256 differs from the card's; "

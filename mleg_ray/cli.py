@@ -70,7 +70,7 @@ def catalog_list() -> None:
 
 @catalog_app.command("show")
 def catalog_show(name: str) -> None:
-    """Show one dataset: fields, units, source, splits, observables, constraints, citation."""
+    """Show one dataset: fields, source, splits, observables, rules, planes, objects, citation."""
     from mleg_ray.catalog.listing import describe
     from mleg_ray.catalog.spec import DatasetSpec
 
@@ -84,7 +84,7 @@ def prepare(
     assignments: Assignments = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a dataset made otherwise.")] = False,
 ) -> None:
-    """Make a dataset's shards, or complete what is missing."""
+    """Make all events of a dataset, in Parquet shards; the same command again completes them."""
     from mleg_ray.catalog.spec import DatasetSpec
     from mleg_ray.cluster.prepare import prepare
     from mleg_ray.storage import storage_root
@@ -103,14 +103,14 @@ def train(
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
 ) -> None:
     """Train a recipe; the same command again continues an interrupted run."""
-    from mleg_ray.catalog.dataset import Dataset, dataset_uri
+    from mleg_ray.catalog.dataset import Dataset
     from mleg_ray.cluster.train import run_name, train
     from mleg_ray.run import RunConfig
     from mleg_ray.storage import storage_root
 
     run = RunConfig.load(recipe, tuple(assignments or ()))
     root = storage_root(storage)
-    dataset = Dataset.open(dataset_uri(root, run.dataset))
+    dataset = Dataset.prepared(root, run.dataset)
     checkpoint = train(
         run, dataset, root, name=name or run_name(recipe, run, dataset), workers=workers or 1
     )
@@ -170,7 +170,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Root seed of resamples and splits.")] = 1,
 ) -> None:
     """Judge a sample against truth: scorecard.json, figures and report.html."""
-    from mleg_ray.catalog.dataset import Dataset, dataset_uri
+    from mleg_ray.catalog.dataset import Dataset
     from mleg_ray.cluster import evaluate as evaluation
     from mleg_ray.storage import join, storage_root
 
@@ -178,9 +178,8 @@ def evaluate(
     split = split or "test"
     root = storage_root(storage)
     conditions = _conditions(condition or [])
-    judge = Dataset.open(dataset_uri(root, name)).at(conditions) if name else None
-    names = evaluation.short_names(generated)
-    folder = out or join(root, "reports", "-vs-".join(names.values()))
+    judge = Dataset.prepared(root, name).at(conditions) if name else None
+    folder = out or evaluation.report_folder(root, generated, judge, split)
     if compare:
         evaluation.compare(generated, judge, split, folder, root, seed=seed)
         typer.echo(join(folder, "comparison.html"))
@@ -206,11 +205,11 @@ def reweight(
     seed: Annotated[int, typer.Option(help="Root seed of the classifier.")] = 1,
 ) -> None:
     """Carry a sample closer to the truth by weights of a calibrated classifier."""
-    from mleg_ray.catalog.dataset import Dataset, dataset_uri
+    from mleg_ray.catalog.dataset import Dataset
     from mleg_ray.cluster.reweight import reweight
     from mleg_ray.storage import absolute, storage_root
 
-    judge = Dataset.open(dataset_uri(storage_root(storage), truth))
+    judge = Dataset.prepared(storage_root(storage), truth)
     made = reweight(
         absolute(generated),
         judge,
@@ -243,7 +242,12 @@ def submit(
         str, typer.Option(help="The cluster's dashboard.", envvar="RAY_API_SERVER_ADDRESS")
     ] = "http://127.0.0.1:8265",
 ) -> None:
-    """Run another mleg command on a cluster: `mleg submit train fatgan --workers 4`."""
+    """Run another mleg command on a cluster: `mleg submit train fatgan --workers 4`.
+
+    What follows `submit` (prepare, train, sample or evaluate, with its options) becomes a Ray job.
+    A copy of the working directory goes with it, and MLEG_STORAGE if it is set; the job's log is
+    shown until it ends, and its success is this command's.
+    """
     from mleg_ray.cluster.submit import submit
 
     if not context.args or context.args[0] not in ("prepare", "train", "sample", "evaluate"):

@@ -164,6 +164,8 @@ def _describe(
     key = ".".join(map(str, location))
     if kind == "extra_forbidden":
         return f"unknown key '{key}'{_suggest(str(location[-1]), _known_keys(cls))}"
+    if location[-1:] == ("format_version",):
+        return f"{key} is {given!r}; this version of mleg_ray reads {message.split()[-1]} only"
     if kind == "missing":
         return f"missing key '{key}'"
     value = "" if isinstance(given, (Mapping, Config)) else f" (got {given!r})"

@@ -1,7 +1,9 @@
-"""What a person sees while work goes on: stages, progress bars, and where results lie."""
+"""What a person sees while work goes on: stages, progress, and where results lie."""
 
 import contextlib
+import time
 from collections.abc import Iterator
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -16,22 +18,28 @@ from rich.progress import (
 # Standard error: what a command prints for programs to read goes to standard output.
 console = Console(stderr=True, highlight=False)
 
+LINE_SECONDS = 30.0  # between lines of progress where nothing can be redrawn, in a log file
 
-class Bar:
-    """One running progress bar; `note` is a short live text behind it (a loss, a rate)."""
 
-    def __init__(self, progress: Progress, description: str, total: float) -> None:
-        self._progress = progress
-        self._task = progress.add_task(description, total=total, note="")
+class Bar(Protocol):
+    """Progress that is shown; `note` is a short live text behind it (a loss, a rate)."""
 
     def update(self, completed: float, note: str = "") -> None:
         """Show that `completed` of the total is done."""
-        self._progress.update(self._task, completed=completed, note=note)
+        ...
 
 
 @contextlib.contextmanager
 def progress_bar(description: str, total: float) -> Iterator[Bar]:
-    """Show a progress bar for the length of the block; on a terminal it is redrawn in place."""
+    """Show progress for the length of the block.
+
+    On a terminal it is a bar, redrawn in place; elsewhere a line now and then, and one at the end.
+    """
+    if not console.is_terminal:
+        lines = _Lines(description, total)
+        yield lines
+        lines.say()
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -41,10 +49,39 @@ def progress_bar(description: str, total: float) -> Iterator[Bar]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console) as progress:
-        yield Bar(progress, description, total)
+        yield _Redrawn(progress, description, total)
 
 
 def say(message: str, style: str = "") -> None:
     """Print one line for the person at the terminal, as it is: brackets are no markup."""
     # Without soft wrapping a path would be broken over lines, and could not be copied.
     console.print(message, style=style, markup=False, soft_wrap=True)
+
+
+class _Redrawn:
+    def __init__(self, progress: Progress, description: str, total: float) -> None:
+        self._progress = progress
+        self._task = progress.add_task(description, total=total, note="")
+
+    def update(self, completed: float, note: str = "") -> None:
+        self._progress.update(self._task, completed=completed, note=note)
+
+
+class _Lines:
+    def __init__(self, description: str, total: float) -> None:
+        self._description = description
+        self._total = total
+        self._started = self._said = time.monotonic()
+        self._latest: tuple[float, str] = (0, "")
+
+    def update(self, completed: float, note: str = "") -> None:
+        self._latest = completed, note
+        if time.monotonic() - self._said >= LINE_SECONDS:
+            self.say()
+
+    def say(self) -> None:
+        self._said = time.monotonic()
+        completed, note = self._latest
+        seconds = self._said - self._started
+        share = completed / self._total if self._total else 1.0
+        say(f"{self._description}: {share:.0%} after {seconds:.0f} s {note}".rstrip())

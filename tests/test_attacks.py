@@ -77,6 +77,13 @@ def test_manifest_cannot_point_outside_its_folder(tmp_path: Path) -> None:
         Dataset.open(str(tmp_path))
 
 
+def test_a_folder_is_either_prepared_or_sampled(tmp_path: Path) -> None:
+    prepared_dataset(tmp_path, shard_rows=20)
+    (tmp_path / "manifest.json").write_text((tmp_path / "dataset.json").read_text())
+    with pytest.raises(DataError, match=r"both dataset.json and manifest.json; remove"):
+        Dataset.open(str(tmp_path))
+
+
 def test_altered_configuration_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
     small_checkpoint(tmp_path)
     run = (tmp_path / RUN).read_text()

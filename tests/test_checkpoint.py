@@ -104,3 +104,18 @@ def test_card_of_another_format(tmp_path: Path) -> None:
     (tmp_path / CARD).write_text(json.dumps(card | {"surprise": 1}))
     with pytest.raises(CheckpointError, match="unknown key 'surprise'"):
         Checkpoint.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format_version": 2}, "format_version is 2; this version of mleg_ray reads 1 only"),
+        ({"run_sha256": ""}, "written by an older version"),
+    ],
+)
+def test_card_of_another_version_says_so(tmp_path: Path, change, message) -> None:
+    small_checkpoint(tmp_path)
+    card = json.loads((tmp_path / CARD).read_text())
+    (tmp_path / CARD).write_text(json.dumps(card | change))
+    with pytest.raises(CheckpointError, match=message):
+        Checkpoint.load(str(tmp_path))

@@ -60,11 +60,11 @@ def test_help_names_every_command(mleg) -> None:
         (["catalog", "show", "dis-ep-5"], "no dis-ep-5.toml in data_catalog/"),
         (["prepare", "nothing"], "no nothing.toml"),
         (["prepare", "dis-ep-50", "--set", "source.q3_min=1"], "unknown key 'source.q3_min'"),
-        (["train", "fatgan-quick"], "no dataset.json or manifest.json"),
+        (["train", "fatgan-quick"], "`mleg prepare dis-ep-50` makes or completes it"),
         (["train", "fatgan-quick", "--set", "training.stpes=1"], "did you mean 'steps'?"),
         (["sample", "nothing", "--events", "10"], "not a checkpoint"),
         (["sample", "nothing", "--events", "10", "--condition", "x"], "write it as name=number"),
-        (["evaluate", "nothing", "--truth", "dis-ep-50"], "no dataset.json or manifest.json"),
+        (["evaluate", "nothing", "--truth", "nope"], "no dataset 'nope' in"),
         (["submit"], "name prepare, train, sample or evaluate"),
         (["submit", "train", "--address", "http://127.0.0.1:1"], "no Ray job server answers"),
     ],
@@ -86,9 +86,32 @@ def test_events_must_be_a_positive_whole_number(mleg, events: str, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-def test_catalog_lists_and_shows(mleg) -> None:
+def test_catalog_lists_and_shows(mleg, tmp_path: Path) -> None:
     assert "dis-ep-50-tape2" in mleg("catalog", "list").out
-    assert "GeV" in mleg("catalog", "show", "dis-ep-50").out
+    shown = mleg("catalog", "show", "dis-ep-50").out
+    assert "GeV" in shown
+    assert "x_bj, q2" in shown
+    assert "present if" not in shown
+    more = tmp_path / "more.toml"
+    more.write_text(
+        'extends = "dis-ep-50"\nname = "more"\n'
+        '[selection]\nhard = { expression = "q2 >= 4" }\n'
+        '[objects.electron]\nobservables = ["pt"]\npresent = "pt > 0.5"\n'
+    )
+    shown = mleg("catalog", "show", str(more)).out
+    for text in ("hard", "q2 >= 4", "electron", "pt > 0.5"):
+        assert text in shown
+
+
+def test_an_unknown_truth_is_answered_with_those_there_are(mleg, tmp_path: Path) -> None:
+    prepared_dataset(tmp_path / "datasets" / "one", shard_rows=50)
+    message = mleg("evaluate", "nothing", "--truth", "two").err
+    assert "there are: one. `mleg prepare two` makes" in message
+
+
+def test_submit_says_what_it_submits(mleg) -> None:
+    text = mleg("submit", "--help").out
+    assert "becomes a Ray job" in text
 
 
 def test_evaluating_a_checkpoint_of_another_dataset_names_the_field(mleg, tmp_path: Path) -> None:

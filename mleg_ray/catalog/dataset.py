@@ -12,7 +12,7 @@ from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
 from mleg_ray.events import Batch, EventSchema, Field, stored_fields
 from mleg_ray.physics.observables import Definitions
-from mleg_ray.storage import exists, join, read_bytes, write_bytes
+from mleg_ray.storage import exists, filesystem, join, read_bytes, write_bytes
 
 PREPARED = "dataset.json"
 SAMPLED = "manifest.json"
@@ -74,17 +74,39 @@ class Dataset:
         Raises:
             DataError: the folder is absent, its manifest is not there yet, or it is damaged.
         """
-        for file in (PREPARED, SAMPLED):
-            place = join(uri, file)
-            if exists(place):
-                return Dataset(uri, parse(DatasetManifest, read_json(place), place))
+        places = [join(uri, file) for file in (PREPARED, SAMPLED) if exists(join(uri, file))]
+        if len(places) > 1:
+            raise DataError(
+                f"{uri}: holds both {PREPARED} and {SAMPLED}; remove the one that does not belong"
+            )
+        for place in places:
+            return Dataset(uri, parse(DatasetManifest, read_json(place), place))
         raise DataError(
             f"{uri}: no {PREPARED} or {SAMPLED}; the dataset is absent or not finished. "
             "`mleg prepare NAME` or `mleg sample` makes it or completes it."
         )
 
+    @staticmethod
+    def prepared(storage: str, name: str) -> "Dataset":
+        """Open a prepared dataset below a storage root.
+
+        Raises:
+            DataError: there is none of that name, it is not finished, or damaged.
+        """
+        if not exists(join(dataset_uri(storage, name), PREPARED)):
+            fs, path = filesystem(dataset_uri(storage, ""))
+            known = sorted(place.split("/")[-2] for place in fs.glob(f"{path}/*/{PREPARED}"))
+            raise DataError(
+                f"no dataset '{name}' in {storage}, or not finished; there are: "
+                f"{', '.join(known) or 'none'}. `mleg prepare {name}` makes or completes it, if "
+                "`mleg catalog list` has it"
+            )
+        return Dataset.open(dataset_uri(storage, name))
+
     def at(self, conditions: Mapping[str, float]) -> "Dataset":
         """Return the part whose shards were made under these values of varying conditions.
+
+        Its name tells them, its digest is the whole's.
 
         Raises:
             DataError: no condition of that name, another fixed value, or no shard of that value.
@@ -106,7 +128,8 @@ class Dataset:
                 f"{self.uri}: no shard was made at {_listed(varying)} throughout; there are shards "
                 f"at {'; '.join(sorted(there)) or 'values that vary from event to event only'}"
             )
-        update = {"shards": shards, "conditions": fixed | varying}
+        name = self.manifest.name + "".join(f"-{key}{value:g}" for key, value in varying.items())
+        update = {"name": name, "shards": shards, "conditions": fixed | varying}
         return Dataset(self.uri, self.manifest.model_copy(update=update), self.digest)
 
     def shards(self, split: str | None = None) -> list[ShardEntry]:

@@ -1,6 +1,6 @@
 """The catalog as a person reads it."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tomli_w
@@ -29,7 +29,7 @@ def list_entries() -> list[CatalogEntry]:
     ]
 
 
-def entries_table() -> Table:
+def entries_table() -> RenderableType:
     """Return the catalog as a table."""
     rows = [
         (entry.name, f"{entry.events:,}" if entry.events else "in files", entry.description)
@@ -62,17 +62,30 @@ def describe(spec: DatasetSpec) -> RenderableType:
             ("observable", "unit", "expression"),
             [(name, o.unit, o.expression) for name, o in spec.observables.items()],
         ),
+        *(
+            _table(
+                (kind, "expression", "tolerance", "reason"),
+                [(name, c.expression, f"{c.tolerance:g}", c.reason) for name, c in rules.items()],
+            )
+            for kind, rules in (("constraint", spec.constraints), ("selection", spec.selection))
+        ),
         _table(
-            ("constraint", "expression", "tolerance", "reason"),
+            ("plane", "ranges", "bins"),
             [
-                (name, c.expression, f"{c.tolerance:g}", c.reason)
-                for name, c in spec.constraints.items()
+                (p.name, f"{p.x_range} x {p.y_range}", f"{p.bins} x {p.bins}{', log' * p.log}")
+                for p in spec.planes
             ],
+        ),
+        _table(
+            ("object", "observables", "present if"),
+            [(n, ", ".join(o.observables), o.present or "always") for n, o in spec.objects.items()],
         ),
     )
 
 
-def _table(headers: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
+def _table(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> RenderableType:
+    if not rows:
+        return Group()
     table = Table(box=None, show_header=any(headers), padding=(0, 2, 1, 0), title_justify="left")
     for header in headers:
         table.add_column(header)

@@ -205,13 +205,18 @@ def finish(plan: PreparePlan, records: Mapping[int, ShardRecord]) -> Dataset:
 
 def constraint_lines(dataset: Dataset) -> list[str]:
     """Say in words how many events lie outside each declared constraint."""
+    total = dataset.rows()
     lines = []
     for name, count in dataset.manifest.provenance["constraints"].items():
         outside, beyond = count["outside"], count["beyond_tolerance"]
         expression = dataset.manifest.constraints[name].expression
         lines.append(
             f"{name} ({expression}): "
-            + (f"{outside} events outside, {beyond} beyond tolerance" if outside else "all events")
+            + (
+                f"broken by {outside:,} of {total:,} events, by {beyond:,} beyond the tolerance"
+                if outside
+                else f"fulfilled by all {total:,} events"
+            )
         )
     return lines
 

@@ -15,9 +15,9 @@ from mleg_ray.evaluation.provenance import recorded
 from mleg_ray.evaluation.sample import (
     MAX_EVENTS,
     Sample,
+    fine_bins,
     from_dataset,
     from_tallies,
-    has_tallies,
     judged_by,
 )
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
@@ -51,10 +51,11 @@ def evaluate(
     truth = truth.at(opened.manifest.conditions)
     generated = judged_by(truth, opened)
     require_writable(out)
+    bins = fine_bins(generated)
     rows = truth.rows(split), generated.rows()
     with progress_bar("Reading events", sum(rows)) as bar:
-        true_events = from_dataset(truth, split, seed=seed, progress=bar.update)
-        read = from_tallies if has_tallies(generated) else from_dataset
+        true_events = from_dataset(truth, split, seed=seed, bins=bins, progress=bar.update)
+        read = from_dataset if bins is None else from_tallies
         generated_events = read(
             generated,
             seed=seed,
@@ -142,11 +143,17 @@ def compare(
         folder = join(out, names[uri])
         cards[names[uri]] = evaluate_any(uri, truth, split, folder, storage, seed=seed)
     write_comparison(cards, out)
-    table = Table("", *cards, "floor", box=None)
+    table = Table("", *cards, box=None)
     for row in summary_lines(cards):
         table.add_row(*row)
     console.print(table)
     return cards
+
+
+def report_folder(storage: str, uris: Sequence[str], truth: Dataset | None, split: str) -> str:
+    """Return where a report goes by default: named after the truth and what it judges."""
+    judge = (f"{truth.manifest.name}-{split}",) if truth else ()
+    return join(storage, "reports", *judge, "-vs-".join(short_names(uris).values()))
 
 
 def is_checkpoint(uri: str) -> bool:

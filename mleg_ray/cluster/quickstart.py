@@ -3,7 +3,7 @@
 import time
 
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.cluster.evaluate import evaluate
+from mleg_ray.cluster.evaluate import evaluate, report_folder
 from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.cluster.session import ray_session
@@ -34,7 +34,7 @@ def quickstart(storage: str, recipe: str, events: int) -> None:
         target = default_target(storage, checkpoint.uri, events, SEED)
         generated = sample(checkpoint.uri, events, target, seed=SEED, shard_events=SHARD_EVENTS)
         _stage(4, f"Judging them by the {dataset.rows('test'):,} events of the test split")
-        report = join(storage, "reports", generated.uri.rsplit("/", 1)[-1])
+        report = report_folder(storage, [generated.uri], dataset, "test")
         evaluate(generated.uri, dataset, "test", report, seed=SEED)
     say(f"Finished in {time.monotonic() - started:.0f} s.")
     say(f"Dataset: {generated.uri}")

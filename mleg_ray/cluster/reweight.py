@@ -5,7 +5,7 @@ import ray
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.session import bounded, cluster_cpus, ray_session
 from mleg_ray.console import progress_bar, say
-from mleg_ray.evaluation.sample import from_dataset, from_tallies, has_tallies, judged_by
+from mleg_ray.evaluation.sample import fine_bins, from_dataset, from_tallies, judged_by
 from mleg_ray.sampling.reweight import (
     Mode,
     Reweighting,
@@ -35,7 +35,7 @@ def reweight(
     spec = ReweightSpec(sample=generated.digest, truth=truth.digest, mode=mode, seed=seed)
     require_own(out, spec)
     true_events = from_dataset(truth, "train", seed=seed, max_events=LEARNING_EVENTS)
-    read = from_tallies if has_tallies(generated) else from_dataset
+    read = from_dataset if fine_bins(generated) is None else from_tallies
     generated_events = read(generated, seed=seed, max_events=LEARNING_EVENTS)
     weigher = learn_weights(true_events, generated_events, seed=seed)
     work = Reweighting(spec, opened, weigher, out)

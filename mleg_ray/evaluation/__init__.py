@@ -3,19 +3,19 @@
 Any generator's events will do; columns are arrays, or a data frame:
 
 >>> import numpy as np
->>> from mleg_ray.evaluation import METRICS, from_arrays, scorecard
+>>> from mleg_ray.evaluation import from_arrays, scorecard
 >>> rng = np.random.default_rng(0)
 >>> truth = {"pt": rng.exponential(10, 2000), "eta": rng.normal(0, 1, 2000)}
 >>> generated = {"pt": rng.exponential(14, 1000), "eta": rng.normal(0, 1, 1000)}
->>> card = scorecard(truth, generated, seed=1, metrics={"ks": METRICS["ks"]})
+>>> card = scorecard(truth, generated, seed=1, metrics=["ks"])
 >>> {name: figure.verdict for name, figure in card.figures["ks"].items()}
 {'pt': 'visible', 'eta': 'at the floor'}
 
-Without `metrics` it computes all of them. Weights, which may be negative, units and physical
+Without `metrics` it computes all of `METRICS`. Weights, which may be negative, units and physical
 constraints belong to a sample:
 
 >>> weighted = from_arrays(generated, weights=np.where(rng.uniform(size=1000) < 0.1, -1, 1))
->>> print(scorecard(truth, weighted, metrics={"ks": METRICS["ks"]}).figures["ks"]["eta"].verdict)
+>>> print(scorecard(truth, weighted, metrics=["ks"]).figures["ks"]["eta"].verdict)
 at the floor
 
 `card.to_json()` is the document, `mleg_ray.report.html.write_report` makes the page.

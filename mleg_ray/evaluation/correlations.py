@@ -30,13 +30,14 @@ def correlation_subjects(pool: Pool) -> Subjects:
     """Make the subjects of `corr_frobenius`.
 
     "all" is the Frobenius norm of the difference of the two matrices; the pair of observables whose
-    correlation differs most stands beside it with the absolute difference.
+    correlation differs most stands beside it with the absolute difference. One observable alone has
+    no correlations, so no subjects.
     """
     names = list(pool.axes)
+    if len(names) < 2:
+        return {}
 
     def whole() -> Statistic:
-        if len(names) < 2:
-            raise NotComputableError("one observable alone has no correlations")
         features = _standardised(pool, names)
         return lambda a, b: float(np.linalg.norm(_difference(features, a, b)))
 

@@ -94,8 +94,15 @@ class Reading(Config):
     value: float
     note: str
 
+    @property
+    def text(self) -> str:
+        """The value with three significant digits, such as 526,000."""
+        rounded = float(f"{self.value:.3g}")
+        digits = 2 - math.floor(math.log10(abs(rounded))) if rounded else 0
+        return f"{rounded:,.{max(0, digits)}f}"
+
     def __str__(self) -> str:
-        return f"{self.value:.4g} ({self.note})"
+        return f"{self.text} ({self.note})"
 
 
 def _tag(value: object) -> str:

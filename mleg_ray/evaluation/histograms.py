@@ -20,7 +20,7 @@ PERCENTILES = (0.001, 0.999)
 PSEUDO_COUNT = 0.5
 MINIMUM_TRUTH_EVENTS = 10  # of a bin that enters chi2_ndf
 
-BinIndex = NDArray[np.intp]
+BinIndex = NDArray[np.signedinteger]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,24 @@ class Histogram:
             np.bincount(index, np.square(weights), minlength=bins).astype(np.float64),
         )
 
+    @staticmethod
+    def count(index: BinIndex, bins: int) -> "Histogram":
+        """Fill with events of bin `index` (N,) and weight 1."""
+        return Histogram.of_counts(np.bincount(index, minlength=bins))
+
+    @staticmethod
+    def of_counts(counts: NDArray[np.integer]) -> "Histogram":
+        """Take numbers of events by bin (bins,)."""
+        weight = counts.astype(np.float64)
+        return Histogram(weight, weight)
+
+    def __add__(self, other: "Histogram") -> "Histogram":
+        return Histogram(self.weight + other.weight, self.variance + other.variance)
+
+    def merged(self, first: BinIndex) -> "Histogram":
+        """Return coarser bins; `first`, increasing from 0, is where each begins."""
+        return Histogram(np.add.reduceat(self.weight, first), np.add.reduceat(self.variance, first))
+
     def scaled(self, factor: float) -> "Histogram":
         """Return the histogram with all weights multiplied."""
         return Histogram(self.weight * factor, self.variance * factor**2)
@@ -47,6 +65,14 @@ class Histogram:
         """Share of the whole weight by bin."""
         result: FloatArray = self.weight / self.weight.sum()
         return result
+
+    @property
+    def populated(self) -> NDArray[np.bool_]:
+        """Whether a bin holds at least 10 effective events, (Σw)² / Σw²: those of chi2_ndf."""
+        enough: NDArray[np.bool_] = (
+            np.square(self.weight) >= MINIMUM_TRUTH_EVENTS * self.variance
+        ) & (self.weight > 0)
+        return enough
 
     @property
     def counts(self) -> FloatArray:
@@ -112,14 +138,24 @@ def percentile_bins(values: FloatArray, truth: FloatArray) -> BinIndex:
     """Return each value's bin, 0 ... 101, where `truth` holds the truth's weights (zero elsewhere).
 
     Raises:
-        NotComputableError: the truth's percentiles coincide.
+        NotComputableError: see `percentile_range`.
+    """
+    low, high = percentile_range(values, truth)
+    position = np.floor((values - low) / (high - low) * INNER_BINS) + 1
+    index: BinIndex = np.clip(position, 0, INNER_BINS + 1).astype(np.intp)
+    return index
+
+
+def percentile_range(values: FloatArray, truth: FloatArray) -> tuple[float, float]:
+    """Return the truth's 0.1 and 99.9 percentiles; arguments as in `percentile_bins`.
+
+    Raises:
+        NotComputableError: they coincide.
     """
     low, high = weighted_quantiles(values, truth, PERCENTILES)
     if low == high:
         raise NotComputableError(f"99.8% of the truth's values are {low:g}")
-    position = np.floor((values - low) / (high - low) * INNER_BINS) + 1
-    index: BinIndex = np.clip(position, 0, INNER_BINS + 1).astype(np.intp)
-    return index
+    return float(low), float(high)
 
 
 def weighted_quantiles(
@@ -179,8 +215,7 @@ def _chi2_statistic(index: BinIndex, bins: int, truth: FloatArray) -> Statistic:
     Raises:
         NotComputableError: fewer than two bins hold 10 truth events.
     """
-    events = np.bincount(index[truth != 0], minlength=bins + 1)
-    populated = events >= MINIMUM_TRUTH_EVENTS
+    populated = Histogram.fill(index, truth, bins + 1).populated
     populated[bins:] = False
     if populated.sum() < 2:
         raise NotComputableError("fewer than two bins hold 10 truth events")

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mleg_ray.evaluation.all_events import chi2_all
 from mleg_ray.evaluation.amplification import amplification, train_events
 from mleg_ray.evaluation.c2st import auc_figures, weight_figures
 from mleg_ray.evaluation.comparison import Comparison
@@ -50,7 +51,10 @@ class Metric(Protocol):
     """A figure of merit; every random choice comes from `rng`."""
 
     def __call__(self, comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
-        """Return a figure of each subject; what cannot be computed says why."""
+        """Return a figure of each subject; what cannot be computed says why.
+
+        Without subjects (the dataset declares no selection) a metric is not applicable.
+        """
         ...
 
 
@@ -137,7 +141,7 @@ def unphysical_rate(comparison: Comparison, *, rng: np.random.Generator) -> dict
     return unphysical_figures(comparison.truth.unphysical, comparison.generated.unphysical)
 
 
-def invalid_events(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+def invalid_events(comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
     """Return the percentage of events that fail the dataset's selection; nothing is random."""
     return invalid_figures(comparison.truth.unphysical, comparison.generated.unphysical)
 
@@ -153,8 +157,9 @@ METRICS: dict[str, Metric] = {
     "c2st_auc": unless_not_computable(lambda c, rng: auc_figures(c.classifications, rng)),
     "c2st_weights": unless_not_computable(lambda c, rng: weight_figures(c.classifications)),
     "chi2_ndf": Resampled(observables_and_planes),
+    "chi2_all": unless_not_computable(lambda c, rng: chi2_all(c.truth, c.generated, rng)),
     "unphysical_rate": unphysical_rate,
-    "invalid_event_rate": unless_not_computable(invalid_events),
+    "invalid_event_rate": invalid_events,
     "ks": kolmogorov_smirnov,
     "w1": Resampled(partial(with_weighted_mean, prepare=prepare_w1)),
     **{name: histogram_distance(name) for name in HISTOGRAM_DISTANCES},

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
-from mleg_ray.config import Config
+from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.histograms import Histogram
 from mleg_ray.evaluation.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Field
-from mleg_ray.physics.observables import Definitions
+from mleg_ray.physics.observables import Definitions, Plane
 from mleg_ray.randomness import derive_seed
 
 MAX_EVENTS = 100_000
@@ -52,6 +53,12 @@ class Axis(Config):
     description: str = ""
     derived: bool = False
 
+    def edges(self, low: float, high: float, bins: int) -> FloatArray:
+        """Return the edges (bins + 1,) of bins that are equal on the axis's own scale."""
+        space = np.geomspace if self.log and low > 0 else np.linspace
+        edges: FloatArray = space(low, high, bins + 1)
+        return edges
+
 
 class Origin(Config):
     """Where a sample comes from; `events` exist there, `compared` of them were drawn at random."""
@@ -72,7 +79,8 @@ class Sample:
 
     The events are in a canonical order, so that every figure, its seeded choices included, depends
     on which events there are and not on how they were stored. `unphysical` has counted all events
-    of the origin, not only those drawn; so has `tally`, if the sample was written with one.
+    of the origin, not only those drawn; so has `tally`, if the sample, or the one it
+    judges, was written with one.
     """
 
     columns: Mapping[str, FloatArray]
@@ -87,9 +95,36 @@ class Sample:
         return len(self.weight)
 
     @property
-    def total_weight(self) -> float:
-        """The sum of weights of the events that histograms show: all that were counted."""
-        return float(self.tally.events if self.tally else self.weight.sum())
+    def counted(self) -> int:
+        """The number of events that a tally has counted, else of those drawn."""
+        return self.tally.events if self.tally else len(self)
+
+    def histogram(self, name: str, edges: FloatArray) -> Histogram:
+        """Return the drawn events below, between and above `edges`, shape (len(edges) + 1,).
+
+        What is not a number counts as above.
+        """
+        index = np.searchsorted(edges, self.columns[name], side="right")
+        return Histogram.fill(index, self.weight, len(edges) + 1)
+
+    def cells(self, plane: Plane) -> Histogram:
+        """Return all counted events by the bins of a plane, shape (cells,)."""
+        if self.tally is not None:
+            return self.tally.planes[plane.name]
+        index = plane.index(self.columns[plane.x], self.columns[plane.y])
+        return Histogram.fill(index, self.weight, plane.cells)
+
+
+class Binned(NamedTuple):
+    """Both samples in the same bins: below, between and above `edges`, each (len(edges) + 1,).
+
+    `events` generated ones were counted.
+    """
+
+    edges: FloatArray
+    truth: Histogram
+    generated: Histogram
+    events: int
 
 
 def from_arrays(
@@ -97,18 +132,22 @@ def from_arrays(
     weights: ArrayLike | None = None,
     *,
     axes: Mapping[str, Axis] | None = None,
-    definitions: Definitions = NO_DEFINITIONS,
+    definitions: Definitions | Mapping[str, Any] = NO_DEFINITIONS,
     name: str = "arrays",
 ) -> Sample:
     """Make a sample of plain columns, or of a data frame, of any generator.
 
     Columns have shape (n,), weights too (1 if absent); a matrix (n, d) has columns x0, x1 ...
     `axes` chooses what is compared, by default every column and the `definitions`' observables that
-    have a label; constraints may use every column, planes and objects what is compared.
+    have a label; constraints may use every column, planes and objects what is compared. Definitions
+    may be given as a catalog entry's tables, a mapping.
 
     Raises:
+        ConfigError: the definitions are not valid.
         DataError: lengths differ, a column of `axes` is absent, or a weight is not finite.
     """
+    if not isinstance(definitions, Definitions):
+        definitions = parse(Definitions, definitions, f"{name}: definitions")
     if axes is not None and not axes:
         raise DataError(f"{name}: axes names nothing to compare")
     if isinstance(columns, np.ndarray):
@@ -146,11 +185,13 @@ def from_dataset(
     *,
     seed: int,
     max_events: int = MAX_EVENTS,
+    bins: FineBins | None = None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Sample:
     """Draw at most `max_events` random events of a split; count the unphysical among all of them.
 
-    The dataset is read once, shard by shard; `progress` hears how many events are done.
+    With the `bins` of another sample's tally, all events are counted in these too. The dataset is
+    read once, shard by shard; `progress` hears how many events are done.
     """
     total = dataset.rows(split)
     rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
@@ -159,7 +200,8 @@ def from_dataset(
     axes = compared_axes(manifest.fields, manifest.conditions, manifest)
     parts: list[dict[str, FloatArray]] = []
     weights: list[FloatArray] = []
-    tally: UnphysicalTally | None = None
+    unphysical: UnphysicalTally | None = None
+    tally: Tally | None = None
     done = 0
     for batch in dataset.batches(split):
         table = dataset.table(batch)
@@ -169,14 +211,17 @@ def from_dataset(
             batch.weight,
             manifest,
         )
-        tally = counted if tally is None else tally + counted
+        unphysical = counted if unphysical is None else unphysical + counted
+        if bins is not None:
+            part = Tally.of(table, bins, manifest.planes, counted, batch.weight.numpy())
+            tally = part if tally is None else tally + part
         first, last = np.searchsorted(chosen, (done, done + len(batch)))
         rows = chosen[first:last] - done
         parts.append({name: table[name][rows] for name in axes})
         weights.append(batch.weight.numpy()[rows])
         done += len(batch)
         progress(done)
-    assert tally is not None  # Dataset.batches yields at least one batch or raises
+    assert unphysical is not None  # Dataset.batches yields at least one batch or raises
     origin = Origin(
         name=dataset.manifest.name,
         events=total,
@@ -189,7 +234,8 @@ def from_dataset(
     )
     columns = {name: np.concatenate([part[name] for part in parts]) for name in axes}
     weight = np.concatenate(weights)
-    return _ordered(Sample(columns, weight, axes, tally, origin, manifest.definitions))
+    definitions = manifest.definitions
+    return _ordered(Sample(columns, weight, axes, unphysical, origin, definitions, tally))
 
 
 def from_tallies(
@@ -208,8 +254,9 @@ def from_tallies(
     Raises:
         DataError: a tally or shard is gone, damaged or not that of the manifest.
     """
+    bins = fine_bins(dataset)
+    assert bins is not None
     manifest = dataset.manifest
-    assert manifest.bins is not None
     shards = dataset.shards()
     rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
     chosen: list[ShardEntry] = []
@@ -229,15 +276,36 @@ def from_tallies(
             done += shard.rows
             progress(done)
 
-    tally = merge(tallies(), FineBins.from_bytes(manifest.bins.read(dataset.uri)))
+    tally = merge(tallies(), bins)
     origin = sample.origin.model_copy(update={"events": dataset.rows()})
     return replace(sample, unphysical=tally.unphysical, tally=tally, origin=origin)
 
 
-def has_tallies(dataset: Dataset) -> bool:
-    """Tell whether every shard of a dataset was counted when it was written."""
+def fine_bins(dataset: Dataset) -> FineBins | None:
+    """Return the bins in which every shard was counted when it was written, None if not all were.
+
+    Raises:
+        DataError: they are gone, damaged or not those of the manifest.
+    """
     manifest = dataset.manifest
-    return manifest.bins is not None and all(shard.tally for shard in manifest.shards)
+    if manifest.bins is None or not all(shard.tally for shard in manifest.shards):
+        return None
+    return FineBins.from_bytes(manifest.bins.read(dataset.uri))
+
+
+def binned(truth: Sample, generated: Sample, name: str, edges: FloatArray) -> Binned:
+    """Count all events of both samples of an observable.
+
+    Where the generated sample has a tally, edges are moved to the nearest of the tally's own; if
+    these leave less than half of the bins, the events drawn are counted.
+    """
+    tally = generated.tally
+    if tally is None or not tally.bins.cover(name, edges):
+        t, g = (sample.histogram(name, edges) for sample in (truth, generated))
+        return Binned(edges, t, g, len(generated))
+    edges = tally.bins.snap(name, edges)
+    t = truth.tally.histogram(name, edges) if truth.tally else truth.histogram(name, edges)
+    return Binned(edges, t, tally.histogram(name, edges), tally.events)
 
 
 def compared_axes(

@@ -2,7 +2,7 @@
 
 import operator
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Literal
 
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from mleg_ray import __version__
 from mleg_ray.config import Config
+from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
 from mleg_ray.evaluation.metrics import ALL, METRICS, Metric
@@ -45,11 +46,11 @@ class Scorecard(Config):
     versions: dict[str, str]
 
     def highlights(self) -> Iterator[tuple[str, str, Figure]]:
-        """Yield (metric, subject, figure): the worst C2ST, the worst chi2_ndf, unphysical events.
+        """Yield (metric, subject, figure): the worst C2ST and chi2, and the unphysical events.
 
         One-dimensional agreement alone hides broken correlations, so the classifier comes first.
         """
-        for metric in ("c2st_auc", "chi2_ndf"):
+        for metric in ("c2st_auc", "chi2_ndf", "chi2_all"):
             if self.figures.get(metric):
                 yield metric, *worst(self.figures[metric])
         if "unphysical_rate" in self.figures:
@@ -65,11 +66,14 @@ class Scorecard(Config):
 
 
 def worst(figures: Mapping[str, Figure]) -> tuple[str, Figure]:
-    """Return the subject with the largest value; one that is not computable only if none is."""
+    """Return the subject farthest above its floor, and of several there that of the largest value.
+
+    One that is not computable stands for the others only if none is.
+    """
     estimates = {s: figure for s, figure in figures.items() if isinstance(figure, Estimate)}
     if not estimates:
         return next(iter(figures.items()))
-    return max(estimates.items(), key=lambda item: item[1].value)
+    return max(estimates.items(), key=lambda item: (item[1].significance, item[1].value))
 
 
 def scorecard(
@@ -78,7 +82,7 @@ def scorecard(
     *,
     training: Sample | Columns | None = None,
     seed: int = 0,
-    metrics: Mapping[str, Metric] = METRICS,
+    metrics: Mapping[str, Metric] | Iterable[str] = METRICS,
     progress: Callable[[int, str], None] = lambda done, metric: None,
 ) -> Scorecard:
     """Compute every metric; each has its own random stream, whatever others are computed.
@@ -86,12 +90,16 @@ def scorecard(
     Samples come from `sample.from_dataset` or `sample.from_arrays` (which takes weights, units and
     constraints); plain columns, a data frame or a matrix (n, d) of any generator will do.
 
+    `metrics` are some of `METRICS`, by name, or a mapping of names to the caller's own.
+
     `training` are the events that the generator learned from, if they are at hand. `progress` hears
     how many metrics are done and which one begins.
 
     Raises:
+        ConfigError: a metric that does not exist.
         DataError: the samples do not have the same columns, units and constraints.
     """
+    metrics = _chosen(metrics)
     truth, generated = _sample(truth, "truth"), _sample(generated, "generated")
     training = None if training is None else _sample(training, "training")
     require_comparable(truth, generated)
@@ -122,6 +130,16 @@ def scorecard(
         seconds=time.monotonic() - start,
         versions={"mleg-ray": __version__} | {name: version(name) for name in LIBRARIES},
     )
+
+
+def _chosen(metrics: Mapping[str, Metric] | Iterable[str]) -> Mapping[str, Metric]:
+    if isinstance(metrics, Mapping):
+        return metrics
+    names = list(metrics)
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise ConfigError(f"no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
+    return {name: METRICS[name] for name in names}
 
 
 def _sample(events: Sample | Columns, name: str) -> Sample:

@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.distances import FloatArray
-from mleg_ray.evaluation.histograms import Histogram
+from mleg_ray.evaluation.histograms import BinIndex, Histogram
 from mleg_ray.evaluation.unphysical import Share, UnphysicalTally
 from mleg_ray.physics.observables import Plane
 
@@ -32,7 +32,6 @@ OUTER = (0.0001, 0.9999)  # the quantiles between which the equal steps lie
 _SHIFT = 12
 _SIGN = np.uint32(0x8000_0000)
 
-Counts = NDArray[np.int64]
 T = TypeVar("T")
 
 
@@ -70,9 +69,13 @@ class FineBins:
         return all(np.ptp(values[index == k]) == 0 for k in crowded)
 
     def cover(self, name: str, edges: FloatArray) -> bool:
-        """Tell whether other edges lie within an axis's own."""
+        """Tell whether an axis's own edges can stand for others: `snap` keeps half of them or more.
+
+        All but the outermost must lie within the axis's own.
+        """
         own = self.edges[name]
-        return bool(own[0] <= edges[0] and edges[-1] <= own[-1])
+        within = own[0] <= edges[1] and edges[-2] <= own[-1]
+        return bool(within and len(self.snap(name, edges)) >= len(edges) / 2)
 
     def snap(self, name: str, edges: FloatArray) -> FloatArray:
         """Move edges to the axis's own nearest ones; two that meet become one."""
@@ -112,14 +115,14 @@ class FineBins:
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of events by bin of each axis (k + 1,) and plane (cells,), and the unphysical ones.
+    """Events by bin of each axis (k + 1,) and plane (cells,), and the unphysical ones.
 
-    Events of a generated sample have equal weights, so the counts say all.
+    Events of a generated sample have equal weights: there the histograms are of counts.
     """
 
     bins: FineBins
-    axes: Mapping[str, Counts]
-    planes: Mapping[str, Counts]
+    axes: Mapping[str, Histogram]
+    planes: Mapping[str, Histogram]
     unphysical: UnphysicalTally
 
     @staticmethod
@@ -128,18 +131,23 @@ class Tally:
         bins: FineBins,
         planes: Iterable[Plane],
         unphysical: UnphysicalTally,
+        weights: FloatArray | None = None,
     ) -> "Tally":
-        """Count events given as columns (n,) that hold every axis."""
+        """Count events given as columns (n,) that hold every axis; absent `weights` (n,) are 1."""
+
+        def filled(index: BinIndex, size: int) -> Histogram:
+            if weights is None:
+                return Histogram.count(index, size)
+            return Histogram.fill(index, weights, size)
+
         return Tally(
             bins,
             {
-                name: np.bincount(bins.index(name, columns[name]), minlength=len(edges) + 1)
+                name: filled(bins.index(name, columns[name]), len(edges) + 1)
                 for name, edges in bins.edges.items()
             },
             {
-                plane.name: np.bincount(
-                    plane.index(columns[plane.x], columns[plane.y]), minlength=plane.cells
-                )
+                plane.name: filled(plane.index(columns[plane.x], columns[plane.y]), plane.cells)
                 for plane in planes
             },
             unphysical,
@@ -153,17 +161,19 @@ class Tally:
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
             self.bins,
-            {name: counts + other.axes[name] for name, counts in self.axes.items()},
-            {name: counts + other.planes[name] for name, counts in self.planes.items()},
+            {name: events + other.axes[name] for name, events in self.axes.items()},
+            {name: events + other.planes[name] for name, events in self.planes.items()},
             self.unphysical + other.unphysical,
         )
 
     def histogram(self, name: str, edges: FloatArray) -> Histogram:
-        """Return the events between `edges`, some of the axis's own, shape (len(edges) - 1,)."""
-        passed = np.append(0, np.cumsum(self.axes[name]))
-        own = np.searchsorted(self.bins.edges[name], edges) + 1
-        counts = np.diff(passed[own]).astype(np.float64)
-        return Histogram(counts, counts)
+        """Return the events below, between and above `edges`, some of the axis's own.
+
+        The shape is (len(edges) + 1,).
+        """
+        return self.axes[name].merged(
+            np.append(0, np.searchsorted(self.bins.edges[name], edges) + 1)
+        )
 
     def draw(self, name: str, n: int, rng: np.random.Generator) -> FloatArray:
         """Return the quantised values (n,) of random events, none twice."""
@@ -174,9 +184,12 @@ class Tally:
         return _draw(self.planes[plane.name], n, rng)
 
     def to_bytes(self) -> bytes:
-        """Return a safetensors file of counts by axis and plane and of the unphysical shares."""
-        counts = {f"axis.{name}": values for name, values in self.axes.items()}
-        counts |= {f"plane.{name}": values for name, values in self.planes.items()}
+        """Return a safetensors file of counts by axis and plane and of the unphysical shares.
+
+        Weights are left out: it is meant for generated events.
+        """
+        counts = {f"axis.{name}": events.weight for name, events in self.axes.items()}
+        counts |= {f"plane.{name}": events.weight for name, events in self.planes.items()}
         shares = {"total": self.unphysical.total}
         shares |= {f"violating.{name}": share for name, share in self.unphysical.violating.items()}
         return save(
@@ -195,8 +208,8 @@ class Tally:
         shares = {key: _share(array) for key, array in arrays.items() if array.dtype == np.float64}
         return Tally(
             bins,
-            {name: array.astype(np.int64) for name, array in _part(arrays, "axis.").items()},
-            {name: array.astype(np.int64) for name, array in _part(arrays, "plane.").items()},
+            {name: Histogram.of_counts(array) for name, array in _part(arrays, "axis.").items()},
+            {name: Histogram.of_counts(array) for name, array in _part(arrays, "plane.").items()},
             UnphysicalTally(total=shares.pop("total"), violating=_part(shares, "violating.")),
         )
 
@@ -249,8 +262,8 @@ def _cell_starts(cells: NDArray[np.uint32]) -> NDArray[np.float32]:
     return np.where(negative, ~ordered, ordered ^ _SIGN).astype(np.uint32).view(np.float32)
 
 
-def _draw(counts: Counts, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    passed = np.cumsum(counts)
+def _draw(counts: Histogram, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    passed = np.cumsum(counts.weight.astype(np.int64))
     events = rng.choice(passed[-1], n, replace=False, shuffle=False)
     return np.searchsorted(passed, events, side="right")
 

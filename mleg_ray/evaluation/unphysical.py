@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mleg_ray.config import Config
-from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
+from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
 from mleg_ray.physics.observables import Constraint, Definitions, violates
 
 ANY = "any"
@@ -38,9 +38,10 @@ class Share(Config):
 
 
 class UnphysicalTally(Config):
-    """All events, and those that break each constraint, are not finite, or either ("any").
+    """All events, and those that break any constraint or are not finite ("any"), and of each kind.
 
-    Those that fail a selection are counted by names that begin with `SELECTION`.
+    Those that fail a selection are counted by names that begin with `SELECTION`. "any" comes first,
+    then what is declared in its order.
     """
 
     total: Share
@@ -60,11 +61,9 @@ class UnphysicalTally(Config):
         not_finite = torch.zeros(len(weights), dtype=torch.bool)
         for name in fields:
             not_finite |= ~torch.isfinite(columns[name])
-        broken = _broken(definitions.constraints, columns) | {NOT_FINITE: not_finite}
-        broken[ANY] = torch.stack(list(broken.values())).any(dim=0)
+        broken = _with_any(_broken(definitions.constraints, columns) | {NOT_FINITE: not_finite})
         if definitions.selection:
-            failed = _broken(definitions.selection, columns)
-            failed[ANY] = torch.stack(list(failed.values())).any(dim=0)
+            failed = _with_any(_broken(definitions.selection, columns))
             broken |= {f"{SELECTION}{name}": mask for name, mask in failed.items()}
         return UnphysicalTally(
             total=Share.of(weights),
@@ -93,7 +92,8 @@ class UnphysicalTally(Config):
 
 def unphysical_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[str, Figure]:
     """Return `unphysical_rate` by constraint; the floor is the truth's own rate."""
-    names = [name for name in generated.violating if not name.startswith(SELECTION)]
+    # The truth was counted just now; tallies that were stored have lost the declared order.
+    names = [name for name in truth.violating if not name.startswith(SELECTION)]
     return {name: _rate(truth, generated, name) for name in names}
 
 
@@ -101,14 +101,10 @@ def invalid_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[
     """Return `invalid_event_rate`, in percent, by cut of the selection.
 
     C. Balanza, thesis (2023), eq. 6.6; the floor is the truth's own rate, and a lower one is no
-    better: an analysis needs its selection's efficiency to be right.
-
-    Raises:
-        NotComputableError: the dataset declares no selection.
+    better: an analysis needs its selection's efficiency to be right. Without a selection there is
+    no figure.
     """
-    names = [name for name in generated.violating if name.startswith(SELECTION)]
-    if not names:
-        raise NotComputableError("the dataset declares no selection")
+    names = [name for name in truth.violating if name.startswith(SELECTION)]
     figures: dict[str, Figure] = {}
     for name in names:
         rate = _rate(truth, generated, name)
@@ -135,6 +131,10 @@ def _rate(
         floor_spread=floor_spread,
         events=generated.total.events,
     )
+
+
+def _with_any(masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {ANY: torch.stack(list(masks.values())).any(dim=0), **masks}
 
 
 def _broken(rules: Mapping[str, Constraint], columns: Mapping[str, Tensor]) -> dict[str, Tensor]:

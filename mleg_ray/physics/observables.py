@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field as Option
-from pydantic import NonNegativeFloat, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, PositiveInt, field_validator, model_validator
 from torch import Tensor
 
 from mleg_ray.config import Config
@@ -54,6 +54,11 @@ class Constraint(Config):
     expression: str
     tolerance: NonNegativeFloat = 0.0
     reason: str = ""
+
+    @field_validator("expression")
+    @classmethod
+    def _compares(cls, expression: str) -> str:
+        return _comparison(expression)
 
 
 class Plane(Config):
@@ -101,9 +106,8 @@ class Plane(Config):
         """Return each point's bin, row by row in x; the last, `cells` - 1, is "outside"."""
         i, j = self._along(x, self.x_range), self._along(y, self.y_range)
         inside = (i >= 0) & (i < self.bins) & (j >= 0) & (j < self.bins)  # what is NaN is not
-        cells = np.full(len(x), self.cells - 1)
-        np.copyto(cells, i.astype(np.intp) * self.bins + j.astype(np.intp), where=inside)
-        return cells
+        with np.errstate(invalid="ignore"):
+            return np.where(inside, i * self.bins + j, self.cells - 1).astype(np.intp)
 
     def _along(self, values: NDArray[np.float64], ends: tuple[float, float]) -> NDArray[np.float64]:
         """Return the number of each value's bin along an axis, three times faster than a search."""
@@ -127,6 +131,11 @@ class ObjectType(Config):
 
     observables: Annotated[tuple[str, ...], Option(min_length=1)]
     present: str = ""
+
+    @field_validator("present")
+    @classmethod
+    def _compares(cls, present: str) -> str:
+        return _comparison(present) if present else ""
 
     def held(self, columns: Mapping[str, Tensor]) -> Tensor:
         """Return a boolean tensor (B,): True where an event holds the object.
@@ -225,8 +234,7 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
 def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:
     """Return a boolean tensor (B,): True where an event breaks the constraint or is not finite."""
     match = _COMPARISON.match(constraint.expression)
-    if match is None:
-        raise ConfigError(f"constraint '{constraint.expression}': write it as 'left <= right'")
+    assert match is not None
     left, symbol, right = match.groups()
     like = next(iter(columns.values()))
     a, b = (_operand(side, columns, like, constraint.expression) for side in (left, right))
@@ -234,6 +242,15 @@ def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:
         slack = constraint.tolerance * b.abs()
         b = b + slack if symbol.startswith("<") else b - slack
     return ~_OPERATORS[symbol](a, b).expand_as(like)
+
+
+def _comparison(expression: str) -> str:
+    if not _COMPARISON.match(expression):
+        raise ValueError(
+            "write it as 'left <= right', with <=, <, >= or >; an equality, which rounded numbers "
+            "miss, as a bound on a distance"
+        )
+    return expression
 
 
 def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression: str) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, Reading
 from mleg_ray.evaluation.resampling import WEIGHTED_MEAN
-from mleg_ray.evaluation.sample import Origin
+from mleg_ray.evaluation.sample import Axis, Origin
 from mleg_ray.evaluation.scorecards import Scorecard, worst
 from mleg_ray.evaluation.unphysical import ANY
 from mleg_ray.report.html import metric_title, page_environment, rounded
@@ -19,6 +19,9 @@ PAGE, CSV, LATEX = "comparison.html", "comparison.csv", "comparison.tex"
 # Which subject stands for a metric of many: all that break a rule, the mean over objects, or all
 # observables together; where there is none of these, the worst.
 REPRESENTATIVES = (ANY, WEIGHTED_MEAN, "all")
+
+# What the metrics' titles have beyond ASCII.
+LATEX_SYMBOLS = {"χ²": r"$\chi^2$", "W₁": "$W_1$"}
 
 HEADER = (
     *("sample", "metric", "subject", "value", "uncertainty", "floor", "floor_spread"),
@@ -32,6 +35,7 @@ class Line:
 
     metric: str
     figures: tuple[tuple[str, Figure] | None, ...]
+    names_worst: bool = False  # each figure is the worst of many
 
     @property
     def subject(self) -> str:
@@ -39,10 +43,10 @@ class Line:
         return next(cell[0] for cell in self.figures if cell is not None)
 
     @property
-    def floor(self) -> Estimate | None:
-        """An estimate whose floor stands for the line's: all are judged by the same truth."""
+    def has_numbers(self) -> bool:
+        """Whether any sample has a number there."""
         figures = (cell[1] for cell in self.figures if cell is not None)
-        return next((figure for figure in figures if isinstance(figure, Estimate)), None)
+        return any(isinstance(figure, Estimate | Reading) for figure in figures)
 
 
 def write_comparison(cards: Mapping[str, Scorecard], out: str) -> list[str]:
@@ -74,12 +78,25 @@ def require_same_truth(cards: Mapping[str, Scorecard]) -> None:
 
 
 def lines(cards: Mapping[str, Scorecard]) -> list[Line]:
-    """Return a line for each metric that some sample has."""
-    metrics = dict.fromkeys(metric for card in cards.values() for metric in card.figures)
-    return [
-        Line(metric, tuple(representative(card.figures.get(metric)) for card in cards.values()))
-        for metric in metrics
-    ]
+    """Return a line for each metric of which some sample has a number."""
+    found = []
+    for metric in _metrics(cards):
+        every = [card.figures.get(metric) for card in cards.values()]
+        of_many = any(figures and not set(REPRESENTATIVES) & set(figures) for figures in every)
+        found.append(Line(metric, tuple(map(representative, every)), of_many))
+    return [line for line in found if line.has_numbers]
+
+
+def missing(cards: Mapping[str, Scorecard]) -> Iterator[str]:
+    """Yield why metrics without a number for any sample have none."""
+    present = {line.metric for line in lines(cards)}
+    for metric in _metrics(cards):
+        if metric in present:
+            continue
+        figures = [f for card in cards.values() for f in card.figures.get(metric, {}).values()]
+        reasons = dict.fromkeys(f.reason for f in figures if isinstance(f, NotComputable))
+        why = f"not computable, because {'; '.join(reasons)}" if reasons else "not applicable"
+        yield f"{metric_title(metric)}: {why}."
 
 
 def details(cards: Mapping[str, Scorecard]) -> list[Line]:
@@ -124,6 +141,7 @@ def render(cards: Mapping[str, Scorecard]) -> str:
         cards=list(cards.values()),
         truth=first.truth,
         lines=lines(cards),
+        missing=list(missing(cards)),
         details=details(cards),
     )
 
@@ -141,33 +159,26 @@ def to_csv(cards: Mapping[str, Scorecard]) -> str:
 
 
 def to_latex(cards: Mapping[str, Scorecard]) -> str:
-    """Return the table as a LaTeX `tabular`; it needs no package."""
-    rows = [("", *map(_escaped, cards), "floor")]
+    """Return the table as a LaTeX `tabular`, a value and a floor by sample; it needs no package."""
+    axes = next(iter(cards.values())).axes
+    rows = [
+        ("", *(rf"\multicolumn{{2}}{{c}}{{{_escaped(name)}}}" for name in cards)),
+        ("", *("value & floor" for _ in cards)),
+    ]
     for line in lines(cards):
-        floor = line.floor
-        cells = [_latex(cell[1]) if cell else "--" for cell in line.figures]
-        rows.append(
-            (
-                _escaped(line.metric),
-                *cells,
-                _plus_minus(floor.floor, floor.floor_spread) if floor else "--",
-            )
-        )
-    head, *body = (" & ".join(row) + r" \\" for row in rows)
-    columns = "l" + "r" * (len(cards) + 1)
-    table = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", head, r"\hline", *body, r"\hline"]
+        cells = (_latex(cell, axes, line.names_worst) for cell in line.figures)
+        rows.append((_latex_title(line.metric), *cells))
+    head, columns, *body = (" & ".join(row) + r" \\" for row in rows)
+    form = "l" + "rr" * len(cards)
+    table = [rf"\begin{{tabular}}{{{form}}}", r"\hline", head, columns, r"\hline", *body, r"\hline"]
     return "\n".join([*table, r"\end{tabular}", ""])
 
 
 def summary_lines(cards: Mapping[str, Scorecard]) -> Iterator[tuple[str, ...]]:
-    """Yield the table's rows as plain text: metric, a cell for each sample, the floor."""
+    """Yield the table's rows as plain text: metric, and a cell for each sample."""
     for line in lines(cards):
-        floor = line.floor
-        yield (
-            metric_title(line.metric),
-            *(_plain(cell[1]) if cell else "" for cell in line.figures),
-            _with_exponent(floor.floor, floor.floor_spread) if floor else "",
-        )
+        cells = (_plain(cell, line.names_worst) for cell in line.figures)
+        yield metric_title(line.metric), *cells
 
 
 def _described(truth: Origin) -> str:
@@ -176,10 +187,19 @@ def _described(truth: Origin) -> str:
     return f"{truth.name}{split}, {truth.events:,} events{digest}"
 
 
-def _plain(figure: Figure) -> str:
-    if isinstance(figure, Estimate):
-        return _with_exponent(figure.value, figure.uncertainty)
-    return f"{figure.value:.4g}" if isinstance(figure, Reading) else "–"
+def _metrics(cards: Mapping[str, Scorecard]) -> dict[str, None]:
+    return dict.fromkeys(metric for card in cards.values() for metric in card.figures)
+
+
+def _plain(cell: tuple[str, Figure] | None, named: bool) -> str:
+    if cell is None:
+        return "–"
+    subject, figure = cell
+    if not isinstance(figure, Estimate):
+        return figure.text if isinstance(figure, Reading) else "–"
+    value = _with_exponent(figure.value, figure.uncertainty)
+    floor = _with_exponent(figure.floor, figure.floor_spread)
+    return f"{value}, floor {floor}" + (f" ({subject})" if named else "")
 
 
 def _with_exponent(value: float, uncertainty: float) -> str:
@@ -187,10 +207,30 @@ def _with_exponent(value: float, uncertainty: float) -> str:
     return f"{number}e{power}" if power else number
 
 
-def _latex(figure: Figure) -> str:
-    if isinstance(figure, Estimate):
-        return _plus_minus(figure.value, figure.uncertainty)
-    return _plus_minus(figure.value, 0.0) if isinstance(figure, Reading) else "--"
+def _latex(cell: tuple[str, Figure] | None, axes: Mapping[str, Axis], named: bool) -> str:
+    """Return the columns of value and floor."""
+    subject, figure = cell or ("", None)
+    if not isinstance(figure, Estimate):
+        text = figure.text.replace(",", r"\,") if isinstance(figure, Reading) else ""
+        return f"${text}$ & --" if text else "-- & --"
+    value = _plus_minus(figure.value, figure.uncertainty)
+    name = f" ({_latex_subject(subject, axes)})" if named else ""
+    return f"{value}{name} & {_plus_minus(figure.floor, figure.floor_spread)}"
+
+
+def _latex_subject(subject: str, axes: Mapping[str, Axis]) -> str:
+    parts = subject.split(", ")
+    return ", ".join(
+        f"${axes[part].label}$" if part in axes and axes[part].label else _escaped(part)
+        for part in parts
+    )
+
+
+def _latex_title(metric: str) -> str:
+    title = _escaped(metric_title(metric))
+    for text, mathematics in LATEX_SYMBOLS.items():
+        title = title.replace(text, mathematics)
+    return title
 
 
 def _plus_minus(value: float, uncertainty: float) -> str:
@@ -200,7 +240,8 @@ def _plus_minus(value: float, uncertainty: float) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join("\\" + c if c in "&%$#_{}" else c for c in text)
+    """Return plain text for LaTeX, whose own fonts have no < and > outside of mathematics."""
+    return "".join("\\" + c if c in "&%$#_{}" else f"${c}$" if c in "<>" else c for c in text)
 
 
 def _numbers(figure: Figure) -> tuple[object, ...]:

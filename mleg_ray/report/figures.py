@@ -12,12 +12,8 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from mleg_ray.evaluation.correlations import correlation_matrix
 from mleg_ray.evaluation.distances import FloatArray
-from mleg_ray.evaluation.histograms import (
-    MINIMUM_TRUTH_EVENTS,
-    Histogram,
-    weighted_quantiles,
-)
-from mleg_ray.evaluation.sample import Axis, Sample
+from mleg_ray.evaluation.histograms import MINIMUM_TRUTH_EVENTS, Histogram, weighted_quantiles
+from mleg_ray.evaluation.sample import Axis, Sample, binned
 from mleg_ray.physics.observables import Plane
 from mleg_ray.report.drawing import (
     GENERATED,
@@ -39,14 +35,7 @@ LOG_DENSITY_RANGE = 100.0  # densities that vary more are drawn on a logarithmic
 def observable_png(name: str, truth: Sample, generated: Sample) -> bytes:
     """Draw the densities of one observable above their ratio, with statistical errors."""
     axis = truth.axes[name]
-    edges = _edges(truth, name)
-    tally = generated.tally
-    if tally is not None and tally.bins.cover(name, edges):
-        edges = tally.bins.snap(name, edges)
-        g = tally.histogram(name, edges).scaled(1 / tally.events)
-    else:
-        g = _histogram(generated, name, edges)
-    t = _histogram(truth, name, edges)
+    edges, t, g, _ = binned(truth, generated, name, _edges(truth, name))
     with style.context(STYLE):
         figure = Figure(figsize=(4.4, 3.9), layout="constrained")
         top, bottom = figure.subplots(
@@ -77,14 +66,16 @@ def plane_pngs(plane: Plane, truth: Sample, generated: Sample) -> dict[str, byte
 
     The ratio is shown where the truth has 10 events or more, the bins that `chi2_ndf` counts.
     """
-    scale_to_truth = truth.total_weight / generated.total_weight
-    t, g = _plane_counts(plane, truth), _plane_counts(plane, generated) * scale_to_truth
+    true, imitated = truth.cells(plane), generated.cells(plane)
+    scale_to_truth = true.weight.sum() / imitated.weight.sum()
+    shape = plane.bins, plane.bins
+    t, g = (h.weight[:-1].reshape(shape) for h in (true, imitated.scaled(scale_to_truth)))
+    populated = true.populated[:-1].reshape(shape)
     highest = float(max(t.max(), g.max()))
     if highest <= 0:
         return {}
     lowest = float(min(count[count > 0].min(initial=highest) for count in (t, g)))
     colours = LogNorm(lowest, max(highest, 10 * lowest))
-    populated = t >= MINIMUM_TRUTH_EVENTS
     ratio = np.ma.masked_where(~populated, g / np.where(populated, t, 1.0))
     return {
         "truth": _plane_png(plane, truth, np.ma.masked_less_equal(t, 0), colours),
@@ -193,6 +184,9 @@ def _plane_png(
         axes.set_xlabel(axis_label(plane.x, sample.axes[plane.x]))
         axes.set_ylabel(axis_label(plane.y, sample.axes[plane.y]))
         bar = figure.colorbar(mesh, ax=axes, pad=0.02)
+        if scale is None and values.count() == 0:
+            text = f"no bin holds {MINIMUM_TRUTH_EVENTS} true events"
+            axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
         if scale is None:
             axes.set_facecolor("#e9edf1")  # "no comparison" is not the white of "equal"
             bar.ax.yaxis.set_minor_formatter(NullFormatter())
@@ -218,9 +212,7 @@ def _matrix_png(values: FloatArray, labels: Sequence[str], limit: float, text: s
 
 def _edges(truth: Sample, name: str) -> FloatArray:
     low, high = _range(truth, name)
-    if truth.axes[name].log and low > 0:
-        return np.geomspace(low, high, BINS + 1)
-    return np.linspace(low, high, BINS + 1)
+    return truth.axes[name].edges(low, high, BINS)
 
 
 def _range(truth: Sample, name: str) -> FloatArray:
@@ -240,25 +232,10 @@ def _set_log_scale(axes: Axes, edges: FloatArray) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _histogram(sample: Sample, name: str, edges: FloatArray) -> Histogram:
-    values = sample.columns[name]
-    inside = (values >= edges[0]) & (values < edges[-1])
-    index = np.searchsorted(edges, values[inside], side="right") - 1
-    histogram = Histogram.fill(index, sample.weight[inside], len(edges) - 1)
-    return histogram.scaled(1 / sample.weight.sum())
-
-
 def _density(histogram: Histogram, widths: FloatArray) -> tuple[FloatArray, FloatArray]:
-    return histogram.weight / widths, np.sqrt(histogram.variance) / widths
-
-
-def _plane_counts(plane: Plane, sample: Sample) -> FloatArray:
-    if sample.tally is not None:
-        counts = sample.tally.planes[plane.name].astype(np.float64)
-    else:
-        index = plane.index(sample.columns[plane.x], sample.columns[plane.y])
-        counts = Histogram.fill(index, sample.weight, plane.cells).weight
-    return counts[:-1].reshape(plane.bins, plane.bins)
+    """Return the density between the edges, and its error; what lies outside counts in the sum."""
+    shares = histogram.scaled(1 / histogram.weight.sum())
+    return shares.weight[1:-1] / widths, np.sqrt(shares.variance[1:-1]) / widths
 
 
 def _centres(edges: FloatArray) -> FloatArray:

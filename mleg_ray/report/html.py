@@ -28,6 +28,10 @@ METRIC_TEXT = {
         "area under the ROC curve of a classifier of generated and true events; 0.5 at best",
     ),
     "chi2_ndf": ("χ² / ndf", "binned difference in units of both statistical errors; 1 at best"),
+    "chi2_all": (
+        "χ² / ndf, all events",
+        "the same of all true and all generated events; it grows with their numbers, 1 at best",
+    ),
     "unphysical_rate": (
         "Unphysical events",
         "fraction of events that break a constraint",
@@ -52,6 +56,9 @@ METRIC_TEXT = {
     "events_per_second": ("Speed", "events generated and written per second"),
 }
 
+
+# These count what there is; the others compare equal numbers of events.
+OF_ALL_EVENTS = ("chi2_all", "unphysical_rate", "invalid_event_rate")
 
 CLASSIFIER_TEXT = {
     "roc": ("ROC", "shares of both samples above every threshold of the score"),
@@ -180,6 +187,7 @@ def page_environment(axes: Mapping[str, Axis]) -> jinja2.Environment:
             symbol(part, axes.get(part, Axis())) for part in name.split(", ")
         ),
         "title": metric_title,
+        "reading": lambda figure: figure.text,
         "meaning": lambda metric: METRIC_TEXT.get(metric, ("", ""))[1],
         "unit": unit_text,
         "gauge": gauge,
@@ -262,8 +270,9 @@ def unknowns(card: Scorecard) -> Iterator[str]:
         for metric, figures in card.figures.items()
         if any(isinstance(figure, Estimate) for figure in figures.values())
     }
-    for size in sorted({sizes[m] for m in sizes if m != "unphysical_rate"}):
-        names = ", ".join(metric_title(m) for m in sizes if sizes[m] == size)
+    equal = {m: size for m, size in sizes.items() if m not in OF_ALL_EVENTS}
+    for size in sorted(set(equal.values())):
+        names = ", ".join(metric_title(m) for m in equal if equal[m] == size)
         yield (
             f"{names}: {size:,} generated against {size:,} true events. "
             "Differences too small for these numbers are not seen."
@@ -278,6 +287,13 @@ def unknowns(card: Scorecard) -> Iterator[str]:
     )
     if "memorisation" not in sizes:
         yield "Whether generated events copy training events was not examined."
+    for kind, what in (
+        ("planes", "joint distributions of two observables in bins"),
+        ("objects", "averages over objects"),
+        ("selection", "events that fail a selection"),
+    ):
+        if not getattr(card.definitions, kind):
+            yield f"Not applicable: {what}; the dataset declares no {kind}."
     reasons: dict[str, list[str]] = {}
     for metric, subject, figure in _all_figures(card):
         if isinstance(figure, NotComputable):

@@ -163,8 +163,10 @@ def test_violated_constraints_are_counted_and_said(tmp_path, storage):
     counts = dataset.manifest.provenance["constraints"]
     assert counts["energy_below_beam"] == {"outside": 2, "beyond_tolerance": 1}
     lines = constraint_lines(dataset)
-    assert lines[0].endswith("(energy <= beam_energy): 2 events outside, 1 beyond tolerance")
-    assert any(line.endswith("all events") for line in lines)
+    assert lines[0].endswith(
+        "(energy <= beam_energy): broken by 2 of 402 events, by 1 beyond the tolerance"
+    )
+    assert any("fulfilled by all " in line for line in lines)
 
 
 def test_too_few_shards_for_the_splits(tmp_path, storage):

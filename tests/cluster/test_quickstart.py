@@ -59,7 +59,7 @@ def test_from_events_to_report_and_again(
     storage = tmp_path / "storage"
     quickstart(str(storage), "recipe.toml", 3000)
     told = capsys.readouterr().err
-    (report,) = storage.glob("reports/*/report.html")
+    (report,) = storage.glob("reports/*-test/*/report.html")
     (sample,) = storage.glob("samples/*")
     assert str(report) in told
     assert str(sample) in told

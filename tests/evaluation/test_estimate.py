@@ -1,7 +1,7 @@
 import pytest
 from pydantic import TypeAdapter
 
-from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
+from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, Reading
 
 
 def estimate(value: float, **changes: object) -> Estimate:
@@ -25,6 +25,14 @@ def test_direction_says_which_side_is_worse():
 def test_a_difference_without_uncertainty_is_large():
     assert estimate(1.1, uncertainty=0, floor_spread=0).verdict == "large"
     assert estimate(1.0, uncertainty=0, floor_spread=0).verdict == "at the floor"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(526_123.4, "526,000"), (12.345, "12.3"), (0.04567, "0.0457"), (0.9999, "1.00"), (0, "0")],
+)
+def test_readings_have_three_digits(value, text):
+    assert Reading(value=value, note="events/s").text == text
 
 
 @pytest.mark.parametrize("figure", [estimate(2.0, p_value=0.1), NotComputable(reason="empty")])

@@ -2,7 +2,13 @@ import pytest
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Card, DatasetCard
-from mleg_ray.cluster.evaluate import compare, evaluate, evaluate_checkpoint, short_names
+from mleg_ray.cluster.evaluate import (
+    compare,
+    evaluate,
+    evaluate_checkpoint,
+    report_folder,
+    short_names,
+)
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.scorecards import Scorecard
 
@@ -82,6 +88,14 @@ def test_names_are_as_short_as_tells_them_apart():
         short_names(["/a/x", "/a/x/"])
     with pytest.raises(ConfigError, match="named twice"):
         short_names(["/a/run", "/a/run/checkpoint"])
+
+
+def test_reports_are_named_after_sample_truth_and_split(make_dataset):
+    truth = make_dataset("truth")
+    assert report_folder("/s", ["/a/run/checkpoint"], truth, "validation") == (
+        "/s/reports/truth-validation/run"
+    )
+    assert report_folder("/s", ["/a/x", "/a/y"], None, "test") == "/s/reports/x-vs-y"
 
 
 def test_a_checkpoint_is_not_judged_at_energies_that_vary(make_dataset, tmp_path):

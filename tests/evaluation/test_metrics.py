@@ -147,7 +147,7 @@ def test_collapsed_generation_is_a_large_difference_not_an_error():
 
 def test_one_observable_has_no_correlations():
     alone = from_arrays({"x": np.random.default_rng(0).normal(size=500)})
-    assert "no correlations" in measure("corr_frobenius", alone, alone)["all"].reason
+    assert measure("corr_frobenius", alone, alone) == {}
 
 
 def test_ks_quotes_a_p_value_that_is_uniform_for_equal_distributions():
@@ -209,5 +209,4 @@ def test_invalid_events_are_a_percentage_of_those_failing_the_selection():
     assert figures["met"].value == pytest.approx(100 * (1 - np.exp(-1)), abs=3)
     assert "selection: met" not in measure("unphysical_rate", truth, generated)
     plain = from_arrays({"x": np.zeros(10)})
-    nothing = measure("invalid_event_rate", plain, plain)
-    assert nothing["all"].reason == "the dataset declares no selection"
+    assert measure("invalid_event_rate", plain, plain) == {}

@@ -123,3 +123,71 @@ def test_p_value_is_a_rank_that_is_never_zero():
     assert null_p_value(100, floors) == pytest.approx(1 / 21)
     assert null_p_value(9.5, floors) == pytest.approx(11 / 21)
     assert null_p_value(-1, floors) == 1
+
+
+# The Gaussians of arXiv:2211.10295, sec. IV: a shift of one mean, large and small, and covariances
+# taken away, divided and multiplied by ten.
+TRUE_COVARIANCE = np.array([[1.0, 0.25], [0.25, 1.0]])
+ALTERNATIVES = {
+    "shift of 1": ([1.0, 0.0], TRUE_COVARIANCE),
+    "shift of 0.1": ([0.1, 0.0], TRUE_COVARIANCE),
+    "no correlation": ([0.0, 0.0], np.eye(2)),
+    "covariance x 10": ([0.0, 0.0], 10 * TRUE_COVARIANCE),
+    "covariance / 10": ([0.0, 0.0], TRUE_COVARIANCE / 10),
+}
+
+
+def published_fpd(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    """The published recipe as it reads: batches drawn with replacement, scipy's square root."""
+    sizes = (1 / np.linspace(1 / 20_000, 1 / 50_000, 10)).astype(int)
+    means = []
+    for size in sizes:
+        distances = []
+        for _ in range(20):
+            a, b = (s[rng.integers(len(s), size=size)] for s in (x, y))
+            shift = a.mean(axis=0) - b.mean(axis=0)
+            distances.append(analytic(shift, np.cov(a.T), np.cov(b.T)))
+        means.append(np.mean(distances))
+    (_, intercept), covariance = np.polyfit(1 / sizes, means, 1, cov=True)
+    return float(intercept), float(np.sqrt(covariance[1, 1]))
+
+
+def published_kpd(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    """The published recipe with all pairs of events, in batches of half the events."""
+    values = []
+    for _ in range(10):
+        a, b = (s[rng.choice(len(s), len(s) // 2, replace=False)] for s in (x, y))
+        within = sum((k.sum() - np.trace(k)) / k.size for k in (kernel(a, a), kernel(b, b)))
+        values.append(within * len(a) / (len(a) - 1) - 2 * kernel(a, b).mean())
+    low, middle, high = np.percentile(values, [16, 50, 84])
+    return float(middle), float(high - low) / 2
+
+
+@pytest.mark.parametrize("name", ALTERNATIVES)
+def test_fpd_is_that_of_the_published_recipe(name):
+    rng = np.random.default_rng(11)
+    mean, covariance = ALTERNATIVES[name]
+    x = rng.multivariate_normal(np.zeros(2), TRUE_COVARIANCE, 50_000)
+    y = rng.multivariate_normal(mean, covariance, 50_000)
+    scale = np.abs(x).max(axis=0)
+    x, y = x / scale, y / scale
+    value, error = extrapolated_fpd(*pooled(x, y), rng)
+    published, fit_error = published_fpd(x, y, rng)
+    # Drawn with replacement, the published batches keep the distance that finite samples have.
+    excess = 4 * np.trace(np.cov(x.T) + np.cov(y.T)) / 50_000
+    assert abs(value - published) < excess + 3 * np.hypot(error, fit_error)
+    diagonal = np.diag(1 / scale)
+    exact = [diagonal @ c @ diagonal for c in (TRUE_COVARIANCE, covariance)]
+    assert value == pytest.approx(analytic(mean / scale, *exact), abs=4 * error)
+    assert value > 5 * error
+
+
+@pytest.mark.parametrize("name", ALTERNATIVES)
+def test_kpd_is_that_of_the_published_recipe(name):
+    rng = np.random.default_rng(12)
+    x = rng.multivariate_normal(np.zeros(2), TRUE_COVARIANCE, 3000)
+    y = rng.multivariate_normal(*ALTERNATIVES[name], 3000)
+    scale = np.abs(x).max(axis=0)
+    x, y = x / scale, y / scale
+    ours = median_kpd(*pooled(x, y), np.random.default_rng(3))
+    assert ours == pytest.approx(published_kpd(x, y, np.random.default_rng(3)), rel=1e-6, abs=1e-12)

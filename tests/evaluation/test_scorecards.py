@@ -11,7 +11,7 @@ import pandas
 import pytest
 
 import mleg_ray.evaluation
-from mleg_ray.errors import DataError
+from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.estimate import Estimate, NotComputable
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import from_arrays
@@ -191,3 +191,23 @@ def test_rules_of_one_name_must_be_one_rule():
     truth, generated = (from_arrays(columns_of(1000, 0), definitions=rule) for rule in rules)
     with pytest.raises(DataError, match="'c' is not the same rule"):
         scorecard(truth, generated)
+
+
+def test_metrics_may_be_named():
+    events = columns_of(1000, 0)
+    assert list(scorecard(events, events, metrics=["ks", "w1"]).figures) == ["ks", "w1"]
+    with pytest.raises(ConfigError, match="no metric 'kss'; there are c2st_auc, "):
+        scorecard(events, events, metrics=["kss"])
+
+
+def test_definitions_may_be_tables():
+    tables = {"constraints": {"positive": {"expression": "b > 0"}}}
+    sample = from_arrays(columns_of(1000, 0), definitions=tables)
+    assert sample.definitions.constraints["positive"].expression == "b > 0"
+    for wrong, message in (
+        ({"constraint": {}}, "definitions: unknown key 'constraint'"),
+        ({"constraints": {"met": {"expression": "a == 0"}}}, "write it as 'left <= right'"),
+        (["a > 0"], "definitions"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            from_arrays(columns_of(10, 0), definitions=wrong)

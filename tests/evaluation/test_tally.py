@@ -41,7 +41,7 @@ def assert_same(a: Tally, b: Tally) -> None:
     assert a.unphysical == b.unphysical
     for ours, theirs in ((a.axes, b.axes), (a.planes, b.planes)):
         assert ours.keys() == theirs.keys()
-        assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+        assert all(np.array_equal(ours[name].weight, theirs[name].weight) for name in ours)
 
 
 def test_tallies_of_shards_add_up_to_one_pass():
@@ -87,10 +87,12 @@ def test_distances_of_tallied_values_are_those_of_the_events(shift):
 def test_a_draw_has_no_event_twice_and_follows_the_counts():
     counted = tally(columns(2000, 6))
     drawn = counted.draw("b", 2000, np.random.default_rng(0))
-    again = np.bincount(BINS.index("b", drawn), minlength=len(counted.axes["b"]))
-    assert np.array_equal(again[1:-1], counted.axes["b"][1:-1])
+    again = np.bincount(BINS.index("b", drawn), minlength=len(counted.axes["b"].weight))
+    assert np.array_equal(again[1:-1], counted.axes["b"].weight[1:-1])
     cells = counted.draw_cells(PLANE, 2000, np.random.default_rng(0))
-    assert np.array_equal(np.bincount(cells, minlength=PLANE.cells), counted.planes[PLANE.name])
+    assert np.array_equal(
+        np.bincount(cells, minlength=PLANE.cells), counted.planes[PLANE.name].weight
+    )
 
 
 def test_histogram_between_own_edges_counts_exactly():
@@ -100,16 +102,31 @@ def test_histogram_between_own_edges_counts_exactly():
     values = events["b"].astype(np.float32)
     assert counts.tolist() == [
         np.count_nonzero((low <= values) & (values < high))
-        for low, high in itertools.pairwise(edges)
+        for low, high in itertools.pairwise([-np.inf, *edges, np.inf])
     ]
     assert BINS.cover("b", edges)
-    assert not BINS.cover("b", np.array([-2.0, 0.0]))
+    assert not BINS.cover("b", np.array([-2.0, -1.5, 0.0]))
+    assert not BINS.cover("b", np.linspace(0, 1e-3, 21))  # finer than the own ones
+
+
+def test_weighted_events_are_summed_with_their_squares():
+    events, weights = columns(4000, 7), np.where(np.arange(4000) % 4, 1.5, -1.0)
+    unphysical = tally(events).unphysical
+    counted = Tally.of(events, BINS, [PLANE], unphysical, weights)
+    for histogram in (counted.axes["b"], counted.planes[PLANE.name]):
+        assert histogram.weight.sum() == pytest.approx(weights.sum())
+        assert histogram.variance.sum() == pytest.approx(weights @ weights)
+    low = BINS.edges["b"][:1]
+    below = events["b"].astype(np.float32) < low
+    assert counted.histogram("b", low).weight[0] == pytest.approx(weights[below].sum())
 
 
 def test_foreign_files_are_refused():
     other = FineBins.of(columns(100, 8))
     foreign = tally(columns(10, 0))
-    foreign = Tally(other, {"a": foreign.axes["a"][:5]}, foreign.planes, foreign.unphysical)
+    foreign = Tally(
+        other, {"a": foreign.axes["a"].merged(np.arange(5))}, foreign.planes, foreign.unphysical
+    )
     for content in (b"no tally", foreign.to_bytes()):
         with pytest.raises(DataError, match="second: no tally, or one of other bins"):
             merge([("first", tally(columns(10, 0)).to_bytes()), ("second", content)], BINS)

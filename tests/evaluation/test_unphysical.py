@@ -26,6 +26,14 @@ def test_each_constraint_and_their_union_are_counted():
     }
 
 
+def test_the_order_is_any_and_then_as_declared_also_for_stored_tallies():
+    counted = tally([0.0, 2.0])
+    names = [ANY, "low", "high", NOT_FINITE]
+    assert list(counted.violating) == names
+    stored = counted.model_copy(update={"violating": dict(sorted(counted.violating.items()))})
+    assert list(unphysical_figures(counted, stored)) == names
+
+
 def test_merging_shards_equals_one_pass():
     values = np.random.default_rng(0).normal(size=100).tolist()
     assert tally(values[:30]) + tally(values[30:]) == tally(values)

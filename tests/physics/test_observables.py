@@ -65,10 +65,17 @@ def test_constraints_and_their_tolerance() -> None:
     assert above.tolist() == [True, True, False, True]
 
 
-@pytest.mark.parametrize("expression", ["e == 3", "e <= energy", "<= 3", "e"])
-def test_faults_of_constraints(expression: str) -> None:
-    with pytest.raises(ConfigError, match="constraint"):
-        violates(Constraint(expression=expression), {"e": column(1)})
+def test_a_constraint_on_an_unknown_column_is_refused() -> None:
+    with pytest.raises(ConfigError, match="constraint 'e <= energy': 'energy' is neither"):
+        violates(Constraint(expression="e <= energy"), {"e": column(1)})
+
+
+@pytest.mark.parametrize("expression", ["e == 3", "<= 3", "e", "0 < e < 1"])
+def test_what_is_no_comparison_is_refused_at_once(expression: str) -> None:
+    with pytest.raises(ValueError, match="write it as 'left <= right'"):
+        Constraint(expression=expression)
+    with pytest.raises(ValueError, match="write it as 'left <= right'"):
+        ObjectType(observables=("e",), present=expression)
 
 
 PLANE = Plane(x="px", y="py", x_range=(1, 2), y_range=(1, 2))

@@ -10,17 +10,20 @@ import pytest
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.sample import from_arrays
+from mleg_ray.evaluation.sample import Axis, from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard, worst
 from mleg_ray.report.comparison import (
     lines,
+    missing,
     summary_lines,
     to_csv,
     to_latex,
     write_comparison,
 )
 
-METRIC_NAMES = ("chi2_ndf", "ks", "unphysical_rate", "swd", "memorisation", "events_per_second")
+NUMBERS = ("chi2_ndf", "ks", "unphysical_rate")
+METRIC_NAMES = (*NUMBERS, "swd", "memorisation", "invalid_event_rate")
+AXES = {"x0": Axis(label="p_T"), "x1": Axis(label=r"\phi"), "x2": Axis()}
 TRUTH = np.random.default_rng(0).normal(size=(1000, 2))
 
 
@@ -28,7 +31,7 @@ def card(shift: float, truth: np.ndarray = TRUTH) -> Scorecard:
     generated = np.random.default_rng(1).normal(shift, 1, size=(500, 2))
     truth, generated = (np.insert(events, 2, 1.0, axis=1) for events in (truth, generated))
     metrics = {name: METRICS[name] for name in METRIC_NAMES}
-    return scorecard(from_arrays(truth), from_arrays(generated), metrics=metrics)
+    return scorecard(*(from_arrays(e, axes=AXES) for e in (truth, generated)), metrics=metrics)
 
 
 CARDS = {"good_one": card(0.0), "<b>bad</b>": card(1.0)}
@@ -36,13 +39,21 @@ CARDS = {"good_one": card(0.0), "<b>bad</b>": card(1.0)}
 
 def test_a_line_has_the_worst_subject_or_the_one_that_stands_for_all():
     by_metric = {line.metric: line for line in lines(CARDS)}
-    assert tuple(by_metric) == METRIC_NAMES
+    assert tuple(by_metric) == NUMBERS
+    assert [line.names_worst for line in by_metric.values()] == [True, True, False]
     good, bad = by_metric["ks"].figures
     assert bad is not None
     assert bad[1] == worst(CARDS["<b>bad</b>"].figures["ks"])[1]
     assert by_metric["unphysical_rate"].figures[0][0] == "any"
-    assert by_metric["memorisation"].floor is None
-    assert by_metric["ks"].floor == good[1]
+    assert good[0] in ("x0", "x1")
+
+
+def test_what_no_sample_has_is_said_once():
+    assert list(missing(CARDS)) == [
+        "Sliced W₁: not computable, because all truth values of x2 are 1.",
+        "Memorisation: not computable, because the training events were not given.",
+        "Invalid events, %: not applicable.",
+    ]
 
 
 def test_csv_holds_every_figure(tmp_path):
@@ -62,11 +73,12 @@ def test_csv_holds_every_figure(tmp_path):
 def test_latex_is_a_whole_table_with_escaped_names():
     text = to_latex(CARDS)
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert text.startswith(r"\begin{tabular}{lrrr}")
-    assert len(body) == 1 + len(METRIC_NAMES)
-    assert all(line.count("&") == 3 for line in body)
-    assert r"good\_one" in body[0]
-    assert re.search(r"chi2\\_ndf & \$\d\.\d+ \\pm \d\.\d+\$", body[1])
+    assert text.startswith(r"\begin{tabular}{lrrrr}")
+    assert len(body) == 2 + len(NUMBERS)
+    assert all(line.count("&") == 4 for line in body[1:])
+    assert r"\multicolumn{2}{c}{good\_one}" in body[0]
+    number = r"\$\d+\.\d+ \\pm \d+\.\d+\$"
+    assert re.match(rf"\$\\chi\^2\$ / ndf & {number} \(\$(p_T|\\phi)\$\) & {number} &", body[2])
 
 
 def test_the_page_is_escaped_and_needs_nothing_else(tmp_path):
@@ -75,13 +87,15 @@ def test_the_page_is_escaped_and_needs_nothing_else(tmp_path):
     assert [place.rsplit(".", 1)[1] for place in places] == ["html", "csv", "tex"]
     assert "<b>bad" not in page
     assert not re.findall(r"https?://|<link|@import", page)
-    assert page.count("<tr>") == 2 + len(METRIC_NAMES) + 8
+    assert page.count("<tr>") == 2 + len(NUMBERS) + 8
+    assert "Memorisation: not computable" in page
 
 
 def test_lines_of_text_for_a_terminal():
     rows = {row[0]: row[1:] for row in summary_lines(CARDS)}
-    assert rows["Memorisation"] == ("–", "–", "")
-    assert all(len(row) == 3 for row in rows.values())
+    assert "Memorisation" not in rows
+    assert all(len(row) == 2 for row in rows.values())
+    assert re.fullmatch(r".* ± .*, floor .* ± .* \(x[01]\)", rows["KS"][0])
 
 
 def test_only_samples_of_the_same_truth_are_compared(tmp_path):

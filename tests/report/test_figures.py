@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.physics.observables import Plane
@@ -36,6 +37,14 @@ def test_plane_has_three_panels_unless_it_is_empty():
     assert all(png.startswith(PNG) for png in pictures.values())
     elsewhere = PLANE.model_copy(update={"x_range": (5.0, 6.0)})
     assert plane_pngs(elsewhere, sample(0), sample(1)) == {}
+
+
+def test_an_empty_ratio_says_so(monkeypatch):
+    texts: list[str] = []
+    monkeypatch.setattr(Axes, "text", lambda self, x, y, text, **_: texts.append(text))
+    sparse = from_arrays({"a": [0.5, 0.1], "b": [2.0, 3.0]}, axes=dict.fromkeys("ab", Axis()))
+    plane_pngs(PLANE, sparse, sample(1))
+    assert texts == ["no bin holds 10 true events"]
 
 
 def test_what_has_no_range_is_not_drawable():

@@ -171,7 +171,7 @@ def test_tallies_count_every_event_as_it_is_stored(checkpoint: Checkpoint, out: 
     bins = tallied.tally.bins
     for name, column in read.columns.items():
         counts = np.bincount(bins.index(name, column), minlength=len(bins.edges[name]) + 1)
-        assert np.array_equal(tallied.tally.axes[name], counts)
+        assert np.array_equal(tallied.tally.axes[name].weight, counts)
 
 
 def test_object_store_is_resumed_by_size(checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""The part of a dataset under one value of a condition."""
+
+import pytest
+
+from mleg_ray.catalog.dataset import Dataset, DatasetManifest
+from mleg_ray.catalog.shards import write_shard
+from mleg_ray.errors import DataError
+from tests.dis_events import FIELDS, electrons
+
+
+class TestPartAtACondition:
+    """Three beam energies, a shard each, and one shard that holds two of them."""
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        entries = []
+        for k, beams in enumerate(((10.0,), (30.0,), (7.3,), (10.0, 30.0))):
+            batch = electrons(100, k, beams)
+            columns = dict(zip(("px", "py", "pz", "energy"), batch.x.T.numpy(), strict=True))
+            columns["beam_energy"] = batch.context[:, 0].numpy()
+            file = f"shards/{k}.parquet"
+            entries.append(write_shard(str(tmp_path), file, columns, FIELDS, {}, split="test"))
+        manifest = DatasetManifest(
+            name="toy", fields=FIELDS, conditions={}, provenance={}, shards=tuple(entries)
+        )
+        return Dataset(str(tmp_path), manifest)
+
+    def test_holds_the_shards_of_that_value_alone(self, dataset):
+        part = dataset.at({"beam_energy": 7.3})
+        assert part.rows("test") == 100
+        assert part.manifest.name == "toy-beam_energy7.3"
+        assert part.digest == dataset.digest
+        assert part.schema.varying(part.manifest.conditions) == ()
+        assert (part.load("test").context == 7.3).all()
+
+    def test_again_at_the_same_value_is_the_same(self, dataset):
+        part = dataset.at({"beam_energy": 10.0})
+        assert part.at({"beam_energy": 10.0}).manifest == part.manifest
+        with pytest.raises(DataError, match="'beam_energy' is 10 throughout, not 30"):
+            part.at({"beam_energy": 30.0})
+
+    def test_other_values_and_names_are_refused(self, dataset):
+        with pytest.raises(DataError, match="there are shards at beam_energy = 10; .* = 30; .*7.3"):
+            dataset.at({"beam_energy": 20.0})
+        with pytest.raises(DataError, match="no condition 'mass'; it has: beam_energy"):
+            dataset.at({"mass": 20.0})
