@@ -1,11 +1,8 @@
 """Training on Ray: Ray Data streams the train shards to Ray Train's workers, which run the loop."""
 
-import math
 import re
-from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import ray
 import ray.data
 import ray.train
@@ -17,7 +14,7 @@ from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.checkpoint import CARD, CHECKPOINT, Checkpoint, environment
 from mleg_ray.cluster.board import Board
 from mleg_ray.cluster.session import cluster_cpus, has_gpus, ray_session, require_cpus
-from mleg_ray.cluster.train_worker import BEST, Task, judge, work
+from mleg_ray.cluster.train_worker import Task, work
 from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.console import say
 from mleg_ray.errors import (
@@ -26,11 +23,11 @@ from mleg_ray.errors import (
     ResourceError,
     TrainingDivergedError,
 )
-from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
-from mleg_ray.randomness import derive_seed
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
+from mleg_ray.training.share import fitted_map, mixed_shards
+from mleg_ray.training.trainee import judge
 
 ORDER = "order.toml"
 MAX_THREADS = 8  # of one CPU worker: more do not speed up minibatches of this size
@@ -66,16 +63,14 @@ def train(
     if exists(join(kept, CARD)):
         say(f"Run {name} is finished already.")
         return Checkpoint.load(kept)
-    shards = _mixed_shards(dataset, run.training.seed)
+    shards = mixed_shards(dataset, run.training.seed)
     if workers > len(shards):
         raise ResourceError(
             f"{workers} workers need at least as many train shards; {dataset.uri} has "
             f"{len(shards)}. Use --workers {len(shards)} or fewer, or smaller shards."
         )
     judge(run, dataset)  # refuses unknown observables and damaged validation shards now
-    feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
-    ranges = _ConditionRanges(dataset.schema.conditions)
-    feature_map.fit(ranges.watch(dataset.batches("train")))
+    feature_map, ranges = fitted_map(run, dataset)
     _tell_outside(feature_map)
     write_bytes(join(folder, ORDER), order.to_toml().encode())
     parts = [shards[rank::workers] for rank in range(workers)]
@@ -90,7 +85,7 @@ def train(
             dataset_uri=dataset.uri,
             feature_map=dict(feature_map.state_dict()),
             rows=[sum(shard.rows for shard in part) for part in parts],
-            condition_range=ranges.found,
+            condition_range=ranges,
             threads=threads,
             environment=environment(),
             board=board,
@@ -175,13 +170,6 @@ def _refuse_another(folder: str, order: RunOrder) -> None:
         )
 
 
-def _mixed_shards(dataset: Dataset, seed: int) -> list[ShardEntry]:
-    """Return the train shards in a random order: their own is that of strata (beam energies)."""
-    shards = dataset.shards("train")
-    order = np.random.default_rng(derive_seed(seed, "shards")).permutation(len(shards))
-    return [shards[i] for i in order]
-
-
 def _stream(dataset: Dataset, shards: list[ShardEntry]) -> ray.data.Dataset:
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True  # a resumed run must see the same order
@@ -212,21 +200,6 @@ def _keep(folder: str, result: ray.train.Result, kept: str) -> Checkpoint:
     assert result.checkpoint is not None
     # Ray gives paths without their scheme: rebuild the URI from the run's own.
     last = PurePosixPath(result.checkpoint.path).name
-    checkpoint = Checkpoint.load(join(folder, last, BEST))
+    checkpoint = Checkpoint.load(join(folder, last, CHECKPOINT))
     checkpoint.save(kept)
     return checkpoint
-
-
-class _ConditionRanges:
-    """The smallest and largest value of each condition, found while batches pass by."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._names = names
-        self.found: dict[str, tuple[float, float]] = {}
-
-    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            for name, column in zip(self._names, batch.context.unbind(1), strict=True):
-                low, high = self.found.get(name, (math.inf, -math.inf))
-                self.found[name] = (min(low, float(column.min())), max(high, float(column.max())))
-            yield batch
