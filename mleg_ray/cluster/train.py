@@ -1,7 +1,9 @@
 """Training on Ray: Ray Data streams the train shards to Ray Train's workers, which run the loop."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import ray
 import ray.data
@@ -11,7 +13,7 @@ import torch
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
-from mleg_ray.checkpoint import CARD, CHECKPOINT, Checkpoint, environment
+from mleg_ray.checkpoint import CARD, CHECKPOINT, Checkpoint, environment, run_uri
 from mleg_ray.cluster.board import Board
 from mleg_ray.cluster.session import cluster_cpus, has_gpus, ray_session, require_cpus
 from mleg_ray.cluster.train_worker import Task, work
@@ -39,24 +41,26 @@ def run_name(recipe: str, run: RunConfig, dataset: Dataset) -> str:
 
 
 def train(
-    run: RunConfig, dataset: Dataset, storage: str, *, name: str, workers: int = 1
+    run: RunConfig,
+    dataset: Dataset,
+    storage: str,
+    *,
+    name: str,
+    workers: int = 1,
+    callbacks: Sequence[Any] = (),  # Ray has no public type for them
 ) -> Checkpoint:
     """Train a recipe and return its best snapshot, kept in `<storage>/runs/<name>/checkpoint`.
 
     The same call again continues an interrupted run, or returns a finished one at once. Workers
-    take a GPU each if the cluster has enough of them.
+    take a GPU each if the cluster has enough of them. `callbacks` are Ray Train's.
 
     Raises:
         UserError: shards damaged, not enough CPUs or shards for the workers, storage not writable.
         TrainingDivergedError: not a single snapshot was finite.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ConfigError(
-            f"--name {name!r}: letters, digits, '.', '_' and '-' only, a letter or digit first"
-        )
-    if run.teacher:
-        run = run.model_copy(update={"teacher": _teacher(run.teacher, dataset, storage)})
-    folder = join(storage, "runs", name)
+    require_name(name)
+    run = with_teacher(run, dataset, storage)
+    folder = run_uri(storage, name)
     kept = join(folder, CHECKPOINT)
     order = RunOrder(run=run, dataset_digest=dataset.digest, workers=workers)
     _refuse_another(folder, order)
@@ -71,7 +75,7 @@ def train(
         )
     judge(run, dataset)  # refuses unknown observables and damaged validation shards now
     feature_map, ranges = fitted_map(run, dataset)
-    _tell_outside(feature_map)
+    tell_outside(feature_map)
     write_bytes(join(folder, ORDER), order.to_toml().encode())
     parts = [shards[rank::workers] for rank in range(workers)]
     with ray_session():
@@ -107,11 +111,31 @@ def train(
                 storage_path=join(storage, "runs"),
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
                 failure_config=ray.train.FailureConfig(max_failures=3),
+                callbacks=list(callbacks),
             ),
         )
         with board.shown("training", run.training.steps):
             result = trainer.fit()
     return _keep(folder, result, kept)
+
+
+def require_name(name: str) -> None:
+    """Raise `ConfigError` unless the name of a run or study can be that of a folder."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ConfigError(
+            f"--name {name!r}: letters, digits, '.', '_' and '-' only, a letter or digit first"
+        )
+
+
+def with_teacher(run: RunConfig, dataset: Dataset, storage: str) -> RunConfig:
+    """Return the run with the place of its teacher, if it has one, in place of the recipe's name.
+
+    Raises:
+        CheckpointError: the teacher is not there, of another kind of events, or cannot teach.
+    """
+    if run.teacher is None:
+        return run
+    return run.model_copy(update={"teacher": _teacher(run.teacher, dataset, storage)})
 
 
 class RunOrder(Config):
@@ -136,7 +160,7 @@ def _teacher(teacher: str, dataset: Dataset, storage: str) -> str:
             raise CheckpointError(
                 f"teacher: {teacher!r} is neither a recipe nor the directory of a checkpoint"
             ) from None
-        uri = join(storage, "runs", name, CHECKPOINT)
+        uri = join(run_uri(storage, name), CHECKPOINT)
         if not exists(join(uri, CARD)):
             raise CheckpointError(
                 f"teacher: {uri} is not there; `mleg train {teacher}` makes it (add --set dataset="
@@ -176,7 +200,8 @@ def _stream(dataset: Dataset, shards: list[ShardEntry]) -> ray.data.Dataset:
     return ray.data.read_parquet([join(dataset.uri, shard.file) for shard in shards])
 
 
-def _tell_outside(feature_map: FeatureMap) -> None:
+def tell_outside(feature_map: FeatureMap) -> None:
+    """Say how many train events a fitted map had to move, if any."""
     share = float(feature_map.outside_fraction)
     if share > 0:
         say(
@@ -192,7 +217,7 @@ def _keep(folder: str, result: ray.train.Result, kept: str) -> Checkpoint:
             f"{folder}: losses or weights became NaN or infinite before the first good snapshot; "
             "lower the learning rates or raise the gradient penalty"
         )
-    if not metrics["finite"]:
+    if metrics["ended"] == "diverged":
         say(
             f"Training diverged by step {metrics['step']}; the best snapshot, of step "
             f"{metrics['best_step']}, is kept."

@@ -71,13 +71,6 @@ def work(config: dict[str, Task]) -> None:
         if snapshot is None:
             task.board.post(moment.step, note)
             continue
-        best = trainee.selector.best
-        metrics = {
-            "step": snapshot.step,
-            "ks_sum": snapshot.ks_sum,
-            "finite": snapshot.finite,
-            "best_step": best.step if best else None,
-        }
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = None
             if rank == 0:
@@ -85,4 +78,4 @@ def work(config: dict[str, Task]) -> None:
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
                 note = f"ks_sum {snapshot.ks_sum:.4f}"
                 task.board.post(snapshot.step, note)
-            ray.train.report(metrics, checkpoint=checkpoint)
+            ray.train.report(trainee.metrics(moment), checkpoint=checkpoint)

@@ -1,8 +1,9 @@
 """The plan of a study: a base run, the space around it, how it is searched and what counts."""
 
+import contextlib
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 import optuna
@@ -21,6 +22,14 @@ DIRECTIONS: Mapping[str, Literal["minimize", "maximize"]] = {
     "flops": "minimize",  # floating-point operations of one generated event
     "seconds": "minimize",  # of training
 }
+
+
+@contextlib.contextmanager
+def experimental() -> Iterator[None]:
+    """Use what Optuna calls experimental without its warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
 
 
 class SearchConfig(Config):
@@ -48,8 +57,7 @@ class TPESearch(SearchConfig):
 
     def build(self, seed: int) -> optuna.samplers.BaseSampler:
         """Build the sampler."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with experimental():
             return optuna.samplers.TPESampler(
                 n_startup_trials=self.startup,
                 multivariate=True,
@@ -186,6 +194,10 @@ class RepeatsConfig(Config):
     best: PositiveInt = 3
     seeds: Annotated[int, Option(ge=2)] = 3
 
+    def other_seeds(self, seed: int) -> range:
+        """Return the seeds of the repeats: not the search's own, `seed`."""
+        return range(seed + 1, seed + 1 + self.seeds)
+
 
 class StudyConfig(Config):
     """The `[study]` table of a recipe: how its `[space]` is searched.
@@ -273,7 +285,17 @@ class Plan(Config):
                 f"{training.steps} (run.training.steps)"
             )
 
+    def compared(self) -> str:
+        """Return the digest of what makes the trials of a study comparable: its run and space."""
+        return Plan(run=self.run, space=self.space, study=StudyConfig(trials=1)).digest()
+
     @property
     def searched(self) -> Space:
         """The space, checked."""
         return Space(self.run, self.space, "space")
+
+
+class Recipe(Config):
+    """A recipe of one run: what `mleg train` reads."""
+
+    run: RunConfig

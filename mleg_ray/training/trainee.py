@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -133,6 +134,19 @@ class Trainee:
         if training.seconds and any_worker(last.seconds >= training.seconds, self._device):
             return "time"
         return ""
+
+    def metrics(self, moment: Moment) -> dict[str, Any]:
+        """Return what is reported of a judged moment."""
+        assert moment.snapshot is not None
+        best = self.selector.best
+        return {
+            "step": moment.step,
+            "ks_sum": moment.snapshot.ks_sum,
+            "best": best.ks_sum if best else moment.snapshot.ks_sum,
+            "best_step": best.step if best else None,
+            "seconds": moment.snapshot.seconds,
+            "ended": moment.ended,
+        }
 
     def best(self) -> Checkpoint | None:
         """Return the best snapshot as a checkpoint, if one was finite."""
