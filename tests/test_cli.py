@@ -74,7 +74,7 @@ def test_help_names_every_command(mleg) -> None:
         (["sample", "nothing", "--events", "10"], "not a checkpoint"),
         (["sample", "nothing", "--events", "10", "--condition", "x"], "write it as name=number"),
         (["evaluate", "nothing", "--truth", "dis-ep-50"], "no dataset.json or manifest.json"),
-        (["tune", "bvae-dis"], "no [space] table"),
+        (["tune", "flow-dis"], "no [space] table"),
         (["sample", "nothing", "--events", "10", "--prefer", "flops<=1"], "not a study's folder"),
         (["submit"], "name prepare, train, tune, sample or evaluate"),
         (["submit", "train", "--address", "http://127.0.0.1:1"], "no Ray job server answers"),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib import colormaps, style
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mleg_ray.report.drawing import FAINT, GENERATED, INK, STYLE, TRUTH, png
 from mleg_ray.study.plan import DIRECTIONS
@@ -40,7 +42,7 @@ def study_pngs(summary: Summary, importance: Mapping[str, float]) -> dict[str, b
         if len(names) >= 2:
             pictures["parallel"] = _parallel(summary, names)
         for figure in FIGURES[1:]:
-            if sum(figure in trial.figures for trial in summary.ranked) >= 2:
+            if len({trial.figures.get(figure) for trial in summary.ranked}) >= 2:
                 pictures[f"cost-{figure}"] = _cost(summary, figure)
         if any(trial.repeats for trial in summary.trials):
             pictures["repeats"] = _repeats(summary)
@@ -77,7 +79,7 @@ def _history(summary: Summary) -> bytes:
             lowest = min(trial.figures["ks_sum"], best[-1][1] if best else math.inf)
             best.append((int(trial.name), lowest))
     axes.step(*zip(*best, strict=True), where="post", color=GENERATED, label="best so far")
-    axes.set_yscale("log")
+    _logarithmic(axes, "y")
     _legend(axes)
     return png(figure)
 
@@ -98,7 +100,7 @@ def _curves(summary: Summary) -> bytes:
             axes.plot(steps[-1], values[-1], "x", color=INK, markersize=4)
     best = summary.ranked[0]
     axes.plot(*zip(*best.curve, strict=True), color=GENERATED, label=f"best: {best.name}")
-    axes.set_yscale("log")
+    _logarithmic(axes, "y")
     _legend(axes)
     return png(figure)
 
@@ -121,7 +123,7 @@ def _slice(summary: Summary, name: str) -> bytes:
         y = [trial.figures["ks_sum"] for trial in trials]
         axes.scatter(x, y, s=22, facecolors=face, edgecolors=edge, label=state, zorder=3)
     _ticks(axes.set_xticks, ticks)
-    axes.set_yscale("log")
+    _logarithmic(axes, "y")
     _legend(axes)
     return png(figure)
 
@@ -183,8 +185,8 @@ def _cost(summary: Summary, name: str) -> bytes:
         axes.annotate(
             trial.name, place, xytext=(4, 4), textcoords="offset points", fontsize=7.5, color=INK
         )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    _logarithmic(axes, "x")
+    _logarithmic(axes, "y")
     _legend(axes)
     return png(figure)
 
@@ -230,7 +232,8 @@ def _complete(summary: Summary, *names: str) -> list[Trial]:
 
 
 def _is_numeric(summary: Summary, name: str) -> bool:
-    return isinstance(_with(summary, name)[0].parameters[name], (int, float))
+    value = _with(summary, name)[0].parameters[name]
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_logarithmic(summary: Summary, name: str) -> bool:
@@ -290,13 +293,27 @@ def _clipped(label: str) -> str:
 def _axes(x_label: str, y_label: str, rows: int = 10) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(5.4, max(1.6, 0.35 * rows)), layout="constrained")
     axes = figure.subplots()
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     return figure, axes
 
 
 def _colour_bar(figure: Figure, axes: Axes, of: ScalarMappable) -> None:
-    figure.colorbar(of, ax=axes, label="best ks_sum", pad=0.02)
+    bar = figure.colorbar(of, ax=axes, label="best ks_sum", pad=0.02)
+    _logarithmic(bar.ax, "y")
+
+
+def _logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make the axis of drawn points logarithmic, with plain numbers: few values span a decade."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low)
+    subs = (1, 1.5, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if decades < 1.5 else (1,)
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _legend(axes: Axes) -> None:

@@ -93,7 +93,7 @@ class CMAESSearch(SearchConfig):
             ConfigError: the library it needs is not installed.
         """
         try:
-            import cmaes  # type: ignore[import-not-found]  # noqa: F401
+            import cmaes  # noqa: F401
         except ImportError:
             raise ConfigError(
                 "study.search.kind 'cma-es' needs the library cmaes: pip install 'mleg-ray[study]'"

@@ -29,7 +29,7 @@ def small_plan(
 ) -> Plan:
     """Return a plan around a small β-VAE; its recipe is written into the folder."""
     path = folder / "small.toml"
-    recipe = (named_folders("tuning")[0] / "bvae-dis.toml").read_text()
+    recipe = (named_folders("tuning")[0] / "bvae-dis.toml").read_text().split("\n# Around")[0]
     path.write_text(f"{recipe}\n[space]\n{space}\n[study]\ntrials = {trials}\n{study}\n")
     return Plan.load(str(path), (*QUICK, *run))
 

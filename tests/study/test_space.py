@@ -49,7 +49,7 @@ Load = Callable[..., Plan]
 def load(tmp_path: Path) -> Load:
     """Return a function that loads `fatgan-quick` with a space and a study around it."""
     recipe = (named_folders("tuning")[0] / "fatgan-quick.toml").read_text()
-    recipe = recipe.split("\n[space")[0]
+    recipe = recipe.split("\n# Thirty")[0]
 
     def load(space: str, study: str = STUDY, *assignments: str) -> Plan:
         path = tmp_path / "recipe.toml"
@@ -188,7 +188,15 @@ def test_budget_below_one_judgement(load: Load) -> None:
 
 def test_recipe_without_a_study(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no \[space\] table"):
-        Plan.load("bvae-dis")
+        Plan.load("flow-dis")
+
+
+@pytest.mark.parametrize("recipe", ["fatgan-quick", "bvae-dis", "avae-dis"])
+def test_shipped_studies_try_their_recipe_first(recipe: str) -> None:
+    plan = Plan.load(recipe)
+    point = plan.study.points[0]
+    assert set(point) == {key for key, p in plan.space.items() if not p.when}
+    assert plan.searched.run(point).digest() == plan.run.digest()
 
 
 @pytest.mark.parametrize("kind", ["tpe", "gp", "nsga-ii", "random", "cma-es"])
