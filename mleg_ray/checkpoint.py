@@ -194,6 +194,11 @@ class Checkpoint:
         return Checkpoint(run, card, feature_map.to(device), model.to(device), uri)
 
 
+def run_uri(storage: str, name: str) -> str:
+    """Return the folder of a run below a storage root, or of a trial below its study's folder."""
+    return join(storage, "runs", name)
+
+
 def run_folder(uri: str) -> PurePosixPath:
     """Return the path that names a checkpoint: that of its run, if it lies in one."""
     path = PurePosixPath(absolute(uri))

@@ -118,8 +118,48 @@ def train(
 
 
 @app.command()
+def tune(
+    recipe: Annotated[str, typer.Argument(help="A recipe with a [space] and a [study].")],
+    storage: Storage = None,
+    assignments: Assignments = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted one.")
+    ] = False,
+) -> None:
+    """Search a recipe's [space]: trials side by side, the best checkpoints, a report."""
+    from mleg_ray.catalog.dataset import Dataset, dataset_uri
+    from mleg_ray.cluster.tune import run_study, study_name
+    from mleg_ray.storage import storage_root
+    from mleg_ray.study.plan import Plan
+
+    plan = Plan.load(recipe, tuple(assignments or ()))
+    root = storage_root(storage)
+    dataset = Dataset.open(dataset_uri(root, plan.run.dataset))
+    name = name or study_name(recipe, plan, dataset)
+    summary = run_study(plan, dataset, root, name=name, resume=resume)
+    typer.echo(summary.ranked[0].best_checkpoint)
+
+
+@app.command()
+def report(
+    study: Annotated[str, typer.Argument(help="A study's folder or URI.")],
+    out: Annotated[str | None, typer.Option(help="Folder of the report.")] = None,
+) -> None:
+    """Write a study's report, at any time: study.html, trials.csv, study.json, figures."""
+    from mleg_ray.report.study import write_study_report
+    from mleg_ray.storage import absolute, join
+    from mleg_ray.study.summary import summarise
+
+    folder = absolute(study)
+    typer.echo(write_study_report(summarise(folder), absolute(out or join(folder, "report"))))
+
+
+@app.command()
 def sample(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's directory or URI.")],
+    checkpoint: Annotated[
+        str, typer.Argument(help="A checkpoint's directory or URI, or that of a study.")
+    ],
     events: Events,
     out: Annotated[str | None, typer.Option(help="Where the dataset goes; also s3://.")] = None,
     storage: Storage = None,
@@ -131,11 +171,21 @@ def sample(
     condition: Annotated[
         list[str] | None, typer.Option(help="A condition: beam_energy=50; repeatable.")
     ] = None,
+    prefer: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a study, the best trial with throughput>=2e6, say; repeatable."),
+    ] = None,
 ) -> None:
     """Generate events into Parquet shards, exactly once; the same command again completes them."""
     from mleg_ray.cluster.sample import default_target, sample
-    from mleg_ray.storage import storage_root
+    from mleg_ray.storage import absolute, storage_root
+    from mleg_ray.study.ledger import is_study
+    from mleg_ray.study.summary import summarise
 
+    if is_study(absolute(checkpoint)):
+        checkpoint = summarise(absolute(checkpoint)).prefer(prefer or []).best_checkpoint
+    elif prefer:
+        raise ConfigError(f"--prefer: {checkpoint} is not a study's folder")
     conditions = _conditions(condition or [])
     target = out or default_target(storage_root(storage), checkpoint, events, seed, conditions)
     dataset = sample(
@@ -250,8 +300,11 @@ def submit(
     """
     from mleg_ray.cluster.submit import submit
 
-    if not context.args or context.args[0] not in ("prepare", "train", "sample", "evaluate"):
-        raise ConfigError("mleg submit: name prepare, train, sample or evaluate, and its options")
+    known = ("prepare", "train", "tune", "sample", "evaluate")
+    if not context.args or context.args[0] not in known:
+        raise ConfigError(
+            "mleg submit: name prepare, train, tune, sample or evaluate, and its options"
+        )
     raise typer.Exit(submit(context.args, address))
 
 

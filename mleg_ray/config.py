@@ -106,14 +106,41 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str,
         key, separator, text = assignment.partition("=")
         if not separator or not key.strip():
             raise ConfigError(f"--set {assignment!r}: write it as section.key=value")
-        *parents, last = key.strip().split(".")
-        table = result
-        for parent in parents:
-            table = table.setdefault(parent, {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"--set {assignment!r}: {parent!r} is a value, not a section")
-        table[last] = _toml_value(text.strip())
+        try:
+            assign(result, key.strip(), _toml_value(text.strip()))
+        except ConfigError as error:
+            raise ConfigError(f"--set {assignment!r}: {error}") from None
     return result
+
+
+def assign(table: dict[str, Any], key: str, value: object) -> None:
+    """Set the dotted `key` in nested tables, made where there are none; a number is a list's index.
+
+    Raises:
+        ConfigError: the key leads through a value, or beyond the end of a list.
+    """
+    *parents, last = key.split(".")
+    place: Any = table
+    for parent in parents:
+        place = (
+            place[_index(place, parent)]
+            if isinstance(place, list)
+            else (place.setdefault(parent, {}))
+        )
+        if not isinstance(place, (dict, list)):
+            raise ConfigError(f"{parent!r} is a value, not a section")
+    place[_index(place, last) if isinstance(place, list) else last] = value
+
+
+def look_up(table: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - whatever TOML holds
+    """Return the value at the dotted `key`, None if there is none."""
+    place: Any = table
+    for part in key.split("."):
+        if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
+            place = place[int(part)]
+        else:
+            place = place.get(part) if isinstance(place, Mapping) else None
+    return place
 
 
 def find_named(name: str, folder: str) -> Path:
@@ -128,7 +155,7 @@ def find_named(name: str, folder: str) -> Path:
         if (place / f"{name}.toml").is_file():
             return place / f"{name}.toml"
     known = sorted({path.stem for place in places for path in place.glob("*.toml")})
-    hint = _suggest(name, known)
+    hint = suggest(name, known)
     raise ConfigError(f"no {name}.toml in {folder}/{hint}; known: {', '.join(known)}")
 
 
@@ -137,6 +164,12 @@ def named_folders(folder: str) -> list[Path]:
     package = Path(__file__).parent
     candidates = [Path.cwd() / folder, package.parent / folder, package / folder]
     return [place for place in dict.fromkeys(candidates) if place.is_dir()]
+
+
+def _index(values: list[Any], part: str) -> int:
+    if not part.isdecimal() or int(part) >= len(values):
+        raise ConfigError(f"{part!r}: a list's index is needed, 0 to {len(values) - 1}")
+    return int(part)
 
 
 def _toml_value(text: str) -> Any:  # noqa: ANN401 - whatever TOML holds
@@ -163,7 +196,7 @@ def _describe(
 ) -> str:
     key = ".".join(map(str, location))
     if kind == "extra_forbidden":
-        return f"unknown key '{key}'{_suggest(str(location[-1]), _known_keys(cls))}"
+        return f"unknown key '{key}'{suggest(str(location[-1]), _known_keys(cls))}"
     if location[-1:] == ("format_version",):
         return f"{key} is {given!r}; this version of mleg_ray reads {message.split()[-1]} only"
     if kind == "missing":
@@ -193,6 +226,7 @@ def _known_keys(cls: type[BaseModel]) -> list[str]:
     return names
 
 
-def _suggest(name: str, known: list[str]) -> str:
+def suggest(name: str, known: list[str]) -> str:
+    """Return a hint at the nearest of the known names, empty if none is near."""
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""

@@ -29,12 +29,14 @@ class TrainingConfig(Config):
 
     A step is one round of the objective's schedule (five critic moves and one generator move,
     say). `batch_size` is per worker. Up to `memory_budget` bytes of features are kept whole on the
-    worker's device; beyond, chunks of `chunk_events` are streamed and shuffled. `threads` is the
+    worker's device; beyond, chunks of `chunk_events` are streamed and shuffled. `seconds` ends
+    training early, at the first judgement after that time. `threads` is the
     number of CPUs of a worker, by default its share of the machine; small networks gain little from
     a second thread, and lose much where another process wants that core.
     """
 
     steps: PositiveInt
+    seconds: PositiveFloat | None = None
     batch_size: PositiveInt
     seed: int = 1
     ema_decay: Fraction = 0.999
@@ -44,15 +46,28 @@ class TrainingConfig(Config):
     optimisers: dict[str, AdamConfig]
 
 
+class PlateauConfig(Config):
+    """When `ks_sum` no longer falls: `patience` judgements without the relative `min_improvement`.
+
+    Each judgement is smoothed to the median of the last `smoothing`.
+    """
+
+    patience: PositiveInt
+    min_improvement: Fraction = 0.01
+    smoothing: PositiveInt = 3
+
+
 class SelectionConfig(Config):
     """Every `every` steps `ks_sum` over `observables` decides whether the snapshot is the best.
 
-    `events` bounds the validation events; five times as many are generated.
+    `events` bounds the validation events; five times as many are generated. Training ends early on
+    a `plateau`.
     """
 
     every: PositiveInt
     observables: Annotated[tuple[str, ...], Option(min_length=1)]
     events: PositiveInt = 20_000
+    plateau: PlateauConfig | None = None
 
 
 class RunConfig(Config):

@@ -50,7 +50,16 @@ def test_help_imports_neither_torch_nor_ray() -> None:
 
 def test_help_names_every_command(mleg) -> None:
     text = mleg("--help").out
-    for command in ("catalog", "prepare", "train", "sample", "evaluate", "quickstart", "submit"):
+    for command in (
+        "catalog",
+        "prepare",
+        "train",
+        "tune",
+        "sample",
+        "evaluate",
+        "quickstart",
+        "submit",
+    ):
         assert command in text
 
 
@@ -65,7 +74,9 @@ def test_help_names_every_command(mleg) -> None:
         (["sample", "nothing", "--events", "10"], "not a checkpoint"),
         (["sample", "nothing", "--events", "10", "--condition", "x"], "write it as name=number"),
         (["evaluate", "nothing", "--truth", "nope"], "no dataset 'nope' in"),
-        (["submit"], "name prepare, train, sample or evaluate"),
+        (["tune", "flow-dis"], "no [space] table"),
+        (["sample", "nothing", "--events", "10", "--prefer", "flops<=1"], "not a study's folder"),
+        (["submit"], "name prepare, train, tune, sample or evaluate"),
         (["submit", "train", "--address", "http://127.0.0.1:1"], "no Ray job server answers"),
     ],
 )

@@ -1,7 +1,7 @@
 """A folder of shards and the manifest that makes it a dataset."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -145,8 +145,12 @@ class Dataset:
         return sum(shard.rows for shard in self.shards(split))
 
     def batches(self, split: str | None = None) -> Iterator[Batch]:
+        """Yield one batch a shard of a split, each verified against its SHA-256."""
+        return self.read(self.shards(split))
+
+    def read(self, shards: Iterable[ShardEntry]) -> Iterator[Batch]:
         """Yield one batch a shard, each verified against its SHA-256."""
-        for shard in self.shards(split):
+        for shard in shards:
             columns = read_shard(self.uri, shard, self.manifest.stored_fields)
             yield Batch.from_columns(self.schema, columns, self.manifest.conditions)
 

@@ -15,8 +15,12 @@ Item = TypeVar("Item")
 
 
 @contextlib.contextmanager
-def ray_session(cpus: int | None = None, *, verbose: bool = False) -> Iterator[None]:
+def ray_session(
+    cpus: int | None = None, *, spare: int = 1, verbose: bool = False
+) -> Iterator[None]:
     """Give the block a connected Ray with `cpus` CPUs for workers (all of the machine if None).
+
+    A private Ray has `spare` logical CPUs more: Ray Data's reading tasks wait for ever without one.
 
     An already initialised Ray is used as it is; else the cluster of `RAY_ADDRESS` (which
     `ray job` sets); else a private Ray is started on this machine. Only what this function started
@@ -36,7 +40,7 @@ def ray_session(cpus: int | None = None, *, verbose: bool = False) -> Iterator[N
     if os.environ.get("RAY_ADDRESS"):
         ray.init(address="auto", **quiet)
     else:
-        _start_local(cpus, quiet)
+        _start_local(cpus, spare, quiet)
     try:
         require_cpus(cpus or 1)
         yield
@@ -58,6 +62,26 @@ def require_cpus(n: int) -> None:
         raise ResourceError(
             f"{n} CPUs for workers are asked for, Ray has {available}; lower --workers or connect "
             "to a larger cluster with RAY_ADDRESS"
+        )
+
+
+def require_node(cpus: int, gpus: float) -> None:
+    """Fail now, and not by waiting for ever, if no single node has so many CPUs and GPUs.
+
+    An autoscaling cluster counts with all the kinds of nodes it may start.
+
+    Raises:
+        ResourceError: names what there is.
+    """
+    config = ray._private.state.state.get_cluster_config()
+    groups = [dict(group.resources) for group in config.node_group_configs] if config else []
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    found = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in [*nodes, *groups]]
+    if not any(cpus <= has_cpus and gpus <= has_gpus for has_cpus, has_gpus in found):
+        known = "; ".join(f"{c} CPUs and {g} GPUs" for c, g in sorted(set(found)))
+        raise ResourceError(
+            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, no node has as many (there are: "
+            f"{known}); lower study.cpus or study.gpus, or connect to another cluster"
         )
 
 
@@ -111,7 +135,7 @@ def fetch(reference: "ray.ObjectRef[Any]") -> Any:  # noqa: ANN401 - whatever th
         raise
 
 
-def _start_local(cpus: int | None, quiet: dict[str, Any]) -> None:
+def _start_local(cpus: int | None, spare: int, quiet: dict[str, Any]) -> None:
     usable = usable_cpus()
     if cpus is not None and cpus > usable:
         raise ResourceError(
@@ -121,9 +145,9 @@ def _start_local(cpus: int | None, quiet: dict[str, Any]) -> None:
     # Ray guards a new local cluster with a token. Given here, it need not be written to the home
     # directory, where every later cluster of the user would ask for it.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    # One logical CPU more than the workers use: Ray Data's reading tasks wait for ever without it.
+    num_cpus = (cpus or usable) + spare
     try:
-        ray.init(address="local", num_cpus=(cpus or usable) + 1, include_dashboard=False, **quiet)
+        ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
     except Exception as error:  # Ray raises nothing more particular when a start takes too long
         raise ResourceError(
             f"Ray did not start: {error}; see what else keeps this machine busy, and run again"

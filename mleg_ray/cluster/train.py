@@ -1,11 +1,10 @@
 """Training on Ray: Ray Data streams the train shards to Ray Train's workers, which run the loop."""
 
-import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-import numpy as np
 import ray
 import ray.data
 import ray.train
@@ -14,10 +13,10 @@ import torch
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
-from mleg_ray.checkpoint import CARD, CHECKPOINT, Checkpoint, environment
+from mleg_ray.checkpoint import CARD, CHECKPOINT, Checkpoint, environment, run_uri
 from mleg_ray.cluster.board import Board
 from mleg_ray.cluster.session import cluster_cpus, has_gpus, ray_session, require_cpus
-from mleg_ray.cluster.train_worker import BEST, Task, judge, work
+from mleg_ray.cluster.train_worker import Task, work
 from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.console import say
 from mleg_ray.errors import (
@@ -26,12 +25,12 @@ from mleg_ray.errors import (
     ResourceError,
     TrainingDivergedError,
 )
-from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import NoiseMap
-from mleg_ray.randomness import derive_seed
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
+from mleg_ray.training.share import fitted_map, mixed_shards
+from mleg_ray.training.trainee import judge
 
 ORDER = "order.toml"
 MAX_THREADS = 8  # of one CPU worker: more do not speed up minibatches of this size
@@ -43,41 +42,41 @@ def run_name(recipe: str, run: RunConfig, dataset: Dataset) -> str:
 
 
 def train(
-    run: RunConfig, dataset: Dataset, storage: str, *, name: str, workers: int = 1
+    run: RunConfig,
+    dataset: Dataset,
+    storage: str,
+    *,
+    name: str,
+    workers: int = 1,
+    callbacks: Sequence[Any] = (),  # Ray has no public type for them
 ) -> Checkpoint:
     """Train a recipe and return its best snapshot, kept in `<storage>/runs/<name>/checkpoint`.
 
     The same call again continues an interrupted run, or returns a finished one at once. Workers
-    take a GPU each if the cluster has enough of them.
+    take a GPU each if the cluster has enough of them. `callbacks` are Ray Train's.
 
     Raises:
         UserError: shards damaged, not enough CPUs or shards for the workers, storage not writable.
         TrainingDivergedError: not a single snapshot was finite.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ConfigError(
-            f"--name {name!r}: letters, digits, '.', '_' and '-' only, a letter or digit first"
-        )
-    if run.teacher:
-        run = run.model_copy(update={"teacher": _teacher(run, dataset, storage)})
-    folder = join(storage, "runs", name)
+    require_name(name)
+    run = with_teacher(run, dataset, storage)
+    folder = run_uri(storage, name)
     kept = join(folder, CHECKPOINT)
     order = RunOrder(run=run, dataset_digest=dataset.digest, workers=workers)
     _refuse_another(folder, order)
     if exists(join(kept, CARD)):
         say(f"Run {name} is finished already.")
         return Checkpoint.load(kept)
-    shards = _mixed_shards(dataset, run.training.seed)
+    shards = mixed_shards(dataset, run.training.seed)
     if workers > len(shards):
         raise ResourceError(
             f"{workers} workers need at least as many train shards; {dataset.uri} has "
             f"{len(shards)}. Use --workers {len(shards)} or fewer, or smaller shards."
         )
     judge(run, dataset)  # refuses unknown observables and damaged validation shards now
-    feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
-    ranges = _ConditionRanges(dataset.schema.conditions)
-    feature_map.fit(ranges.watch(dataset.batches("train")))
-    _tell_outside(feature_map)
+    feature_map, ranges = fitted_map(run, dataset)
+    tell_outside(feature_map)
     write_bytes(join(folder, ORDER), order.to_toml().encode())
     parts = [shards[rank::workers] for rank in range(workers)]
     with ray_session():
@@ -91,7 +90,7 @@ def train(
             dataset_uri=dataset.uri,
             feature_map=dict(feature_map.state_dict()),
             rows=[sum(shard.rows for shard in part) for part in parts],
-            condition_range=ranges.found,
+            condition_range=ranges,
             threads=threads,
             environment=environment(),
             board=board,
@@ -113,11 +112,31 @@ def train(
                 storage_path=join(storage, "runs"),
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
                 failure_config=ray.train.FailureConfig(max_failures=3),
+                callbacks=list(callbacks),
             ),
         )
         with board.shown("training", run.training.steps):
             result = trainer.fit()
     return _keep(folder, result, kept)
+
+
+def require_name(name: str) -> None:
+    """Raise `ConfigError` unless the name of a run or study can be that of a folder."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ConfigError(
+            f"--name {name!r}: letters, digits, '.', '_' and '-' only, a letter or digit first"
+        )
+
+
+def with_teacher(run: RunConfig, dataset: Dataset, storage: str) -> RunConfig:
+    """Return the run with the place of its teacher, if it has one, in place of the recipe's name.
+
+    Raises:
+        CheckpointError: the teacher is not there, of another kind of events, or cannot teach.
+    """
+    if run.teacher is None:
+        return run
+    return run.model_copy(update={"teacher": _teacher(run, dataset, storage)})
 
 
 class RunOrder(Config):
@@ -144,7 +163,7 @@ def _teacher(run: RunConfig, dataset: Dataset, storage: str) -> str:
             raise CheckpointError(
                 f"teacher: {teacher!r} is neither a recipe nor the directory of a checkpoint"
             ) from None
-        uri = join(storage, "runs", run_name(teacher, there, dataset), CHECKPOINT)
+        uri = join(run_uri(storage, run_name(teacher, there, dataset)), CHECKPOINT)
         if not exists(join(uri, CARD)):
             raise CheckpointError(
                 f"teacher: {uri} is not there; `mleg train {teacher} --set dataset={run.dataset}` "
@@ -186,20 +205,14 @@ def _refuse_another(folder: str, order: RunOrder) -> None:
         )
 
 
-def _mixed_shards(dataset: Dataset, seed: int) -> list[ShardEntry]:
-    """Return the train shards in a random order: their own is that of strata (beam energies)."""
-    shards = dataset.shards("train")
-    order = np.random.default_rng(derive_seed(seed, "shards")).permutation(len(shards))
-    return [shards[i] for i in order]
-
-
 def _stream(dataset: Dataset, shards: list[ShardEntry]) -> ray.data.Dataset:
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True  # a resumed run must see the same order
     return ray.data.read_parquet([join(dataset.uri, shard.file) for shard in shards])
 
 
-def _tell_outside(feature_map: FeatureMap) -> None:
+def tell_outside(feature_map: FeatureMap) -> None:
+    """Say how many train events a fitted map had to move, if any."""
     share = float(feature_map.outside_fraction)
     if share > 0:
         say(
@@ -215,7 +228,7 @@ def _keep(folder: str, result: ray.train.Result, kept: str) -> Checkpoint:
             f"{folder}: losses or weights became NaN or infinite before the first good snapshot; "
             "lower the learning rates or raise the gradient penalty"
         )
-    if not metrics["finite"]:
+    if metrics["ended"] == "diverged":
         say(
             f"Training diverged by step {metrics['step']}; the best snapshot, of step "
             f"{metrics['best_step']}, is kept."
@@ -223,21 +236,6 @@ def _keep(folder: str, result: ray.train.Result, kept: str) -> Checkpoint:
     assert result.checkpoint is not None
     # Ray gives paths without their scheme: rebuild the URI from the run's own.
     last = PurePosixPath(result.checkpoint.path).name
-    checkpoint = Checkpoint.load(join(folder, last, BEST))
+    checkpoint = Checkpoint.load(join(folder, last, CHECKPOINT))
     checkpoint.save(kept)
     return checkpoint
-
-
-class _ConditionRanges:
-    """The smallest and largest value of each condition, found while batches pass by."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._names = names
-        self.found: dict[str, tuple[float, float]] = {}
-
-    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            for name, column in zip(self._names, batch.context.unbind(1), strict=True):
-                low, high = self.found.get(name, (math.inf, -math.inf))
-                self.found[name] = (min(low, float(column.min())), max(high, float(column.max())))
-            yield batch

@@ -25,3 +25,13 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     means = torch.split(flat / size, [gradient.numel() for gradient in gradients])
     for gradient, mean in zip(gradients, means, strict=True):
         gradient.copy_(mean.view_as(gradient))
+
+
+def any_worker(mine: bool, device: torch.device) -> bool:
+    """Tell whether it is true on some worker; all must ask."""
+    _, size = rank_and_size()
+    if size == 1:
+        return mine
+    count = torch.tensor(float(mine), device=device)
+    torch.distributed.all_reduce(count)
+    return bool(count > 0)

@@ -1,0 +1,272 @@
+"""Studies on Ray Tune: trials side by side, each a training; Optuna proposes and prunes."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.search import Searcher
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import environment, run_uri
+from mleg_ray.cluster.session import cluster_cpus, ray_session, require_cpus, require_node
+from mleg_ray.cluster.train import require_name, tell_outside, with_teacher
+from mleg_ray.cluster.trial import Surroundings, run_trial
+from mleg_ray.console import Bar, progress_bar, say
+from mleg_ray.errors import ConfigError, ResourceError, TrainingDivergedError, UserError
+from mleg_ray.report.study import write_study_report
+from mleg_ray.storage import join, remove_folder, sha256
+from mleg_ray.study.ledger import Job, Jobs, Ledger, Repeats, begin
+from mleg_ray.study.plan import Plan, StudyConfig
+from mleg_ray.study.summary import Summary, summarise
+from mleg_ray.training.share import fitted_map
+from mleg_ray.training.trainee import STATE, judge
+
+REPORT = "report"
+LOGS = "tune"  # Ray Tune's own folder: TensorBoard and JSON logs of every trial
+RETRIES = 2  # of a trial whose process or node was lost
+
+
+def study_name(recipe: str, plan: Plan, dataset: Dataset) -> str:
+    """Return the default name of a study: equal runs, spaces and data give the same name."""
+    return f"{Path(recipe).stem}-{sha256((plan.compared() + dataset.digest).encode())[:8]}"
+
+
+def run_study(
+    plan: Plan, dataset: Dataset, storage: str, *, name: str, resume: bool = False
+) -> Summary:
+    """Search a space in `<storage>/studies/<name>` and return what came of it.
+
+    With `resume` an interrupted study goes on: unfinished trials from their last report, finished
+    ones are not repeated, and `study.trials` may have grown.
+
+    Raises:
+        UserError: see `begin`, `fitted_map`, `require_node` and `ray_session`.
+        TrainingDivergedError: no trial ended in a usable model.
+    """
+    require_name(name)
+    folder = join(storage, "studies", name)
+    plan = plan.model_copy(update={"run": with_teacher(plan.run, dataset, storage)})
+    judge(plan.run, dataset)  # refuses unknown observables and damaged shards now
+    feature_map, _ = fitted_map(plan.run, dataset)
+    tell_outside(feature_map)
+    asked = plan.study
+    with ray_session(spare=0 if asked.workers == 1 else 1):
+        # Workers on Ray Train want a CPU more for reading, and one for the trial that waits for it.
+        if asked.workers > 1:
+            require_cpus(asked.cpus * asked.workers + 2)
+        require_node(asked.cpus, asked.gpus)
+        study = begin(plan, dataset.digest, folder, resume=resume)
+        engine = _Engine(
+            folder,
+            Surroundings(
+                folder=folder,
+                dataset_uri=dataset.uri,
+                environment=environment(),
+                threads=asked.cpus,
+                workers=asked.workers,
+                on_gpu=asked.gpus > 0,
+                measure_throughput="throughput" in asked.objectives,
+            ),
+            asked,
+        )
+        ledger = Ledger(plan, study)
+        started = time.monotonic()
+        engine.run(ledger, asked.trials, "searching", asked.seconds)
+        if asked.seconds and time.monotonic() - started >= asked.seconds:
+            ledger.close()
+        summary = summarise(folder)
+        if not summary.ranking:
+            raise _nothing_came(summary, plan)
+        repeats = Repeats(plan, study)
+        engine.run(repeats, len(repeats), "repeating")
+    summary = summarise(folder)
+    say(f"Report: {write_study_report(summary, join(folder, REPORT))}")
+    return summary
+
+
+class _Engine:
+    """Runs jobs as Tune trials, as many at once as the cluster holds."""
+
+    def __init__(self, folder: str, surroundings: Surroundings, asked: StudyConfig) -> None:
+        self._folder = folder
+        self._surroundings = surroundings
+        self._asked = asked
+
+    def run(self, jobs: Jobs, count: int, title: str, seconds: float | None = None) -> None:
+        """Run jobs until there are no more of them, at most `count`, or the time is over."""
+        if count == 0:
+            return
+        asked = self._asked
+        # A trial on Ray Train only waits for its workers, which Tune does not count.
+        alone = asked.workers == 1
+        resources = {"CPU": float(asked.cpus), "GPU": asked.gpus} if alone else {"CPU": 1.0}
+        most = None if alone else max(1, cluster_cpus() // (asked.cpus * asked.workers + 2))
+        search = _Search(jobs, self._folder)
+        trainable = tune.with_parameters(run_trial, surroundings=self._surroundings)
+        os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # an interrupt ends the command
+        os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the bar says it all
+        with progress_bar(title, count) as bar:
+            tune.Tuner(
+                tune.with_resources(trainable, resources),
+                tune_config=tune.TuneConfig(
+                    search_alg=search,
+                    num_samples=count,
+                    max_concurrent_trials=most,
+                    time_budget_s=seconds,
+                    reuse_actors=alone,
+                    trial_dirname_creator=_trial_name,
+                    trial_name_creator=_trial_name,
+                ),
+                run_config=tune.RunConfig(
+                    name=LOGS,
+                    storage_path=self._folder,
+                    stop=_Stop(search),
+                    callbacks=[_Progress(bar)],
+                    failure_config=tune.FailureConfig(max_failures=RETRIES),
+                    verbose=0,
+                ),
+            ).fit()
+
+
+class _Search(Searcher):
+    """Hands jobs to Tune and their ends back.
+
+    What Ray's own OptunaSearch does, but pruned trials end as PRUNED, and Optuna's storage is the
+    only state: see docs/decisions/0006-studies.md.
+    """
+
+    def __init__(self, jobs: Jobs, folder: str) -> None:
+        super().__init__(metric="ks_sum", mode="min")
+        self._jobs = jobs
+        self._folder = folder
+        self.running: dict[str, Job] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        job = self._jobs.ask()
+        if job is None:
+            return Searcher.FINISHED  # type: ignore[return-value]  # Ray's own idiom
+        self.running[trial_id] = job
+        return {"name": job.name, "run": job.run.model_dump(mode="json")}
+
+    def observe(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        return self._jobs.observe(self.running[trial_id], result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        job = self.running.pop(trial_id)
+        if error or result is None:
+            self._jobs.fail(job)
+            return
+        self._jobs.finish(job, result)
+        remove_folder(join(run_uri(self._folder, job.name), STATE))  # nothing will resume it
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the storage has it all."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the storage has it all."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Stop(tune.Stopper):
+    """Asks at every report whether a trial should be pruned."""
+
+    def __init__(self, search: _Search) -> None:
+        self._search = search
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self._search.observe(trial_id, result)
+
+    def stop_all(self) -> bool:
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Progress(tune.Callback):
+    """The bar of a study: trials that ended, and in words those that run, and the best."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._running: set[str] = set()
+        self._counts = {"done": 0, "pruned": 0, "failed": 0}
+        self._best = (float("inf"), "")
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,  # noqa: ANN401 - Tune's own, which has no public type
+        result: dict[str, Any],
+        **info: Any,  # noqa: ANN401
+    ) -> None:
+        self._running.add(trial.trial_id)
+        self._best = min(self._best, (result["best"], trial.config["name"]))
+        self._show()
+
+    def on_trial_complete(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,  # noqa: ANN401
+        **info: Any,  # noqa: ANN401
+    ) -> None:
+        self._end(trial, "done" if trial.last_result.get("ended") else "pruned")
+
+    def on_trial_error(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,  # noqa: ANN401
+        **info: Any,  # noqa: ANN401
+    ) -> None:
+        self._end(trial, "failed")
+
+    def _end(self, trial: Any, how: str) -> None:  # noqa: ANN401
+        self._running.discard(trial.trial_id)
+        self._counts[how] += 1
+        self._show()
+
+    def _show(self) -> None:
+        parts = [f"{len(self._running)} running"]
+        parts += [f"{count} {how}" for how, count in self._counts.items() if count]
+        best, name = self._best
+        if name:
+            parts.append(f"best ks_sum {best:.4f} ({name})")
+        self._bar.update(sum(self._counts.values()), ", ".join(parts))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def _trial_name(trial: Any) -> str:  # noqa: ANN401
+    name: str = trial.config["name"]
+    return name
+
+
+def _nothing_came(summary: Summary, plan: Plan) -> UserError:
+    """Return why a study has no trial to show."""
+    counts = Counter(trial.ended or trial.state for trial in summary.trials)
+    found = ", ".join(f"{count} {how}" for how, count in counts.items()) or "none begun"
+    if plan.study.seconds and not any(trial.curve for trial in summary.trials):
+        return ConfigError(
+            f"study.seconds: no trial was judged within {plan.study.seconds:g} s; allow more time "
+            "(--resume goes on), or judge more often with run.selection.every"
+        )
+    if counts["diverged"]:
+        return TrainingDivergedError(
+            f"{summary.folder}: no trial has a finite snapshot ({found}); search lower "
+            "learning rates"
+        )
+    return ResourceError(
+        f"{summary.folder}: no trial was completed ({found}); the errors of failed ones are in "
+        f"{join(summary.folder, LOGS)}, --resume goes on with more study.trials"
+    )

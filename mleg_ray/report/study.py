@@ -1,0 +1,76 @@
+"""The report of a study: one page that holds its pictures, with CSV, JSON and PNGs beside it."""
+
+import base64
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping
+
+from mleg_ray.catalog.dataset import write_json
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.report.html import page_environment
+from mleg_ray.report.study_figures import LABELS, short_path, study_pngs
+from mleg_ray.storage import join, write_bytes
+from mleg_ray.study.plan import Recipe
+from mleg_ray.study.summary import FIGURES, Summary, importance
+
+PAGE, CSV, JSON, WINNER = "study.html", "trials.csv", "study.json", "winner.toml"
+SHOWN = 20  # lines of the table of trials
+
+
+def write_study_report(summary: Summary, out: str) -> str:
+    """Write the report into the folder `out`; return the page's place.
+
+    Raises:
+        UserError: see `importance` and `Checkpoint.load`.
+    """
+    shares = importance(summary.folder)
+    pictures = study_pngs(summary, shares)
+    for name, content in pictures.items():
+        write_bytes(join(out, "figures", f"{name}.png"), content)
+    best = summary.ranked[0]
+    checkpoint = Checkpoint.load(best.best_checkpoint)
+    winner = join(out, WINNER)
+    write_bytes(winner, Recipe(run=checkpoint.run).to_toml().encode())
+    write_json(join(out, JSON), summary.model_dump(mode="json") | {"importance": shares})
+    write_bytes(join(out, CSV), to_csv(summary).encode())
+    page = page_environment({}).get_template("study.html.j2")
+    names = list(dict.fromkeys(name for trial in summary.trials for name in trial.parameters))
+    counts = Counter(trial.state for trial in summary.trials)
+    text = page.render(
+        summary=summary,
+        best=best,
+        counts=counts,
+        diverged=sum(trial.ended == "diverged" for trial in summary.trials),
+        names={name: short_path(name, names) for name in names},
+        lines=summary.ranked[:SHOWN],
+        figures=[f for f in FIGURES[1:] if any(f in trial.figures for trial in summary.ranked)],
+        labels=LABELS,
+        images={name: base64.b64encode(content).decode() for name, content in pictures.items()},
+        slices=[name for name in pictures if name.startswith("slice-")],
+        costs=[name for name in pictures if name.startswith("cost-")],
+        environment=checkpoint.card.environment,
+        winner=winner,
+    )
+    write_bytes(join(out, PAGE), text.encode())
+    return join(out, PAGE)
+
+
+def to_csv(summary: Summary) -> str:
+    """Return all trials, one a line, with their figures and parameters."""
+    names = list(dict.fromkeys(name for trial in summary.trials for name in trial.parameters))
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["name", "state", "ended", "step", *FIGURES, "median", "checkpoint", *names])
+    for trial in summary.trials:
+        parts: list[Mapping[str, object]] = [trial.figures, trial.parameters]
+        figures, parameters = parts
+        writer.writerow(
+            [
+                *(trial.name, trial.state, trial.ended, trial.step),
+                *(figures.get(name, "") for name in FIGURES),
+                *(trial.median if trial.repeats else "", trial.best_checkpoint),
+                *(parameters.get(name, "") for name in names),
+            ]
+        )
+    return stream.getvalue()

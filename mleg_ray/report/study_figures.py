@@ -1,0 +1,320 @@
+"""Pictures of a study; every function returns PNGs by name."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from matplotlib import colormaps, style
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from mleg_ray.report.drawing import FAINT, GENERATED, INK, STYLE, TRUTH, png
+from mleg_ray.study.plan import DIRECTIONS
+from mleg_ray.study.space import Parameter
+from mleg_ray.study.summary import FIGURES, Summary, Trial
+
+COLOURS = "viridis_r"
+LABELS = {
+    "ks_sum": "ks_sum of the best snapshot",
+    "throughput": "generated events per second",
+    "flops": "operations per event",
+    "seconds": "training time [s]",
+}
+FEWEST = 4  # points of a contour
+
+
+def study_pngs(summary: Summary, importance: Mapping[str, float]) -> dict[str, bytes]:
+    """Draw a study: its history and curves, importance, slices, contour, parallel lines, costs."""
+    with style.context(STYLE):
+        pictures = {"history": _history(summary), "curves": _curves(summary)}
+        if importance:
+            pictures["importance"] = _importance(importance)
+        names = _searched(summary, importance)
+        for i, name in enumerate(names):
+            pictures[f"slice-{i}"] = _slice(summary, name)
+        numeric = [name for name in names if _is_numeric(summary, name)]
+        if len(numeric) >= 2 and len(_complete(summary, *numeric[:2])) >= FEWEST:
+            pictures["contour"] = _contour(summary, numeric[0], numeric[1])
+        if len(names) >= 2:
+            pictures["parallel"] = _parallel(summary, names)
+        for figure in FIGURES[1:]:
+            if len({trial.figures.get(figure) for trial in summary.ranked}) >= 2:
+                pictures[f"cost-{figure}"] = _cost(summary, figure)
+        if any(trial.repeats for trial in summary.trials):
+            pictures["repeats"] = _repeats(summary)
+    return pictures
+
+
+def front_of(trials: Sequence[Trial], figure: str) -> list[Trial]:
+    """Return the trials that none beats both in `ks_sum` and in `figure`, by rising `ks_sum`."""
+    sign = 1 if DIRECTIONS[figure] == "minimize" else -1
+    front: list[Trial] = []
+    for trial in sorted(trials, key=lambda t: (t.figures["ks_sum"], sign * t.figures[figure])):
+        if not front or sign * trial.figures[figure] < sign * front[-1].figures[figure]:
+            front.append(trial)
+    return front
+
+
+def _history(summary: Summary) -> bytes:
+    figure, axes = _axes("trial", "best ks_sum")
+    best: list[tuple[int, float]] = []
+    looks = {
+        "complete": ("o", TRUTH, TRUTH, "complete"),
+        "pruned": ("o", "none", FAINT, "pruned"),
+        "running": ("s", "none", GENERATED, "unfinished"),
+    }
+    for state, (marker, face, edge, label) in looks.items():
+        trials = [t for t in summary.trials if t.state == state and "ks_sum" in t.figures]
+        x, y = [int(t.name) for t in trials], [t.figures["ks_sum"] for t in trials]
+        if x:
+            axes.scatter(
+                x, y, marker=marker, s=22, facecolors=face, edgecolors=edge, label=label, zorder=3
+            )
+    for trial in summary.trials:
+        if trial.state == "complete":
+            lowest = min(trial.figures["ks_sum"], best[-1][1] if best else math.inf)
+            best.append((int(trial.name), lowest))
+    axes.step(*zip(*best, strict=True), where="post", color=GENERATED, label="best so far")
+    _logarithmic(axes, "y")
+    _legend(axes)
+    return png(figure)
+
+
+def _curves(summary: Summary) -> bytes:
+    figure, axes = _axes("step", "ks_sum on validation events")
+    labelled = set()
+    for trial in summary.trials:
+        if not trial.curve:
+            continue
+        steps, values = zip(*trial.curve, strict=True)
+        pruned = trial.state == "pruned"
+        label = None if trial.state in labelled else trial.state
+        labelled.add(trial.state)
+        colour = FAINT if pruned else TRUTH
+        axes.plot(steps, values, color=colour, alpha=0.6, linewidth=0.9, label=label)
+        if pruned:
+            axes.plot(steps[-1], values[-1], "x", color=INK, markersize=4)
+    best = summary.ranked[0]
+    axes.plot(*zip(*best.curve, strict=True), color=GENERATED, label=f"best: {best.name}")
+    _logarithmic(axes, "y")
+    _legend(axes)
+    return png(figure)
+
+
+def _importance(importance: Mapping[str, float]) -> bytes:
+    figure, axes = _axes("share of the variance of log ks_sum", "", rows=len(importance))
+    names = list(importance)[::-1]
+    axes.barh(range(len(names)), [importance[name] for name in names], color=TRUTH, height=0.6)
+    axes.set_yticks(range(len(names)), [short_path(name, importance) for name in names])
+    axes.tick_params(axis="y", length=0)
+    return png(figure)
+
+
+def _slice(summary: Summary, name: str) -> bytes:
+    figure, axes = _axes(name, "best ks_sum")
+    place, ticks = _scale(summary, name)
+    for state, face, edge in (("pruned", "none", FAINT), ("complete", TRUTH, TRUTH)):
+        trials = [trial for trial in _with(summary, name) if trial.state == state]
+        x = [place(trial.parameters[name]) for trial in trials]
+        y = [trial.figures["ks_sum"] for trial in trials]
+        axes.scatter(x, y, s=22, facecolors=face, edgecolors=edge, label=state, zorder=3)
+    _ticks(axes.set_xticks, ticks)
+    _logarithmic(axes, "y")
+    _legend(axes)
+    return png(figure)
+
+
+def _contour(summary: Summary, first: str, second: str) -> bytes:
+    figure, axes = _axes(first, second)
+    trials = _complete(summary, first, second)
+    (place_x, ticks_x), (place_y, ticks_y) = _scale(summary, first), _scale(summary, second)
+    x = np.array([place_x(t.parameters[first]) for t in trials])
+    y = np.array([place_y(t.parameters[second]) for t in trials])
+    values = np.array([t.figures["ks_sum"] for t in trials])
+    spans = np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()]), tol=1e-9) == 2
+    norm = LogNorm(values.min(), values.max())
+    if spans:
+        levels = np.geomspace(values.min(), values.max() * (1 + 1e-6), 12)
+        axes.tricontourf(x, y, values, levels, norm=norm, cmap=COLOURS, alpha=0.8)
+    dots = axes.scatter(x, y, c=values, norm=norm, cmap=COLOURS, edgecolors="white", s=26)
+    _colour_bar(figure, axes, dots)
+    _ticks(axes.set_xticks, ticks_x)
+    _ticks(axes.set_yticks, ticks_y)
+    return png(figure)
+
+
+def _parallel(summary: Summary, names: Sequence[str]) -> bytes:
+    trials = [t for t in summary.trials if t.state in ("complete", "pruned") if t.figures]
+    values = [t.figures["ks_sum"] for t in trials]
+    norm = LogNorm(min(values), max(values))
+    figure = Figure(figsize=(max(5.4, 1.5 * len(names) + 1.5), 3.8), layout="constrained")
+    axes = figure.subplots()
+    for trial, value in sorted(zip(trials, values, strict=True), key=lambda pair: -pair[1]):
+        present = [i for i, name in enumerate(names) if name in trial.parameters]
+        heights = [_height(summary, names[i], trial.parameters[names[i]]) for i in present]
+        look = "-" if trial.state == "complete" else ":"
+        axes.plot(present, heights, look, color=colormaps[COLOURS](norm(value)), linewidth=1)
+    for i, name in enumerate(names):
+        axes.axvline(i, color=FAINT, linewidth=0.8)
+        low, high = _ends(summary, name)
+        axes.text(i, -0.03, low, ha="center", va="top", fontsize=7.5)
+        axes.text(i, 1.03, high, ha="center", va="bottom", fontsize=7.5)
+    axes.set_xticks(range(len(names)), [short_path(n, names).replace(".", "\n") for n in names])
+    axes.tick_params(axis="x", length=0, pad=14, labelsize=7.5)
+    axes.set_yticks([])
+    axes.set_ylim(-0.02, 1.02)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    _colour_bar(figure, axes, ScalarMappable(norm, COLOURS))
+    return png(figure)
+
+
+def _cost(summary: Summary, name: str) -> bytes:
+    figure, axes = _axes(LABELS[name], "best ks_sum")
+    trials = [t for t in summary.ranked if name in t.figures]
+    costs, values = [t.figures[name] for t in trials], [t.figures["ks_sum"] for t in trials]
+    axes.scatter(costs, values, s=22, color=TRUTH, label="trials")
+    front = front_of(trials, name)
+    places = [(t.figures[name], t.figures["ks_sum"]) for t in front]
+    axes.plot(*zip(*places, strict=True), "o-", color=GENERATED, label="Pareto front")
+    for trial, place in zip(front, places, strict=True):
+        axes.annotate(
+            trial.name, place, xytext=(4, 4), textcoords="offset points", fontsize=7.5, color=INK
+        )
+    _logarithmic(axes, "x")
+    _logarithmic(axes, "y")
+    _legend(axes)
+    return png(figure)
+
+
+def _repeats(summary: Summary) -> bytes:
+    trials = [trial for trial in summary.ranked if trial.repeats]
+    figure, axes = _axes("trial", "ks_sum")
+    seeds = [(i, repeat.ks_sum) for i, trial in enumerate(trials) for repeat in trial.repeats]
+    axes.plot(*zip(*seeds, strict=True), "o", color=TRUTH, label="other seeds")
+    medians = [trial.median for trial in trials]
+    places = range(len(trials))
+    axes.plot(places, medians, "_", color=GENERATED, markersize=18, label="their median")
+    chosen = [trial.figures["ks_sum"] for trial in trials]
+    axes.plot(places, chosen, "x", color=INK, label="as the search saw it")
+    axes.set_xticks(places, [trial.name for trial in trials])
+    axes.margins(x=0.2)
+    _legend(axes)
+    return png(figure)
+
+
+def short_path(name: str, names: Sequence[str] | Mapping[str, float]) -> str:
+    """Return the end of a dotted path that tells it from the others."""
+    parts = name.split(".")
+    for n in range(1, len(parts)):
+        tail = ".".join(parts[-n:])
+        if sum(other == tail or other.endswith(f".{tail}") for other in names) == 1:
+            return tail
+    return name
+
+
+def _searched(summary: Summary, importance: Mapping[str, float]) -> list[str]:
+    """Return Optuna's parameters, the important ones first."""
+    found = dict.fromkeys(name for trial in summary.trials for name in trial.parameters)
+    return [*importance, *(name for name in found if name not in importance)]
+
+
+def _with(summary: Summary, *names: str) -> list[Trial]:
+    return [t for t in summary.trials if t.figures and all(n in t.parameters for n in names)]
+
+
+def _complete(summary: Summary, *names: str) -> list[Trial]:
+    return [trial for trial in _with(summary, *names) if trial.state == "complete"]
+
+
+def _is_numeric(summary: Summary, name: str) -> bool:
+    value = _with(summary, name)[0].parameters[name]
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_logarithmic(summary: Summary, name: str) -> bool:
+    parameter: Parameter | None = summary.plan.space.get(name)
+    return name.endswith(".width") or (
+        parameter is not None
+        and (parameter.kind == "log-uniform" or bool(getattr(parameter, "log", False)))
+    )
+
+
+def _scale(
+    summary: Summary, name: str
+) -> tuple[Callable[[object], float], Sequence[tuple[float, str]]]:
+    """Return where a parameter's values lie on an axis, and the axis's ticks (none: its own)."""
+    if not _is_numeric(summary, name):
+        labels = _labels(summary, name)
+        return lambda value: float(labels.index(str(value))), list(enumerate(labels))
+    if not _is_logarithmic(summary, name):
+        return lambda value: float(value), []
+    values = [math.log10(trial.parameters[name]) for trial in _with(summary, name)]
+    low, high = math.floor(min(values)), math.ceil(max(values))
+    marks = [m * 10.0**k for k in range(low, high + 1) for m in (1, 2, 5)]
+    within = [mark for mark in marks if min(values) - 0.1 <= math.log10(mark) <= max(values) + 0.1]
+    return lambda value: math.log10(value), [(math.log10(mark), f"{mark:g}") for mark in within]
+
+
+def _height(summary: Summary, name: str, value: object) -> float:
+    place, _ = _scale(summary, name)
+    places = [place(trial.parameters[name]) for trial in _with(summary, name)]
+    low, high = min(places), max(places)
+    return (place(value) - low) / (high - low) if high > low else 0.5
+
+
+def _ends(summary: Summary, name: str) -> tuple[str, str]:
+    place, _ = _scale(summary, name)
+    values = sorted((trial.parameters[name] for trial in _with(summary, name)), key=place)
+    return _short(values[0]), _short(values[-1])
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _labels(summary: Summary, name: str) -> list[str]:
+    return sorted({str(trial.parameters[name]) for trial in _with(summary, name)})
+
+
+def _ticks(set_ticks: Callable[..., object], ticks: Sequence[tuple[float, str]]) -> None:
+    if ticks:
+        set_ticks([place for place, _ in ticks], [_clipped(label) for _, label in ticks])
+
+
+def _clipped(label: str) -> str:
+    return label if len(label) <= 18 else f"{label[:17]}…"
+
+
+def _axes(x_label: str, y_label: str, rows: int = 10) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.4, max(1.6, 0.35 * rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    return figure, axes
+
+
+def _colour_bar(figure: Figure, axes: Axes, of: ScalarMappable) -> None:
+    bar = figure.colorbar(of, ax=axes, label="best ks_sum", pad=0.02)
+    _logarithmic(bar.ax, "y")
+
+
+def _logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make the axis of drawn points logarithmic, with plain numbers: few values span a decade."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low)
+    subs = (1, 1.5, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if decades < 1.5 else (1,)
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(fontsize=7.5, framealpha=0.85, frameon=True, edgecolor="none")

@@ -1,0 +1,1 @@
+"""Hyperparameter studies, without Ray: what is searched, how, and what came of it."""

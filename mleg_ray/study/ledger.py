@@ -1,0 +1,329 @@
+"""The ledger of a study: which points were proposed and what became of them.
+
+Optuna's storage is the only record, so that a study that was killed goes on from it, and
+`optuna-dashboard` shows it at any time.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from mleg_ray.config import parse, parse_toml
+from mleg_ray.errors import ConfigError, ResourceError
+from mleg_ray.randomness import derive_seed
+from mleg_ray.run import RunConfig
+from mleg_ray.storage import (
+    absolute,
+    exists,
+    is_remote,
+    join,
+    read_bytes,
+    require_writable,
+    write_bytes,
+)
+from mleg_ray.study.plan import DIRECTIONS, Plan, experimental
+
+PLAN, JOURNAL = "plan.toml", "journal.log"
+DATASET = "dataset_digest"
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a study: its name in the folder of trials, its run and its point."""
+
+    name: str
+    run: RunConfig
+    point: dict[str, Any]
+
+
+class Jobs(Protocol):
+    """Trainings to be done, in an order that may depend on the results of others."""
+
+    def ask(self) -> Job | None:
+        """Return the next, None if there is none (yet)."""
+
+    def observe(self, job: Job, result: Mapping[str, Any]) -> bool:
+        """Take note of a judged snapshot; tell whether the training should be stopped."""
+
+    def finish(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Take note of the last result; without `ended` the training was stopped."""
+
+    def fail(self, job: Job) -> None:
+        """Take note that the training broke off."""
+
+
+class Ledger(Jobs):
+    """Proposes the points of a search and records them."""
+
+    def __init__(self, plan: Plan, study: optuna.Study) -> None:
+        self.study = study
+        self._plan = plan
+        self._space = plan.searched
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        self._interrupted = [optuna.trial.Trial(study, trial._trial_id) for trial in running]
+        self._running: dict[str, optuna.Trial] = {}
+
+    def ask(self) -> Job | None:
+        """Return an interrupted trial, else a new point until there are `trials`.
+
+        A point whose values do not fit together is recorded as failed and passed over.
+        """
+        while True:
+            if self._interrupted:
+                trial = self._interrupted.pop(0)
+            elif self._proposed() < self._plan.study.trials:
+                trial = self.study.ask()
+            else:
+                return None
+            point = self._space.draw(trial)
+            try:
+                run = self._space.run(point)
+            except ConfigError as error:
+                trial.set_user_attr("error", str(error))
+                self.study.tell(trial, state=TrialState.FAIL)
+                continue
+            name = trial_name(trial.number)
+            self._running[name] = trial
+            return Job(name, run, point)
+
+    def observe(self, job: Job, result: Mapping[str, Any]) -> bool:
+        """Record a judged snapshot; tell whether the pruner wants the trial stopped."""
+        trial, step = self._running[job.name], result["step"]
+        known = self.study._storage.get_trial(trial._trial_id).intermediate_values
+        if len(self._plan.study.objectives) > 1 or step in known:
+            return False
+        trial.report(result["ks_sum"], step)
+        return not result["ended"] and trial.should_prune()
+
+    def finish(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Record the trial as COMPLETE with its objectives, or as PRUNED if it was stopped.
+
+        One that diverged before its first good snapshot has the largest `ks_sum` there is.
+        """
+        trial = self._running.pop(job.name)
+        for key in ("step", "best_step", "seconds", "ended", "flops"):
+            if key in result:
+                trial.set_user_attr(key, result[key])
+        if not result.get("ended"):
+            self.study.tell(trial, state=TrialState.PRUNED)
+            return
+        values = [result["best"] if name == "ks_sum" else result[name] for name in self._names]
+        self.study.tell(trial, values)
+
+    def fail(self, job: Job) -> None:
+        """Record the trial as FAIL."""
+        self.study.tell(self._running.pop(job.name), state=TrialState.FAIL)
+
+    def close(self) -> None:
+        """Record as PRUNED what runs no longer: the study's time is over."""
+        for job_name in list(self._running):
+            self.study.tell(self._running.pop(job_name), state=TrialState.PRUNED)
+
+    @property
+    def _names(self) -> Sequence[str]:
+        return self._plan.study.objectives
+
+    def _proposed(self) -> int:
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
+        return len(self.study.get_trials(deepcopy=False, states=states))
+
+
+class Repeats(Jobs):
+    """Trains the best points again with other seeds: the search chose them for their luck too."""
+
+    def __init__(self, plan: Plan, study: optuna.Study) -> None:
+        self.study = study
+        repeats, space = plan.study.repeats, plan.searched
+        self._waiting: list[Job] = []
+        if repeats is None:
+            return
+        for trial in best_trials(study)[: repeats.best]:
+            point = space.draw(optuna.trial.FixedTrial(trial.params))
+            for seed in repeats.other_seeds(plan.run.training.seed):
+                name = repeat_name(trial_name(trial.number), seed)
+                run = space.run(point)
+                training = run.training.model_copy(update={"seed": seed})
+                job = Job(name, run.model_copy(update={"training": training}), point)
+                if name not in study.user_attrs:
+                    self._waiting.append(job)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def ask(self) -> Job | None:
+        """Return the next repeat."""
+        return self._waiting.pop(0) if self._waiting else None
+
+    def observe(self, job: Job, result: Mapping[str, Any]) -> bool:
+        """Go on to the end: all seeds get the same budget."""
+        return False
+
+    def finish(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Record the repeat's result beside the study."""
+        keys = ("best", "best_step", "seconds", "ended")
+        self.study.set_user_attr(job.name, {key: result[key] for key in keys})
+
+    def fail(self, job: Job) -> None:
+        """Leave the repeat to the next call of the study."""
+
+
+def trial_name(number: int) -> str:
+    """Return the name of a trial's folder."""
+    return f"{number:04d}"
+
+
+def repeat_name(name: str, seed: int) -> str:
+    """Return the name of the folder of a trial's repeat."""
+    return f"{name}-seed{seed}"
+
+
+def best_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return the complete trials, smallest `ks_sum` first."""
+    column = study.metric_names.index("ks_sum") if study.metric_names else 0
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return sorted(complete, key=lambda trial: trial.values[column])
+
+
+def begin(plan: Plan, dataset_digest: str, folder: str, *, resume: bool) -> optuna.Study:
+    """Begin a study in its folder, or open the one that was begun there.
+
+    Raises:
+        ConfigError: there is one and `resume` was not asked for, or it has another run, space or
+            dataset, or other objectives.
+        ResourceError: the folder or the database cannot be written.
+    """
+    place = join(folder, PLAN)
+    if not is_study(folder):
+        require_writable(folder)
+        with _storage_errors(plan.study.storage):
+            study = optuna.create_study(
+                storage=_storage(plan, folder),
+                study_name=_name(folder),
+                directions=[DIRECTIONS[name] for name in plan.study.objectives],
+                load_if_exists=True,  # one that was killed before its plan was written
+            )
+            with experimental():
+                study.set_metric_names(list(plan.study.objectives))
+            study.set_user_attr(DATASET, dataset_digest)
+            for i, point in enumerate(plan.study.points):
+                study.enqueue_trial(
+                    plan.searched.encode(point, f"study.points.{i}"), skip_if_exists=True
+                )
+        write_bytes(place, plan.to_toml().encode())
+    else:
+        if not resume:
+            raise ConfigError(
+                f"{folder}: this study was begun already; continue it with --resume, or begin "
+                "another with --name"
+            )
+        begun = read_plan(folder)
+        study = load(begun, folder)
+        _refuse_another(begun, plan, study.user_attrs[DATASET] == dataset_digest, folder)
+        write_bytes(place, plan.to_toml().encode())
+    finished = study.get_trials(deepcopy=False)
+    study.sampler = plan.study.search.build(
+        derive_seed(plan.study.seed, "search", len(finished)) % 2**32
+    )
+    study.pruner = plan.study.pruning.build() if plan.study.pruning else optuna.pruners.NopPruner()
+    return study
+
+
+def is_study(uri: str) -> bool:
+    """Tell whether a study was begun in a folder."""
+    return exists(join(uri, PLAN))
+
+
+def read_plan(folder: str) -> Plan:
+    """Return the plan of the study in a folder; `ConfigError` if there is none."""
+    place = join(folder, PLAN)
+    if not is_study(folder):
+        raise ConfigError(f"{folder}: no study, it lacks {PLAN}; `mleg tune RECIPE` begins one")
+    return parse(Plan, parse_toml(read_bytes(place), place), place)
+
+
+def load(plan: Plan, folder: str) -> optuna.Study:
+    """Open the record of the study in a folder.
+
+    Raises:
+        ResourceError: the journal or the database is gone.
+    """
+    with _storage_errors(plan.study.storage):
+        try:
+            return optuna.load_study(study_name=_name(folder), storage=_storage(plan, folder))
+        except KeyError:
+            place = plan.study.storage or join(folder, JOURNAL)
+            raise ResourceError(f"{place}: the record of study {_name(folder)} is gone") from None
+
+
+def _refuse_another(begun: Plan, plan: Plan, same_dataset: bool, folder: str) -> None:
+    pairs = {
+        "space": (begun.space, plan.space),
+        "run": (begun.run, plan.run),
+        "objectives": (begun.study.objectives, plan.study.objectives),
+        "storage": (begun.study.storage, plan.study.storage),
+    }
+    differing = [name for name, (old, new) in pairs.items() if old != new]
+    if not same_dataset:
+        differing.append("dataset")
+    if differing:
+        raise ConfigError(
+            f"{folder}: this study was begun with another {' and '.join(differing)} (see {PLAN} "
+            "there), so its trials would not compare; repeat those, or begin another with --name"
+        )
+
+
+def _name(folder: str) -> str:
+    return folder.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _storage(plan: Plan, folder: str) -> optuna.storages.BaseStorage:
+    if plan.study.storage:
+        return optuna.storages.RDBStorage(plan.study.storage)
+    place = join(folder, JOURNAL)
+    journal = _MirroredJournal(place) if is_remote(folder) else JournalFileBackend(absolute(place))
+    return optuna.storages.JournalStorage(journal)
+
+
+class _MirroredJournal(JournalFileBackend):
+    """A journal in an object store: the driver alone writes it, from its own local file."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._local = Path(tempfile.mkdtemp(prefix="mleg-journal-")) / JOURNAL
+        if exists(uri):
+            self._local.write_bytes(read_bytes(uri))
+        super().__init__(str(self._local))
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        super().append_logs(logs)
+        write_bytes(self._uri, self._local.read_bytes())
+
+
+@contextlib.contextmanager
+def _storage_errors(url: str | None) -> Iterator[None]:
+    if url is None:
+        yield
+        return
+    import sqlalchemy.exc
+
+    try:
+        yield
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        ImportError,
+        optuna.exceptions.StorageInternalError,
+    ) as error:
+        shown = url.rsplit("@", 1)[-1]  # without the password
+        raise ResourceError(
+            f"study.storage: {shown}: {str(error).splitlines()[0]}; give the URL of a database "
+            "that answers, or leave it out"
+        ) from None

@@ -1,0 +1,301 @@
+"""The plan of a study: a base run, the space around it, how it is searched and what counts."""
+
+import contextlib
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+import optuna
+from pydantic import Field as Option
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny, model_validator
+
+from mleg_ray.config import Config, Registry, find_named, override, parse, read_toml
+from mleg_ray.errors import ConfigError
+from mleg_ray.run import RunConfig
+from mleg_ray.study.space import PARAMETERS, Parameter, Space, flatten
+
+Objective = Literal["ks_sum", "throughput", "flops", "seconds"]
+DIRECTIONS: Mapping[str, Literal["minimize", "maximize"]] = {
+    "ks_sum": "minimize",  # of the best snapshot
+    "throughput": "maximize",  # generated events a second, measured on the trial's device
+    "flops": "minimize",  # floating-point operations of one generated event
+    "seconds": "minimize",  # of training
+}
+
+
+@contextlib.contextmanager
+def experimental() -> Iterator[None]:
+    """Use what Optuna calls experimental without its warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+class SearchConfig(Config):
+    """Base of the `[study.search]` tables: who proposes the next point."""
+
+    kind: str
+
+    @abstractmethod
+    def build(self, seed: int) -> optuna.samplers.BaseSampler:
+        """Build the sampler."""
+
+
+SEARCHES: Registry[SearchConfig] = Registry("search")
+
+
+@SEARCHES.register
+class TPESearch(SearchConfig):
+    """Tree-structured Parzen estimator of joint parameters (Bergstra et al., NeurIPS 2011).
+
+    `startup` points are random; running trials count as bad ones, so that parallel trials differ.
+    """
+
+    kind: Literal["tpe"] = "tpe"
+    startup: NonNegativeInt = 10
+
+    def build(self, seed: int) -> optuna.samplers.BaseSampler:
+        """Build the sampler."""
+        with experimental():
+            return optuna.samplers.TPESampler(
+                n_startup_trials=self.startup,
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+                seed=seed,
+            )
+
+
+@SEARCHES.register
+class GPSearch(SearchConfig):
+    """Gaussian process with expected improvement; conditional parameters are drawn at random."""
+
+    kind: Literal["gp"] = "gp"
+    startup: PositiveInt = 10
+
+    def build(self, seed: int) -> optuna.samplers.BaseSampler:
+        """Build the sampler."""
+        return optuna.samplers.GPSampler(n_startup_trials=self.startup, seed=seed)
+
+
+@SEARCHES.register
+class CMAESSearch(SearchConfig):
+    """Covariance-matrix adaptation; choices and conditional parameters are drawn at random."""
+
+    kind: Literal["cma-es"] = "cma-es"
+    startup: PositiveInt = 10
+
+    def build(self, seed: int) -> optuna.samplers.BaseSampler:
+        """Build the sampler.
+
+        Raises:
+            ConfigError: the library it needs is not installed.
+        """
+        try:
+            import cmaes  # noqa: F401
+        except ImportError:
+            raise ConfigError(
+                "study.search.kind 'cma-es' needs the library cmaes: pip install 'mleg-ray[study]'"
+            ) from None
+        return optuna.samplers.CmaEsSampler(n_startup_trials=self.startup, seed=seed)
+
+
+@SEARCHES.register
+class NSGA2Search(SearchConfig):
+    """Genetic search for a front of several objectives (Deb et al., 2002)."""
+
+    kind: Literal["nsga-ii"] = "nsga-ii"
+    population: Annotated[int, Option(ge=2)] = 20
+
+    def build(self, seed: int) -> optuna.samplers.BaseSampler:
+        """Build the sampler."""
+        return optuna.samplers.NSGAIISampler(population_size=self.population, seed=seed)
+
+
+@SEARCHES.register
+class RandomSearch(SearchConfig):
+    """Independent random points."""
+
+    kind: Literal["random"] = "random"
+
+    def build(self, seed: int) -> optuna.samplers.BaseSampler:
+        """Build the sampler."""
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+class PruningConfig(Config):
+    """Base of the `[study.pruning]` tables: which trials are stopped early by their `ks_sum`."""
+
+    kind: str
+
+    @abstractmethod
+    def build(self) -> optuna.pruners.BasePruner:
+        """Build the pruner."""
+
+
+PRUNINGS: Registry[PruningConfig] = Registry("pruning")
+
+
+@PRUNINGS.register
+class ASHAPruning(PruningConfig):
+    """Asynchronous successive halving (Li et al., arXiv:1810.05934).
+
+    Of the trials that reach the rung at `first` steps, and at `factor`, `factor`², ... times as
+    many, only the best 1/`factor` go on.
+    """
+
+    kind: Literal["asha"] = "asha"
+    first: PositiveInt
+    factor: Annotated[int, Option(ge=2)] = 3
+
+    def build(self) -> optuna.pruners.BasePruner:
+        """Build the pruner."""
+        return optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=self.first, reduction_factor=self.factor
+        )
+
+
+@PRUNINGS.register
+class PercentilePruning(PruningConfig):
+    """Stops what is not among the best `percentile` % of the finished trials at the same step.
+
+    Not before `startup` trials have finished, nor before a trial's step `first`.
+    """
+
+    kind: Literal["percentile"] = "percentile"
+    percentile: Annotated[float, Option(gt=0, lt=100)] = 25.0
+    startup: NonNegativeInt = 5
+    first: NonNegativeInt = 0
+
+    def build(self) -> optuna.pruners.BasePruner:
+        """Build the pruner."""
+        return optuna.pruners.PercentilePruner(
+            self.percentile, n_startup_trials=self.startup, n_warmup_steps=self.first
+        )
+
+
+@PRUNINGS.register
+class MedianPruning(PruningConfig):
+    """Stops what is worse than the median of the finished trials at the same step."""
+
+    kind: Literal["median"] = "median"
+    startup: NonNegativeInt = 5
+    first: NonNegativeInt = 0
+
+    def build(self) -> optuna.pruners.BasePruner:
+        """Build the pruner."""
+        return optuna.pruners.MedianPruner(n_startup_trials=self.startup, n_warmup_steps=self.first)
+
+
+class RepeatsConfig(Config):
+    """After the search the `best` configurations are trained with `seeds` seeds each."""
+
+    best: PositiveInt = 3
+    seeds: Annotated[int, Option(ge=2)] = 3
+
+    def other_seeds(self, seed: int) -> range:
+        """Return the seeds of the repeats: not the search's own, `seed`."""
+        return range(seed + 1, seed + 1 + self.seeds)
+
+
+class StudyConfig(Config):
+    """The `[study]` table of a recipe: how its `[space]` is searched.
+
+    `trials` and `seconds` (wall time of the search) bound it. A trial takes `cpus` threads and
+    `gpus` (a fraction lets several share one), times `workers`; with more than one worker it trains
+    on Ray Train. `points` are tried first. `storage` is the URL of a database for Optuna, such as
+    postgresql://HOST/NAME, in place of the journal in the study's folder.
+    """
+
+    trials: PositiveInt
+    seconds: PositiveFloat | None = None
+    objectives: Annotated[tuple[Objective, ...], Option(min_length=1)] = ("ks_sum",)
+    search: SerializeAsAny[Annotated[SearchConfig, SEARCHES.chosen()]] = TPESearch()
+    pruning: SerializeAsAny[Annotated[PruningConfig, PRUNINGS.chosen()]] | None = None
+    repeats: RepeatsConfig | None = None
+    seed: int = 1
+    cpus: PositiveInt = 1
+    gpus: Annotated[float, Option(ge=0)] = 0.0
+    workers: PositiveInt = 1
+    storage: str | None = None
+    points: tuple[dict[str, Any], ...] = ()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ConfigError("objectives must differ")
+        if "ks_sum" not in self.objectives:
+            raise ConfigError("objectives must contain ks_sum: speed alone trains nothing")
+        if self.pruning and len(self.objectives) > 1:
+            raise ConfigError("pruning needs ks_sum as the only objective; leave one of them out")
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ConfigError("gpus: a fraction of one, or a whole number")
+        return self
+
+
+class Plan(Config):
+    """What a study's folder is begun for."""
+
+    run: RunConfig
+    space: dict[str, SerializeAsAny[Annotated[Parameter, PARAMETERS.chosen()]]]
+    study: StudyConfig
+
+    @staticmethod
+    def load(recipe: str, assignments: tuple[str, ...] = ()) -> "Plan":
+        """Read `[run]`, `[space]` and `[study]` of `tuning/RECIPE.toml` or a path, and check them.
+
+        Assignments are those of `RunConfig.load`, or begin with `study.`.
+
+        Raises:
+            ConfigError: names the file, the key and the mend.
+        """
+        path = find_named(recipe, "tuning")
+        tables = read_toml(path)
+        for name in ("run", "space", "study"):
+            if name not in tables:
+                raise ConfigError(f"{path}: no [{name}] table; a study needs one")
+        to_study = tuple(a for a in assignments if a.startswith("study."))
+        to_run = tuple(a for a in assignments if a not in to_study)
+        table = {
+            "run": override(tables["run"], to_run),
+            "space": flatten(tables["space"]),
+            "study": override(tables, to_study)["study"],
+        }
+        plan = parse(Plan, table, str(path))
+        plan.require_valid(str(path))
+        return plan
+
+    def require_valid(self, origin: str) -> None:
+        """Raise `ConfigError` if the space, a point or a budget is impossible."""
+        space = Space(self.run, self.space, f"{origin}: space")
+        for i, point in enumerate(self.study.points):
+            space.encode(point, f"{origin}: study.points.{i}")
+        training, every = self.run.training, self.run.selection.every
+        if training.steps < every:
+            raise ConfigError(
+                f"{origin}: run.training.steps: {training.steps} steps end before the first "
+                f"judgement, which comes every {every} (selection.every)"
+            )
+        self.study.search.build(0)
+        first = getattr(self.study.pruning, "first", 0)
+        if first > training.steps:
+            raise ConfigError(
+                f"{origin}: study.pruning.first: no trial reaches step {first}, they end with step "
+                f"{training.steps} (run.training.steps)"
+            )
+
+    def compared(self) -> str:
+        """Return the digest of what makes the trials of a study comparable: its run and space."""
+        return Plan(run=self.run, space=self.space, study=StudyConfig(trials=1)).digest()
+
+    @property
+    def searched(self) -> Space:
+        """The space, checked."""
+        return Space(self.run, self.space, "space")
+
+
+class Recipe(Config):
+    """A recipe of one run: what `mleg train` reads."""
+
+    run: RunConfig

@@ -1,0 +1,243 @@
+"""What came of a study, as plain values: for its report, for other programs, and for sampling."""
+
+import math
+import operator
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from mleg_ray.catalog.dataset import read_json
+from mleg_ray.checkpoint import CARD, CHECKPOINT, run_uri
+from mleg_ray.config import Config
+from mleg_ray.errors import ConfigError
+from mleg_ray.storage import exists, join
+from mleg_ray.study.ledger import DATASET, best_trials, load, read_plan, repeat_name, trial_name
+from mleg_ray.study.plan import Plan
+
+State = Literal["complete", "pruned", "failed", "running", "waiting"]
+STATES: Mapping[TrialState, State] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+FIGURES = ("ks_sum", "throughput", "flops", "seconds")
+FEWEST = 5  # complete trials that tell parameters apart
+COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+
+
+class Repeat(Config):
+    """A training of a trial's point with another seed."""
+
+    seed: int
+    ks_sum: float
+    checkpoint: str
+
+
+class Trial(Config):
+    """One trial: its point, how far it came, and what it is worth.
+
+    `figures` holds what is known of `FIGURES`; `curve` the `ks_sum` by step; `checkpoint` the place
+    of the best snapshot, empty if there is none.
+    """
+
+    name: str
+    state: State
+    point: dict[str, Any]
+    parameters: dict[str, Any]
+    figures: dict[str, float]
+    step: int
+    seconds: float
+    ended: str
+    curve: tuple[tuple[int, float], ...]
+    checkpoint: str
+    repeats: tuple[Repeat, ...] = ()
+
+    @property
+    def median(self) -> float:
+        """The median `ks_sum` over the repeats, the trial's own if there are none."""
+        values = [repeat.ks_sum for repeat in self.repeats]
+        return statistics.median(values) if values else self.figures["ks_sum"]
+
+    @property
+    def best_checkpoint(self) -> str:
+        """The checkpoint of the best repeat, the trial's own if there are none."""
+        best = min(self.repeats, key=lambda repeat: repeat.ks_sum, default=None)
+        return best.checkpoint if best else self.checkpoint
+
+
+class Summary(Config):
+    """All of a study; `ranking` and `front` are names of trials, the best first.
+
+    Repeated trials come first in the ranking, by their median; the others are compared by the one
+    value that the search chose them by, which flatters.
+    """
+
+    format_version: Literal[1] = 1
+    name: str
+    folder: str
+    dataset_digest: str
+    plan: Plan
+    trials: tuple[Trial, ...]
+    ranking: tuple[str, ...]
+    front: tuple[str, ...]
+
+    def trial(self, name: str) -> Trial:
+        """Return a trial by its name."""
+        return next(trial for trial in self.trials if trial.name == name)
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The complete trials that have a checkpoint, the best first."""
+        return [self.trial(name) for name in self.ranking]
+
+    @property
+    def trial_seconds(self) -> float:
+        """Training time of all trials."""
+        return sum(trial.seconds for trial in self.trials)
+
+    @property
+    def saved_seconds(self) -> float:
+        """What the pruned trials would have taken besides, at their own pace."""
+        steps = self.plan.run.training.steps
+        return sum(
+            trial.seconds * (steps / trial.step - 1)
+            for trial in self.trials
+            if trial.state == "pruned" and trial.step
+        )
+
+    def prefer(self, wishes: Sequence[str]) -> Trial:
+        """Return the best trial of those that fulfil every wish, such as `throughput>=2e6`.
+
+        Raises:
+            ConfigError: a wish cannot be read, its figure was not measured, or no trial fulfils
+                all of them.
+        """
+        chosen = self.ranked
+        for wish in wishes:
+            name, compare, bound = _read_wish(wish)
+            known = [trial for trial in chosen if name in trial.figures]
+            if chosen and not known:
+                raise ConfigError(
+                    f"--prefer {wish!r}: the study has not measured {name}; put it into "
+                    "study.objectives"
+                )
+            chosen = [trial for trial in known if compare(trial.figures[name], bound)]
+        if not chosen:
+            raise ConfigError(f"{self.folder}: no trial fulfils {' and '.join(wishes)}")
+        return chosen[0]
+
+
+def summarise(folder: str) -> Summary:
+    """Read a study's folder.
+
+    Raises:
+        UserError: see `read_plan` and `load`.
+    """
+    plan = read_plan(folder)
+    study = load(plan, folder)
+    trials = {
+        trial.number: _summary_of(trial, plan, study, folder)
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state != TrialState.WAITING
+    }
+    ranked = [
+        trials[trial.number] for trial in best_trials(study) if trials[trial.number].checkpoint
+    ]
+    ranked.sort(key=lambda trial: (not trial.repeats, trial.median))
+    front = study.best_trials if len(plan.study.objectives) > 1 else []
+    return Summary(
+        name=study.study_name,
+        folder=folder,
+        dataset_digest=study.user_attrs[DATASET],
+        plan=plan,
+        trials=tuple(trials.values()),
+        ranking=tuple(trial.name for trial in ranked),
+        front=tuple(trial_name(trial.number) for trial in front),
+    )
+
+
+def _summary_of(trial: FrozenTrial, plan: Plan, study: optuna.Study, folder: str) -> Trial:
+    name = trial_name(trial.number)
+    checkpoint = join(run_uri(folder, name), CHECKPOINT)
+    has_checkpoint = exists(join(checkpoint, CARD))
+    history = read_json(join(checkpoint, CARD))["history"] if has_checkpoint else []
+    curve = dict(sorted(trial.intermediate_values.items())) or {
+        int(entry["step"]): entry["ks_sum"] for entry in history
+    }
+    attributes = trial.user_attrs
+    figures = {
+        key: attributes[key] for key in FIGURES if math.isfinite(attributes.get(key, math.nan))
+    }
+    if trial.state == TrialState.COMPLETE:
+        figures |= dict(zip(plan.study.objectives, trial.values, strict=True))
+    elif curve:
+        figures["ks_sum"] = min(curve.values())
+    drawn = trial.state != TrialState.RUNNING
+    repeats = plan.study.repeats
+    return Trial(
+        name=name,
+        state=STATES[trial.state],
+        point=plan.searched.draw(optuna.trial.FixedTrial(trial.params)) if drawn else {},
+        parameters=trial.params,
+        figures=figures,
+        step=attributes.get("step", max(curve, default=0)),
+        seconds=attributes.get("seconds", history[-1]["seconds"] if history else 0.0),
+        ended=attributes.get("ended", ""),
+        curve=tuple(curve.items()),
+        checkpoint=checkpoint if has_checkpoint else "",
+        repeats=tuple(_repeats(name, plan, study, folder)) if repeats else (),
+    )
+
+
+def _repeats(name: str, plan: Plan, study: optuna.Study, folder: str) -> list[Repeat]:
+    assert plan.study.repeats is not None
+    found = []
+    for seed in plan.study.repeats.other_seeds(plan.run.training.seed):
+        repeat = repeat_name(name, seed)
+        if repeat in study.user_attrs:
+            checkpoint = join(run_uri(folder, repeat), CHECKPOINT)
+            found.append(
+                Repeat(seed=seed, ks_sum=study.user_attrs[repeat]["best"], checkpoint=checkpoint)
+            )
+    return found
+
+
+def _read_wish(wish: str) -> tuple[str, Callable[[float, float], bool], float]:
+    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=|>|<)\s*(\S+)\s*", wish)
+    try:
+        if match is None or match[1] not in FIGURES:
+            raise ValueError
+        return match[1], COMPARISONS[match[2]], float(match[3])
+    except ValueError:
+        raise ConfigError(
+            f"--prefer {wish!r}: write it as FIGURE>=NUMBER or FIGURE<=NUMBER; figures are "
+            f"{', '.join(FIGURES)}"
+        ) from None
+
+
+def importance(folder: str) -> dict[str, float]:
+    """Return each parameter's share of the variance of log `ks_sum`, the largest first; by fANOVA.
+
+    F. Hutter et al., ICML 2014. Only parameters that every complete trial has are compared; with
+    fewer than `FEWEST` complete trials nothing can be said.
+    """
+    plan = read_plan(folder)
+    study = load(plan, folder)
+    if len(best_trials(study)) < FEWEST:
+        return {}
+    column = plan.study.objectives.index("ks_sum")
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=plan.study.seed)
+    return optuna.importance.get_param_importances(
+        study, evaluator=evaluator, target=lambda trial: math.log(trial.values[column])
+    )

@@ -1,0 +1,204 @@
+"""One worker's training from its data to its checkpoints: alone, in a trial or under Ray Train."""
+
+import copy
+import io
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import CHECKPOINT, Card, Checkpoint, DatasetCard
+from mleg_ray.features import FeatureMap
+from mleg_ray.run import RunConfig
+from mleg_ray.storage import exists, join, open_whole, read_bytes
+from mleg_ray.training.loop import Progress, TrainingLoop
+from mleg_ray.training.parallel import any_worker
+from mleg_ray.training.selection import Snapshot, SnapshotSelector
+from mleg_ray.training.share import Ranges, Share, fitted_map, mixed_shards
+from mleg_ray.training.stopping import on_plateau
+
+STATE = "training_state.pt"
+TICK = 50  # steps between two signs of life
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a training stands; `snapshot` if it was judged, `ended` tells why it was the last.
+
+    `ended` is `steps`, `plateau`, `time` or `diverged`, and empty as long as training goes on.
+    """
+
+    step: int
+    snapshot: Snapshot | None = None
+    ended: str = ""
+
+
+class Trainee:
+    """A model in training, the judge of its snapshots, and what its checkpoint tells."""
+
+    def __init__(
+        self,
+        run: RunConfig,
+        dataset: Dataset,
+        feature_map: FeatureMap,
+        share: Share,
+        *,
+        train_events: int,
+        condition_range: Ranges,
+        environment: Mapping[str, str],
+        device: torch.device,
+    ) -> None:
+        self._run = run
+        self._train_events = train_events
+        self._condition_range = condition_range
+        self._environment = dict(environment)
+        self._described = DatasetCard.of(dataset)
+        model = run.build_model(feature_map)
+        self._minibatches, head = share.open()
+        model.remember(head.x.cpu(), feature_map.condition(head.context.cpu()))
+        objective = run.objective.build()
+        self.loop = TrainingLoop(model, feature_map, objective, run.training, device)
+        self._teacher = Checkpoint.load(run.teacher, device) if run.teacher else None
+        if self._teacher:
+            objective.learn_from(self._teacher, feature_map, condition_range, run.training.seed)
+        self.selector = judge(run, dataset)
+        self._device = device
+
+    @staticmethod
+    def alone(
+        run: RunConfig, dataset: Dataset, environment: Mapping[str, str], device: torch.device
+    ) -> "Trainee":
+        """Return the trainee that has the whole train split to itself.
+
+        It ends in the weights of `mleg train` with one worker.
+
+        Raises:
+            UserError: see `fitted_map` and `judge`.
+        """
+        feature_map, ranges = fitted_map(run, dataset)
+        shards = mixed_shards(dataset, run.training.seed)
+        rows = dataset.rows("train")
+        share = Share(lambda: dataset.read(shards), rows, run, feature_map, 0, device)
+        return Trainee(
+            run,
+            dataset,
+            feature_map,
+            share,
+            train_events=rows,
+            condition_range=ranges,
+            environment=environment,
+            device=device,
+        )
+
+    def train(self) -> Iterator[Moment]:
+        """Train from where the trainee stands to the end, judging every `selection.every` steps.
+
+        The last moment has `ended`; a training that had ended already yields it again.
+        """
+        run, selector = self._run, self.selector
+        if selector.history:
+            last = selector.history[-1]
+            if ended := self._ended(last):
+                yield Moment(last.step, last, ended)
+                return
+        before = selector.history[-1].seconds if selector.history else 0.0
+        started = time.monotonic()
+        yield Moment(self.loop.step)
+        for progress in self.loop.run(self._minibatches, math.gcd(run.selection.every, TICK)):
+            if not self._judged(progress):
+                yield Moment(progress.step)
+                continue
+            snapshot = selector.consider(progress, self.loop, before + time.monotonic() - started)
+            ended = self._ended(snapshot)
+            yield Moment(snapshot.step, snapshot, ended)
+            if ended:
+                return
+
+    def _judged(self, progress: Progress) -> bool:
+        is_last = progress.step == self._run.training.steps
+        return progress.step % self._run.selection.every == 0 or is_last or not progress.finite
+
+    def _ended(self, last: Snapshot) -> str:
+        """Return why nothing comes after the snapshot, the same on every worker."""
+        training, plateau = self._run.training, self._run.selection.plateau
+        if not last.finite:
+            return "diverged"
+        if last.step == training.steps:
+            return "steps"
+        if plateau and on_plateau([snapshot.ks_sum for snapshot in self.selector.history], plateau):
+            return "plateau"
+        if training.seconds and any_worker(last.seconds >= training.seconds, self._device):
+            return "time"
+        return ""
+
+    def metrics(self, moment: Moment) -> dict[str, Any]:
+        """Return what is reported of a judged moment."""
+        assert moment.snapshot is not None
+        best = self.selector.best
+        return {
+            "step": moment.step,
+            "ks_sum": moment.snapshot.ks_sum,
+            "best": best.ks_sum if best else moment.snapshot.ks_sum,
+            "best_step": best.step if best else None,
+            "seconds": moment.snapshot.seconds,
+            "ended": moment.ended,
+        }
+
+    def best(self) -> Checkpoint | None:
+        """Return the best snapshot as a checkpoint, if one was finite."""
+        snapshot = self.selector.best
+        if snapshot is None:
+            return None
+        model = copy.deepcopy(self.loop.ema)
+        model.load_state_dict(self.selector.best_weights)
+        card = Card(
+            dataset=self._described,
+            train_events=self._train_events,
+            condition_range=self._condition_range,
+            outside_fraction=float(self.loop.feature_map.outside_fraction),
+            step=snapshot.step,
+            metrics={"ks_sum": snapshot.ks_sum}
+            | {f"ks.{name}": ks for name, ks in snapshot.ks.items()},
+            history=tuple(entry.flat() for entry in self.selector.history),
+            seconds=self.selector.history[-1].seconds,
+            environment=self._environment,
+            teacher_digest=self._teacher.digest if self._teacher else "",
+        )
+        return Checkpoint(self._run, card, self.loop.feature_map, model)
+
+    def save(self, folder: str) -> None:
+        """Write what resuming needs and, beside it, the best snapshot as a checkpoint."""
+        state = {"loop": self.loop.state_dict(), "selector": self.selector.state_dict()}
+        with open_whole(join(folder, STATE)) as stream:
+            torch.save(state, stream)
+        if best := self.best():
+            best.save(join(folder, CHECKPOINT))
+
+    def resume(self, folder: str) -> None:
+        """Continue from what `save` wrote into the folder, if there is anything."""
+        place = join(folder, STATE)
+        if not exists(place):
+            return
+        content = io.BytesIO(read_bytes(place))
+        state = torch.load(content, map_location=self._device, weights_only=True)
+        self.loop.load_state_dict(state["loop"])
+        self.selector.load_state_dict(state["selector"])
+
+
+def judge(run: RunConfig, dataset: Dataset) -> SnapshotSelector:
+    """Return the selector that compares snapshots with the validation split.
+
+    Raises:
+        UserError: an observable is unknown, or validation shards are damaged.
+    """
+    return SnapshotSelector(
+        dataset.load("validation", run.selection.events),
+        dataset.schema,
+        dataset.manifest.definitions,
+        run.selection,
+        run.training.seed,
+    )

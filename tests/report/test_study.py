@@ -1,0 +1,83 @@
+"""The report of a study holds what it says, at every size, and nothing of the input is markup."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from mleg_ray.report.study import write_study_report
+from mleg_ray.report.study_figures import front_of, short_path
+from mleg_ray.run import RunConfig
+from mleg_ray.study.summary import summarise
+from tests.study.plans import SPACE, finished_study
+
+ASKED = """
+pruning = { kind = "median", startup = 5, first = 20 }
+repeats = { best = 2, seeds = 3 }
+"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = finished_study(tmp_path_factory.mktemp("study"), ASKED)
+    return Path(write_study_report(summarise(folder), f"{folder}/report")).parent
+
+
+def test_page_names_the_winner_and_its_commands(report: Path) -> None:
+    summary = summarise(str(report.parent))
+    page = (report / "study.html").read_text()
+    best = summary.ranked[0]
+    assert f"mleg sample {best.best_checkpoint}" in page
+    assert f"{best.median:.4f}" in page
+    assert "http://" not in page
+    for picture in report.glob("figures/*.png"):
+        assert picture.stat().st_size > 5000
+    names = {picture.stem for picture in report.glob("figures/*.png")}
+    assert names >= {"history", "curves", "importance", "contour", "parallel", "repeats"}
+    assert {name for name in names if name.startswith("slice-")} == {f"slice-{i}" for i in range(8)}
+
+
+def test_winner_can_be_trained(report: Path) -> None:
+    assert RunConfig.load(str(report / "winner.toml")).model.kind == "beta-vae"
+
+
+def test_csv_and_json_have_every_trial(report: Path) -> None:
+    with (report / "trials.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    study = json.loads((report / "study.json").read_text())
+    assert [line["name"] for line in lines] == [trial["name"] for trial in study["trials"]]
+    assert float(lines[0]["ks_sum"]) == study["trials"][0]["figures"]["ks_sum"]
+    assert sum(study["importance"].values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("trials", [1, 2, 6])
+def test_small_studies_have_a_report_too(tmp_path: Path, trials: int) -> None:
+    folder = finished_study(tmp_path, trials=trials)
+    assert Path(write_study_report(summarise(folder), str(tmp_path / "report"))).exists()
+
+
+def test_one_parameter(tmp_path: Path) -> None:
+    space = SPACE.strip().splitlines()[1]
+    folder = finished_study(tmp_path, trials=6, space=space)
+    write_study_report(summarise(folder), str(tmp_path / "report"))
+    assert not (tmp_path / "report" / "figures" / "parallel.png").exists()
+
+
+def test_front_is_beaten_by_none(tmp_path: Path) -> None:
+    trials = summarise(finished_study(tmp_path, 'objectives = ["ks_sum", "throughput"]')).ranked
+    front = front_of(trials, "throughput")
+    assert front[0] == min(trials, key=lambda trial: trial.figures["ks_sum"])
+    for trial in trials:
+        beaten = [
+            other
+            for other in trials
+            if other.figures["ks_sum"] < trial.figures["ks_sum"]
+            and other.figures["throughput"] > trial.figures["throughput"]
+        ]
+        assert not (trial in front and beaten)
+
+
+def test_short_paths_stay_distinct() -> None:
+    names = ["a.b.rate", "a.c.rate", "a.c.width", "d"]
+    assert [short_path(name, names) for name in names] == ["b.rate", "c.rate", "width", "d"]

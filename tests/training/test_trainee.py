@@ -1,0 +1,95 @@
+"""A trainee alone: why it ends, what it saves, how it resumes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import CHECKPOINT, Checkpoint
+from mleg_ray.errors import ConfigError
+from mleg_ray.training.trainee import Moment, Trainee
+from tests.prepared import prepared_dataset
+from tests.recipes import small_run
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return prepared_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+def trainee(dataset: Dataset, *assignments: str) -> Trainee:
+    run = small_run("bvae-dis", "selection.events=200", *assignments)
+    return Trainee.alone(run, dataset, {}, CPU)
+
+
+def judged(moments: list[Moment]) -> list[int]:
+    return [moment.step for moment in moments if moment.snapshot]
+
+
+def weights(of: Trainee) -> torch.Tensor:
+    return torch.cat([p.flatten() for p in of.loop.model.parameters()])
+
+
+def test_ends_with_its_steps(dataset: Dataset) -> None:
+    moments = list(trainee(dataset, "training.steps=25").train())
+    assert judged(moments) == [10, 20, 25]
+    assert [moment.ended for moment in moments if moment.ended] == ["steps"]
+    assert moments[-1].ended
+
+
+def test_ends_on_a_plateau(dataset: Dataset) -> None:
+    plateau = "selection.plateau={patience=2, min_improvement=0.9, smoothing=1}"
+    moments = list(trainee(dataset, "training.steps=100", plateau).train())
+    assert judged(moments) == [10, 20, 30]
+    assert moments[-1].ended == "plateau"
+
+
+def test_ends_in_time(dataset: Dataset) -> None:
+    moments = list(trainee(dataset, "training.steps=1000", "training.seconds=1e-6").train())
+    assert judged(moments) == [10]
+    assert moments[-1].ended == "time"
+
+
+def test_ends_when_it_diverges(dataset: Dataset) -> None:
+    diverging = trainee(dataset, "training.optimisers.autoencoder.learning_rate=1e30")
+    moments = list(diverging.train())
+    assert moments[-1].ended == "diverged"
+    assert diverging.best() is None
+
+
+def test_resumes_to_the_same_weights(dataset: Dataset, tmp_path: Path) -> None:
+    whole = trainee(dataset)
+    list(whole.train())
+    interrupted = trainee(dataset)
+    for moment in interrupted.train():
+        if moment.snapshot:
+            interrupted.save(str(tmp_path))
+            break
+    again = trainee(dataset)
+    again.resume(str(tmp_path))
+    assert judged(list(again.train())) == [20]
+    assert torch.equal(weights(again), weights(whole))
+    assert [s.step for s in again.selector.history] == [10, 20]
+
+
+def test_what_had_ended_says_so_again(dataset: Dataset, tmp_path: Path) -> None:
+    first = trainee(dataset)
+    *_, last = first.train()
+    first.save(str(tmp_path))
+    second = trainee(dataset)
+    second.resume(str(tmp_path))
+    assert list(second.train()) == [last]
+    best = second.best()
+    assert best is not None
+    saved = Checkpoint.load(str(tmp_path / CHECKPOINT))
+    assert saved.card.history == best.card.history
+    for name, value in saved.model.state_dict().items():
+        assert torch.equal(best.model.state_dict()[name], value), name
+
+
+def test_unknown_observable_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match="no w2"):
+        trainee(dataset, 'selection.observables=["w2"]')
