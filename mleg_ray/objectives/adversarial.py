@@ -28,6 +28,7 @@ class WassersteinGP(Objective):
     def __init__(self, config: "WassersteinGPConfig") -> None:
         self._config = config
         self.schedule = {"critic": config.critic_updates, "generator": 1}
+        self.couples_events = config.mmd_weight > 0
 
     def loss(
         self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise

@@ -26,9 +26,11 @@ class Objective(ABC):
     """Losses of a model's players, and how often each moves in one training step.
 
     Losses are means over the minibatch of weight x loss, with weights of mean one over the train
-    split: linear in the events, so the mean over workers is the loss of the joint minibatch.
+    split: linear in the events, so the mean over workers is the loss of the joint minibatch. One
+    that `couples_events`, as discrepancies of whole minibatches do, is not linear.
     """
 
+    couples_events: bool = False
     schedule: Mapping[str, int]
 
     def learn_from(  # noqa: B027 - most objectives have no teacher

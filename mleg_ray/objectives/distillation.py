@@ -32,6 +32,7 @@ class Distillation(Objective):
     def __init__(self, config: "DistillationConfig") -> None:
         self._config = config
         self.schedule = {"student": 1}
+        self.couples_events = config.sliced > 0
 
     def learn_from(
         self,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mleg_ray.errors import ConfigError
+from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
 from mleg_ray.objectives import Objective
@@ -86,7 +87,7 @@ class TrainingLoop:
                 yield self._progress(losses)
 
     def _advance(self, batches: Iterator[Any]) -> dict[str, Tensor]:
-        self._noise.seed(derive_seed(self._config.seed, "noise", self.step))
+        self._seed_noise()
         # Dropout draws from the device's default generator, differently on every worker.
         torch.manual_seed(derive_seed(self._config.seed, "dropout", self.step, rank_and_size()[0]))
         losses: dict[str, Tensor] = {}
@@ -96,15 +97,19 @@ class TrainingLoop:
             self._set_learning_rate(optimiser, self._config.optimisers[name])
             for _ in range(times):
                 optimiser.zero_grad(set_to_none=True)
-                loss, parts = self._objective.loss(
-                    name, self.model, self.feature_map, next(batches), noise=self._noise
-                )
+                loss, parts = self._loss(name, next(batches))
                 torch.autograd.backward(loss)
                 average_gradients(self._players[name].parameters())
                 optimiser.step()
             losses |= {f"{name}_loss": loss.detach()} | {k: v.detach() for k, v in parts.items()}
         self._average_weights()
         return losses
+
+    def _seed_noise(self) -> None:
+        self._noise.seed(derive_seed(self._config.seed, "noise", self.step))
+
+    def _loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        return self._objective.loss(player, self.model, self.feature_map, batch, noise=self._noise)
 
     def _freeze_all_but(self, player: str) -> None:
         if len(self._players) > 1:

@@ -1,0 +1,116 @@
+"""Replicas of an ensemble are lone runs: same seeds, same events, same weights."""
+
+import pytest
+import torch
+
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import Batch
+from mleg_ray.run import RunConfig
+from mleg_ray.training.batches import ResidentMinibatches
+from mleg_ray.training.loop import TrainingLoop
+from mleg_ray.training.stacked import StackedLoop, bootstrap, stack
+from tests.recipes import features_of, fitted_map, small_run, training_events
+
+CPU = torch.device("cpu")
+RATE = {"fatgan-quick": "generator", "bvae-dis": "autoencoder", "avae-dis": "autoencoder"}
+
+
+@pytest.fixture(params=sorted(RATE))
+def recipe(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def runs(recipe: str) -> list[RunConfig]:
+    """Return three runs that differ in seed and learning rate."""
+    rate = f"training.optimisers.{RATE[recipe]}.learning_rate"
+    return [
+        small_run(recipe, f"training.seed={seed}", f"{rate}={value}")
+        for seed, value in ((1, 1e-3), (2, 1e-3), (7, 3e-4))
+    ]
+
+
+def shares(members: list[RunConfig], events: Batch) -> list[ResidentMinibatches]:
+    """Return each run's minibatches of its own bootstrap sample."""
+    return [
+        ResidentMinibatches(
+            bootstrap(events, run.training.seed), run.training.batch_size, run.training.seed
+        )
+        for run in members
+    ]
+
+
+def test_each_replica_is_a_lone_run(recipe: str) -> None:
+    members, physical = runs(recipe), training_events()
+    feature_map = fitted_map(members[0], physical)
+    events = features_of(feature_map, physical)
+    models = [run.build_model(feature_map) for run in members]
+    loop = StackedLoop(
+        models, feature_map, members[0].objective.build(), [r.training for r in members], CPU
+    )
+    progress = list(loop.together(shares(members, events), 10))
+    assert [p.step for p in progress] == [10, 20]
+    assert progress[-1].finite
+    for i, (run, share) in enumerate(zip(members, shares(members, events), strict=True)):
+        lone = TrainingLoop(
+            run.build_model(feature_map), feature_map, run.objective.build(), run.training, CPU
+        )
+        list(lone.run(share, 10))
+        together = loop.replica(i).state_dict()
+        for name, value in lone.ema.state_dict().items():
+            torch.testing.assert_close(together[name], value, rtol=1e-5, atol=1e-5, msg=name)
+        moved = [
+            (a - b).abs().max()
+            for a, b in zip(lone.ema.parameters(), models[i].parameters(), strict=True)
+        ]
+        assert max(moved) > 1e-3  # else the agreement would mean nothing
+
+
+def test_a_diverging_replica_leaves_the_others_alone() -> None:
+    members, physical = runs("bvae-dis"), training_events()
+    feature_map = fitted_map(members[0], physical)
+    events = features_of(feature_map, physical)
+    models = [run.build_model(feature_map) for run in members]
+    with torch.no_grad():
+        next(models[1].parameters()).fill_(torch.nan)
+    loop = StackedLoop(
+        models, feature_map, members[0].objective.build(), [r.training for r in members], CPU
+    )
+    [last] = loop.together(shares(members, events), 20)
+    assert not last.finite
+    finite = [all(p.isfinite().all() for p in loop.replica(i).parameters()) for i in range(3)]
+    assert finite == [True, False, True]
+
+
+def test_bootstrap_keeps_the_sum_of_weights() -> None:
+    events = training_events(20_000)
+    resampled = bootstrap(events, 1)
+    assert resampled.weight.sum() == pytest.approx(20_000, rel=0.03)
+    assert resampled.weight.var() == pytest.approx(1.0, rel=0.1)
+    assert torch.equal(resampled.x, events.x)
+    assert not torch.equal(bootstrap(events, 2).weight, resampled.weight)
+
+
+class TestRefusals:
+    def loop(self, *members: RunConfig) -> StackedLoop:
+        feature_map = fitted_map(members[0], training_events())
+        return StackedLoop(
+            [run.build_model(feature_map) for run in members],
+            feature_map,
+            members[0].objective.build(),
+            [run.training for run in members],
+            CPU,
+        )
+
+    def test_coupled_events(self) -> None:
+        with pytest.raises(ConfigError, match="mix the replicas"):
+            self.loop(small_run("fatgan"), small_run("fatgan", "training.seed=2"))
+
+    def test_other_differences(self) -> None:
+        with pytest.raises(ConfigError, match="seed and learning rates only"):
+            self.loop(small_run("bvae-dis"), small_run("bvae-dis", "training.batch_size=65"))
+
+    def test_layers_that_are_not_plain(self) -> None:
+        run = small_run("flow-dis")
+        feature_map = fitted_map(run, training_events())
+        with pytest.raises(ConfigError, match="Flow: only models of plain linear layers"):
+            stack([run.build_model(feature_map) for _ in range(2)])
