@@ -218,8 +218,8 @@ def short_path(name: str, names: Sequence[str] | Mapping[str, float]) -> str:
 
 
 def _searched(summary: Summary, importance: Mapping[str, float]) -> list[str]:
-    """Return Optuna's parameters, the important ones first."""
-    found = dict.fromkeys(name for trial in summary.trials for name in trial.parameters)
+    """Return Optuna's parameters of judged trials, the important ones first."""
+    found = dict.fromkeys(name for trial in _with(summary) for name in trial.parameters)
     return [*importance, *(name for name in found if name not in importance)]
 
 

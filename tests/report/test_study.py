@@ -9,6 +9,7 @@ import pytest
 from mleg_ray.report.study import write_study_report
 from mleg_ray.report.study_figures import front_of, short_path
 from mleg_ray.run import RunConfig
+from mleg_ray.study.ledger import Ledger, begin, read_plan
 from mleg_ray.study.summary import summarise
 from tests.study.plans import SPACE, finished_study
 
@@ -62,6 +63,23 @@ def test_one_parameter(tmp_path: Path) -> None:
     folder = finished_study(tmp_path, trials=6, space=space)
     write_study_report(summarise(folder), str(tmp_path / "report"))
     assert not (tmp_path / "report" / "figures" / "parallel.png").exists()
+
+
+def test_trial_that_was_never_judged(tmp_path: Path) -> None:
+    space = SPACE + '"model.latent_dim" = { kind = "int", low = 2, high = 4, when = { "x" = 1 } }'
+    space = space.replace('{ "x" = 1 }', '{ "training.batch_size" = 16 }')
+    study = 'points = [{ "training.batch_size" = 20 }]'
+    folder = finished_study(tmp_path, study, trials=1, space=space)
+    plan = read_plan(folder)
+    longer = plan.model_copy(update={"study": plan.study.model_copy(update={"trials": 2})})
+    record = begin(longer, "digest", folder, resume=True)
+    record.enqueue_trial({"training.batch_size": 16})
+    ledger = Ledger(longer, record)
+    job = ledger.ask()
+    assert job
+    assert "model.latent_dim" in job.point
+    ledger.close()
+    write_study_report(summarise(folder), str(tmp_path / "report"))
 
 
 def test_front_is_beaten_by_none(tmp_path: Path) -> None:

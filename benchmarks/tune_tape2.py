@@ -1,0 +1,81 @@
+"""A study on the FAT-GAN authors' events beside the paper's own values for the same total time.
+
+    python benchmarks/tune_tape2.py --root FOLDER_OF_THE_TAPES --trials 30
+
+Searches `fatgan-quick`'s space, trains its winner with other seeds (`study.repeats`), and then
+trains `fatgan` once a seed for as long as the whole search took, on one core. All are judged by the
+test half of tape2.txt. Prints ks_sum and C2ST AUC of each seed.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tape2_quality import DATASET, figures
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.cluster.evaluate import evaluate
+from mleg_ray.cluster.prepare import prepare
+from mleg_ray.cluster.sample import default_target, sample
+from mleg_ray.cluster.session import ray_session
+from mleg_ray.cluster.train import train
+from mleg_ray.cluster.tune import run_study
+from mleg_ray.run import RunConfig
+from mleg_ray.storage import absolute, join
+from mleg_ray.study.plan import Plan
+
+RESULT = Path(__file__).parent / "results" / "tune_tape2.json"
+
+
+def judged(checkpoint: Checkpoint, dataset: Dataset, storage: str, seed: int) -> dict[str, float]:
+    """Return a checkpoint's validation ks_sum and its figures by the test half."""
+    events = 10 * dataset.rows("test")
+    target = default_target(storage, checkpoint.uri, events, seed)
+    generated = sample(checkpoint.uri, events, target, seed=seed)
+    report = join(storage, "reports", target.rsplit("/", 1)[-1])
+    card = evaluate(generated.uri, dataset, "test", report, seed=seed)
+    return {"ks_sum": checkpoint.card.metrics["ks_sum"], "seed": seed, **figures(card)}
+
+
+def main() -> None:
+    """Search, train the paper's values, judge both; print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--set", nargs="*", default=[], dest="assignments")
+    parser.add_argument("--storage", default="mleg-storage/benchmarks")
+    options = parser.parse_args()
+    storage = absolute(options.storage)
+    assignments = (f"dataset={DATASET}", f"study.trials={options.trials}", *options.assignments)
+    plan = Plan.load("fatgan-quick", assignments)
+    rows = []
+    with ray_session(spare=0):
+        dataset = prepare(DatasetSpec.load(DATASET, (f"source.root={options.root}",)), storage)
+        started = time.monotonic()
+        summary = run_study(plan, dataset, storage, name=f"tape2-{int(time.time())}")
+        wall = time.monotonic() - started
+        for repeat in summary.ranked[0].repeats:
+            row = judged(Checkpoint.load(repeat.checkpoint), dataset, storage, repeat.seed)
+            rows.append({"of": "study", **row})
+            print(rows[-1])
+    with ray_session():
+        for seed in (repeat.seed for repeat in summary.ranked[0].repeats):
+            own = ("training.threads=1", f"training.seconds={wall}", f"training.seed={seed}")
+            run = RunConfig.load("fatgan", (f"dataset={DATASET}", *own))
+            checkpoint = train(run, dataset, storage, name=f"paper-{int(wall)}-{seed}")
+            rows.append({"of": "paper", **judged(checkpoint, dataset, storage, seed)})
+            print(rows[-1])
+    RESULT.parent.mkdir(exist_ok=True)
+    result = {"cores": os.cpu_count(), "study_s": wall, "rows": rows, "with": environment()}
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
