@@ -26,7 +26,7 @@ SPLIT = "sample"
 # Part of what makes a shard's bytes: another value gives other events. It bounds the memory of the
 # networks and lets their activations stay in a core's cache.
 BATCH_EVENTS = 4096
-COUNTED_EVENTS = 16_384  # at a time: a few hundred bytes of observables an event
+COUNTED_EVENTS = 65_536  # at a time: ten megabytes of observables
 PILOT_EVENTS = 262_144  # 256 in each quantile bin of a tally
 
 
