@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,16 @@ def test_ranking_is_by_the_median_of_the_repeats(study: Summary) -> None:
     assert {trial.name for trial in study.ranked} == {"0000", "0002"}
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """A trial has one thread, and another number of them sums in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_trial_is_the_run_that_its_checkpoint_names(study: Summary, dataset: Dataset) -> None:
     checkpoint = Checkpoint.load(study.trial("0000").checkpoint)
     alone = Trainee.alone(checkpoint.run, dataset, {}, torch.device("cpu"))
