@@ -21,9 +21,9 @@ from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.train import run_name, train
+from mleg_ray.evaluation.datasets import MAX_EVENTS, from_dataset, from_generated, judged_by
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.sample import MAX_EVENTS, from_dataset, from_tallies, judged_by
 from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, join
@@ -46,7 +46,7 @@ def figures(truth: Dataset, checkpoint: Checkpoint, storage: str, energy: float)
     generated = sample(checkpoint.uri, 10 * rows, target, conditions=conditions)
     card = scorecard(
         from_dataset(truth, "test", seed=1),
-        from_tallies(judged_by(truth, generated), seed=1, max_events=rows),
+        from_generated(judged_by(truth, generated), seed=1, max_events=rows),
         metrics={name: METRICS[name] for name in ("c2st_auc", *SUBJECTS)},
         seed=1,
     )

@@ -15,10 +15,8 @@ import os
 import shutil
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.cluster.sample import sample
 from mleg_ray.cluster.session import ray_session
+from mleg_ray.console import meanwhile
 from mleg_ray.models.student import Student
 from mleg_ray.sampling.sampler import BATCH_EVENTS
 from mleg_ray.storage import absolute
@@ -74,29 +73,16 @@ def _network(index: int, checkpoint_uri: str, compiled: bool) -> float:
     return network_rate(checkpoint_uri, compiled)
 
 
-@contextmanager
-def watched_memory(found: dict[int, int]) -> Iterator[None]:
+def note_memory(found: dict[int, int]) -> None:
     """Note the largest memory (bytes) of each sampling worker, by process; Linux tells it."""
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.5):
-            for process in Path("/proc").glob("[0-9]*"):
-                try:
-                    if b"_Worker" in (process / "cmdline").read_bytes():
-                        lines = (process / "status").read_text().splitlines()
-                        [peak] = [line.split()[1] for line in lines if line.startswith("VmHWM")]
-                        found[int(process.name)] = 1024 * int(peak)
-                except (OSError, ValueError):
-                    continue  # it has just ended
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"_Worker" in (process / "cmdline").read_bytes():
+                lines = (process / "status").read_text().splitlines()
+                [peak] = [line.split()[1] for line in lines if line.startswith("VmHWM")]
+                found[int(process.name)] = 1024 * int(peak)
+        except (OSError, ValueError):
+            continue  # it has just ended
 
 
 def main() -> None:
@@ -125,7 +111,7 @@ def main() -> None:
     memory: dict[int, int] = {}
     with tempfile.TemporaryDirectory(dir=".") as folder:
         target = str(Path(folder, "sample").absolute())
-        with ray_session(options.workers), watched_memory(memory):
+        with ray_session(options.workers), meanwhile(partial(note_memory, memory)):
             dataset = sample(
                 uri,
                 options.events,

@@ -1,8 +1,9 @@
 """What a person sees while work goes on: stages, progress, and where results lie."""
 
 import contextlib
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from rich.console import Console
@@ -50,6 +51,24 @@ def progress_bar(description: str, total: float) -> Iterator[Bar]:
     )
     with Progress(*columns, console=console) as progress:
         yield _Redrawn(progress, description, total)
+
+
+@contextlib.contextmanager
+def meanwhile(action: Callable[[], None], every: float = 0.5) -> Iterator[None]:
+    """Repeat an action every so many seconds for the length of the block."""
+    done = threading.Event()
+
+    def repeat() -> None:
+        while not done.wait(every):
+            action()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def say(message: str, style: str = "") -> None:

@@ -103,6 +103,13 @@ def open_whole(uri: str) -> Iterator[IO[bytes]]:
             raise
 
 
+def is_vacant(uri: str) -> bool:
+    """Tell whether a folder holds nothing, or nothing but what killed writers left."""
+    fs, path = filesystem(uri)
+    files = fs.ls(path, detail=False) if fs.exists(path) else []
+    return all(file.endswith(PARTIAL_SUFFIX) for file in files)
+
+
 def remove_partials(folder: str) -> None:
     """Remove what killed writers left in a local folder (object stores leave nothing visible)."""
     if not is_remote(folder):

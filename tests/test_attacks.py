@@ -15,9 +15,9 @@ from mleg_ray.cluster.train import train
 from mleg_ray.config import parse
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
 from mleg_ray.evaluation.amplification import train_events
+from mleg_ray.evaluation.datasets import from_dataset
 from mleg_ray.evaluation.estimate import NotComputableError
 from mleg_ray.evaluation.production import events_per_second
-from mleg_ray.evaluation.sample import from_dataset
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.plan import SampleSpec
 from mleg_ray.storage import exists, sha256

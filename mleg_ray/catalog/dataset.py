@@ -79,12 +79,13 @@ class Dataset:
             raise DataError(
                 f"{uri}: holds both {PREPARED} and {SAMPLED}; remove the one that does not belong"
             )
-        for place in places:
-            return Dataset(uri, parse(DatasetManifest, read_json(place), place))
-        raise DataError(
-            f"{uri}: no {PREPARED} or {SAMPLED}; the dataset is absent or not finished. "
-            "`mleg prepare NAME` or `mleg sample` makes it or completes it."
-        )
+        if not places:
+            raise DataError(
+                f"{uri}: no {PREPARED} or {SAMPLED}; the dataset is absent or not finished. "
+                "`mleg prepare NAME` or `mleg sample` makes it or completes it."
+            )
+        [place] = places
+        return Dataset(uri, parse(DatasetManifest, read_json(place), place))
 
     @staticmethod
     def prepared(storage: str, name: str) -> "Dataset":
@@ -128,7 +129,7 @@ class Dataset:
                 f"{self.uri}: no shard was made at {_listed(varying)} throughout; there are shards "
                 f"at {'; '.join(sorted(there)) or 'values that vary from event to event only'}"
             )
-        name = self.manifest.name + "".join(f"-{key}{value:g}" for key, value in varying.items())
+        name = self.manifest.name + conditions_suffix(varying)
         update = {"name": name, "shards": shards, "conditions": fixed | varying}
         return Dataset(self.uri, self.manifest.model_copy(update=update), self.digest)
 
@@ -176,6 +177,11 @@ class DatasetDigest(Config):
     fields: tuple[Field, ...]
     conditions: dict[str, float]
     shards: tuple[ShardEntry, ...]
+
+
+def conditions_suffix(conditions: Mapping[str, float]) -> str:
+    """Return what names of folders and datasets say of conditions: "-beam_energy35"."""
+    return "".join(f"-{name}{value:g}" for name, value in conditions.items())
 
 
 def _listed(conditions: Mapping[str, float]) -> str:

@@ -1,13 +1,12 @@
 """Live progress across processes: workers post to an actor, the driver shows it as a bar."""
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import ray
 
-from mleg_ray.console import Bar, progress_bar
+from mleg_ray.console import Bar, meanwhile, progress_bar
 
 
 class _Latest:
@@ -36,20 +35,11 @@ class Board:
     @contextlib.contextmanager
     def shown(self, description: str, total: int) -> Iterator[None]:
         """Show what is posted as a progress bar, for the length of the block."""
-        done = threading.Event()
-
-        def follow(bar: Bar) -> None:
-            while not done.wait(0.5):
-                self._refresh(bar)
-
         with progress_bar(description, total) as bar:
-            thread = threading.Thread(target=follow, args=(bar,), daemon=True)
-            thread.start()
             try:
-                yield
+                with meanwhile(lambda: self._refresh(bar)):
+                    yield
             finally:
-                done.set()
-                thread.join()
                 self._refresh(bar)
 
     def _refresh(self, bar: Bar) -> None:

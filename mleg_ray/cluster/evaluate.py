@@ -10,16 +10,10 @@ from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.config import parse
 from mleg_ray.console import console, progress_bar, say
 from mleg_ray.errors import ConfigError
+from mleg_ray.evaluation.datasets import MAX_EVENTS, from_dataset, from_generated, matched
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.provenance import recorded
-from mleg_ray.evaluation.sample import (
-    MAX_EVENTS,
-    Sample,
-    fine_bins,
-    from_dataset,
-    from_tallies,
-    judged_by,
-)
+from mleg_ray.evaluation.sample import Sample
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.report.comparison import require_same_truth, summary_lines, write_comparison
 from mleg_ray.report.html import SCORECARD, write_report
@@ -39,28 +33,31 @@ def evaluate(
 ) -> Scorecard:
     """Compare the sample with a split of the truth; write scorecard, figures and page into `out`.
 
-    Of a truth of several conditions the part is taken that has the sample's. Unphysical events
-    are counted among all generated ones; everything else compares the split (at
-    most 100,000 random events of it) with as many random generated events.
+    Of a truth of several conditions the part is taken that has the sample's. Unphysical events are
+    counted among all generated ones; everything else compares the split (at most 100,000 random
+    events of it) with as many random generated events.
 
     Raises:
         DataError: fields, units or conditions differ, or events are missing or damaged.
         ResourceError: nothing can be written into `out`.
     """
-    opened = Dataset.open(sample_uri)
-    truth = truth.at(opened.manifest.conditions)
-    generated = judged_by(truth, opened)
+    truth, generated = matched(truth, Dataset.open(sample_uri))
     require_writable(out)
-    bins = fine_bins(generated)
-    rows = truth.rows(split), generated.rows()
-    with progress_bar("Reading events", sum(rows)) as bar:
-        true_events = from_dataset(truth, split, seed=seed, bins=bins, progress=bar.update)
-        read = from_dataset if bins is None else from_tallies
-        generated_events = read(
+    true_rows, generated_rows = truth.rows(split), generated.rows()
+    with progress_bar("Reading events", true_rows + generated_rows) as bar:
+        generated_events = from_generated(
             generated,
             seed=seed,
-            max_events=min(rows[0], MAX_EVENTS),
-            progress=lambda done: bar.update(rows[0] + done),
+            max_events=min(true_rows, MAX_EVENTS),
+            progress=bar.update,
+        )
+        tally = generated_events.tally
+        true_events = from_dataset(
+            truth,
+            split,
+            seed=seed,
+            bins=tally.bins if tally else None,
+            progress=lambda done: bar.update(generated_rows + done),
         )
     with progress_bar("Evaluating", len(METRICS)) as bar:
         card = scorecard(
@@ -130,8 +127,7 @@ def compare(
         if not is_checkpoint(uri):
             assert truth is not None
             # What is no sample of this truth is refused before others are judged.
-            opened = Dataset.open(uri)
-            judged_by(truth.at(opened.manifest.conditions), opened)
+            matched(truth, Dataset.open(uri))
     require_writable(out)
     cards = {}
     for uri in uris:

@@ -3,9 +3,9 @@
 import ray
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.cluster.session import bounded, cluster_cpus, ray_session
-from mleg_ray.console import progress_bar, say
-from mleg_ray.evaluation.sample import fine_bins, from_dataset, from_tallies, judged_by
+from mleg_ray.cluster.session import in_parallel
+from mleg_ray.console import say
+from mleg_ray.evaluation.datasets import from_dataset, from_generated, matched
 from mleg_ray.sampling.reweight import (
     Mode,
     Reweighting,
@@ -29,29 +29,20 @@ def reweight(
         DataError: fields, units or conditions differ, or there are too few events.
         ConfigError: `out` holds something else.
     """
-    opened = Dataset.open(sample_uri)
-    truth = truth.at(opened.manifest.conditions)
-    generated = judged_by(truth, opened)
+    truth, generated = matched(truth, Dataset.open(sample_uri))
     spec = ReweightSpec(sample=generated.digest, truth=truth.digest, mode=mode, seed=seed)
     require_own(out, spec)
     true_events = from_dataset(truth, "train", seed=seed, max_events=LEARNING_EVENTS)
-    read = from_dataset if fine_bins(generated) is None else from_tallies
-    generated_events = read(generated, seed=seed, max_events=LEARNING_EVENTS)
+    generated_events = from_generated(generated, seed=seed, max_events=LEARNING_EVENTS)
     weigher = learn_weights(true_events, generated_events, seed=seed)
-    work = Reweighting(spec, opened, weigher, out)
+    work = Reweighting(spec, generated, weigher, out)
     records = work.whole()
-    shards = opened.manifest.shards
-    missing = [index for index in range(len(shards)) if index not in records]
+    missing = [k for k in range(len(generated.manifest.shards)) if k not in records]
     if missing:
-        with ray_session(), progress_bar("Reweighting", sum(s.rows for s in shards)) as bar:
-            shared = ray.put(work)
-            for record in bounded(
-                lambda index: _make.remote(shared, index), missing, 2 * max(1, cluster_cpus())
-            ):
-                records[record.index] = record
-                bar.update(sum(shards[index].rows for index in records))
+        made = in_parallel("Reweighting", _make, work, missing)
+        records |= {record.index: record for record in made}
     dataset = work.finish(records)
-    before, after = opened.rows(), dataset.rows()
+    before, after = generated.rows(), dataset.rows()
     effective = after * (weigher.efficiency if mode == "weights" else 1.0)
     say(
         f"Reweighted {dataset.manifest.name}: {after:,} of {before:,} events, worth "

@@ -10,7 +10,7 @@ import ray
 import torch
 from ray.exceptions import RayError
 
-from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.dataset import Dataset, conditions_suffix
 from mleg_ray.checkpoint import Checkpoint, run_folder
 from mleg_ray.cluster.session import cluster_cpus, fetch, ray_session
 from mleg_ray.console import progress_bar, say
@@ -44,7 +44,7 @@ def default_target(
 ) -> str:
     """Return where a sample goes by default: named after the run, size, seed and conditions."""
     run = run_folder(checkpoint_uri).name
-    given = "".join(f"-{name}{value:g}" for name, value in (conditions or {}).items())
+    given = conditions_suffix(conditions or {})
     return join(storage, "samples", f"{run}-{events}-seed{seed}{given}")
 
 

@@ -3,12 +3,13 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayTaskError
 
+from mleg_ray.console import progress_bar
 from mleg_ray.errors import ResourceError, UserError
 
 Item = TypeVar("Item")
@@ -123,6 +124,27 @@ def bounded(
     finally:
         for reference in waiting:
             ray.cancel(reference)
+
+
+def in_parallel(
+    title: str,
+    task: Any,  # noqa: ANN401 - a remote function of (work, item), whose type Ray keeps to itself
+    work: object,
+    items: Sequence[Item],
+) -> Iterator[Any]:
+    """Yield what a task makes of each item, in the order it comes, under a progress bar.
+
+    Raises:
+        UserError: the task's own.
+    """
+    with ray_session(), progress_bar(title, len(items)) as bar:
+        shared = ray.put(work)
+        # Two tasks a CPU: one runs while the next is on its way.
+        in_flight = 2 * max(1, cluster_cpus())
+        results = bounded(lambda item: task.remote(shared, item), items, in_flight)
+        for done, result in enumerate(results, start=1):
+            bar.update(done)
+            yield result
 
 
 def fetch(reference: "ray.ObjectRef[Any]") -> Any:  # noqa: ANN401 - whatever the task returned

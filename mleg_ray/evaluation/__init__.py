@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mleg_ray.evaluation.coverage import pulls
+    from mleg_ray.evaluation.datasets import from_dataset
     from mleg_ray.evaluation.metrics import METRICS
-    from mleg_ray.evaluation.sample import from_arrays, from_dataset
+    from mleg_ray.evaluation.sample import from_arrays
     from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 
 __all__ = ["METRICS", "Scorecard", "from_arrays", "from_dataset", "pulls", "scorecard"]
@@ -37,7 +38,7 @@ _HOMES = {
     "pulls": "coverage",
     "Scorecard": "scorecards",
     "from_arrays": "sample",
-    "from_dataset": "sample",
+    "from_dataset": "datasets",
     "scorecard": "scorecards",
 }
 

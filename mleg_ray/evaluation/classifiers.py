@@ -199,7 +199,7 @@ def _split(
     truth: Sample, generated: Sample, n: int, rng: np.random.Generator
 ) -> tuple[Part, Part, Part]:
     """Return the parts that train, select and are quoted, of n random events of each sample."""
-    classes = [_drawn(sample, n, rng) for sample in (truth, generated)]
+    classes = [drawn(sample, n, rng) for sample in (truth, generated)]
     features = _standardised(np.concatenate([x for x, _ in classes]), list(truth.axes), n)
     weight = np.concatenate([w for _, w in classes])
     is_generated = np.repeat([False, True], n)
@@ -226,7 +226,7 @@ def scored(score: Callable[[FloatArray], FloatArray], part: Part) -> Scored:
     )
 
 
-def _drawn(sample: Sample, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+def drawn(sample: Sample, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Return features (n, d) and weights (n,), of mean absolute value 1, of n random events."""
     rows = rng.choice(len(sample), n, replace=False)
     weight = sample.weight[rows]
@@ -240,7 +240,12 @@ def _standardised(features: FloatArray, names: list[str], n_truth: int) -> Float
     bad = ~np.isfinite(features).all(axis=0)
     if bad.any():
         raise NotComputableError(f"values of {names[int(np.argmax(bad))]} are not finite")
-    truth = features[:n_truth]
-    spread = truth.std(axis=0)
-    result: FloatArray = (features - truth.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    mean, spread = scale(features[:n_truth])
+    result: FloatArray = (features - mean) / spread
     return result
+
+
+def scale(features: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return mean and spread (d,) of features (n, d); the spread of a constant one is 1."""
+    spread = features.std(axis=0)
+    return features.mean(axis=0), np.where(spread > 0, spread, 1.0)

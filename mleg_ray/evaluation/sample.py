@@ -1,6 +1,6 @@
 """The events that are compared, and what their numbers mean."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -8,20 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.histograms import Histogram
-from mleg_ray.evaluation.tally import FineBins, Tally, merge
+from mleg_ray.evaluation.tally import Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
-from mleg_ray.events import Field
 from mleg_ray.physics.observables import Definitions, Plane
-from mleg_ray.randomness import derive_seed
 
-MAX_EVENTS = 100_000
-READ_SHARDS = 8  # at least, of a dataset with tallies
 NO_DEFINITIONS = Definitions()
 
 
@@ -176,121 +170,7 @@ def from_arrays(
     tally = UnphysicalTally.of(tensors, list(arrays), torch.from_numpy(weight), definitions)
     everything = {key: column.numpy() for key, column in tensors.items()}
     origin = Origin(name=name, events=n, compared=n)
-    return _ordered(Sample(everything, weight, axes, tally, origin, definitions))
-
-
-def from_dataset(
-    dataset: Dataset,
-    split: str | None = None,
-    *,
-    seed: int,
-    max_events: int = MAX_EVENTS,
-    bins: FineBins | None = None,
-    progress: Callable[[int], None] = lambda rows: None,
-) -> Sample:
-    """Draw at most `max_events` random events of a split; count the unphysical among all of them.
-
-    With the `bins` of another sample's tally, all events are counted in these too. The dataset is
-    read once, shard by shard; `progress` hears how many events are done.
-    """
-    total = dataset.rows(split)
-    rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
-    chosen = np.sort(rng.choice(total, min(total, max_events), replace=False, shuffle=False))
-    manifest = dataset.manifest
-    axes = compared_axes(manifest.fields, manifest.conditions, manifest)
-    parts: list[dict[str, FloatArray]] = []
-    weights: list[FloatArray] = []
-    unphysical: UnphysicalTally | None = None
-    tally: Tally | None = None
-    done = 0
-    for batch in dataset.batches(split):
-        table = dataset.table(batch)
-        counted = UnphysicalTally.of(
-            {name: torch.from_numpy(column) for name, column in table.items()},
-            dataset.schema.event,
-            batch.weight,
-            manifest,
-        )
-        unphysical = counted if unphysical is None else unphysical + counted
-        if bins is not None:
-            part = Tally.of(table, bins, manifest.planes, counted, batch.weight.numpy())
-            tally = part if tally is None else tally + part
-        first, last = np.searchsorted(chosen, (done, done + len(batch)))
-        rows = chosen[first:last] - done
-        parts.append({name: table[name][rows] for name in axes})
-        weights.append(batch.weight.numpy()[rows])
-        done += len(batch)
-        progress(done)
-    assert unphysical is not None  # Dataset.batches yields at least one batch or raises
-    origin = Origin(
-        name=dataset.manifest.name,
-        events=total,
-        compared=len(chosen),
-        uri=dataset.uri,
-        dataset_digest=dataset.digest,
-        split=split,
-        conditions=dataset.manifest.conditions,
-        provenance=dataset.manifest.provenance,
-    )
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in axes}
-    weight = np.concatenate(weights)
-    definitions = manifest.definitions
-    return _ordered(Sample(columns, weight, axes, unphysical, origin, definitions, tally))
-
-
-def from_tallies(
-    dataset: Dataset,
-    *,
-    seed: int,
-    max_events: int = MAX_EVENTS,
-    progress: Callable[[int], None] = lambda rows: None,
-) -> Sample:
-    """Describe a generated dataset of any size by its tallies and the events of a few shards.
-
-    All events count in `tally` and `unphysical`; the columns are `max_events` random events of
-    random shards, eight if there are so many: shards are independent draws of one distribution, and
-    one that were not would show in the tally. `progress` hears how many events are done.
-
-    Raises:
-        DataError: a tally or shard is gone, damaged or not that of the manifest.
-    """
-    bins = fine_bins(dataset)
-    assert bins is not None
-    manifest = dataset.manifest
-    shards = dataset.shards()
-    rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
-    chosen: list[ShardEntry] = []
-    for k in rng.permutation(len(shards)):
-        if len(chosen) >= READ_SHARDS and sum(shard.rows for shard in chosen) >= max_events:
-            break
-        chosen.append(shards[k])
-    read = manifest.model_copy(update={"shards": tuple(chosen)})
-    subset = Dataset(dataset.uri, read, dataset.digest)
-    sample = from_dataset(subset, seed=seed, max_events=max_events, progress=progress)
-
-    def tallies() -> Iterator[tuple[str, bytes]]:
-        done = 0
-        for shard in shards:
-            assert shard.tally is not None
-            yield f"{dataset.uri}/{shard.tally.file}", shard.tally.read(dataset.uri)
-            done += shard.rows
-            progress(done)
-
-    tally = merge(tallies(), bins)
-    origin = sample.origin.model_copy(update={"events": dataset.rows()})
-    return replace(sample, unphysical=tally.unphysical, tally=tally, origin=origin)
-
-
-def fine_bins(dataset: Dataset) -> FineBins | None:
-    """Return the bins in which every shard was counted when it was written, None if not all were.
-
-    Raises:
-        DataError: they are gone, damaged or not those of the manifest.
-    """
-    manifest = dataset.manifest
-    if manifest.bins is None or not all(shard.tally for shard in manifest.shards):
-        return None
-    return FineBins.from_bytes(manifest.bins.read(dataset.uri))
+    return ordered(Sample(everything, weight, axes, tally, origin, definitions))
 
 
 def binned(truth: Sample, generated: Sample, name: str, edges: FloatArray) -> Binned:
@@ -308,24 +188,6 @@ def binned(truth: Sample, generated: Sample, name: str, edges: FloatArray) -> Bi
     return Binned(edges, t, tally.histogram(name, edges), tally.events)
 
 
-def compared_axes(
-    fields: Iterable[Field], conditions: Mapping[str, float], definitions: Definitions
-) -> dict[str, Axis]:
-    """Return what of a dataset is compared and drawn.
-
-    These are the event fields, the conditions that vary from event to event (a sample asked for at
-    other energies must show), and the observables with a label; an observable without one only
-    serves constraints.
-    """
-    varying = [
-        f
-        for f in fields
-        if f.role == "event" or (f.role == "condition" and f.name not in conditions)
-    ]
-    axes = {f.name: Axis(unit=f.unit, description=f.description) for f in varying}
-    return axes | derived_axes(definitions)
-
-
 def derived_axes(definitions: Definitions) -> dict[str, Axis]:
     """Return the observables that have a label."""
     return {
@@ -335,44 +197,12 @@ def derived_axes(definitions: Definitions) -> dict[str, Axis]:
     }
 
 
-def judged_by(truth: Dataset, generated: Dataset) -> Dataset:
-    """Return the generated dataset with the truth's definitions.
-
-    Tallies made with other definitions are left out.
-
-    Raises:
-        DataError: fields, units, roles or conditions differ; the message names the first.
-    """
-    expected = _physical(truth.manifest.fields)
-    given = _physical(generated.manifest.fields)
-    for name in dict.fromkeys((*expected, *given)):
-        if expected.get(name) != given.get(name):
-            raise DataError(
-                f"{generated.uri}: field '{name}' is {given.get(name, 'absent')}, but "
-                f"{expected.get(name, 'absent')} in the truth {truth.uri}; "
-                "compare samples of the same fields and units"
-            )
-    asked, had = truth.manifest.conditions, generated.manifest.conditions
-    for name in dict.fromkeys((*asked, *had)):
-        if asked.get(name) != had.get(name):
-            raise DataError(
-                f"{generated.uri}: condition '{name}' is {had.get(name, 'not fixed')}, but "
-                f"{asked.get(name, 'not fixed')} in the truth {truth.uri}; "
-                "sample at the truth's condition"
-            )
-    definitions = truth.manifest.definitions
-    update: dict[str, Any] = dict(definitions)
-    if generated.manifest.definitions != definitions:
-        update["bins"] = None
-    return Dataset(generated.uri, generated.manifest.model_copy(update=update), generated.digest)
-
-
 def aligned(sample: Sample, axes: Iterable[str]) -> Sample:
     """Return the sample with its columns in the order of `axes`, its events ordered by them."""
     names = list(axes)
     if list(sample.axes) == names:
         return sample
-    return _ordered(replace(sample, axes={name: sample.axes[name] for name in names}))
+    return ordered(replace(sample, axes={name: sample.axes[name] for name in names}))
 
 
 def require_comparable(truth: Sample, generated: Sample) -> None:
@@ -407,14 +237,9 @@ def _numeric(name: str, key: object, column: Any) -> FloatArray:  # noqa: ANN401
     return array.astype(np.float64)
 
 
-def _ordered(sample: Sample) -> Sample:
+def ordered(sample: Sample) -> Sample:
     """Return the sample with the columns of its axes alone, its events in their canonical order."""
     compared = {name: sample.columns[name] for name in sample.axes}
     order = np.lexsort((sample.weight, *reversed(compared.values())))
     ordered = {name: column[order] for name, column in compared.items()}
     return replace(sample, columns=ordered, weight=sample.weight[order])
-
-
-def _physical(fields: Iterable[Field]) -> dict[str, str]:
-    """Describe what generated and true events must share: unit and role of each field."""
-    return {f.name: f"{f.role} field in {f.unit}" for f in fields if f.role != "weight"}

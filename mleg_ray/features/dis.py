@@ -127,11 +127,10 @@ class KinematicMap(ScatteredElectronMap):
     def _encode(self, events: Tensor, context: Tensor) -> Tensor:
         px, py, _ = self._momentum(events)
         s = dis.mandelstam_s(self._beam_energy(context))
-        q2 = self._q2(events, context)
+        q2, fraction, rest, _, _ = self._position(events, context)
         excess = (q2 - self._q2_min).abs().clamp(min=self._q2_min * self._resolution)
         tau = ((self._q2_min + excess) / s).clamp(max=1 - self._resolution)
         u1 = excess.log() - torch.log1p(-tau)
-        fraction, rest, _, _ = self._position(events, context)
         mirrored = torch.where(rest < 0, 1 + rest, fraction.abs())
         mirrored = mirrored.clamp(self._resolution, 1 - self._resolution)
         # `rest` is 1 - fraction, computed without cancellation.
@@ -169,35 +168,32 @@ class KinematicMap(ScatteredElectronMap):
     def _log_abs_det(self, events: Tensor, context: Tensor) -> Tensor:
         # d³p = (E'/2) dQ² dy dφ for a massless electron.
         s = dis.mandelstam_s(self._beam_energy(context))
-        q2 = self._q2(events, context)
-        fraction, rest, log_y, span = self._position(events, context)
+        q2, fraction, rest, log_y, span = self._position(events, context)
         energy = momentum(*self._momentum(events))
         log_du1_dq2 = (1 / (q2 - self._q2_min) + 1 / (s - q2)).log()
         log_du2_dy = -(fraction.log() + rest.log() + span.log() + log_y)
         return log_du1_dq2 + log_du2_dy + math.log(2 / math.pi) - energy.log()
 
     def _outside(self, events: Tensor, context: Tensor) -> Tensor:
-        q2 = self._q2(events, context)
-        fraction, rest, _, _ = self._position(events, context)
+        q2, fraction, rest, _, _ = self._position(events, context)
         inside = (q2 >= self._q2_min * (1 + self._resolution)) & (fraction >= self._resolution)
         return ~(inside & (rest >= self._resolution))
 
-    def _q2(self, events: Tensor, context: Tensor) -> Tensor:
-        return dis.q2(*self._momentum(events), self._beam_energy(context))
-
-    def _position(self, events: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return log x / log x_min, its complement, log y and -log x_min, each (B,)."""
+    def _position(
+        self, events: Tensor, context: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return Q², log x / log x_min, its complement, log y and -log x_min, each (B,)."""
         beam = self._beam_energy(context)
         px, py, pz = self._momentum(events)
         s = dis.mandelstam_s(beam)
-        q2 = self._q2(events, context)
+        q2 = dis.q2(px, py, pz, beam)
         # 1/x - 1 = (y - τ)/τ, where y - τ = (E_b - E')/E_b: the energy that the electron lost.
         lost = (beam - momentum(px, py, pz)) / beam * s / q2
         log_1_over_x = torch.log1p(lost.clamp(min=self._resolution - 1))
         log_y = torch.log1p(-minus_momentum(px, py, -pz) / (2 * beam))
         span, log_y_max = self._range(q2.log(), s.log())
         span = span.clamp(min=self._resolution)
-        return log_1_over_x / span, (log_y_max - log_y) / span, log_y, span
+        return q2, log_1_over_x / span, (log_y_max - log_y) / span, log_y, span
 
     def _scattering(self, raw: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return log Q², log y and log 1/x, each (B,); Q² = (e^u1 + Q²_min) / (1 + e^u1 / s)."""

@@ -17,10 +17,10 @@ from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
 from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.storage import (
-    PARTIAL_SUFFIX,
     exists,
     filesystem,
     is_remote,
+    is_vacant,
     join,
     read_bytes,
     remove_partials,
@@ -219,9 +219,7 @@ def _require_own(folder: str, spec: SampleSpec) -> PlanFile | None:
                 "choose another --out, or ask for the same to complete it"
             )
         return plan
-    fs, path = filesystem(folder)
-    files = fs.ls(path, detail=False) if fs.exists(path) else []
-    if any(not file.endswith(PARTIAL_SUFFIX) for file in files):
+    if not is_vacant(folder):
         raise ConfigError(f"{folder}: holds other files and no {PLAN}; choose another --out")
     return None
 

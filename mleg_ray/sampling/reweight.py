@@ -18,12 +18,13 @@ from mleg_ray.checkpoint import environment
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.c2st import calibration
-from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, Part, mlp, scored
+from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, Part, drawn, mlp, scale, scored
 from mleg_ray.evaluation.distances import FloatArray, effective_size
+from mleg_ray.evaluation.estimate import NotComputableError
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.events import Batch, Field, stored_fields
 from mleg_ray.randomness import derive_seed
-from mleg_ray.storage import exists, filesystem, join, read_bytes, sha256
+from mleg_ray.storage import exists, is_vacant, join, read_bytes, sha256
 
 SELECT = 0.25  # of the learning events: when to stop, calibration, and where weights are cut
 LARGEST = 0.999  # the quantile of the weights at which they are cut
@@ -67,7 +68,7 @@ def learn_weights(truth: Sample, generated: Sample, *, seed: int) -> Weigher:
     """Train and calibrate a classifier (three layers of 256) on all compared columns.
 
     Raises:
-        DataError: fewer than 500 events of either, or a value that is not finite.
+        DataError: fewer than 500 events of either, a value that is not finite, or zero weights.
     """
     n = min(len(truth), len(generated))
     if n < MINIMUM_EVENTS:
@@ -77,21 +78,15 @@ def learn_weights(truth: Sample, generated: Sample, *, seed: int) -> Weigher:
         )
     rng = np.random.default_rng(derive_seed(seed, "reweight"))
     names = tuple(truth.axes)
-    rows = [rng.choice(len(sample), n, replace=False) for sample in (truth, generated)]
-    features = [
-        np.stack([sample.columns[name][chosen] for name in names], axis=1)
-        for sample, chosen in zip((truth, generated), rows, strict=True)
-    ]
-    weights = [
-        sample.weight[chosen] / np.abs(sample.weight[chosen]).mean()
-        for sample, chosen in zip((truth, generated), rows, strict=True)
-    ]
+    try:
+        features, weights = zip(*(drawn(s, n, rng) for s in (truth, generated)), strict=True)
+    except NotComputableError as error:
+        raise DataError(f"no weights can be learned: {error}") from None
     for sample, values in zip((truth, generated), features, strict=True):
         bad = ~np.isfinite(values).all(axis=0)
         if bad.any():
             raise DataError(f"{sample.origin.name}: '{names[bad.argmax()]}' is not finite")
-    mean, spread = features[0].mean(axis=0), features[0].std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
+    mean, spread = scale(features[0])
     selected = round(SELECT * n)
     train, select = (
         Part(
@@ -151,11 +146,8 @@ class Reweighting:
         """Weigh one shard and write it, then its record; the same bytes in any process."""
         manifest = self.generated.manifest
         entry = manifest.shards[index]
-        part = Dataset(
-            self.generated.uri, manifest.model_copy(update={"shards": (entry,)}), self.spec.sample
-        )
-        [batch] = part.batches()
-        weight = torch.from_numpy(self.weigher(part.table(batch)))
+        [batch] = self.generated.read([entry])
+        weight = torch.from_numpy(self.weigher(self.generated.table(batch)))
         if self.spec.mode == "accept":
             generator = torch.Generator().manual_seed(derive_seed(self.spec.seed, "accept", index))
             drawn = torch.rand(len(batch), generator=generator, dtype=torch.float64)
@@ -232,7 +224,6 @@ def require_own(folder: str, spec: ReweightSpec) -> None:
         if parse(ReweightSpec, read_json(place), place) != spec:
             raise ConfigError(f"{folder}: holds another reweighted sample; choose another --out")
         return
-    fs, path = filesystem(folder)
-    if fs.exists(path) and fs.ls(path, detail=False):
+    if not is_vacant(folder):
         raise ConfigError(f"{folder}: holds other files and no {PLAN}; choose another --out")
     write_json(place, spec.model_dump(mode="json"))

@@ -13,7 +13,7 @@ from mleg_ray.catalog.shards import FileEntry, footer_metadata, write_shard
 from mleg_ray.catalog.sources import Columns
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError
-from mleg_ray.evaluation.sample import compared_axes
+from mleg_ray.evaluation.datasets import compared_axes
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Batch, stored_fields

@@ -49,7 +49,7 @@ def test_whole_dataset_needs_no_ray(spec, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("Ray must not be started")
 
-    monkeypatch.setattr("mleg_ray.cluster.prepare.ray_session", refuse)
+    monkeypatch.setattr("mleg_ray.cluster.session.ray_session", refuse)
     assert prepare(spec, str(tmp_path)).digest == first.digest
 
 

@@ -7,9 +7,10 @@ import pytest
 from scipy import stats
 
 from mleg_ray.evaluation.all_events import chi2_all
+from mleg_ray.evaluation.datasets import from_dataset
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.sample import Axis, Sample, binned, from_arrays, from_dataset
+from mleg_ray.evaluation.sample import Axis, Sample, binned, from_arrays
 from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally

@@ -13,7 +13,7 @@ import pytest
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
-from mleg_ray.evaluation.sample import from_dataset, from_tallies
+from mleg_ray.evaluation.datasets import from_dataset, from_generated
 from mleg_ray.sampling.manifest import (
     PLAN,
     Production,
@@ -163,7 +163,7 @@ def test_bins_that_cannot_be_made_again_are_named(checkpoint: Checkpoint, out: P
 
 def test_tallies_count_every_event_as_it_is_stored(checkpoint: Checkpoint, out: Path) -> None:
     dataset = run(planned(checkpoint, out))
-    tallied, read = from_tallies(dataset, seed=1, max_events=150), from_dataset(dataset, seed=1)
+    tallied, read = from_generated(dataset, seed=1, max_events=150), from_dataset(dataset, seed=1)
     assert tallied.tally is not None
     assert tallied.tally.events == tallied.origin.events == dataset.rows()
     assert (len(tallied), tallied.unphysical) == (150, read.unphysical)
