@@ -128,14 +128,14 @@ def tune(
     ] = False,
 ) -> None:
     """Search a recipe's [space]: trials side by side, the best checkpoints, a report."""
-    from mleg_ray.catalog.dataset import Dataset, dataset_uri
+    from mleg_ray.catalog.dataset import Dataset
     from mleg_ray.cluster.tune import run_study, study_name
     from mleg_ray.storage import storage_root
     from mleg_ray.study.plan import Plan
 
     plan = Plan.load(recipe, tuple(assignments or ()))
     root = storage_root(storage)
-    dataset = Dataset.open(dataset_uri(root, plan.run.dataset))
+    dataset = Dataset.prepared(root, plan.run.dataset)
     name = name or study_name(recipe, plan, dataset)
     summary = run_study(plan, dataset, root, name=name, resume=resume)
     typer.echo(summary.ranked[0].best_checkpoint)

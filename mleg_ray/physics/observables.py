@@ -12,7 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ from mleg_ray.physics import dis, kinematics
 MODULES: dict[str, ModuleType] = {"dis": dis, "kinematics": kinematics}
 _CALL = re.compile(r"^(\w+)\.(\w+)(?:\(([\w\s,]*)\))?$")
 _COMPARISON = re.compile(r"^\s*([\w.+-]+)\s*(<=|>=|<|>)\s*([\w.+-]+)\s*$")
-_OPERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+# Of numbers as of tensors.
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
     "<": operator.lt,
     ">=": operator.ge,
@@ -241,7 +242,8 @@ def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:
     if constraint.tolerance > 0:
         slack = constraint.tolerance * b.abs()
         b = b + slack if symbol.startswith("<") else b - slack
-    return ~_OPERATORS[symbol](a, b).expand_as(like)
+    fulfilled: Tensor = COMPARISONS[symbol](a, b)
+    return ~fulfilled.expand_as(like)
 
 
 def _comparison(expression: str) -> str:

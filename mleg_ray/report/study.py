@@ -35,7 +35,7 @@ def write_study_report(summary: Summary, out: str) -> str:
     write_json(join(out, JSON), summary.model_dump(mode="json") | {"importance": shares})
     write_bytes(join(out, CSV), to_csv(summary).encode())
     page = page_environment({}).get_template("study.html.j2")
-    names = list(dict.fromkeys(name for trial in summary.trials for name in trial.parameters))
+    names = summary.parameters
     counts = Counter(trial.state for trial in summary.trials)
     text = page.render(
         summary=summary,
@@ -58,19 +58,18 @@ def write_study_report(summary: Summary, out: str) -> str:
 
 def to_csv(summary: Summary) -> str:
     """Return all trials, one a line, with their figures and parameters."""
-    names = list(dict.fromkeys(name for trial in summary.trials for name in trial.parameters))
+    names = summary.parameters
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["name", "state", "ended", "step", *FIGURES, "median", "checkpoint", *names])
     for trial in summary.trials:
-        parts: list[Mapping[str, object]] = [trial.figures, trial.parameters]
-        figures, parameters = parts
+        figures: Mapping[str, object] = trial.figures
         writer.writerow(
             [
                 *(trial.name, trial.state, trial.ended, trial.step),
                 *(figures.get(name, "") for name in FIGURES),
                 *(trial.median if trial.repeats else "", trial.best_checkpoint),
-                *(parameters.get(name, "") for name in names),
+                *(trial.parameters.get(name, "") for name in names),
             ]
         )
     return stream.getvalue()

@@ -6,7 +6,7 @@ Optuna's storage is the only record, so that a study that was killed goes on fro
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -116,7 +116,8 @@ class Ledger(Jobs):
         if not result.get("ended"):
             self.study.tell(trial, state=TrialState.PRUNED)
             return
-        values = [result["best"] if name == "ks_sum" else result[name] for name in self._names]
+        names = self._plan.study.objectives
+        values = [result["best"] if name == "ks_sum" else result[name] for name in names]
         self.study.tell(trial, values)
 
     def fail(self, job: Job) -> None:
@@ -127,10 +128,6 @@ class Ledger(Jobs):
         """Record as PRUNED what runs no longer: the study's time is over."""
         for job_name in list(self._running):
             self.study.tell(self._running.pop(job_name), state=TrialState.PRUNED)
-
-    @property
-    def _names(self) -> Sequence[str]:
-        return self._plan.study.objectives
 
     def _proposed(self) -> int:
         states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)

@@ -1,7 +1,6 @@
 """What came of a study, as plain values: for its report, for other programs, and for sampling."""
 
 import math
-import operator
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from mleg_ray.catalog.dataset import read_json
 from mleg_ray.checkpoint import CARD, CHECKPOINT, run_uri
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
+from mleg_ray.physics.observables import COMPARISONS
 from mleg_ray.storage import exists, join
 from mleg_ray.study.ledger import DATASET, best_trials, load, read_plan, repeat_name, trial_name
 from mleg_ray.study.plan import Plan
@@ -28,12 +28,6 @@ STATES: Mapping[TrialState, State] = {
 }
 FIGURES = ("ks_sum", "throughput", "flops", "seconds")
 FEWEST = 5  # complete trials that tell parameters apart
-COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "<": operator.lt,
-}
 
 
 class Repeat(Config):
@@ -100,6 +94,11 @@ class Summary(Config):
     def ranked(self) -> list[Trial]:
         """The complete trials that have a checkpoint, the best first."""
         return [self.trial(name) for name in self.ranking]
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of all searched parameters; a trial need not have every one."""
+        return list(dict.fromkeys(name for trial in self.trials for name in trial.parameters))
 
     @property
     def trial_seconds(self) -> float:
