@@ -28,7 +28,7 @@ from mleg_ray.cluster.sample import sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.console import meanwhile
 from mleg_ray.models.student import Student
-from mleg_ray.sampling.sampler import BATCH_EVENTS
+from mleg_ray.sampling.pipeline import BATCH_EVENTS
 from mleg_ray.storage import absolute
 
 RESULT = Path(__file__).parent / "results" / "production.json"

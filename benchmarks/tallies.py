@@ -53,14 +53,15 @@ def main() -> None:
             shard_events=options.shard_events,
             seed=1,
             conditions={"beam_energy": 50.0},
+            compiled=False,
         )
         sampler = Sampler(checkpoint, spec, folder)
         bins = FineBins.from_bytes(sampler.pilot().to_bytes())
         generating, counting, files = [], [], []
         for shard in spec.plan():
-            columns, seconds = timed(partial(sampler.generate, shard))
+            events, seconds = timed(partial(sampler.generate, shard, compiled=False))
             generating.append(shard.events / seconds)
-            tally, seconds = timed(partial(sampler.tally, columns, bins))
+            tally, seconds = timed(partial(sampler.tally, events, bins))
             counting.append(shard.events / seconds)
             place = Path(folder, f"{shard.index}.safetensors")
             place.write_bytes(tally.to_bytes())

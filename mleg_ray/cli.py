@@ -175,6 +175,14 @@ def sample(
         list[str] | None,
         typer.Option(help="Of a study, the best trial with throughput>=2e6, say; repeatable."),
     ] = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Compile the model, for large samples; the last digits of the events are others.",
+            show_default="compiled from 20 million events on",
+        ),
+    ] = None,
 ) -> None:
     """Generate events into Parquet shards, exactly once; the same command again completes them."""
     from mleg_ray.cluster.sample import default_target, sample
@@ -196,6 +204,7 @@ def sample(
         workers=workers,
         shard_events=shard_events,
         conditions=conditions,
+        compiled=compiled,
     )
     typer.echo(dataset.uri)
 

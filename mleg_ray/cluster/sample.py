@@ -57,11 +57,13 @@ def sample(
     workers: int | None = None,
     shard_events: int = SHARD_EVENTS,
     conditions: Mapping[str, float] | None = None,
+    compiled: bool | None = None,
 ) -> Dataset:
     """Generate `events` events into the folder `out`, or complete what is there of them.
 
-    The events depend on the checkpoint, `seed`, `shard_events` and `conditions` alone: not on the
-    number of workers (all CPUs if None), nor on what was killed and run again meanwhile.
+    The events depend on the checkpoint, `seed`, `shard_events`, `conditions` and `compiled` alone
+    (see `plan_sample`): not on the number of workers (all CPUs if None), nor on what was killed and
+    run again meanwhile.
 
     Raises:
         UserError: see `Checkpoint.load`, `plan_sample`, `rehearse`, `ray_session` and `Sampler`.
@@ -76,6 +78,7 @@ def sample(
         seed=seed,
         shard_events=shard_events,
         conditions=conditions or {},
+        compiled=compiled,
     )
     _warn_of_extrapolation(job)
     records = whole_shards(job)

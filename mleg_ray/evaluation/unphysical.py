@@ -54,20 +54,15 @@ class UnphysicalTally(Config):
         weights: Tensor,
         definitions: Definitions,
     ) -> "UnphysicalTally":
-        """Count events with float64 columns of shape (n,); `fields` are those generated.
+        """Count events with float64 columns and weights of shape (n,); see `broken`."""
+        return UnphysicalTally.count(broken(columns, fields, definitions), weights)
 
-        A constraint on a number that is not finite counts as broken, and so does a selection.
-        """
-        not_finite = torch.zeros(len(weights), dtype=torch.bool)
-        for name in fields:
-            not_finite |= ~torch.isfinite(columns[name])
-        broken = _with_any(_broken(definitions.constraints, columns) | {NOT_FINITE: not_finite})
-        if definitions.selection:
-            failed = _with_any(_broken(definitions.selection, columns))
-            broken |= {f"{SELECTION}{name}": mask for name, mask in failed.items()}
+    @staticmethod
+    def count(masks: Mapping[str, Tensor], weights: Tensor) -> "UnphysicalTally":
+        """Count events with weights of shape (n,), of which `masks` (n,) are broken."""
         return UnphysicalTally(
             total=Share.of(weights),
-            violating={name: Share.of(weights[mask]) for name, mask in broken.items()},
+            violating={name: Share.of(weights[mask]) for name, mask in masks.items()},
         )
 
     def __add__(self, other: "UnphysicalTally") -> "UnphysicalTally":
@@ -88,6 +83,22 @@ class UnphysicalTally(Config):
         variance = ((1 - 2 * p) * part.squares + p**2 * total.squares) / total.weight**2
         one_event = total.squares / total.weight**2
         return p, max(math.sqrt(max(variance, 0.0)), one_event)
+
+
+def broken(
+    columns: Mapping[str, Tensor], fields: Sequence[str], definitions: Definitions
+) -> dict[str, Tensor]:
+    """Return which events break a rule, by its name: boolean tensors (n,).
+
+    Of float64 columns (n,), `fields` are those generated. A constraint on a number that is not
+    finite counts as broken, and so does a selection.
+    """
+    not_finite = ~torch.stack([columns[name].isfinite() for name in fields]).all(dim=0)
+    masks = _with_any(_broken(definitions.constraints, columns) | {NOT_FINITE: not_finite})
+    if definitions.selection:
+        failed = _with_any(_broken(definitions.selection, columns))
+        masks |= {f"{SELECTION}{name}": mask for name, mask in failed.items()}
+    return masks
 
 
 def unphysical_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[str, Figure]:

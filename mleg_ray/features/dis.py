@@ -93,19 +93,28 @@ class CartesianMap(ScatteredElectronMap):
 class KinematicMap(ScatteredElectronMap):
     """Edge-free coordinates: every boundary of the phase space lies at infinity.
 
-    With s = 4 E_b², τ = Q²/s and the smallest x that Q² allows, x_min = max(Q², m̂²_min)/s,
+    With s = 4 E_b² and τ = Q²/s, the smallest x that Q² allows,
 
-        u1 = log((Q² - Q²_min) / (1 - τ)),   u2 = logit(log x_bj / log x_min),   u3 = φ / π.
+        u1 = log((Q² - Q²_min) / (1 - τ)),   u2 = logit(log x_bj / log τ),   u3 = φ / π.
 
-    Q²_min < Q² < s, x_min < x_bj < 1 and E' < E_b follow for any real (u1, u2). For Q² much smaller
+    Q²_min < Q² < s, τ < x_bj < 1 and E' < E_b follow for any real (u1, u2). For Q² much smaller
     than s, u1 is log(Q² - Q²_min); structure functions are nearly flat in log x, which u2 measures
     in units of its range: so neither moves much with the beam energy, and a conditional model can
     reach energies that it has not seen. It is FAT-GAN's T(pz) carried through to all edges. The
     critic sees u1, u2, cos φ, sin φ, log pT, px, py, log(E_b - pz) and log(E_b - E').
 
+    A generator's cut x s > m̂²_min is an edge that showers and primordial kT smear: the density
+    falls steeply there, but not to zero. With x_m = m̂²_min/s > τ, the odds o = log x / log(τ/x)
+    and their value o_m at x_m,
+
+        u2 = log(o log τ / log x_m) - log ρ(1 - o/o_m),   ρ(r) = (r + √(r² + 4 δ²)) / 2.
+
+    Above the edge ρ is r and u2 is logit(log x / log x_m), as if it were sharp; within δ of it ρ is
+    smooth, and the events beyond it have their place.
+
     Events outside the domain are mirrored at the edge they crossed, then kept `resolution` away
-    from it: those moved below a generator's cut by radiation, and those a rounding beyond x_bj = 1.
-    None is lost, weights stay, and no spike arises at an edge; their share of the train split is
+    from it: those moved below Q²_min by radiation, and those a rounding beyond x_bj = 1. None is
+    lost, weights stay, and no spike arises at an edge; their share of the train split is
     `outside_fraction`. Such events are not generated again.
     """
 
@@ -117,17 +126,19 @@ class KinematicMap(ScatteredElectronMap):
         fixed: Mapping[str, float],
         q2_min: float,
         m_hat_min: float,
+        m_hat_smearing: float,
         resolution: float,
     ) -> None:
         super().__init__(schema, fixed, n_features=3, n_augmented=9)
         self._q2_min = q2_min
         self._m2_min = m_hat_min**2
+        self._smearing = m_hat_smearing
         self._resolution = resolution
 
     def _encode(self, events: Tensor, context: Tensor) -> Tensor:
         px, py, _ = self._momentum(events)
         s = dis.mandelstam_s(self._beam_energy(context))
-        q2, fraction, rest, _, _ = self._position(events, context)
+        q2, fraction, rest, span = self._position(events, context)
         excess = (q2 - self._q2_min).abs().clamp(min=self._q2_min * self._resolution)
         tau = ((self._q2_min + excess) / s).clamp(max=1 - self._resolution)
         u1 = excess.log() - torch.log1p(-tau)
@@ -135,7 +146,13 @@ class KinematicMap(ScatteredElectronMap):
         mirrored = mirrored.clamp(self._resolution, 1 - self._resolution)
         # `rest` is 1 - fraction, computed without cancellation.
         complement = torch.where((rest < 0) | (fraction < 0), 1 - mirrored, rest)
-        u2 = mirrored.log() - complement.clamp(min=self._resolution).log()
+        log_odds = mirrored.log() - complement.clamp(min=self._resolution).log()
+        u2 = log_odds
+        if self._m2_min:
+            share, past = self._edge(span, s.log())
+            r = 1 - log_odds.exp() * past
+            u2 = log_odds - share.log() - math.log(self._smearing)
+            u2 = u2 - torch.asinh(r / (2 * self._smearing))
         return torch.stack([u1, u2, azimuth(px, py) / math.pi], dim=1)
 
     def _decode(self, raw: Tensor, context: Tensor) -> Tensor:
@@ -168,21 +185,26 @@ class KinematicMap(ScatteredElectronMap):
     def _log_abs_det(self, events: Tensor, context: Tensor) -> Tensor:
         # d³p = (E'/2) dQ² dy dφ for a massless electron.
         s = dis.mandelstam_s(self._beam_energy(context))
-        q2, fraction, rest, log_y, span = self._position(events, context)
+        q2, fraction, rest, span = self._position(events, context)
         energy = momentum(*self._momentum(events))
         log_du1_dq2 = (1 / (q2 - self._q2_min) + 1 / (s - q2)).log()
+        log_y = -rest * span
         log_du2_dy = -(fraction.log() + rest.log() + span.log() + log_y)
+        if self._m2_min:
+            _, past = self._edge(span, s.log())
+            beyond = fraction / rest * past
+            log_du2_dy = log_du2_dy + torch.log1p(
+                beyond / ((1 - beyond).square() + 4 * self._smearing**2).sqrt()
+            )
         return log_du1_dq2 + log_du2_dy + math.log(2 / math.pi) - energy.log()
 
     def _outside(self, events: Tensor, context: Tensor) -> Tensor:
-        q2, fraction, rest, _, _ = self._position(events, context)
+        q2, fraction, rest, _ = self._position(events, context)
         inside = (q2 >= self._q2_min * (1 + self._resolution)) & (fraction >= self._resolution)
         return ~(inside & (rest >= self._resolution))
 
-    def _position(
-        self, events: Tensor, context: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return Q², log x / log x_min, its complement, log y and -log x_min, each (B,)."""
+    def _position(self, events: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return Q², log x / log τ, its complement log y / log τ, and -log τ, each (B,)."""
         beam = self._beam_energy(context)
         px, py, pz = self._momentum(events)
         s = dis.mandelstam_s(beam)
@@ -191,9 +213,8 @@ class KinematicMap(ScatteredElectronMap):
         lost = (beam - momentum(px, py, pz)) / beam * s / q2
         log_1_over_x = torch.log1p(lost.clamp(min=self._resolution - 1))
         log_y = torch.log1p(-minus_momentum(px, py, -pz) / (2 * beam))
-        span, log_y_max = self._range(q2.log(), s.log())
-        span = span.clamp(min=self._resolution)
-        return q2, log_1_over_x / span, (log_y_max - log_y) / span, log_y, span
+        span = (s.log() - q2.log()).clamp(min=self._resolution)
+        return q2, log_1_over_x / span, -log_y / span, span
 
     def _scattering(self, raw: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return log Q², log y and log 1/x, each (B,); Q² = (e^u1 + Q²_min) / (1 + e^u1 / s)."""
@@ -202,15 +223,23 @@ class KinematicMap(ScatteredElectronMap):
         log_q2 = torch.logaddexp(u1, u1.new_tensor(math.log(self._q2_min))) - torch.logaddexp(
             u1 - log_s, torch.zeros_like(u1)
         )
-        span, log_y_max = self._range(log_q2, log_s)
-        return log_q2, log_y_max - torch.sigmoid(-u2) * span, torch.sigmoid(u2) * span
+        span = (log_s - log_q2).clamp(min=0)
+        log_odds = u2
+        if self._m2_min:
+            share, past = self._edge(span, log_s)
+            log_odds = u2 + share.log()
+            # ρ solves ρ - δ²/ρ = 1 - o/o_m with o = e^log_odds ρ.
+            log_1_plus_k = torch.log1p(past * log_odds.clamp(max=50).exp())
+            log_q = math.log(2 * self._smearing) + log_1_plus_k / 2
+            log_odds = log_odds + torch.asinh((-log_q).exp()) + log_q - math.log(2) - log_1_plus_k
+        return log_q2, -torch.sigmoid(-log_odds) * span, torch.sigmoid(log_odds) * span
 
-    def _range(self, log_q2: Tensor, log_s: Tensor) -> tuple[Tensor, Tensor]:
-        """Return -log x_min and the largest log y that a given Q² allows, each (B,)."""
-        if self._m2_min == 0:
-            return (log_s - log_q2).clamp(min=0), torch.zeros_like(log_q2)
-        log_m2 = math.log(self._m2_min)
-        return (log_s - log_q2.clamp(min=log_m2)).clamp(min=0), (log_q2 - log_m2).clamp(max=0)
+    def _edge(self, span: Tensor, log_s: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log x_m / log τ, at most 1, and 1/o_m, at least 0, each (B,)."""
+        span = span.clamp(min=self._resolution)
+        to_edge = (log_s - math.log(self._m2_min)).clamp(min=self._resolution)
+        to_edge = torch.minimum(to_edge, span)
+        return to_edge / span, (span - to_edge) / to_edge
 
 
 @FEATURE_MAPS.register
@@ -229,14 +258,22 @@ class CartesianMapConfig(FeatureMapConfig):
 class KinematicMapConfig(FeatureMapConfig):
     """Configuration of `KinematicMap`: a generator's cuts, Q² > `q2_min` and x s > `m_hat_min`².
 
-    `q2_min` in GeV², `m_hat_min` in GeV, `resolution` relative.
+    `q2_min` in GeV², `m_hat_min` in GeV, its smearing δ in relative odds, `resolution` relative.
     """
 
     kind: Literal["dis-kinematic"] = "dis-kinematic"
     q2_min: PositiveFloat = 2.0
     m_hat_min: NonNegativeFloat = 0.0
+    m_hat_smearing: PositiveFloat = 0.02
     resolution: PositiveFloat = 1e-7
 
     def build(self, schema: EventSchema, conditions: Mapping[str, float]) -> KinematicMap:
         """Build the unfitted map; `ConfigError` if the dataset lacks a field it needs."""
-        return KinematicMap(schema, conditions, self.q2_min, self.m_hat_min, self.resolution)
+        return KinematicMap(
+            schema,
+            conditions,
+            self.q2_min,
+            self.m_hat_min,
+            self.m_hat_smearing,
+            self.resolution,
+        )

@@ -13,7 +13,9 @@ from mleg_ray.catalog.shards import FileEntry
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.models.base import NoiseMap
 from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
+from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.storage import (
@@ -31,6 +33,7 @@ from mleg_ray.storage import (
 )
 
 PLAN = "plan.json"
+COMPILED_FROM = 20_000_000  # events: below, compiling takes longer than it saves
 
 # Before compression. A worker holds about four times as much while it writes a shard.
 MAX_SHARD_BYTES = 256_000_000
@@ -80,8 +83,12 @@ def plan_sample(
     seed: int,
     shard_events: int,
     conditions: Mapping[str, float],
+    compiled: bool | None = None,
 ) -> SampleJob:
     """Say what is to be generated, and make sure that `folder` holds nothing else.
+
+    `compiled` left out, a sample of `COMPILED_FROM` events or more by a `NoiseMap` is compiled,
+    wherever there is a compiler.
 
     Raises:
         ConfigError: a number out of its range, a condition that does not fit the checkpoint, or a
@@ -97,6 +104,7 @@ def plan_sample(
             "shard_events": shard_events,
             "seed": seed,
             "conditions": resolve_conditions(checkpoint.card, conditions),
+            "compiled": _is_compiled(checkpoint, events) if compiled is None else compiled,
         },
         "sample",
     )
@@ -110,6 +118,11 @@ def plan_sample(
     there = _require_own(folder, spec)
     bins = _bins(folder, sampler, there)
     return SampleJob(checkpoint, spec, folder, tuple(spec.plan()), sampler, bins)
+
+
+def _is_compiled(checkpoint: Checkpoint, events: int) -> bool:
+    many = events >= COMPILED_FROM
+    return many and isinstance(checkpoint.model, NoiseMap) and has_compiler()
 
 
 def whole_shards(job: SampleJob) -> dict[int, ShardRecord]:

@@ -40,7 +40,8 @@ class ShardPlan:
 class SampleSpec(Config):
     """All that determines a sample's events, bit by bit on one type of device.
 
-    `checkpoint` is the checkpoint's digest; `conditions` has a value for each of its conditions.
+    `checkpoint` is the checkpoint's digest; `conditions` has a value for each of its conditions;
+    `compiled` says whether the events come from a compiled `Pipeline`.
     """
 
     checkpoint: str
@@ -48,6 +49,7 @@ class SampleSpec(Config):
     shard_events: PositiveInt
     seed: int
     conditions: dict[str, float]
+    compiled: bool
 
     @model_validator(mode="after")
     def _countable(self) -> Self:

@@ -16,6 +16,7 @@ from mleg_ray.run import SelectionConfig
 from mleg_ray.training.loop import Progress, TrainingLoop
 
 OVERSAMPLING = 5
+TIE = 0.01  # relative: chance alone moves the ks_sum of a model that no longer changes by as much
 
 
 class Snapshot(Config):
@@ -71,9 +72,14 @@ class SnapshotSelector:
 
     @property
     def best(self) -> Snapshot | None:
-        """The finite snapshot with the smallest `ks_sum`, if there is one."""
+        """The finite snapshot with the smallest `ks_sum`; of several within `TIE` of it the last.
+
+        Among models that cannot be told apart the one that was trained longest is the safest.
+        """
         finite = [snapshot for snapshot in self.history if snapshot.finite]
-        return min(finite, key=lambda snapshot: snapshot.ks_sum, default=None)
+        smallest = min((snapshot.ks_sum for snapshot in finite), default=math.inf)
+        tied = [snapshot for snapshot in finite if snapshot.ks_sum <= smallest * (1 + TIE)]
+        return tied[-1] if tied else None
 
     def consider(self, progress: Progress, loop: TrainingLoop, seconds: float) -> Snapshot:
         """Judge the loop's model now and keep its weights if it is the best so far."""

@@ -23,7 +23,7 @@ def catalog(tmp_path, monkeypatch):
 def test_the_shipped_entries():
     events = {entry.name: entry.events for entry in list_entries()}
     assert events["dis-ep-10"] == events["dis-ep-50"] == 100_000
-    assert events["dis-ep-energies"] == 500_000
+    assert events["dis-ep-energies"] == 2_500_000
     assert events["dis-ep-50-tape2"] is None
 
 

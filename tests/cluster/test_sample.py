@@ -119,7 +119,9 @@ def test_complete_sample_needs_no_workers(
     assert (undisturbed / "manifest.json").read_bytes() == before
 
 
-PLAN = SampleSpec(checkpoint="", events=10, shard_events=1, seed=1, conditions={}).plan()
+PLAN = SampleSpec(
+    checkpoint="", events=10, shard_events=1, seed=1, conditions={}, compiled=False
+).plan()
 
 
 @ray.remote(num_cpus=1)

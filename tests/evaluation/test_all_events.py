@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from mleg_ray.evaluation.all_events import chi2_all
@@ -27,7 +28,7 @@ def events(n: int, seed: int, width: float = 1.0) -> dict[str, np.ndarray]:
 
 def with_tally(sample: Sample, whole: dict[str, np.ndarray], bins: FineBins) -> Sample:
     """A sample of which more events were counted than drawn."""
-    unphysical = UnphysicalTally.of({}, [], np.ones(0), Definitions())
+    unphysical = UnphysicalTally.count({}, torch.ones(0))
     share = unphysical.total.model_copy(update={"events": len(whole["x"])})
     unphysical = unphysical.model_copy(update={"total": share})
     return replace(sample, tally=Tally.of(whole, bins, [PLANE], unphysical))

@@ -152,15 +152,16 @@ class TestKinematicMap:
         assert Q2_MIN / one <= dis.q2(px, py, pz, context[0]) <= 4 * beam**2 * one
         assert energy == pytest.approx(torch.sqrt(px**2 + py**2 + pz**2).item(), rel=1e-12)
 
-    def test_cut_on_the_mass_is_an_edge(self) -> None:
+    def test_cut_on_the_mass_is_a_smeared_edge(self) -> None:
         fitted = KinematicMapConfig(m_hat_min=4.0).build(SCHEMA, {"beam_energy": 50.0})
-        features = 3 * torch.randn(10_000, 3, generator=torch.Generator().manual_seed(1)).double()
+        features = 2 * torch.randn(10_000, 3, generator=torch.Generator().manual_seed(1)).double()
         features[:, 2] = torch.remainder(features[:, 2] + 1, 2) - 1
         context = torch.full((10_000, 1), 50.0, dtype=torch.float64)
         events = fitted.inverse(features, context)
         x = dis.x_bj(*events[:, :3].T, context[:, 0])
-        assert (x * 4 * 50.0**2 > 16 * (1 - 1e-9)).all()
-        assert (x * 4 * 50.0**2 < 17).any()
+        below = x * 4 * 50.0**2 < 16
+        assert below.any()
+        assert below[features[:, 1] > 4.5].sum() > below[features[:, 1] < 4].sum() == 0
         # Near an edge the momentum itself no longer tells how near.
         inside = (features[:, :2].abs() < 8).all(dim=1)
         torch.testing.assert_close(
@@ -176,6 +177,8 @@ class TestKinematicMap:
         torch.testing.assert_close(
             jacobian.det().abs().log(), fitted.log_abs_det_jacobian(events[few], context[few])
         )
+        batch = Batch(events, context, torch.ones(10_000).double())
+        assert fitted.fit([batch]).outside_fraction == 0
 
     def test_coordinates_hardly_move_with_the_beam_energy(self) -> None:
         """A flat structure function of log x looks the same at any energy."""
@@ -188,7 +191,7 @@ class TestKinematicMap:
             events = fitted.inverse(features, context)
             log_x = dis.x_bj(*events[:, :3].T, context[:, 0]).log()
             steps = log_x.diff()
-            torch.testing.assert_close(steps, steps.mean().expand(8), rtol=1e-6, atol=0)
+            torch.testing.assert_close(steps, steps.mean().expand(8), rtol=2e-3, atol=0)
 
     def test_events_beyond_an_edge_are_mirrored_counted_and_not_piled_up(self) -> None:
         fitted = build("dis-kinematic")

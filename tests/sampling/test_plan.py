@@ -16,7 +16,12 @@ from tests.checkpoints import small_checkpoint
 
 def spec(events: int, shard_events: int = 1000, seed: int = 1) -> SampleSpec:
     return SampleSpec(
-        checkpoint="abc", events=events, shard_events=shard_events, seed=seed, conditions={}
+        checkpoint="abc",
+        events=events,
+        shard_events=shard_events,
+        seed=seed,
+        conditions={},
+        compiled=False,
     )
 
 

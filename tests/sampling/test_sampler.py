@@ -24,13 +24,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return small_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
-def sampler(checkpoint: Checkpoint, folder: Path, beam_energy: float = 50.0) -> Sampler:
+def sampler(
+    checkpoint: Checkpoint, folder: Path, beam_energy: float = 50.0, compiled: bool = False
+) -> Sampler:
     spec = SampleSpec(
         checkpoint=checkpoint.digest,
         events=100_000,
         shard_events=20_000,
         seed=1,
         conditions={"beam_energy": beam_energy},
+        compiled=compiled,
     )
     return Sampler(checkpoint, spec, str(folder))
 
@@ -53,13 +56,13 @@ def test_same_shard_has_the_same_bytes(checkpoint: Checkpoint, tmp_path: Path) -
 def test_no_event_repeats(checkpoint: Checkpoint, tmp_path: Path) -> None:
     worker = sampler(checkpoint, tmp_path)
     shards = [SHARD, ShardPlan(index=4, events=1000, seed=8)]
-    px = np.concatenate([worker.generate(shard)["px"] for shard in shards])
-    py = np.concatenate([worker.generate(shard)["py"] for shard in shards])
+    px = np.concatenate([worker.generate(shard, compiled=False).stored["px"] for shard in shards])
+    py = np.concatenate([worker.generate(shard, compiled=False).stored["py"] for shard in shards])
     assert len(np.unique(px + 1j * py)) == len(px)
 
 
 def test_shard_holds_the_checkpoints_own_events(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    columns = sampler(checkpoint, tmp_path).generate(SHARD)
+    columns = sampler(checkpoint, tmp_path).generate(SHARD, compiled=False).stored
     generator = torch.Generator().manual_seed(SHARD.seed)
     context = torch.full((BATCH_EVENTS, 1), 50.0, dtype=torch.float64)
     expected = checkpoint.generate(context, generator=generator).float()
@@ -83,7 +86,8 @@ def test_shard_describes_itself(checkpoint: Checkpoint, tmp_path: Path) -> None:
 def test_condition_moves_the_events(tmp_path: Path) -> None:
     conditional = small_checkpoint(tmp_path / "checkpoint", conditional=True)
     energies = [
-        sampler(conditional, tmp_path, beam).generate(SHARD)["energy"] for beam in (10.0, 50.0)
+        sampler(conditional, tmp_path, beam).generate(SHARD, compiled=False).stored["energy"]
+        for beam in (10.0, 50.0)
     ]
     assert energies[0].max() < 10.0 * (1 + 1e-6) < energies[1].max()
 
@@ -94,8 +98,9 @@ def test_weight_field_carries_the_mean_weight(tmp_path: Path) -> None:
     dataset = checkpoint.card.dataset.model_copy(update={"fields": fields})
     checkpoint.card = checkpoint.card.model_copy(update={"dataset": dataset})
     checkpoint.feature_map.weight_mean.fill_(-0.25)
-    columns = sampler(checkpoint, tmp_path).generate(SHARD)
-    np.testing.assert_array_equal(columns["w"], np.full(SHARD.events, -0.25))
+    writing_sampler(checkpoint, tmp_path)(SHARD)
+    weights = pq.read_table(tmp_path / SHARD.file)["w"].to_numpy()
+    np.testing.assert_array_equal(weights, np.full(SHARD.events, -0.25))
 
 
 def test_events_that_are_not_finite_are_never_written(tmp_path: Path) -> None:
@@ -113,6 +118,7 @@ def test_replaced_checkpoint_is_refused(checkpoint: Checkpoint, tmp_path: Path) 
         shard_events=10,
         seed=1,
         conditions={"beam_energy": 50.0},
+        compiled=False,
     )
     with pytest.raises(CheckpointError, match="was replaced"):
         Sampler(other, spec, str(tmp_path))

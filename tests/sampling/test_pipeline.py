@@ -1,0 +1,70 @@
+"""What is computed of each event, interpreted and compiled."""
+
+import numpy as np
+import pytest
+import torch
+
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.errors import ResourceError
+from mleg_ray.evaluation.unphysical import broken
+from mleg_ray.events import Batch
+from mleg_ray.sampling.pipeline import BATCH_EVENTS, Generated, Pipeline, has_compiler
+from tests.checkpoints import small_checkpoint
+
+CONDITIONS = {"beam_energy": 50.0}
+needs_compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler: CXX, or g++")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return small_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+def batches(checkpoint: Checkpoint, compiled: bool) -> list[Generated]:
+    pipeline = Pipeline(checkpoint, CONDITIONS, compiled=compiled)
+    generator = torch.Generator().manual_seed(1)
+    return [pipeline(generator) for _ in range(2)]
+
+
+def assert_consistent(checkpoint: Checkpoint, events: Generated) -> None:
+    """What is counted and what is broken follow from what is stored."""
+    dataset, schema = checkpoint.card.dataset, checkpoint.card.dataset.schema_
+    stored = {name: column.double() for name, column in events.stored.items()}
+    batch = Batch.from_columns(schema, stored, CONDITIONS)
+    table = dataset.columns(schema.columns(batch))
+    for name, column in events.counted.items():
+        torch.testing.assert_close(column, table[name].float(), rtol=1e-6, atol=1e-7)
+    masks = broken(table, schema.event, dataset)
+    assert list(events.broken) == list(masks)
+    for name, mask in masks.items():
+        assert torch.equal(events.broken[name], mask), name
+
+
+def test_counted_and_broken_follow_from_stored(checkpoint: Checkpoint) -> None:
+    assert_consistent(checkpoint, batches(checkpoint, compiled=False)[0])
+
+
+@needs_compiler
+def test_compiled_events_are_the_same_but_for_rounding(checkpoint: Checkpoint) -> None:
+    compiled, again = batches(checkpoint, True), batches(checkpoint, True)
+    for ours, repeated, plain in zip(compiled, again, batches(checkpoint, False), strict=True):
+        for name, column in ours.stored.items():
+            assert column.dtype == plain.stored[name].dtype
+            assert torch.equal(column, repeated.stored[name])
+            np.testing.assert_allclose(column, plain.stored[name], rtol=2e-4, atol=2e-4)
+        assert_consistent(checkpoint, ours)
+    assert len(compiled[0].stored["px"]) == BATCH_EVENTS
+    assert not torch.equal(compiled[0].stored["px"], compiled[1].stored["px"])
+
+
+def test_node_without_compiler_says_so(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert not has_compiler()
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    monkeypatch.setattr("torch._inductor.config.fx_graph_cache", False)
+    torch.compiler.reset()
+    pipeline = Pipeline(checkpoint, CONDITIONS, compiled=True)
+    with pytest.raises(ResourceError, match=r"cannot compile.*--no-compile"):
+        pipeline(torch.Generator().manual_seed(1))
