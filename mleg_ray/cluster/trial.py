@@ -36,7 +36,8 @@ class Surroundings:
 def run_trial(config: dict[str, Any], surroundings: Surroundings) -> None:
     """Train one point, reporting to Tune every `selection.every` steps.
 
-    The trial's folder holds what a later attempt needs to go on from the last report.
+    The trial's folder holds what a later attempt needs to go on from the last report; the first one
+    begins with the state of its parent, if it has one.
     """
     torch.set_num_threads(surroundings.threads)
     run, name = parse(RunConfig, config["run"], config["name"]), config["name"]
@@ -47,7 +48,8 @@ def run_trial(config: dict[str, Any], surroundings: Surroundings) -> None:
     device = torch.device("cuda" if surroundings.on_gpu else "cpu")
     folder = run_uri(surroundings.folder, name)
     trainee = Trainee.alone(run, dataset, surroundings.environment, device)
-    trainee.resume(folder)
+    parent = config["parent"]
+    trainee.resume(folder, *([run_uri(surroundings.folder, parent)] if parent else []))
     for moment in trainee.train():
         if moment.snapshot is None:
             continue

@@ -20,7 +20,8 @@ from mleg_ray.errors import ConfigError, ResourceError, TrainingDivergedError, U
 from mleg_ray.report.study import write_study_report
 from mleg_ray.storage import join, remove_folder, sha256
 from mleg_ray.study.ledger import Job, Jobs, Ledger, Repeats, begin
-from mleg_ray.study.plan import Plan, StudyConfig
+from mleg_ray.study.plan import Plan, PopulationPruning, StudyConfig
+from mleg_ray.study.population import Population
 from mleg_ray.study.summary import Summary, summarise
 from mleg_ray.training.share import fitted_map
 from mleg_ray.training.trainee import STATE, judge
@@ -73,16 +74,19 @@ def run_study(
             ),
             asked,
         )
-        ledger = Ledger(plan, study)
+        populated = isinstance(asked.pruning, PopulationPruning)
+        ledger = Population(plan, study) if populated else Ledger(plan, study)
         started = time.monotonic()
-        engine.run(ledger, asked.trials, "searching", asked.seconds)
+        engine.run(ledger, "searching", asked.seconds)
         if asked.seconds and time.monotonic() - started >= asked.seconds:
             ledger.close()
         summary = summarise(folder)
         if not summary.ranking:
             raise _nothing_came(summary, plan)
-        repeats = Repeats(plan, study)
-        engine.run(repeats, len(repeats), "repeating")
+        if ledger.keeps_states:
+            for trial in summary.trials:
+                remove_folder(join(run_uri(folder, trial.name), STATE))
+        engine.run(Repeats(plan, study), "repeating")
     summary = summarise(folder)
     say(f"Report: {write_study_report(summary, join(folder, REPORT))}")
     return summary
@@ -96,8 +100,9 @@ class _Engine:
         self._surroundings = surroundings
         self._asked = asked
 
-    def run(self, jobs: Jobs, count: int, title: str, seconds: float | None = None) -> None:
-        """Run jobs until there are no more of them, at most `count`, or the time is over."""
+    def run(self, jobs: Jobs, title: str, seconds: float | None = None) -> None:
+        """Run jobs until there are no more of them, or the time is over."""
+        count = len(jobs)
         if count == 0:
             return
         asked = self._asked
@@ -148,9 +153,9 @@ class _Search(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         job = self._jobs.ask()
         if job is None:
-            return Searcher.FINISHED  # type: ignore[return-value]  # Ray's own idiom
+            return None if self.running else Searcher.FINISHED  # type: ignore[return-value]
         self.running[trial_id] = job
-        return {"name": job.name, "run": job.run.model_dump(mode="json")}
+        return {"name": job.name, "run": job.run.model_dump(mode="json"), "parent": job.parent}
 
     def observe(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         return self._jobs.observe(self.running[trial_id], result)
@@ -163,7 +168,8 @@ class _Search(Searcher):
             self._jobs.fail(job)
             return
         self._jobs.finish(job, result)
-        remove_folder(join(run_uri(self._folder, job.name), STATE))  # nothing will resume it
+        if not self._jobs.keeps_states:
+            remove_folder(join(run_uri(self._folder, job.name), STATE))  # nothing will resume it
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the storage has it all."""

@@ -61,12 +61,14 @@ def to_csv(summary: Summary) -> str:
     names = summary.parameters
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["name", "state", "ended", "step", *FIGURES, "median", "checkpoint", *names])
+    writer.writerow(
+        ["name", "state", "parent", "ended", "step", *FIGURES, "median", "checkpoint", *names]
+    )
     for trial in summary.trials:
         figures: Mapping[str, object] = trial.figures
         writer.writerow(
             [
-                *(trial.name, trial.state, trial.ended, trial.step),
+                *(trial.name, trial.state, trial.parent, trial.ended, trial.step),
                 *(figures.get(name, "") for name in FIGURES),
                 *(trial.median if trial.repeats else "", trial.best_checkpoint),
                 *(trial.parameters.get(name, "") for name in names),

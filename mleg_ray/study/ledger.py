@@ -6,6 +6,7 @@ Optuna's storage is the only record, so that a study that was killed goes on fro
 
 import contextlib
 import tempfile
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,18 +39,30 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 @dataclass(frozen=True)
 class Job:
-    """One training of a study: its name in the folder of trials, its run and its point."""
+    """One training of a study: its name in the folder of trials, its run and its point.
+
+    It begins with the state of the training named `parent`, if one is.
+    """
 
     name: str
     run: RunConfig
     point: dict[str, Any]
+    parent: str = ""
 
 
 class Jobs(Protocol):
-    """Trainings to be done, in an order that may depend on the results of others."""
+    """Trainings to be done, in an order that may depend on the results of others.
+
+    `len` is their largest number; `keeps_states` tells that others may begin from their states.
+    """
+
+    keeps_states: bool = False
+
+    @abstractmethod
+    def __len__(self) -> int: ...
 
     def ask(self) -> Job | None:
-        """Return the next, None if there is none (yet)."""
+        """Return the next; None if there is none as long as nothing else is finished."""
 
     def observe(self, job: Job, result: Mapping[str, Any]) -> bool:
         """Take note of a judged snapshot; tell whether the training should be stopped."""
@@ -72,18 +85,15 @@ class Ledger(Jobs):
         self._interrupted = [optuna.trial.Trial(study, trial._trial_id) for trial in running]
         self._running: dict[str, optuna.Trial] = {}
 
+    def __len__(self) -> int:
+        return self._plan.study.trials
+
     def ask(self) -> Job | None:
         """Return an interrupted trial, else a new point until there are `trials`.
 
         A point whose values do not fit together is recorded as failed and passed over.
         """
-        while True:
-            if self._interrupted:
-                trial = self._interrupted.pop(0)
-            elif self._proposed() < self._plan.study.trials:
-                trial = self.study.ask()
-            else:
-                return None
+        while trial := self._interrupted.pop(0) if self._interrupted else self._propose():
             point = self._space.draw(trial)
             try:
                 run = self._space.run(point)
@@ -93,7 +103,8 @@ class Ledger(Jobs):
                 continue
             name = trial_name(trial.number)
             self._running[name] = trial
-            return Job(name, run, point)
+            return Job(name, run, point, trial.user_attrs.get("parent", ""))
+        return None
 
     def observe(self, job: Job, result: Mapping[str, Any]) -> bool:
         """Record a judged snapshot; tell whether the pruner wants the trial stopped."""
@@ -129,9 +140,10 @@ class Ledger(Jobs):
         for job_name in list(self._running):
             self.study.tell(self._running.pop(job_name), state=TrialState.PRUNED)
 
-    def _proposed(self) -> int:
+    def _propose(self) -> optuna.Trial | None:
         states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
-        return len(self.study.get_trials(deepcopy=False, states=states))
+        proposed = len(self.study.get_trials(deepcopy=False, states=states))
+        return self.study.ask() if proposed < self._plan.study.trials else None
 
 
 class Repeats(Jobs):

@@ -125,7 +125,7 @@ class RandomSearch(SearchConfig):
 
 
 class PruningConfig(Config):
-    """Base of the `[study.pruning]` tables: which trials are stopped early by their `ks_sum`."""
+    """Base of the `[study.pruning]` tables: what becomes of trials whose `ks_sum` is bad."""
 
     kind: str
 
@@ -186,6 +186,51 @@ class MedianPruning(PruningConfig):
     def build(self) -> optuna.pruners.BasePruner:
         """Build the pruner."""
         return optuna.pruners.MedianPruner(n_startup_trials=self.startup, n_warmup_steps=self.first)
+
+
+@PRUNINGS.register
+class PopulationPruning(PruningConfig):
+    """Population-based training (Jaderberg et al., arXiv:1711.09846); see `study.population`.
+
+    Every `every` steps the worst `share` of the trials goes on from the weights of the best.
+    """
+
+    kind: Literal["pbt"] = "pbt"
+    every: PositiveInt
+    share: Annotated[float, Option(gt=0, le=0.5)] = 0.25
+
+    def build(self) -> optuna.pruners.BasePruner:
+        """Build a pruner that stops nothing."""
+        return optuna.pruners.NopPruner()
+
+    def require_valid(self, plan: "Plan", origin: str) -> None:
+        """Raise `ConfigError` if trainings cannot go on from each other."""
+        training, every = plan.run.training, plan.run.selection.every
+        if self.every % every or self.every >= training.steps:
+            raise ConfigError(
+                f"{origin}: study.pruning.every: must be a multiple of selection.every, {every}, "
+                f"below training.steps, {training.steps} (got {self.every})"
+            )
+        free = ("objective.", "training.optimisers.", "training.batch_size", "training.ema_decay")
+        fixed = [key for key in plan.space if not key.startswith(free)]
+        if fixed:
+            raise ConfigError(
+                f"{origin}: space: '{fixed[0]}' cannot change while a model is trained; with "
+                "study.pruning.kind = 'pbt' search objective.*, training.optimisers.*, "
+                "training.batch_size and training.ema_decay alone"
+            )
+        study = plan.study
+        if study.repeats or study.workers > 1:
+            raise ConfigError(
+                f"{origin}: study.pruning.kind 'pbt' changes values on the way, so there is no "
+                "point to repeat, and trains on one worker; leave study.repeats and study.workers "
+                "out"
+            )
+        if int(self.share * study.trials) < 1:
+            raise ConfigError(
+                f"{origin}: study.trials: a share of {self.share:g} of {study.trials} trials is "
+                "none; have more trials, or a larger study.pruning.share"
+            )
 
 
 class RepeatsConfig(Config):
@@ -278,6 +323,8 @@ class Plan(Config):
                 f"judgement, which comes every {every} (selection.every)"
             )
         self.study.search.build(0)
+        if isinstance(self.study.pruning, PopulationPruning):
+            self.study.pruning.require_valid(self, origin)
         first = getattr(self.study.pruning, "first", 0)
         if first > training.steps:
             raise ConfigError(

@@ -42,7 +42,7 @@ class Trial(Config):
     """One trial: its point, how far it came, and what it is worth.
 
     `figures` holds what is known of `FIGURES`; `curve` the `ks_sum` by step; `checkpoint` the place
-    of the best snapshot, empty if there is none.
+    of the best snapshot, empty if there is none; `parent` the trial from whose state it began.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Trial(Config):
     ended: str
     curve: tuple[tuple[int, float], ...]
     checkpoint: str
+    parent: str = ""
     repeats: tuple[Repeat, ...] = ()
 
     @property
@@ -195,6 +196,7 @@ def _summary_of(trial: FrozenTrial, plan: Plan, study: optuna.Study, folder: str
         ended=attributes.get("ended", ""),
         curve=tuple(curve.items()),
         checkpoint=checkpoint if has_checkpoint else "",
+        parent=attributes.get("parent", ""),
         repeats=tuple(_repeats(name, plan, study, folder)) if repeats else (),
     )
 

@@ -94,7 +94,7 @@ class TrainingLoop:
         for name, times in self._objective.schedule.items():
             self._freeze_all_but(name)
             optimiser = self._optimisers[name]
-            self._set_learning_rate(optimiser, self._config.optimisers[name])
+            self._set_rates(optimiser, self._config.optimisers[name])
             for _ in range(times):
                 optimiser.zero_grad(set_to_none=True)
                 loss, parts = self._loss(name, next(batches))
@@ -116,10 +116,12 @@ class TrainingLoop:
             for name, module in self._players.items():
                 module.requires_grad_(name == player)
 
-    def _set_learning_rate(self, optimiser: torch.optim.Optimizer, config: AdamConfig) -> None:
+    def _set_rates(self, optimiser: torch.optim.Optimizer, config: AdamConfig) -> None:
+        """Set what a state that was loaded may have from a run with other rates."""
+        rate = config.learning_rate
         if config.schedule == "cosine":
-            phase = math.pi * self.step / self._config.steps
-            optimiser.param_groups[0]["lr"] = config.learning_rate * 0.5 * (1 + math.cos(phase))
+            rate *= 0.5 * (1 + math.cos(math.pi * self.step / self._config.steps))
+        optimiser.param_groups[0].update(lr=rate, betas=config.betas)
 
     def _average_weights(self) -> None:
         decay = min(self._config.ema_decay, (1 + self.step) / (10 + self.step))

@@ -178,10 +178,11 @@ class Trainee:
         if best := self.best():
             best.save(join(folder, CHECKPOINT))
 
-    def resume(self, folder: str) -> None:
-        """Continue from what `save` wrote into the folder, if there is anything."""
-        place = join(folder, STATE)
-        if not exists(place):
+    def resume(self, *folders: str) -> None:
+        """Continue from what `save` wrote into the first of the folders that has anything."""
+        places = [join(folder, STATE) for folder in folders]
+        place = next((place for place in places if exists(place)), None)
+        if place is None:
             return
         content = io.BytesIO(read_bytes(place))
         state = torch.load(content, map_location=self._device, weights_only=True)

@@ -187,6 +187,32 @@ def test_several_objectives_have_a_front(dataset: Dataset, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+def test_population_hands_weights_on(dataset: Dataset, tmp_path: Path) -> None:
+    study = 'pruning = { kind = "pbt", every = 20 }\ncpus = 2\npoints = [\n'
+    study += "".join(f'{{ "{RATE}" = {rate} }},\n' for rate in (1e-2, 1e-12, 5e-3, 2e-3)) + "]"
+    space = f'"{RATE}" = {{ kind = "log-uniform", low = 1e-12, high = 1e-1 }}'
+    plan = small_plan(tmp_path, study, space=space, trials=4, run=STEPS)
+    summary = run_study(plan, dataset, str(tmp_path), name="population")
+    assert {trial.state for trial in summary.trials} == {"complete"}
+    by_name = {trial.name: trial for trial in summary.trials}
+    handed = [
+        trial
+        for trial in summary.trials
+        if trial.parent and trial.parameters != by_name[trial.parent].parameters
+    ]
+    assert handed
+    for trial in handed:
+        own, parent = (
+            Checkpoint.load(place.checkpoint).card.history
+            for place in (trial, by_name[trial.parent])
+        )
+        assert own[: len(parent)] == parent
+        assert own[len(parent)]["step"] == parent[-1]["step"] + 20
+    assert summary.ranked[0].figures["ks_sum"] < by_name["0001"].figures["ks_sum"]
+    assert not list(tmp_path.rglob("training_state.pt"))
+
+
+@pytest.mark.slow
 def test_trials_of_two_workers_train_on_ray_train(dataset: Dataset, tmp_path: Path) -> None:
     plan = small_plan(tmp_path, "workers = 2", trials=1)
     summary = run_study(plan, dataset, str(tmp_path), name="two")
