@@ -59,7 +59,7 @@ def main() -> None:
         bins = FineBins.from_bytes(sampler.pilot().to_bytes())
         generating, counting, files = [], [], []
         for shard in spec.plan():
-            events, seconds = timed(partial(sampler.generate, shard, compiled=False))
+            events, seconds = timed(partial(sampler.generate, shard))
             generating.append(shard.events / seconds)
             tally, seconds = timed(partial(sampler.tally, events, bins))
             counting.append(shard.events / seconds)

@@ -5,8 +5,15 @@ from pathlib import Path
 
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard, environment
+from mleg_ray.sampling.plan import ShardPlan, ShardRecord
+from mleg_ray.sampling.sampler import Sampler
 from tests.dis_events import FIELDS
 from tests.recipes import fitted_map, small_run, training_events
+
+
+def made(sampler: Sampler, shard: ShardPlan) -> ShardRecord:
+    """Generate and write a shard, as a worker does."""
+    return sampler.write(shard, sampler.generate(shard))
 
 
 def small_checkpoint(

@@ -1,5 +1,6 @@
 """Sample a checkpoint on Ray: a pool of actors, each with its own sampler."""
 
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.storage import absolute, join
 
 SHARD_EVENTS = 250_000  # a million events keep several workers busy, a shard has megabytes
-IN_FLIGHT = 2  # shards of a worker: one is generated while the next is on its way
+IN_FLIGHT = 2  # shards of a worker: one is generated while the other is written
 ATTEMPTS = 3
 DRAIN_SECONDS = 60
 
@@ -113,7 +114,10 @@ def _generate(
     made: dict[int, ShardRecord] = {}
     started = time.monotonic()
     actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Worker)
-    pool = [actor.remote(job.checkpoint.uri, job.spec, job.folder) for _ in range(workers)]
+    pool = [
+        actor.options(max_concurrency=IN_FLIGHT).remote(job.checkpoint.uri, job.spec, job.folder)
+        for _ in range(workers)
+    ]
     events, first = 0, 0.0
     with progress_bar("Sampling", sum(shard.events for shard in missing)) as bar:
         for record in spread(pool, missing):
@@ -175,7 +179,7 @@ def spread(pool: Sequence[Any], shards: Sequence[ShardPlan]) -> Iterator[ShardRe
 
 class _Worker:
     def __init__(self, checkpoint_uri: str, spec: SampleSpec, folder: str) -> None:
-        torch.set_num_threads(1)  # the pool is the parallelism
+        self._turn = threading.Lock()
         self._checkpoint_uri = checkpoint_uri
         self._spec = spec
         self._folder = folder
@@ -186,4 +190,8 @@ class _Worker:
         return Sampler(Checkpoint.load(self._checkpoint_uri), self._spec, self._folder)
 
     def make(self, shard: ShardPlan) -> ShardRecord:
-        return self._sampler(shard)
+        torch.set_num_threads(1)  # the pool is the parallelism; it counts in each of its threads
+        with self._turn:
+            sampler = self._sampler
+            events = sampler.generate(shard)
+        return sampler.write(shard, events)

@@ -14,6 +14,7 @@ from mleg_ray.physics import dis
 from mleg_ray.physics.kinematics import azimuth, minus_momentum, momentum
 
 TINY = 1e-30  # keeps logarithms of what vanishes at an edge finite in single precision
+FAR = 60.0  # beyond it a coordinate is at its edge, and its exponential near single precision's
 
 
 class ScatteredElectronMap(FeatureMap):
@@ -157,8 +158,8 @@ class KinematicMap(ScatteredElectronMap):
 
     def _decode(self, raw: Tensor, context: Tensor) -> Tensor:
         beam = self._beam_energy(context)
-        log_q2, log_y, _ = self._scattering(raw, context)
-        minus = log_q2.exp() / (2 * beam)  # E' - pz'
+        q2, log_y, _ = self._scattering(raw, context)
+        minus = q2 / (2 * beam)  # E' - pz'
         plus = -2 * beam * torch.expm1(log_y)  # E' + pz' = 2 E_b (1 - y)
         pt = (plus * minus).sqrt()
         angle = math.pi * raw[:, 2]
@@ -169,7 +170,8 @@ class KinematicMap(ScatteredElectronMap):
     def _view(self, raw: Tensor, context: Tensor) -> Tensor:
         u1, u2, phi = raw.unbind(1)
         log_beam = self._beam_energy(context).log()
-        log_q2, log_y, log_1_over_x = self._scattering(raw, context)
+        q2, log_y, log_1_over_x = self._scattering(raw, context)
+        log_q2 = q2.log()
         log_s = math.log(4) + 2 * log_beam
         log_pt = (log_q2 + (-torch.expm1(log_y)).clamp(min=TINY).log()) / 2
         pt = log_pt.exp()
@@ -217,22 +219,19 @@ class KinematicMap(ScatteredElectronMap):
         return q2, log_1_over_x / span, -log_y / span, span
 
     def _scattering(self, raw: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log Q², log y and log 1/x, each (B,); Q² = (e^u1 + Q²_min) / (1 + e^u1 / s)."""
-        log_s = dis.mandelstam_s(self._beam_energy(context)).log()
-        u1, u2, _ = raw.unbind(1)
-        log_q2 = torch.logaddexp(u1, u1.new_tensor(math.log(self._q2_min))) - torch.logaddexp(
-            u1 - log_s, torch.zeros_like(u1)
-        )
-        span = (log_s - log_q2).clamp(min=0)
-        log_odds = u2
+        """Return Q², log y and log 1/x, each (B,); Q² = (e^u1 + Q²_min) / (1 + e^u1 / s)."""
+        s = dis.mandelstam_s(self._beam_energy(context))
+        excess, odds = raw[:, 0].clamp(max=FAR).exp(), raw[:, 1].clamp(max=FAR).exp()
+        q2 = (excess + self._q2_min) / (1 + excess / s)
+        span = (s / q2).log().clamp(min=0)
         if self._m2_min:
-            share, past = self._edge(span, log_s)
-            log_odds = u2 + share.log()
-            # ρ solves ρ - δ²/ρ = 1 - o/o_m with o = e^log_odds ρ.
-            log_1_plus_k = torch.log1p(past * log_odds.clamp(max=50).exp())
-            log_q = math.log(2 * self._smearing) + log_1_plus_k / 2
-            log_odds = log_odds + torch.asinh((-log_q).exp()) + log_q - math.log(2) - log_1_plus_k
-        return log_q2, -torch.sigmoid(-log_odds) * span, torch.sigmoid(log_odds) * span
+            # With o = odds ρ, ρ solves ρ - δ²/ρ = 1 - o/o_m.
+            share, past = self._edge(span, s.log())
+            odds = share * odds
+            one_plus_k = 1 + past * odds
+            odds = odds * (1 + (1 + 4 * self._smearing**2 * one_plus_k).sqrt()) / (2 * one_plus_k)
+        rest = 1 / (1 + odds)
+        return q2, -rest * span, odds * rest * span
 
     def _edge(self, span: Tensor, log_s: Tensor) -> tuple[Tensor, Tensor]:
         """Return log x_m / log τ, at most 1, and 1/o_m, at least 0, each (B,)."""

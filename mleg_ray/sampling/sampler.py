@@ -53,16 +53,13 @@ class Sampler:
         """The bytes of one stored event before compression."""
         return sum(np.dtype(field.dtype).itemsize for field in self.stored_fields)
 
-    def __call__(self, shard: ShardPlan) -> ShardRecord:
-        """Generate and write a shard, its tally, then its record.
+    def write(self, shard: ShardPlan, events: Generated) -> ShardRecord:
+        """Write a shard's events, its tally, then its record.
 
         Raises:
-            CheckpointError: the model generates NaN or infinity.
-            ResourceError: no permission or no space; nothing is left under the final names. Or
-                this node cannot compile.
+            ResourceError: no permission or no space; nothing is left under the final names.
         """
         digest = self._spec.digest()
-        events = self.generate(shard, compiled=self._spec.compiled)
         entry = write_shard(
             self._folder,
             shard.file,
@@ -92,13 +89,16 @@ class Sampler:
         write_json(join(self._folder, shard.record_file), record.model_dump(mode="json"))
         return record
 
-    def generate(self, shard: ShardPlan, *, compiled: bool) -> Generated:
+    def generate(self, shard: ShardPlan) -> Generated:
         """Return a shard's events in the schema's units and precision.
 
         Raises:
             CheckpointError: the model generates NaN or infinity.
             ResourceError: this node cannot compile.
         """
+        return self._generate(shard, self._spec.compiled)
+
+    def _generate(self, shard: ShardPlan, compiled: bool) -> Generated:
         pipeline = self._pipeline(compiled)
         generator = torch.Generator().manual_seed(shard.seed)
         events: Generated | None = None
@@ -123,7 +123,7 @@ class Sampler:
         """Return the bins of the sample's tallies, learned from events that are not kept."""
         seed = derive_seed(self._spec.seed, "tally bins")
         shard = ShardPlan(index=0, events=PILOT_EVENTS, seed=seed)
-        columns = self.generate(shard, compiled=False).columns
+        columns = self._generate(shard, compiled=False).columns
         return FineBins.of({name: column.double().numpy() for name, column in columns.items()})
 
     def tally(self, events: Generated, bins: FineBins) -> Tally:

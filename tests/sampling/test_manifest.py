@@ -26,7 +26,7 @@ from mleg_ray.sampling.manifest import (
 )
 from mleg_ray.sampling.plan import BINS
 from mleg_ray.storage import write_bytes
-from tests.checkpoints import diverged_checkpoint, small_checkpoint
+from tests.checkpoints import diverged_checkpoint, made, small_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def run(job: SampleJob) -> Dataset:
     if missing:
         rehearse(job, missing)
         begin(job)
-        records |= {shard.index: job.sampler(shard) for shard in missing}
+        records |= {shard.index: made(job.sampler, shard) for shard in missing}
         events = sum(shard.events for shard in missing)
         production = Production(
             events=events,
@@ -112,7 +112,7 @@ def test_interrupted_sample_is_completed(checkpoint: Checkpoint, out: Path, tmp_
     whole = run(planned(checkpoint, tmp_path / "undisturbed"))
     job = planned(checkpoint, out)
     begin(job)
-    job.sampler(job.shards[1])
+    made(job.sampler, job.shards[1])
     (out / "shards" / "00000000.parquet.123.partial").write_bytes(b"half")
     with pytest.raises(DataError, match="not finished"):
         Dataset.open(str(out))
@@ -277,7 +277,7 @@ def test_full_disk_leaves_only_whole_shards(
 ) -> None:
     job = planned(checkpoint, out)
     begin(job)
-    job.sampler(job.shards[0])
+    made(job.sampler, job.shards[0])
     before = content(out)
 
     def refuse(_: int) -> None:
@@ -285,7 +285,7 @@ def test_full_disk_leaves_only_whole_shards(
 
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(ResourceError, match="No space left on device"):
-        job.sampler(job.shards[1])
+        made(job.sampler, job.shards[1])
     assert content(out) == before
 
 

@@ -11,10 +11,11 @@ from mleg_ray.catalog.shards import footer
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError
 from mleg_ray.events import Field
+from mleg_ray.sampling.pipeline import BATCH_EVENTS
 from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan
-from mleg_ray.sampling.sampler import BATCH_EVENTS, Sampler
+from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.storage import write_bytes
-from tests.checkpoints import diverged_checkpoint, small_checkpoint
+from tests.checkpoints import diverged_checkpoint, made, small_checkpoint
 
 SHARD = ShardPlan(index=3, events=BATCH_EVENTS + 100, seed=7)
 
@@ -24,16 +25,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return small_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
-def sampler(
-    checkpoint: Checkpoint, folder: Path, beam_energy: float = 50.0, compiled: bool = False
-) -> Sampler:
+def sampler(checkpoint: Checkpoint, folder: Path, beam_energy: float = 50.0) -> Sampler:
     spec = SampleSpec(
         checkpoint=checkpoint.digest,
         events=100_000,
         shard_events=20_000,
         seed=1,
         conditions={"beam_energy": beam_energy},
-        compiled=compiled,
+        compiled=False,
     )
     return Sampler(checkpoint, spec, str(folder))
 
@@ -47,8 +46,8 @@ def writing_sampler(checkpoint: Checkpoint, folder: Path) -> Sampler:
 
 def test_same_shard_has_the_same_bytes(checkpoint: Checkpoint, tmp_path: Path) -> None:
     there, again = (writing_sampler(checkpoint, tmp_path / name) for name in "ab")
-    again(ShardPlan(index=2, events=50, seed=6))  # another shard before it changes nothing
-    assert there(SHARD) == again(SHARD)
+    made(again, ShardPlan(index=2, events=50, seed=6))  # another shard before it changes nothing
+    assert made(there, SHARD) == made(again, SHARD)
     files = [tmp_path / folder / SHARD.file for folder in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
 
@@ -56,13 +55,13 @@ def test_same_shard_has_the_same_bytes(checkpoint: Checkpoint, tmp_path: Path) -
 def test_no_event_repeats(checkpoint: Checkpoint, tmp_path: Path) -> None:
     worker = sampler(checkpoint, tmp_path)
     shards = [SHARD, ShardPlan(index=4, events=1000, seed=8)]
-    px = np.concatenate([worker.generate(shard, compiled=False).stored["px"] for shard in shards])
-    py = np.concatenate([worker.generate(shard, compiled=False).stored["py"] for shard in shards])
+    px = np.concatenate([worker.generate(shard).stored["px"] for shard in shards])
+    py = np.concatenate([worker.generate(shard).stored["py"] for shard in shards])
     assert len(np.unique(px + 1j * py)) == len(px)
 
 
 def test_shard_holds_the_checkpoints_own_events(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    columns = sampler(checkpoint, tmp_path).generate(SHARD, compiled=False).stored
+    columns = sampler(checkpoint, tmp_path).generate(SHARD).stored
     generator = torch.Generator().manual_seed(SHARD.seed)
     context = torch.full((BATCH_EVENTS, 1), 50.0, dtype=torch.float64)
     expected = checkpoint.generate(context, generator=generator).float()
@@ -71,7 +70,7 @@ def test_shard_holds_the_checkpoints_own_events(checkpoint: Checkpoint, tmp_path
 
 
 def test_shard_describes_itself(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    record = writing_sampler(checkpoint, tmp_path)(SHARD)
+    record = made(writing_sampler(checkpoint, tmp_path), SHARD)
     schema = pq.read_schema(tmp_path / SHARD.file)
     assert schema.names == ["px", "py", "pz", "energy"]  # the fixed condition is no column
     assert {str(field.type) for field in schema} == {"float"}
@@ -86,7 +85,7 @@ def test_shard_describes_itself(checkpoint: Checkpoint, tmp_path: Path) -> None:
 def test_condition_moves_the_events(tmp_path: Path) -> None:
     conditional = small_checkpoint(tmp_path / "checkpoint", conditional=True)
     energies = [
-        sampler(conditional, tmp_path, beam).generate(SHARD, compiled=False).stored["energy"]
+        sampler(conditional, tmp_path, beam).generate(SHARD).stored["energy"]
         for beam in (10.0, 50.0)
     ]
     assert energies[0].max() < 10.0 * (1 + 1e-6) < energies[1].max()
@@ -98,7 +97,7 @@ def test_weight_field_carries_the_mean_weight(tmp_path: Path) -> None:
     dataset = checkpoint.card.dataset.model_copy(update={"fields": fields})
     checkpoint.card = checkpoint.card.model_copy(update={"dataset": dataset})
     checkpoint.feature_map.weight_mean.fill_(-0.25)
-    writing_sampler(checkpoint, tmp_path)(SHARD)
+    made(writing_sampler(checkpoint, tmp_path), SHARD)
     weights = pq.read_table(tmp_path / SHARD.file)["w"].to_numpy()
     np.testing.assert_array_equal(weights, np.full(SHARD.events, -0.25))
 
@@ -106,7 +105,7 @@ def test_weight_field_carries_the_mean_weight(tmp_path: Path) -> None:
 def test_events_that_are_not_finite_are_never_written(tmp_path: Path) -> None:
     worker = sampler(diverged_checkpoint(tmp_path / "checkpoint"), tmp_path / "out")
     with pytest.raises(CheckpointError, match=r"'px' that are not finite \(shard 3\)"):
-        worker(SHARD)
+        made(worker, SHARD)
     assert not (tmp_path / "out").exists()
 
 
