@@ -1,9 +1,10 @@
 """How many events break what every physical event fulfils: a tally that adds up over shards."""
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
-import torch
 from torch import Tensor
 
 from mleg_ray.config import Config
@@ -93,7 +94,7 @@ def broken(
     Of float64 columns (n,), `fields` are those generated. A constraint on a number that is not
     finite counts as broken, and so does a selection.
     """
-    not_finite = ~torch.stack([columns[name].isfinite() for name in fields]).all(dim=0)
+    not_finite = ~reduce(operator.and_, (columns[name].isfinite() for name in fields))
     masks = _with_any(_broken(definitions.constraints, columns) | {NOT_FINITE: not_finite})
     if definitions.selection:
         failed = _with_any(_broken(definitions.selection, columns))
@@ -145,7 +146,7 @@ def _rate(
 
 
 def _with_any(masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {ANY: torch.stack(list(masks.values())).any(dim=0), **masks}
+    return {ANY: reduce(operator.or_, masks.values()), **masks}
 
 
 def _broken(rules: Mapping[str, Constraint], columns: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -86,12 +86,15 @@ class Pipeline:
         else:
             drawn = model.sample(BATCH_EVENTS, self._condition, generator=generator)
         try:
-            return Generated(*self._finish(drawn))
+            stored, counted, marks = self._finish(drawn)
         except (InductorError, BackendCompilerFailed) as error:
             raise ResourceError(
                 f"this node cannot compile the model ({str(error).splitlines()[0]}); install a C++ "
                 "compiler on every node, or sample with --no-compile to another --out"
             ) from None
+        return Generated(
+            stored, counted, {name: mark.view(torch.bool) for name, mark in marks.items()}
+        )
 
     def _events(
         self, drawn: Tensor
@@ -105,7 +108,10 @@ class Pipeline:
             named | {name: column.double() for name, column in stored.items()}
         )
         counted = {name: table[name].float() for name in self._counted}
-        return stored, counted, broken(table, self._schema.event, self._dataset)
+        masks = broken(table, self._schema.event, self._dataset)
+        # Compiled code writes booleans one by one, ten times as slowly as numbers.
+        marks = {name: mask.float().to(torch.uint8) for name, mask in masks.items()}
+        return stored, counted, marks
 
 
 def has_compiler() -> bool:
