@@ -87,8 +87,8 @@ def plan_sample(
 ) -> SampleJob:
     """Say what is to be generated, and make sure that `folder` holds nothing else.
 
-    `compiled` left out, a sample of `COMPILED_FROM` events or more by a `NoiseMap` is compiled,
-    wherever there is a compiler.
+    `compiled` left out, a sample that was begun goes on as it was; a new one of `COMPILED_FROM`
+    events or more by a `NoiseMap` is compiled, if there is a compiler.
 
     Raises:
         ConfigError: a number out of its range, a condition that does not fit the checkpoint, or a
@@ -96,6 +96,9 @@ def plan_sample(
         CheckpointError: the model generates NaN or infinity.
         DataError: the bins of a sample's tallies are damaged and cannot be made again.
     """
+    there = _plan_there(folder)
+    if compiled is None:
+        compiled = there.spec.compiled if there else _is_compiled(checkpoint, events)
     spec = parse(
         SampleSpec,
         {
@@ -104,7 +107,7 @@ def plan_sample(
             "shard_events": shard_events,
             "seed": seed,
             "conditions": resolve_conditions(checkpoint.card, conditions),
-            "compiled": _is_compiled(checkpoint, events) if compiled is None else compiled,
+            "compiled": compiled,
         },
         "sample",
     )
@@ -115,7 +118,8 @@ def plan_sample(
             f"sample: a shard of {shard_events:,} events does not fit a worker's memory; "
             f"set --shard-events to {most:,} or fewer"
         )
-    there = _require_own(folder, spec)
+    if there:
+        _require_same(folder, there.spec, spec)
     bins = _bins(folder, sampler, there)
     return SampleJob(checkpoint, spec, folder, tuple(spec.plan()), sampler, bins)
 
@@ -215,26 +219,27 @@ def _provenance(job: SampleJob, production: Production | None) -> dict[str, Any]
     }
 
 
-def _require_own(folder: str, spec: SampleSpec) -> PlanFile | None:
-    """Return the plan that is there; `ConfigError` if the folder holds anything but this sample."""
+def _plan_there(folder: str) -> PlanFile | None:
+    """Return the plan of a sample in a folder; `ConfigError` if it holds anything but a sample."""
     place = join(folder, PLAN)
     if exists(place):
-        plan = parse(PlanFile, read_json(place, "choose another --out"), place)
-        there = plan.spec
-        differences = [
-            f"{key} is {getattr(there, key)} there, {getattr(spec, key)} is asked for"
-            for key in SampleSpec.model_fields
-            if getattr(there, key) != getattr(spec, key)
-        ]
-        if differences:
-            raise ConfigError(
-                f"{folder}: holds another sample ({'; '.join(differences)}); "
-                "choose another --out, or ask for the same to complete it"
-            )
-        return plan
+        return parse(PlanFile, read_json(place, "choose another --out"), place)
     if not is_vacant(folder):
         raise ConfigError(f"{folder}: holds other files and no {PLAN}; choose another --out")
     return None
+
+
+def _require_same(folder: str, there: SampleSpec, spec: SampleSpec) -> None:
+    differences = [
+        f"{key} is {getattr(there, key)} there, {getattr(spec, key)} is asked for"
+        for key in SampleSpec.model_fields
+        if getattr(there, key) != getattr(spec, key)
+    ]
+    if differences:
+        raise ConfigError(
+            f"{folder}: holds another sample ({'; '.join(differences)}); "
+            "choose another --out, or ask for the same to complete it"
+        )
 
 
 def _bins(folder: str, sampler: Sampler, plan: PlanFile | None) -> bytes:

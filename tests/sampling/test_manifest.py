@@ -15,6 +15,7 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
 from mleg_ray.evaluation.datasets import from_dataset, from_generated
 from mleg_ray.sampling.manifest import (
+    COMPILED_FROM,
     PLAN,
     Production,
     SampleJob,
@@ -87,6 +88,32 @@ def test_manifest_tells_where_the_events_come_from(checkpoint: Checkpoint, out: 
     assert provenance["production"]["events"] == 250
     assert provenance["extrapolations"] == {}
     assert provenance["environment"]["torch"]
+
+
+def test_sample_goes_on_compiled_as_it_was_begun(
+    checkpoint: Checkpoint, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(events: int, folder: Path, compiled: bool | None = None) -> bool:
+        job = plan_sample(
+            checkpoint,
+            events,
+            str(folder),
+            seed=1,
+            shard_events=1_000_000,
+            conditions={},
+            compiled=compiled,
+        )
+        begin(job)
+        return job.spec.compiled
+
+    monkeypatch.setattr("mleg_ray.sampling.manifest.has_compiler", lambda: True)
+    assert not asked(COMPILED_FROM - 1, out / "small")
+    assert asked(COMPILED_FROM, out / "large")
+    monkeypatch.setattr("mleg_ray.sampling.manifest.has_compiler", lambda: False)
+    assert asked(COMPILED_FROM, out / "large")
+    assert not asked(COMPILED_FROM, out / "elsewhere")
+    with pytest.raises(ConfigError, match="compiled is True there, False is asked for"):
+        asked(COMPILED_FROM, out / "large", compiled=False)
 
 
 def test_extrapolation_is_marked(tmp_path: Path, out: Path) -> None:
