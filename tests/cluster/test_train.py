@@ -118,6 +118,7 @@ train(small_run("fatgan-quick", *LONG), Dataset.open(sys.argv[1]), sys.argv[2], 
 """
 
 
+@pytest.mark.slow
 def test_killed_driver_resumes_to_the_same_weights(
     dataset: Dataset, undisturbed: Checkpoint, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_killed_driver_resumes_to_the_same_weights(
     assert torch.equal(weights(resumed), weights(undisturbed))
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_shards_streamed(dataset: Dataset, tmp_path: Path) -> None:
     run = small_run("bvae-dis", "training.memory_budget=1", "training.chunk_events=700")
     checkpoint = train(run, dataset, str(tmp_path), name="two", workers=2)
