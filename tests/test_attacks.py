@@ -51,7 +51,8 @@ def test_names_of_runs_stay_inside_the_storage(tmp_path: Path, name: str) -> Non
 
 
 def test_shards_are_counted_before_they_are_listed() -> None:
-    values = {"checkpoint": "0", "events": 10**30, "shard_events": 10, "seed": 1, "conditions": {}}
+    values = {"checkpoint": "0", "events": 10**30, "shard_events": 10, "seed": 1}
+    values |= {"conditions": {}, "compiled": False}
     with pytest.raises(ConfigError, match="raise --shard-events"):
         parse(SampleSpec, values, "--events")
     with pytest.raises(ConfigError, match="raise shard_events"):

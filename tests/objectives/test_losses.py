@@ -30,12 +30,12 @@ AFTER_20_STEPS = {
     "fatgan energies": 0.474017,
     "fatgan-quick one energy": 0.633417,
     "fatgan-quick energies": 0.272774,
-    "student-dis one energy": 2.82502,
-    "student-dis energies": 1.81066,
-    "flow-matching-dis one energy": 4.09721,
-    "flow-matching-dis energies": 4.18816,
-    "flow-dis one energy": 3.5358,
-    "flow-dis energies": 3.61395,
+    "student-dis one energy": 2.85756,
+    "student-dis energies": 1.63417,
+    "flow-matching-dis one energy": 4.21705,
+    "flow-matching-dis energies": 4.43820,
+    "flow-dis one energy": 3.49092,
+    "flow-dis energies": 3.20471,
 }
 
 
