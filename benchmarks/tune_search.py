@@ -1,9 +1,9 @@
-"""TPE with pruning beside random search without, at equal wall time; and what Tune itself costs.
+"""TPE with pruning beside random search without, at equal wall time.
 
     python benchmarks/tune_search.py --root FOLDER_OF_THE_TAPES --seconds 1800 --studies 3
 
 Both search the space of a recipe on tape2.txt, in turn, with the study seeds 1, 2, ... Prints the
-best `ks_sum` of each study and the share of the cores' wall time that was not spent training.
+best `ks_sum` of each study.
 """
 
 import argparse
@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import environment
 from mleg_ray.cluster.prepare import prepare
-from mleg_ray.cluster.session import cluster_cpus, ray_session
+from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.tune import run_study
 from mleg_ray.storage import absolute
 from mleg_ray.study.plan import Plan, RandomSearch
@@ -55,7 +55,6 @@ def main() -> None:
                     name=f"bench-{name}-{seed}-{int(time.time())}",
                 )
                 wall = time.monotonic() - started
-                cores = cluster_cpus() // study.cpus
                 states = [trial.state for trial in summary.trials]
                 row = {
                     "search": name,
@@ -64,7 +63,6 @@ def main() -> None:
                     "complete": states.count("complete"),
                     "pruned": states.count("pruned"),
                     "wall_s": wall,
-                    "not_training": 1 - summary.trial_seconds / (wall * cores),
                 }
                 rows.append(row)
                 print(row)

@@ -14,7 +14,7 @@ from mleg_ray.cluster.train import train
 from mleg_ray.config import parse
 from mleg_ray.errors import TrainingDivergedError
 from mleg_ray.run import RunConfig
-from mleg_ray.study.cost import flops, throughput
+from mleg_ray.study.measures import c2st_auc, flops, throughput
 from mleg_ray.training.trainee import Trainee
 
 CONTEXTS = 1000  # conditions of validation events, under which costs are measured
@@ -30,7 +30,7 @@ class Surroundings:
     threads: int
     workers: int
     on_gpu: bool
-    measure_throughput: bool
+    objectives: tuple[str, ...]
 
 
 def run_trial(config: dict[str, Any], surroundings: Surroundings) -> None:
@@ -56,7 +56,7 @@ def run_trial(config: dict[str, Any], surroundings: Surroundings) -> None:
         trainee.save(folder)
         metrics = trainee.metrics(moment)
         if moment.ended:
-            metrics |= _costs(trainee.best(), dataset, surroundings)
+            metrics |= _measures(trainee.best(), dataset, surroundings)
         tune.report(metrics)
 
 
@@ -78,7 +78,7 @@ def _train_on_workers(
     except TrainingDivergedError:
         worst = float(len(run.selection.observables))
         last = {"step": 0, "ks_sum": worst, "best": worst, "seconds": 0.0, "ended": "diverged"}
-        tune.report(last | _costs(None, dataset, surroundings))
+        tune.report(last | _measures(None, dataset, surroundings))
         return
     history, best = checkpoint.card.history, checkpoint.card.metrics["ks_sum"]
     last = {
@@ -89,18 +89,20 @@ def _train_on_workers(
         "seconds": checkpoint.card.seconds,
         "ended": "steps",
     }
-    tune.report(last | _costs(checkpoint, dataset, surroundings))
+    tune.report(last | _measures(checkpoint, dataset, surroundings))
 
 
-def _costs(
+def _measures(
     checkpoint: Checkpoint | None, dataset: Dataset, surroundings: Surroundings
 ) -> dict[str, float]:
-    """Return what the generator costs; one that diverged at once is of no use at any price."""
+    """Return what is asked of the generator; one that diverged at once is the worst of all."""
     if checkpoint is None:
-        return {"flops": math.inf, "throughput": 0.0}
+        return {"flops": math.inf, "throughput": 0.0, "c2st_auc": 1.0}
     device = next(checkpoint.model.parameters()).device
     context = dataset.load("validation", CONTEXTS).context.to(device)
-    costs = {"flops": flops(checkpoint, context)}
-    if surroundings.measure_throughput:
-        costs["throughput"] = throughput(checkpoint, context)
-    return costs
+    measures = {"flops": flops(checkpoint, context)}
+    if "throughput" in surroundings.objectives:
+        measures["throughput"] = throughput(checkpoint, context)
+    if "c2st_auc" in surroundings.objectives:
+        measures["c2st_auc"] = c2st_auc(checkpoint, dataset)
+    return measures

@@ -20,6 +20,7 @@ from mleg_ray.errors import ConfigError, ResourceError, TrainingDivergedError, U
 from mleg_ray.report.study import write_study_report
 from mleg_ray.storage import join, remove_folder, sha256
 from mleg_ray.study.ledger import Job, Jobs, Ledger, Repeats, begin
+from mleg_ray.study.measures import require_comparable_events
 from mleg_ray.study.plan import Plan, PopulationPruning, StudyConfig
 from mleg_ray.study.population import Population
 from mleg_ray.study.summary import Summary, summarise
@@ -55,6 +56,8 @@ def run_study(
     feature_map, _ = fitted_map(plan.run, dataset)
     tell_outside(feature_map)
     asked = plan.study
+    if "c2st_auc" in asked.objectives:
+        require_comparable_events(dataset)
     with ray_session(spare=0 if asked.workers == 1 else 1):
         # Workers on Ray Train want a CPU more for reading, and one for the trial that waits for it.
         if asked.workers > 1:
@@ -70,7 +73,7 @@ def run_study(
                 threads=asked.cpus,
                 workers=asked.workers,
                 on_gpu=asked.gpus > 0,
-                measure_throughput="throughput" in asked.objectives,
+                objectives=asked.objectives,
             ),
             asked,
         )
@@ -206,15 +209,24 @@ class _Progress(tune.Callback):
         self._counts = {"done": 0, "pruned": 0, "failed": 0}
         self._best = (float("inf"), "")
 
-    def on_trial_result(
+    def on_trial_start(
         self,
         iteration: int,
         trials: list[Any],
         trial: Any,  # noqa: ANN401 - Tune's own, which has no public type
-        result: dict[str, Any],
         **info: Any,  # noqa: ANN401
     ) -> None:
         self._running.add(trial.trial_id)
+        self._show()
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,  # noqa: ANN401
+        result: dict[str, Any],
+        **info: Any,  # noqa: ANN401
+    ) -> None:
         self._best = min(self._best, (result["best"], trial.config["name"]))
         self._show()
 

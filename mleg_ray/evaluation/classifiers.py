@@ -7,7 +7,7 @@ can learn; what is quoted counts signed ones.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,12 +74,15 @@ Learner = Callable[[Part, Part, int], Callable[[FloatArray], FloatArray]]
 
 
 def classify(
-    truth: Sample, generated: Sample, rng: np.random.Generator
+    truth: Sample,
+    generated: Sample,
+    rng: np.random.Generator,
+    wanted: Collection[str] | None = None,
 ) -> dict[str, Classification]:
     """Train gradient-boosted trees, an MLP, and the same MLP on the columns that are not derived.
 
     Features are all compared columns, standardised on the truth. The third is left out where no
-    column is derived: it would be the second.
+    column is derived: it would be the second. `wanted` names those to train, by default all.
 
     Raises:
         NotComputableError: too few events, a value is not finite, or the weights cancel.
@@ -101,6 +104,8 @@ def classify(
         learners["MLP, fields alone"] = (mlp, low_level)
     result = {}
     for name, (learn, used) in learners.items():
+        if wanted is not None and name not in wanted:
+            continue
         seed = int(rng.integers(2**31))
         score = learn(train.columns(used), select.columns(used), seed)
         selected, quoted = (scored(score, part.columns(used)) for part in (select, quote))

@@ -1,14 +1,15 @@
 """Feature maps of the scattered electron in e p -> e' X."""
 
 import math
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal, Self
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from mleg_ray.events import EventSchema
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import Batch, EventSchema
 from mleg_ray.features.base import FEATURE_MAPS, FeatureMap, FeatureMapConfig
 from mleg_ray.physics import dis
 from mleg_ray.physics.kinematics import azimuth, minus_momentum, momentum
@@ -135,6 +136,24 @@ class KinematicMap(ScatteredElectronMap):
         self._m2_min = m_hat_min**2
         self._smearing = m_hat_smearing
         self._resolution = resolution
+
+    def fit(self, batches: Iterable[Batch]) -> Self:
+        """Learn the statistics, see `FeatureMap.fit`.
+
+        Raises:
+            ConfigError: no event of some beam energy can lie above the edge.
+            DataError: see `FeatureMap.fit`.
+        """
+        return super().fit(self._with_room(batch) for batch in batches)
+
+    def _with_room(self, batch: Batch) -> Batch:
+        beam = self._beam_energy(batch.context).min()
+        if self._m2_min >= (s := dis.mandelstam_s(beam)):
+            raise ConfigError(
+                f"features.m_hat_min: {math.sqrt(self._m2_min):g} GeV is no less than √s, "
+                f"{s.sqrt():g} GeV at the beam energy {beam:g} GeV of the dataset; choose less"
+            )
+        return batch
 
     def _encode(self, events: Tensor, context: Tensor) -> Tensor:
         px, py, _ = self._momentum(events)

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from mleg_ray.catalog.dataset import write_json
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.report.html import page_environment
-from mleg_ray.report.study_figures import LABELS, short_path, study_pngs
+from mleg_ray.report.study_figures import LABELS, other_figures, short_path, study_pngs
 from mleg_ray.storage import join, write_bytes
-from mleg_ray.study.plan import Recipe
-from mleg_ray.study.summary import FIGURES, Summary, importance
+from mleg_ray.study.plan import DIRECTIONS, Recipe
+from mleg_ray.study.summary import Summary, importance
 
 PAGE, CSV, JSON, WINNER = "study.html", "trials.csv", "study.json", "winner.toml"
 SHOWN = 20  # lines of the table of trials
@@ -44,8 +44,9 @@ def write_study_report(summary: Summary, out: str) -> str:
         diverged=sum(trial.ended == "diverged" for trial in summary.trials),
         names={name: short_path(name, names) for name in names},
         lines=summary.ranked[:SHOWN],
-        figures=[f for f in FIGURES[1:] if any(f in trial.figures for trial in summary.ranked)],
+        figures=other_figures(summary),
         labels=LABELS,
+        quality=summary.plan.study.quality,
         images={name: base64.b64encode(content).decode() for name, content in pictures.items()},
         slices=[name for name in pictures if name.startswith("slice-")],
         costs=[name for name in pictures if name.startswith("cost-")],
@@ -62,14 +63,14 @@ def to_csv(summary: Summary) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
-        ["name", "state", "parent", "ended", "step", *FIGURES, "median", "checkpoint", *names]
+        ["name", "state", "parent", "ended", "step", *DIRECTIONS, "median", "checkpoint", *names]
     )
     for trial in summary.trials:
         figures: Mapping[str, object] = trial.figures
         writer.writerow(
             [
                 *(trial.name, trial.state, trial.parent, trial.ended, trial.step),
-                *(figures.get(name, "") for name in FIGURES),
+                *(figures.get(name, "") for name in DIRECTIONS),
                 *(trial.median if trial.repeats else "", trial.best_checkpoint),
                 *(trial.parameters.get(name, "") for name in names),
             ]

@@ -15,11 +15,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from mleg_ray.report.drawing import FAINT, GENERATED, INK, STYLE, TRUTH, png
 from mleg_ray.study.plan import DIRECTIONS
 from mleg_ray.study.space import Parameter
-from mleg_ray.study.summary import FIGURES, Summary, Trial
+from mleg_ray.study.summary import Summary, Trial
 
 COLOURS = "viridis_r"
 LABELS = {
-    "ks_sum": "ks_sum of the best snapshot",
+    "ks_sum": "ks_sum",
+    "c2st_auc": "C2ST AUC",
     "throughput": "generated events per second",
     "flops": "operations per event",
     "seconds": "training time [s]",
@@ -41,7 +42,7 @@ def study_pngs(summary: Summary, importance: Mapping[str, float]) -> dict[str, b
             pictures["contour"] = _contour(summary, numeric[0], numeric[1])
         if len(names) >= 2:
             pictures["parallel"] = _parallel(summary, names)
-        for figure in FIGURES[1:]:
+        for figure in other_figures(summary):
             if len({trial.figures.get(figure) for trial in summary.ranked}) >= 2:
                 pictures[f"cost-{figure}"] = _cost(summary, figure)
         if any(trial.repeats for trial in summary.trials):
@@ -49,18 +50,24 @@ def study_pngs(summary: Summary, importance: Mapping[str, float]) -> dict[str, b
     return pictures
 
 
+def other_figures(summary: Summary) -> list[str]:
+    """Return what the ranked trials were measured by besides their quality."""
+    others = [name for name in DIRECTIONS if name != summary.plan.study.quality]
+    return [name for name in others if any(name in trial.figures for trial in summary.ranked)]
+
+
 def front_of(trials: Sequence[Trial], figure: str) -> list[Trial]:
-    """Return the trials that none beats both in `ks_sum` and in `figure`, by rising `ks_sum`."""
+    """Return the trials that none beats both in quality and in `figure`, the best first."""
     sign = 1 if DIRECTIONS[figure] == "minimize" else -1
     front: list[Trial] = []
-    for trial in sorted(trials, key=lambda t: (t.figures["ks_sum"], sign * t.figures[figure])):
+    for trial in sorted(trials, key=lambda t: (_quality(t), sign * t.figures[figure])):
         if not front or sign * trial.figures[figure] < sign * front[-1].figures[figure]:
             front.append(trial)
     return front
 
 
 def _history(summary: Summary) -> bytes:
-    figure, axes = _axes("trial", "best ks_sum")
+    figure, axes = _axes("trial", _label(summary))
     best: list[tuple[int, float]] = []
     looks = {
         "complete": ("o", TRUTH, TRUTH, "complete"),
@@ -68,15 +75,15 @@ def _history(summary: Summary) -> bytes:
         "running": ("s", "none", GENERATED, "unfinished"),
     }
     for state, (marker, face, edge, label) in looks.items():
-        trials = [t for t in summary.trials if t.state == state and "ks_sum" in t.figures]
-        x, y = [int(t.name) for t in trials], [t.figures["ks_sum"] for t in trials]
+        trials = [t for t in summary.trials if t.state == state and t.quality is not None]
+        x, y = [int(t.name) for t in trials], [_quality(t) for t in trials]
         if x:
             axes.scatter(
                 x, y, marker=marker, s=22, facecolors=face, edgecolors=edge, label=label, zorder=3
             )
     for trial in summary.trials:
         if trial.state == "complete":
-            lowest = min(trial.figures["ks_sum"], best[-1][1] if best else math.inf)
+            lowest = min(_quality(trial), best[-1][1] if best else math.inf)
             best.append((int(trial.name), lowest))
     axes.step(*zip(*best, strict=True), where="post", color=GENERATED, label="best so far")
     _logarithmic(axes, "y")
@@ -106,7 +113,7 @@ def _curves(summary: Summary) -> bytes:
 
 
 def _importance(importance: Mapping[str, float]) -> bytes:
-    figure, axes = _axes("share of the variance of log ks_sum", "", rows=len(importance))
+    figure, axes = _axes("share of the variance of the log quality", "", rows=len(importance))
     names = list(importance)[::-1]
     axes.barh(range(len(names)), [importance[name] for name in names], color=TRUTH, height=0.6)
     axes.set_yticks(range(len(names)), [short_path(name, importance) for name in names])
@@ -115,12 +122,12 @@ def _importance(importance: Mapping[str, float]) -> bytes:
 
 
 def _slice(summary: Summary, name: str) -> bytes:
-    figure, axes = _axes(name, "best ks_sum")
+    figure, axes = _axes(name, _label(summary))
     place, ticks = _scale(summary, name)
     for state, face, edge in (("pruned", "none", FAINT), ("complete", TRUTH, TRUTH)):
         trials = [trial for trial in _with(summary, name) if trial.state == state]
         x = [place(trial.parameters[name]) for trial in trials]
-        y = [trial.figures["ks_sum"] for trial in trials]
+        y = [_quality(trial) for trial in trials]
         axes.scatter(x, y, s=22, facecolors=face, edgecolors=edge, label=state, zorder=3)
     _ticks(axes.set_xticks, ticks)
     _logarithmic(axes, "y")
@@ -134,22 +141,22 @@ def _contour(summary: Summary, first: str, second: str) -> bytes:
     (place_x, ticks_x), (place_y, ticks_y) = _scale(summary, first), _scale(summary, second)
     x = np.array([place_x(t.parameters[first]) for t in trials])
     y = np.array([place_y(t.parameters[second]) for t in trials])
-    values = np.array([t.figures["ks_sum"] for t in trials])
+    values = np.array([_quality(t) for t in trials])
     spans = np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()]), tol=1e-9) == 2
     norm = LogNorm(values.min(), values.max())
     if spans:
         levels = np.geomspace(values.min(), values.max() * (1 + 1e-6), 12)
         axes.tricontourf(x, y, values, levels, norm=norm, cmap=COLOURS, alpha=0.8)
     dots = axes.scatter(x, y, c=values, norm=norm, cmap=COLOURS, edgecolors="white", s=26)
-    _colour_bar(figure, axes, dots)
+    _colour_bar(figure, axes, dots, _label(summary))
     _ticks(axes.set_xticks, ticks_x)
     _ticks(axes.set_yticks, ticks_y)
     return png(figure)
 
 
 def _parallel(summary: Summary, names: Sequence[str]) -> bytes:
-    trials = [t for t in summary.trials if t.state in ("complete", "pruned") if t.figures]
-    values = [t.figures["ks_sum"] for t in trials]
+    trials = [t for t in _with(summary) if t.state in ("complete", "pruned")]
+    values = [_quality(t) for t in trials]
     norm = LogNorm(min(values), max(values))
     figure = Figure(figsize=(max(5.4, 1.5 * len(names) + 1.5), 3.8), layout="constrained")
     axes = figure.subplots()
@@ -169,17 +176,17 @@ def _parallel(summary: Summary, names: Sequence[str]) -> bytes:
     axes.set_ylim(-0.02, 1.02)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    _colour_bar(figure, axes, ScalarMappable(norm, COLOURS))
+    _colour_bar(figure, axes, ScalarMappable(norm, COLOURS), _label(summary))
     return png(figure)
 
 
 def _cost(summary: Summary, name: str) -> bytes:
-    figure, axes = _axes(LABELS[name], "best ks_sum")
+    figure, axes = _axes(LABELS[name], _label(summary))
     trials = [t for t in summary.ranked if name in t.figures]
-    costs, values = [t.figures[name] for t in trials], [t.figures["ks_sum"] for t in trials]
+    costs, values = [t.figures[name] for t in trials], [_quality(t) for t in trials]
     axes.scatter(costs, values, s=22, color=TRUTH, label="trials")
     front = front_of(trials, name)
-    places = [(t.figures[name], t.figures["ks_sum"]) for t in front]
+    places = [(t.figures[name], _quality(t)) for t in front]
     axes.plot(*zip(*places, strict=True), "o-", color=GENERATED, label="Pareto front")
     for trial, place in zip(front, places, strict=True):
         axes.annotate(
@@ -193,13 +200,13 @@ def _cost(summary: Summary, name: str) -> bytes:
 
 def _repeats(summary: Summary) -> bytes:
     trials = [trial for trial in summary.ranked if trial.repeats]
-    figure, axes = _axes("trial", "ks_sum")
-    seeds = [(i, repeat.ks_sum) for i, trial in enumerate(trials) for repeat in trial.repeats]
+    figure, axes = _axes("trial", _label(summary))
+    seeds = [(i, repeat.quality) for i, trial in enumerate(trials) for repeat in trial.repeats]
     axes.plot(*zip(*seeds, strict=True), "o", color=TRUTH, label="other seeds")
     medians = [trial.median for trial in trials]
     places = range(len(trials))
     axes.plot(places, medians, "_", color=GENERATED, markersize=18, label="their median")
-    chosen = [trial.figures["ks_sum"] for trial in trials]
+    chosen = [_quality(trial) for trial in trials]
     axes.plot(places, chosen, "x", color=INK, label="as the search saw it")
     axes.set_xticks(places, [trial.name for trial in trials])
     axes.margins(x=0.2)
@@ -217,6 +224,15 @@ def short_path(name: str, names: Sequence[str] | Mapping[str, float]) -> str:
     return name
 
 
+def _quality(trial: Trial) -> float:
+    assert trial.quality is not None  # only judged trials are drawn
+    return trial.quality
+
+
+def _label(summary: Summary) -> str:
+    return f"{LABELS[summary.plan.study.quality]} of the best snapshot"
+
+
 def _searched(summary: Summary, importance: Mapping[str, float]) -> list[str]:
     """Return Optuna's parameters of judged trials, the important ones first."""
     found = dict.fromkeys(name for trial in _with(summary) for name in trial.parameters)
@@ -224,7 +240,8 @@ def _searched(summary: Summary, importance: Mapping[str, float]) -> list[str]:
 
 
 def _with(summary: Summary, *names: str) -> list[Trial]:
-    return [t for t in summary.trials if t.figures and all(n in t.parameters for n in names)]
+    judged = [trial for trial in summary.trials if trial.quality is not None]
+    return [trial for trial in judged if all(name in trial.parameters for name in names)]
 
 
 def _complete(summary: Summary, *names: str) -> list[Trial]:
@@ -299,8 +316,8 @@ def _axes(x_label: str, y_label: str, rows: int = 10) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _colour_bar(figure: Figure, axes: Axes, of: ScalarMappable) -> None:
-    bar = figure.colorbar(of, ax=axes, label="best ks_sum", pad=0.02)
+def _colour_bar(figure: Figure, axes: Axes, of: ScalarMappable, label: str) -> None:
+    bar = figure.colorbar(of, ax=axes, label=label, pad=0.02)
     _logarithmic(bar.ax, "y")
 
 

@@ -32,6 +32,7 @@ from mleg_ray.storage import (
 from mleg_ray.study.plan import DIRECTIONS, Plan, experimental
 
 PLAN, JOURNAL = "plan.toml", "journal.log"
+KEPT = ("step", "best_step", "ended", *DIRECTIONS)  # of a training's last result
 DATASET = "dataset_digest"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -121,15 +122,13 @@ class Ledger(Jobs):
         One that diverged before its first good snapshot has the largest `ks_sum` there is.
         """
         trial = self._running.pop(job.name)
-        for key in ("step", "best_step", "seconds", "ended", "flops"):
-            if key in result:
-                trial.set_user_attr(key, result[key])
+        kept = _kept(result)
+        for key, value in kept.items():
+            trial.set_user_attr(key, value)
         if not result.get("ended"):
             self.study.tell(trial, state=TrialState.PRUNED)
             return
-        names = self._plan.study.objectives
-        values = [result["best"] if name == "ks_sum" else result[name] for name in names]
-        self.study.tell(trial, values)
+        self.study.tell(trial, [kept[name] for name in self._plan.study.objectives])
 
     def fail(self, job: Job) -> None:
         """Record the trial as FAIL."""
@@ -178,11 +177,16 @@ class Repeats(Jobs):
 
     def finish(self, job: Job, result: Mapping[str, Any]) -> None:
         """Record the repeat's result beside the study."""
-        keys = ("best", "best_step", "seconds", "ended")
-        self.study.set_user_attr(job.name, {key: result[key] for key in keys})
+        self.study.set_user_attr(job.name, _kept(result))
 
     def fail(self, job: Job) -> None:
         """Leave the repeat to the next call of the study."""
+
+
+def _kept(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is recorded of a training's last result: `ks_sum` is the best snapshot's."""
+    kept = {**result, "ks_sum": result["best"]}
+    return {key: kept[key] for key in KEPT if key in kept}
 
 
 def trial_name(number: int) -> str:
@@ -196,10 +200,9 @@ def repeat_name(name: str, seed: int) -> str:
 
 
 def best_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return the complete trials, smallest `ks_sum` first."""
-    column = study.metric_names.index("ks_sum") if study.metric_names else 0
+    """Return the complete trials, the best first."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sorted(complete, key=lambda trial: trial.values[column])
+    return sorted(complete, key=lambda trial: trial.values[0])
 
 
 def begin(plan: Plan, dataset_digest: str, folder: str, *, resume: bool) -> optuna.Study:

@@ -16,7 +16,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.physics.observables import COMPARISONS
 from mleg_ray.storage import exists, join
 from mleg_ray.study.ledger import DATASET, best_trials, load, read_plan, repeat_name, trial_name
-from mleg_ray.study.plan import Plan
+from mleg_ray.study.plan import DIRECTIONS, Plan
 
 State = Literal["complete", "pruned", "failed", "running", "waiting"]
 STATES: Mapping[TrialState, State] = {
@@ -26,7 +26,6 @@ STATES: Mapping[TrialState, State] = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
-FIGURES = ("ks_sum", "throughput", "flops", "seconds")
 FEWEST = 5  # complete trials that tell parameters apart
 
 
@@ -34,15 +33,16 @@ class Repeat(Config):
     """A training of a trial's point with another seed."""
 
     seed: int
-    ks_sum: float
+    quality: float
     checkpoint: str
 
 
 class Trial(Config):
     """One trial: its point, how far it came, and what it is worth.
 
-    `figures` holds what is known of `FIGURES`; `curve` the `ks_sum` by step; `checkpoint` the place
-    of the best snapshot, empty if there is none; `parent` the trial from whose state it began.
+    `figures` holds what is known of all possible objectives, and `quality` the value of the study's
+    first, None before it is known; `curve` the `ks_sum` by step; `checkpoint` the place of the best
+    snapshot, empty if there is none; `parent` the trial from whose state it began.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Trial(Config):
     point: dict[str, Any]
     parameters: dict[str, Any]
     figures: dict[str, float]
+    quality: float | None
     step: int
     seconds: float
     ended: str
@@ -60,14 +61,15 @@ class Trial(Config):
 
     @property
     def median(self) -> float:
-        """The median `ks_sum` over the repeats, the trial's own if there are none."""
-        values = [repeat.ks_sum for repeat in self.repeats]
-        return statistics.median(values) if values else self.figures["ks_sum"]
+        """The median quality over the repeats, the trial's own if there are none."""
+        if self.repeats:
+            return statistics.median(repeat.quality for repeat in self.repeats)
+        return math.inf if self.quality is None else self.quality
 
     @property
     def best_checkpoint(self) -> str:
         """The checkpoint of the best repeat, the trial's own if there are none."""
-        best = min(self.repeats, key=lambda repeat: repeat.ks_sum, default=None)
+        best = min(self.repeats, key=lambda repeat: repeat.quality, default=None)
         return best.checkpoint if best else self.checkpoint
 
 
@@ -177,12 +179,13 @@ def _summary_of(trial: FrozenTrial, plan: Plan, study: optuna.Study, folder: str
     }
     attributes = trial.user_attrs
     figures = {
-        key: attributes[key] for key in FIGURES if math.isfinite(attributes.get(key, math.nan))
+        key: attributes[key] for key in DIRECTIONS if math.isfinite(attributes.get(key, math.nan))
     }
     if trial.state == TrialState.COMPLETE:
         figures |= dict(zip(plan.study.objectives, trial.values, strict=True))
     elif curve:
         figures["ks_sum"] = min(curve.values())
+    quality = plan.study.quality
     drawn = trial.state != TrialState.RUNNING
     repeats = plan.study.repeats
     return Trial(
@@ -191,6 +194,7 @@ def _summary_of(trial: FrozenTrial, plan: Plan, study: optuna.Study, folder: str
         point=plan.searched.draw(optuna.trial.FixedTrial(trial.params)) if drawn else {},
         parameters=trial.params,
         figures=figures,
+        quality=figures.get(quality),
         step=attributes.get("step", max(curve, default=0)),
         seconds=attributes.get("seconds", history[-1]["seconds"] if history else 0.0),
         ended=attributes.get("ended", ""),
@@ -209,7 +213,11 @@ def _repeats(name: str, plan: Plan, study: optuna.Study, folder: str) -> list[Re
         if repeat in study.user_attrs:
             checkpoint = join(run_uri(folder, repeat), CHECKPOINT)
             found.append(
-                Repeat(seed=seed, ks_sum=study.user_attrs[repeat]["best"], checkpoint=checkpoint)
+                Repeat(
+                    seed=seed,
+                    quality=study.user_attrs[repeat][plan.study.quality],
+                    checkpoint=checkpoint,
+                )
             )
     return found
 
@@ -217,28 +225,27 @@ def _repeats(name: str, plan: Plan, study: optuna.Study, folder: str) -> list[Re
 def _read_wish(wish: str) -> tuple[str, Callable[[float, float], bool], float]:
     match = re.fullmatch(r"\s*(\w+)\s*(>=|<=|>|<)\s*(\S+)\s*", wish)
     try:
-        if match is None or match[1] not in FIGURES:
+        if match is None or match[1] not in DIRECTIONS:
             raise ValueError
         return match[1], COMPARISONS[match[2]], float(match[3])
     except ValueError:
         raise ConfigError(
             f"--prefer {wish!r}: write it as FIGURE>=NUMBER or FIGURE<=NUMBER; figures are "
-            f"{', '.join(FIGURES)}"
+            f"{', '.join(DIRECTIONS)}"
         ) from None
 
 
 def importance(folder: str) -> dict[str, float]:
-    """Return each parameter's share of the variance of log `ks_sum`, the largest first; by fANOVA.
+    """Return each parameter's share of the variance of the log quality, the largest first.
 
-    F. Hutter et al., ICML 2014. Only parameters that every complete trial has are compared; with
-    fewer than `FEWEST` complete trials nothing can be said.
+    By fANOVA, F. Hutter et al., ICML 2014. Only parameters that every complete trial has are
+    compared; with fewer than `FEWEST` complete trials nothing can be said.
     """
     plan = read_plan(folder)
     study = load(plan, folder)
     if len(best_trials(study)) < FEWEST:
         return {}
-    column = plan.study.objectives.index("ks_sum")
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=plan.study.seed)
     return optuna.importance.get_param_importances(
-        study, evaluator=evaluator, target=lambda trial: math.log(trial.values[column])
+        study, evaluator=evaluator, target=lambda trial: math.log(trial.values[0])
     )

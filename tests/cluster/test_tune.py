@@ -171,7 +171,8 @@ def test_killed_driver_loses_one_interval_at_most(dataset: Dataset, tmp_path: Pa
 
 @pytest.mark.slow
 def test_several_objectives_have_a_front(dataset: Dataset, tmp_path: Path) -> None:
-    study = 'objectives = ["ks_sum", "flops", "throughput"]\nsearch = { kind = "nsga-ii" }\n'
+    objectives = 'objectives = ["ks_sum", "flops", "throughput", "c2st_auc"]'
+    study = objectives + '\nsearch = { kind = "nsga-ii" }\n'
     space = '"model.decoder.widths" = { kind = "choice", values = [[8], [64, 64]] }'
     points = 'points = [{ "model.decoder.widths" = [8] }, { "model.decoder.widths" = [64, 64] }]'
     plan = small_plan(tmp_path, study + points, space=space, trials=2)
@@ -179,6 +180,7 @@ def test_several_objectives_have_a_front(dataset: Dataset, tmp_path: Path) -> No
     small, large = summary.trials
     assert small.figures["flops"] < large.figures["flops"]
     assert small.curve
+    assert all(0.5 < trial.figures["c2st_auc"] <= 1 for trial in (small, large))
     assert small.name in summary.front
     assert summary.prefer([f"flops<={small.figures['flops']}"]) == small
     assert summary.prefer([f"flops>{small.figures['flops']}", "throughput>=1"]) == large

@@ -250,3 +250,9 @@ def test_a_map_that_most_events_do_not_fit_is_refused() -> None:
     run = small_run("fatgan-quick", "features.q2_min=50.0")
     with pytest.raises(DataError, match=r"% of the train events lie outside the domain of Kin"):
         fitted_map(run, training_events())
+
+
+def test_an_edge_above_the_beams_is_refused() -> None:
+    run = small_run("fatgan-quick", "features.m_hat_min=120.0")
+    with pytest.raises(ConfigError, match="m_hat_min: 120 GeV is no less than √s, 100 GeV at the"):
+        fitted_map(run, training_events())

@@ -40,7 +40,7 @@ def test_repeated_trials_lead_by_their_median(summary: Summary) -> None:
     first, second, third, *others = summary.ranked
     assert [len(trial.repeats) for trial in (first, second, third)] == [3, 3, 3]
     assert first.median <= second.median <= third.median
-    assert first.median == sorted(repeat.ks_sum for repeat in first.repeats)[1]
+    assert first.median == sorted(repeat.quality for repeat in first.repeats)[1]
     assert not any(trial.repeats for trial in others)
     values = [trial.figures["ks_sum"] for trial in others]
     assert values == sorted(values)
@@ -70,6 +70,17 @@ def test_survives_its_own_json(summary: Summary) -> None:
 
 
 class TestPrefer:
+    def test_quality_is_the_first_objective(self, tmp_path: Path) -> None:
+        asked = 'objectives = ["c2st_auc", "ks_sum"]\nrepeats = { best = 2, seeds = 2 }'
+        study = summarise(finished_study(tmp_path, asked))
+        best, second, *others = study.ranked
+        assert best.quality == best.figures["c2st_auc"]
+        assert [len(best.repeats), len(second.repeats)] == [2, 2]
+        assert best.median <= second.median
+        values = [trial.figures["c2st_auc"] for trial in others]
+        assert values == sorted(values)
+        assert study.prefer([f"c2st_auc<={values[0]}", f"ks_sum<={best.figures['ks_sum']}"]) == best
+
     def test_picks_the_best_that_fulfils_it(self, tmp_path: Path) -> None:
         study = summarise(finished_study(tmp_path, 'objectives = ["ks_sum", "throughput"]'))
         assert study.prefer([]) == study.ranked[0]
@@ -85,7 +96,7 @@ class TestPrefer:
         ("wish", "message"),
         [
             ("throughput>=1", "has not measured throughput; put it into study.objectives"),
-            ("beauty>=1", "write it as FIGURE>=NUMBER.*ks_sum, throughput"),
+            ("beauty>=1", "write it as FIGURE>=NUMBER.*ks_sum, c2st_auc"),
             ("flops=1", "write it as"),
             ("flops<=many", "write it as"),
         ],

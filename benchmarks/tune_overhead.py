@@ -1,0 +1,103 @@
+"""What Ray Tune costs: equal trials of a study beside the same trainings in bare processes.
+
+    python benchmarks/tune_overhead.py --root FOLDER_OF_THE_TAPES --trials 8 --steps 900
+
+Every trial is `fatgan-quick` on tape2.txt on one core, judged and saved six times; 900 steps take
+about a minute. Prints both wall times, the share that the study adds, and how long a trial exists
+without training, which is mostly its start.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.checkpoint import environment, run_uri
+from mleg_ray.cluster.prepare import prepare
+from mleg_ray.cluster.session import ray_session
+from mleg_ray.cluster.tune import run_study
+from mleg_ray.run import RunConfig
+from mleg_ray.storage import absolute, join
+from mleg_ray.study.ledger import load
+from mleg_ray.study.plan import Plan
+from mleg_ray.training.trainee import Trainee
+
+DATASET = "dis-ep-50-tape2"
+RESULT = Path(__file__).parent / "results" / "tune_overhead.json"
+
+
+def train_bare(run: RunConfig, uri: str, folder: str) -> None:
+    """Train as a trial does, without Ray."""
+    torch.set_num_threads(1)
+    trainee = Trainee.alone(run, Dataset.open(uri), environment(), torch.device("cpu"))
+    for moment in trainee.train():
+        if moment.snapshot is not None:
+            trainee.save(folder)
+
+
+def main() -> None:
+    """Run both, print the figures, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--trials", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--storage", default="mleg-storage/benchmarks")
+    options = parser.parse_args()
+    storage, stamp = absolute(options.storage), int(time.time())
+    cores = len(os.sched_getaffinity(0))
+    plan = Plan.load(
+        "fatgan-quick",
+        (
+            f"dataset={DATASET}",
+            f"training.steps={options.steps}",
+            f"selection.every={options.steps // 6}",
+            f"study.trials={options.trials}",
+        ),
+    )
+    # A space that changes nothing: all trials take as long as the bare trainings.
+    space = {"objective.gradient_penalty": plan.space["objective.gradient_penalty"]}
+    alone = {"pruning": None, "repeats": None, "points": ()}
+    plan = plan.model_copy(update={"space": space, "study": plan.study.model_copy(update=alone)})
+    with ray_session(spare=0):
+        dataset = prepare(DatasetSpec.load(DATASET, (f"source.root={options.root}",)), storage)
+        started = time.monotonic()
+        summary = run_study(plan, dataset, storage, name=f"overhead-{stamp}")
+        study_s = time.monotonic() - started
+    idle = []
+    for trial, told in zip(load(plan, summary.folder).trials, summary.trials, strict=True):
+        assert trial.duration
+        idle.append(trial.duration.total_seconds() - told.seconds)
+    started = time.monotonic()
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
+        places = [
+            run_uri(join(storage, "bare"), f"{stamp}-{trial.name}") for trial in summary.trials
+        ]
+        list(pool.map(train_bare, *zip(*((plan.run, dataset.uri, p) for p in places), strict=True)))
+    bare_s = time.monotonic() - started
+    row = {
+        "trials": options.trials,
+        "study_s": study_s,
+        "bare_s": bare_s,
+        "added": 1 - bare_s / study_s,
+        "trial_s": statistics.median(trial.seconds for trial in summary.trials),
+        "not_training_in_a_trial_s": statistics.median(idle),
+    }
+    print(row)
+    RESULT.parent.mkdir(exist_ok=True)
+    result = {"cores": cores, "load": os.getloadavg(), **row, "with": environment()}
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What a trained generator is worth, by classifiers, and what it costs to run."""
+
+import statistics
+import time
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.errors import DataError
+from mleg_ray.evaluation.c2st import prepare_auc
+from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, classify
+from mleg_ray.evaluation.datasets import compared_axes
+from mleg_ray.evaluation.estimate import NotComputableError
+from mleg_ray.evaluation.sample import Sample, from_arrays
+from mleg_ray.events import Batch
+
+EVENTS = 100_000
+ROUNDS = 3
+COMPARED = 20_000  # events of each sample
+TREES = "boosted trees"
+
+
+def require_comparable_events(dataset: Dataset) -> None:
+    """Raise `DataError` if the validation events are too few for `c2st_auc`."""
+    if (rows := dataset.rows("validation")) < MINIMUM_EVENTS:
+        raise DataError(
+            f"{dataset.uri}: c2st_auc needs {MINIMUM_EVENTS} validation events, there are {rows}; "
+            "prepare a larger dataset, or leave c2st_auc out of study.objectives"
+        )
+
+
+def c2st_auc(checkpoint: Checkpoint, dataset: Dataset) -> float:
+    """Return the area under the ROC curve of boosted trees that tell generated from true events.
+
+    0.5 if they cannot. Generated events have the conditions and weights of the validation events,
+    and random numbers that are the same at every call. Values that are not finite are told apart
+    with certainty, 1.
+    """
+    truth = dataset.load("validation", COMPARED)
+    device = next(checkpoint.model.parameters()).device
+    generator = torch.Generator(device).manual_seed(0)
+    with torch.no_grad():
+        events = checkpoint.generate(truth.context.to(device), generator=generator).cpu()
+    generated = Batch(events, truth.context, truth.weight)
+    rng = np.random.default_rng(0)
+    try:
+        found = classify(_sample(truth, dataset), _sample(generated, dataset), rng, [TREES])
+    except NotComputableError:
+        return 1.0
+    quote = found[TREES].quote
+    return prepare_auc(quote.score)(quote.truth, quote.generated)
+
+
+def _sample(batch: Batch, dataset: Dataset) -> Sample:
+    manifest = dataset.manifest
+    return from_arrays(
+        dataset.table(batch),
+        batch.weight.numpy(),
+        axes=compared_axes(manifest.fields, manifest.conditions, manifest),
+    )
+
+
+def throughput(checkpoint: Checkpoint, context: torch.Tensor) -> float:
+    """Return generated events a second, the median of `ROUNDS` after a warm-up.
+
+    `context` (n, C) holds conditions, used in turn for `EVENTS` events on its device; the figure
+    is of that device as it was loaded then.
+    """
+    context = context.repeat(-(-EVENTS // len(context)), 1)[:EVENTS]
+    rates = []
+    for i in range(ROUNDS + 1):
+        generator = torch.Generator(context.device).manual_seed(i)
+        started = time.perf_counter()
+        with torch.no_grad():
+            checkpoint.generate(context, generator=generator).cpu()  # waits for the device
+        rates.append(EVENTS / (time.perf_counter() - started))
+    return statistics.median(rates[1:])
+
+
+def flops(checkpoint: Checkpoint, context: torch.Tensor) -> float:
+    """Return the floating-point operations of one event's matrix products.
+
+    `context` (n, C) holds conditions on the model's device.
+    """
+    counter = FlopCounterMode(display=False)
+    generator = torch.Generator(context.device).manual_seed(0)
+    with counter, torch.no_grad():
+        checkpoint.generate(context, generator=generator)
+    return counter.get_total_flops() / len(context)
