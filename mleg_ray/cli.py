@@ -210,6 +210,18 @@ def sample(
 
 
 @app.command()
+def verify(
+    dataset: Annotated[
+        str, typer.Argument(help="A prepared or generated dataset's folder or URI.")
+    ],
+) -> None:
+    """Check a dataset from end to end: counts, hashes, schema, seeds, tallies, copies."""
+    from mleg_ray.cluster.verify import verify
+
+    verify(dataset)
+
+
+@app.command()
 def evaluate(
     generated: Annotated[
         list[str], typer.Argument(metavar="SAMPLE...", help="A generated dataset or a checkpoint.")

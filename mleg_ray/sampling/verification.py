@@ -1,0 +1,275 @@
+"""Whether a dataset on disk is whole and unaltered: shard by shard, then as one.
+
+Shards can be checked anywhere and in any order (`ShardCheck`); `conclude` compares them.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest, read_json
+from mleg_ray.catalog.shards import ShardEntry
+from mleg_ray.config import Config, parse
+from mleg_ray.errors import DataError, UserError
+from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.tally import FineBins, Tally
+from mleg_ray.evaluation.unphysical import UnphysicalTally
+from mleg_ray.events import Batch
+from mleg_ray.sampling.manifest import PLAN, PlanFile
+from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
+from mleg_ray.storage import PARTIAL_SUFFIX, filesystem, join
+
+COMPARED = 4_000_000  # events among which copies are sought, the first ones of every shard
+MOVED = 1e-4  # of a shard's events: other arithmetic may count one in the next bin
+MIXER = np.uint64(0x9E37_79B9_7F4A_7C15)  # the golden ratio in 64 bits
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What was found in a shard: its faults in words, and digests (m,) of its first events."""
+
+    faults: tuple[str, ...]
+    digests: NDArray[np.uint64]
+
+
+class Verification(Config):
+    """What was found in a dataset; `copies` of events in truth may be the source's own."""
+
+    events: int
+    shards: int
+    compared: int
+    copies: int
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What is promised of a shard: by the manifest, and by the plan if the dataset is a sample."""
+
+    entry: ShardEntry
+    planned: ShardPlan | None
+
+
+@dataclass(frozen=True)
+class ShardCheck:
+    """Checks the shards of a dataset one by one; `compared` events of each are digested.
+
+    `manifest` lists no shards, so that a check is small; `plan` is None unless it is a sample's.
+    """
+
+    uri: str
+    manifest: DatasetManifest
+    plan: PlanFile | None
+    bins: FineBins | None
+    compared: int
+
+    @staticmethod
+    def of(dataset: Dataset) -> "tuple[ShardCheck, list[Promise]]":
+        """Return the check of a dataset, and what it is to be called with.
+
+        Raises:
+            UserError: the sample's plan, or the bins of its tallies, are gone or damaged.
+        """
+        manifest, plan = dataset.manifest, _plan(dataset)
+        check = ShardCheck(
+            uri=dataset.uri,
+            manifest=manifest.model_copy(update={"shards": ()}),
+            plan=plan,
+            bins=FineBins.from_bytes(manifest.bins.read(dataset.uri)) if manifest.bins else None,
+            compared=max(1, COMPARED // len(dataset.shards())),
+        )
+        planned = {shard.file: shard for shard in plan.spec.plan()} if plan else {}
+        return check, [Promise(entry, planned.get(entry.file)) for entry in manifest.shards]
+
+    def __call__(self, promise: Promise) -> ShardReport:
+        """Read a shard, its record and its tally, and compare them with what is promised."""
+        entry = promise.entry
+        try:
+            table = pq.read_table(io.BytesIO(entry.read(self.uri)))
+        except DataError as error:
+            return ShardReport((str(error),), np.empty(0, dtype=np.uint64))
+        except pa.ArrowException as error:
+            fault = f"{entry.file}: no Parquet file ({error})"
+            return ShardReport((fault,), np.empty(0, dtype=np.uint64))
+        faults = list(self._table_faults(entry, table))
+        if not faults:
+            faults += self._record_faults(promise)
+            faults += self._tally_faults(entry, table)
+        return ShardReport(tuple(faults), self._digests(table))
+
+    def _table_faults(self, entry: ShardEntry, table: pa.Table) -> Iterator[str]:
+        if table.num_rows != entry.rows:
+            yield f"{entry.file}: {table.num_rows:,} events, the manifest says {entry.rows:,}"
+        own = {f.name: (str(f.type), _unit(f)) for f in table.schema}
+        promised = {
+            f.name: (str(pa.from_numpy_dtype(np.dtype(f.dtype))), f.unit)
+            for f in self.manifest.stored_fields
+        }
+        for name in dict.fromkeys((*promised, *own)):
+            if own.get(name) != promised.get(name):
+                yield (
+                    f"{entry.file}: column '{name}' is {_told(own.get(name))}, the manifest says "
+                    f"{_told(promised.get(name))}"
+                )
+        for name in table.column_names:
+            values = table[name].to_numpy()
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                yield f"{entry.file}: column '{name}' has values that are not finite"
+        seed = (table.schema.metadata or {}).get(b"mleg.seed")
+        if seed is not None and entry.seed is not None and int(seed) != entry.seed:
+            yield f"{entry.file}: made from seed {int(seed)}, the manifest says {entry.seed}"
+
+    def _record_faults(self, promise: Promise) -> Iterator[str]:
+        """Compare a sample's shard with its record and its place in the plan."""
+        entry, shard = promise.entry, promise.planned
+        if self.plan is None or shard is None:
+            return
+        file = f"{entry.file.removesuffix('.parquet')}.json"
+        place = join(self.uri, file)
+        try:
+            record = parse(ShardRecord, read_json(place), place)
+        except UserError as error:
+            yield str(error)
+            return
+        proven = record.proves(self.plan.spec, self.plan.bins_sha256, shard)
+        if not proven or record.entry != entry:
+            yield f"{file}: is not the record of this shard of this sample"
+        elif shard.seed != entry.seed:
+            yield f"{entry.file}: has seed {entry.seed}, the plan's is {shard.seed}"
+
+    def _tally_faults(self, entry: ShardEntry, table: pa.Table) -> Iterator[str]:
+        """Count a shard's events again."""
+        if entry.tally is None or self.bins is None:
+            return
+        try:
+            told = Tally.from_bytes(entry.tally.read(self.uri), self.bins)
+        except DataError as error:
+            yield str(error)
+            return
+        except (SafetensorError, ValueError, KeyError) as error:
+            yield f"{entry.tally.file}: no tally ({error})"
+            return
+        stored = {
+            name: torch.from_numpy(table[name].to_numpy().astype(np.float64))
+            for name in table.column_names
+        }
+        schema, manifest = self.manifest.schema_, self.manifest
+        batch = Batch.from_columns(schema, stored, manifest.conditions)
+        columns = manifest.columns(schema.columns(batch))
+        unphysical = UnphysicalTally.of(columns, schema.event, batch.weight, manifest)
+        arrays = {name: column.numpy() for name, column in columns.items()}
+        found = Tally.of(arrays, self.bins, manifest.planes, unphysical)
+        if told.events != found.events:
+            yield f"{entry.tally.file}: counts {told.events:,} events of {found.events:,}"
+            return
+        counts = {
+            **{f"of {name}": (h.weight, found.axes[name].weight) for name, h in told.axes.items()},
+            **{f"in {n}": (h.weight, found.planes[n].weight) for n, h in told.planes.items()},
+        }
+        for name, (there, here) in counts.items():
+            if len(there) != len(here) or _moved(there, here) > max(2.0, MOVED * found.events):
+                yield f"{entry.tally.file}: the histogram {name} is not that of the events"
+        for name, share in found.unphysical.violating.items():
+            counted = told.unphysical.violating.get(name)
+            if counted is None or abs(counted.events - share.events) > MOVED * found.events:
+                yield f"{entry.tally.file}: the events that break '{name}' are miscounted"
+
+    def _digests(self, table: pa.Table) -> NDArray[np.uint64]:
+        first = table.slice(0, self.compared)
+        digest = np.zeros(first.num_rows, dtype=np.uint64)
+        for name in first.column_names:
+            bits = first[name].to_numpy().astype(np.float64).view(np.uint64)
+            digest = (digest ^ bits) * MIXER
+            digest ^= digest >> np.uint64(29)
+        return digest
+
+
+def conclude(dataset: Dataset, check: ShardCheck, reports: Sequence[ShardReport]) -> Verification:
+    """Compare the shards with each other, with the plan, and with what lies in the folder."""
+    shards = dataset.manifest.shards
+    faults = [fault for report in reports for fault in report.faults]
+    digests = np.concatenate([report.digests for report in reports])
+    copies = len(digests) - len(np.unique(digests))
+    if check.plan:
+        faults += _plan_faults(dataset, check.plan.spec)
+        if copies:
+            faults.append(f"{copies:,} of {len(digests):,} events compared are copies of others")
+    seeds = Counter(shard.seed for shard in shards if shard.seed is not None)
+    faults += [f"seed {seed} made {n} shards" for seed, n in seeds.items() if n > 1]
+    faults += [f"{file}: not a file of this dataset" for file in _strangers(dataset)]
+    return Verification(
+        events=dataset.rows(),
+        shards=len(shards),
+        compared=len(digests),
+        copies=copies,
+        faults=tuple(faults),
+    )
+
+
+def _plan(dataset: Dataset) -> PlanFile | None:
+    """Return the plan of a sample; None of a prepared or reweighted dataset."""
+    provenance = dataset.manifest.provenance
+    if "spec" not in provenance or "reweighting" in provenance:
+        return None
+    place = join(dataset.uri, PLAN)
+    return parse(PlanFile, read_json(place), place)
+
+
+def _plan_faults(dataset: Dataset, spec: SampleSpec) -> Iterator[str]:
+    manifest = dataset.manifest
+    if manifest.provenance["spec"] != spec.model_dump(mode="json"):
+        yield f"{PLAN}: is the plan of another sample than {SAMPLED}"
+    planned = {shard.file for shard in spec.plan()}
+    listed = [shard.file for shard in manifest.shards]
+    for name, files in (
+        ("is planned but not listed", planned - set(listed)),
+        ("is listed but not planned", set(listed) - planned),
+        ("is listed twice", {file for file, n in Counter(listed).items() if n > 1}),
+    ):
+        yield from (f"{file}: {name}" for file in sorted(files))
+    if (rows := dataset.rows()) != spec.events:
+        yield f"{SAMPLED}: {rows:,} events in all, {spec.events:,} were planned"
+
+
+def _strangers(dataset: Dataset) -> Iterator[str]:
+    """Yield the files in a dataset's folders that nothing accounts for."""
+    manifest = dataset.manifest
+    entries = [*manifest.shards, *(s.tally for s in manifest.shards if s.tally)]
+    known = {entry.file for entry in entries} | {PLAN, PREPARED, SAMPLED}
+    known |= {f"{shard.file.removesuffix('.parquet')}.json" for shard in manifest.shards}
+    if manifest.bins:
+        known.add(manifest.bins.file)
+    fs, root = filesystem(dataset.uri)
+    for place in sorted(fs.find(root)):
+        file = place.removeprefix(f"{root}/")
+        if file not in known and not file.endswith(PARTIAL_SUFFIX):
+            yield file
+
+
+def _unit(field: pa.Field) -> str:
+    unit: bytes = (field.metadata or {}).get(b"unit", b"")
+    return unit.decode()
+
+
+def _told(column: tuple[str, str] | None) -> str:
+    return f"{column[0]} in {column[1] or 'no unit'}" if column else "absent"
+
+
+def _moved(there: FloatArray, here: FloatArray) -> float:
+    """Return how many events lie in other bins."""
+    return float(np.abs(there - here).sum()) / 2
+
+
+def faults_in_words(verification: Verification, most: int = 20) -> str:
+    """List the first faults, one a line, and how many more there are."""
+    shown: Iterable[str] = verification.faults[:most]
+    more = len(verification.faults) - most
+    return "\n".join([*shown, *([f"and {more:,} more"] if more > 0 else [])])
