@@ -33,7 +33,7 @@ def verify(uri: str) -> Verification:
     found = conclude(dataset, check, reports)
     if found.faults:
         raise DataError(
-            f"{dataset.uri}: {len(found.faults)} faults\n{faults_in_words(found)}\nThe "
+            f"{dataset.uri}: faults found ({len(found.faults)})\n{faults_in_words(found)}\nThe "
             "command that made the dataset, run again, makes again what is gone or altered"
         )
     say(

@@ -15,7 +15,8 @@ import ray
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.sample import ATTEMPTS, default_target, sample, spread
-from mleg_ray.errors import CheckpointError, ConfigError, ResourceError
+from mleg_ray.cluster.verify import verify
+from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan
 from tests.checkpoints import diverged_checkpoint, small_checkpoint
 
@@ -55,6 +56,24 @@ def test_same_bytes_with_more_workers(
     dataset = make(checkpoint, tmp_path / "out", workers=3)
     assert shards(tmp_path / "out") == shards(undisturbed)
     assert dataset.digest == Dataset.open(str(undisturbed)).digest
+
+
+def test_verify_reads_it_all_and_finds_one_altered_byte(
+    undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = verify(str(undisturbed))
+    assert (found.events, found.shards, found.copies) == (EVENTS, N_SHARDS, 0)
+    assert "1,010,000 events in 21 shards are whole and unaltered" in capsys.readouterr().out
+    out = tmp_path / "out"
+    shutil.copytree(undisturbed, out)
+    shard = out / "shards" / "00000005.parquet"
+    content = bytearray(shard.read_bytes())
+    content[1000] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"faults found \(1\)\n.*00000005.parquet: truncated or altered"
+    ):
+        verify(str(out))
 
 
 def test_killed_worker_changes_nothing(
