@@ -169,7 +169,11 @@ def sample(
         int, typer.Option(parser=_count, metavar="N", help="Events in a shard.")
     ] = 250_000,
     condition: Annotated[
-        list[str] | None, typer.Option(help="A condition: beam_energy=50; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="A condition: beam_energy=50; or its spectrum: beam_energy=uniform(10,50), "
+            "log-uniform(A,B), choice(A,B,...), histogram(FILE.csv), data(DATASET); repeatable."
+        ),
     ] = None,
     prefer: Annotated[
         list[str] | None,
@@ -186,6 +190,7 @@ def sample(
 ) -> None:
     """Generate events into Parquet shards, exactly once; the same command again completes them."""
     from mleg_ray.cluster.sample import default_target, sample
+    from mleg_ray.sampling.spectra import read_condition
     from mleg_ray.storage import absolute, storage_root
     from mleg_ray.study.ledger import is_study
     from mleg_ray.study.summary import summarise
@@ -194,8 +199,10 @@ def sample(
         checkpoint = summarise(absolute(checkpoint)).prefer(prefer or []).best_checkpoint
     elif prefer:
         raise ConfigError(f"--prefer: {checkpoint} is not a study's folder")
-    conditions = _conditions(condition or [])
-    target = out or default_target(storage_root(storage), checkpoint, events, seed, conditions)
+    root = storage_root(storage)
+    assigned = _assigned(condition or [])
+    conditions = {name: read_condition(name, text, root) for name, text in assigned.items()}
+    target = out or default_target(root, checkpoint, events, seed, conditions)
     dataset = sample(
         checkpoint,
         events,
@@ -331,13 +338,17 @@ def submit(
 
 def _conditions(assignments: Sequence[str]) -> dict[str, float]:
     conditions = {}
-    for assignment in assignments:
-        name, _, text = assignment.partition("=")
+    for name, text in _assigned(assignments).items():
         try:
-            conditions[name.strip()] = float(text)
+            conditions[name] = float(text)
         except ValueError:
-            raise ConfigError(f"--condition {assignment!r}: write it as name=number") from None
+            raise ConfigError(f"--condition {name}={text}: write it as name=number") from None
     return conditions
+
+
+def _assigned(assignments: Sequence[str]) -> dict[str, str]:
+    parts = [assignment.partition("=") for assignment in assignments]
+    return {name.strip(): text.strip() for name, _, text in parts}
 
 
 def _interrupt(*_: object) -> None:

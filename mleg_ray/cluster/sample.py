@@ -28,6 +28,7 @@ from mleg_ray.sampling.manifest import (
 )
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
+from mleg_ray.sampling.spectra import Spectrum
 from mleg_ray.storage import absolute, join
 
 SHARD_EVENTS = 250_000  # a million events keep several workers busy, a shard has megabytes
@@ -41,11 +42,16 @@ def default_target(
     checkpoint_uri: str,
     events: int,
     seed: int,
-    conditions: Mapping[str, float] | None = None,
+    conditions: Mapping[str, float | Spectrum] | None = None,
 ) -> str:
     """Return where a sample goes by default: named after the run, size, seed and conditions."""
     run = run_folder(checkpoint_uri).name
-    given = conditions_suffix(conditions or {})
+    given = ""
+    for name, value in (conditions or {}).items():
+        if isinstance(value, Spectrum):
+            given += f"-{name}-{value.label}"
+        else:
+            given += conditions_suffix({name: value})
     return join(storage, "samples", f"{run}-{events}-seed{seed}{given}")
 
 
@@ -57,7 +63,7 @@ def sample(
     seed: int = 1,
     workers: int | None = None,
     shard_events: int = SHARD_EVENTS,
-    conditions: Mapping[str, float] | None = None,
+    conditions: Mapping[str, float | Spectrum] | None = None,
     compiled: bool | None = None,
 ) -> Dataset:
     """Generate `events` events into the folder `out`, or complete what is there of them.
@@ -99,7 +105,8 @@ def sample(
 
 
 def _warn_of_extrapolation(job: SampleJob) -> None:
-    for name, found in extrapolations(job.checkpoint.card, job.spec.conditions).items():
+    asked = job.spec.conditions, job.spec.spectra
+    for name, found in extrapolations(job.checkpoint.card, *asked).items():
         low, high = found.trained
         say(
             f"warning: {name} = {found.value:g} lies {found.distance:g} outside the "

@@ -5,18 +5,26 @@ from collections.abc import Mapping
 from mleg_ray.checkpoint import Card
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
+from mleg_ray.sampling.spectra import Spectrum
 
 
 class Extrapolation(Config):
-    """A condition outside the trained range, `distance` away from its nearer end."""
+    """A condition outside the trained range, `distance` away from its nearer end.
+
+    Of a spectrum, `value` is the end that lies farther outside.
+    """
 
     value: float
     trained: tuple[float, float]
     distance: float
 
 
-def resolve_conditions(card: Card, given: Mapping[str, float]) -> dict[str, float]:
-    """Return a value for each of the model's conditions, in the schema's order.
+def resolve_conditions(
+    card: Card, given: Mapping[str, float | Spectrum]
+) -> tuple[dict[str, float], dict[str, Spectrum]]:
+    """Return the model's conditions that have one value, and the spectra of the others.
+
+    Each is in the schema's order.
 
     Raises:
         ConfigError: an unknown condition, one that is missing, or another value than the only one
@@ -30,8 +38,9 @@ def resolve_conditions(card: Card, given: Mapping[str, float]) -> dict[str, floa
                 f"--condition {name}: not a condition of the checkpoint, which has: {known}"
             )
         if fixed.get(name, value) != value:
+            told = value.label if isinstance(value, Spectrum) else f"{value:g}"
             raise ConfigError(
-                f"--condition {name}={value:g}: the checkpoint was trained at "
+                f"--condition {name}={told}: the checkpoint was trained at "
                 f"{name} = {fixed[name]:g} alone; leave the option out or take another checkpoint"
             )
     for name in names:
@@ -41,15 +50,23 @@ def resolve_conditions(card: Card, given: Mapping[str, float]) -> dict[str, floa
                 f"the checkpoint needs --condition {name}=VALUE; "
                 f"it was trained from {low:g} to {high:g}"
             )
-    return {name: fixed[name] if name in fixed else given[name] for name in names}
+    everything = {name: fixed[name] if name in fixed else given[name] for name in names}
+    return (
+        {name: v for name, v in everything.items() if not isinstance(v, Spectrum)},
+        {name: v for name, v in everything.items() if isinstance(v, Spectrum)},
+    )
 
 
-def extrapolations(card: Card, conditions: Mapping[str, float]) -> dict[str, Extrapolation]:
+def extrapolations(
+    card: Card, conditions: Mapping[str, float], spectra: Mapping[str, Spectrum]
+) -> dict[str, Extrapolation]:
     """Return the conditions that lie outside what the model was trained on."""
+    ranges = {name: (value, value) for name, value in conditions.items()}
+    ranges |= {name: spectrum.range for name, spectrum in spectra.items()}
     found = {}
-    for name, value in conditions.items():
+    for name, (smallest, largest) in ranges.items():
         low, high = card.condition_range[name]
-        distance = max(low - value, value - high)
+        distance, value = max((low - smallest, smallest), (largest - high, largest))
         if distance > 0:
             found[name] = Extrapolation(value=value, trained=(low, high), distance=distance)
     return found

@@ -18,6 +18,7 @@ from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
 from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
+from mleg_ray.sampling.spectra import Spectrum
 from mleg_ray.storage import (
     exists,
     filesystem,
@@ -82,7 +83,7 @@ def plan_sample(
     *,
     seed: int,
     shard_events: int,
-    conditions: Mapping[str, float],
+    conditions: Mapping[str, float | Spectrum],
     compiled: bool | None = None,
 ) -> SampleJob:
     """Say what is to be generated, and make sure that `folder` holds nothing else.
@@ -99,6 +100,7 @@ def plan_sample(
     there = _plan_there(folder)
     if compiled is None:
         compiled = there.spec.compiled if there else _is_compiled(checkpoint, events)
+    values, spectra = resolve_conditions(checkpoint.card, conditions)
     spec = parse(
         SampleSpec,
         {
@@ -106,7 +108,8 @@ def plan_sample(
             "events": events,
             "shard_events": shard_events,
             "seed": seed,
-            "conditions": resolve_conditions(checkpoint.card, conditions),
+            "conditions": values,
+            "spectra": spectra,
             "compiled": compiled,
         },
         "sample",
@@ -204,7 +207,7 @@ def _says(there: DatasetManifest, manifest: DatasetManifest) -> bool:
 
 def _provenance(job: SampleJob, production: Production | None) -> dict[str, Any]:
     card, spec = job.checkpoint.card, job.spec
-    outside = extrapolations(card, spec.conditions)
+    outside = extrapolations(card, spec.conditions, spec.spectra)
     return {
         "checkpoint": {
             "uri": job.checkpoint.uri,

@@ -1,8 +1,8 @@
 """What is computed of each event of a sample, from noise to what is stored and counted."""
 
+import math
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from mleg_ray.evaluation.datasets import compared_axes
 from mleg_ray.evaluation.unphysical import broken
 from mleg_ray.events import Batch, stored_fields
 from mleg_ray.models.base import NoiseMap
+from mleg_ray.sampling.plan import SampleSpec
 
 # Part of what makes a shard's bytes: another value gives other events. It bounds the memory of the
 # networks and lets their activations stay in a core's cache.
@@ -46,28 +47,28 @@ class Generated:
 
 
 class Pipeline:
-    """A checkpoint under fixed conditions, a batch of `BATCH_EVENTS` events at a time.
+    """A checkpoint under the conditions of a sample, a batch of `BATCH_EVENTS` events at a time.
+
+    A condition with a spectrum is drawn first, and rounded as it is stored.
 
     `compiled`, all that follows the noise is fused into one pass, machine code for this very model:
     for a small network as much as what the network costs is saved. It takes some ten seconds to
     begin and a C++ compiler on the node, and rounds otherwise: its events have other last bits.
     """
 
-    def __init__(
-        self, checkpoint: Checkpoint, conditions: Mapping[str, float], *, compiled: bool
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, spec: SampleSpec, *, compiled: bool) -> None:
         card = checkpoint.card.dataset
         self._checkpoint = checkpoint
-        self._conditions = conditions
         self._dataset = card
         self._schema = card.schema_
-        fields = stored_fields(card.fields, conditions)
+        fields = stored_fields(card.fields, spec.conditions)
         self._dtypes = {
-            field.name: getattr(torch, field.dtype) for field in fields if field.role == "event"
+            field.name: getattr(torch, field.dtype) for field in fields if field.role != "weight"
         }
-        axes = compared_axes(card.fields, conditions, card)
+        axes = compared_axes(card.fields, spec.conditions, card)
         self._counted = [name for name in axes if name not in self._dtypes]
-        values = [conditions[name] for name in self._schema.conditions]
+        self._spectra = spec.spectra
+        values = [spec.conditions.get(name, math.nan) for name in self._schema.conditions]
         self._context = torch.tensor([values], dtype=torch.float64).expand(BATCH_EVENTS, -1)
         self._condition = checkpoint.feature_map.condition(self._context).float()
         # One shape only: a second one would be compiled again, and round otherwise.
@@ -81,28 +82,41 @@ class Pipeline:
             ResourceError: this node cannot compile.
         """
         model = self._checkpoint.model
+        context, condition = self._conditions(generator)
         if isinstance(model, NoiseMap):
             drawn = model.noise(BATCH_EVENTS, generator=generator)
         else:
-            drawn = model.sample(BATCH_EVENTS, self._condition, generator=generator)
+            drawn = model.sample(BATCH_EVENTS, condition, generator=generator)
         try:
-            stored, counted, marks = self._finish(drawn)
+            stored, counted, marks = self._finish(drawn, context, condition)
         except (InductorError, BackendCompilerFailed) as error:
+            reason = str(error).rpartition("raised:\n")[2]
             raise ResourceError(
-                f"this node cannot compile the model ({str(error).splitlines()[0]}); install a C++ "
+                f"this node cannot compile the model ({reason.splitlines()[0]}); install a C++ "
                 "compiler on every node, or sample with --no-compile to another --out"
             ) from None
         return Generated(
             stored, counted, {name: mark.view(torch.bool) for name, mark in marks.items()}
         )
 
+    def _conditions(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the events' conditions (B, C), and as they enter networks."""
+        if not self._spectra:
+            return self._context, self._condition
+        context = self._context.clone()
+        for i, name in enumerate(self._schema.conditions):
+            if spectrum := self._spectra.get(name):
+                u = torch.rand(BATCH_EVENTS, generator=generator, dtype=torch.float64)
+                context[:, i] = spectrum.quantile(u).to(self._dtypes[name])
+        return context, self._checkpoint.feature_map.condition(context).float()
+
     def _events(
-        self, drawn: Tensor
+        self, drawn: Tensor, context: Tensor, condition: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         model, feature_map = self._checkpoint.model, self._checkpoint.feature_map
-        features = model.decode(drawn, self._condition) if isinstance(model, NoiseMap) else drawn
-        events = feature_map.inverse(features, self._context)
-        named = self._schema.columns(Batch(events, self._context, events[:, 0]))
+        features = model.decode(drawn, condition) if isinstance(model, NoiseMap) else drawn
+        events = feature_map.inverse(features, context)
+        named = self._schema.columns(Batch(events, context, events[:, 0]))
         stored = {name: named[name].to(dtype) for name, dtype in self._dtypes.items()}
         table = self._dataset.columns(
             named | {name: column.double() for name, column in stored.items()}

@@ -1,14 +1,15 @@
 """What is sampled, and its division into shards."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import PositiveInt, SerializeAsAny, model_validator
 
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.catalog.sources.base import MAX_SHARDS
 from mleg_ray.config import Config
 from mleg_ray.randomness import derive_seed
+from mleg_ray.sampling.spectra import SPECTRA, Spectrum
 
 BINS = "tallies/bins.safetensors"
 
@@ -40,8 +41,9 @@ class ShardPlan:
 class SampleSpec(Config):
     """All that determines a sample's events, bit by bit on one type of device.
 
-    `checkpoint` is the checkpoint's digest; `conditions` has a value for each of its conditions;
-    `compiled` says whether the events come from a compiled `Pipeline`.
+    `checkpoint` is the checkpoint's digest; each of its conditions has a value for all events in
+    `conditions`, or a spectrum in `spectra` from which each event draws its own; `compiled` says
+    whether the events come from a compiled `Pipeline`.
     """
 
     checkpoint: str
@@ -49,6 +51,7 @@ class SampleSpec(Config):
     shard_events: PositiveInt
     seed: int
     conditions: dict[str, float]
+    spectra: dict[str, SerializeAsAny[Annotated[Spectrum, SPECTRA.chosen()]]] = {}
     compiled: bool
 
     @model_validator(mode="after")

@@ -149,7 +149,7 @@ class Sampler:
 
     @functools.cache  # noqa: B019 - a sampler lives as long as its process
     def _pipeline(self, compiled: bool) -> Pipeline:
-        return Pipeline(self._checkpoint, self._spec.conditions, compiled=compiled)
+        return Pipeline(self._checkpoint, self._spec, compiled=compiled)
 
     @functools.cached_property
     def _bins(self) -> tuple[FineBins, str]:

@@ -1,14 +1,19 @@
 """What is computed of each event, interpreted and compiled."""
 
+import os
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.errors import ResourceError
 from mleg_ray.evaluation.unphysical import broken
 from mleg_ray.events import Batch
 from mleg_ray.sampling.pipeline import BATCH_EVENTS, Generated, Pipeline, has_compiler
+from mleg_ray.sampling.plan import SampleSpec
 from tests.checkpoints import small_checkpoint
 
 CONDITIONS = {"beam_energy": 50.0}
@@ -20,8 +25,19 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return small_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
+def spec(checkpoint: Checkpoint) -> SampleSpec:
+    return SampleSpec(
+        checkpoint=checkpoint.digest,
+        events=BATCH_EVENTS,
+        shard_events=BATCH_EVENTS,
+        seed=1,
+        conditions=CONDITIONS,
+        compiled=False,
+    )
+
+
 def batches(checkpoint: Checkpoint, compiled: bool) -> list[Generated]:
-    pipeline = Pipeline(checkpoint, CONDITIONS, compiled=compiled)
+    pipeline = Pipeline(checkpoint, spec(checkpoint), compiled=compiled)
     generator = torch.Generator().manual_seed(1)
     return [pipeline(generator) for _ in range(2)]
 
@@ -57,14 +73,24 @@ def test_compiled_events_are_the_same_but_for_rounding(checkpoint: Checkpoint) -
     assert not torch.equal(compiled[0].stored["px"], compiled[1].stored["px"])
 
 
-def test_node_without_compiler_says_so(
-    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    assert not has_compiler()
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    monkeypatch.setattr("torch._inductor.config.fx_graph_cache", False)
-    torch.compiler.reset()
-    pipeline = Pipeline(checkpoint, CONDITIONS, compiled=True)
-    with pytest.raises(ResourceError, match=r"cannot compile.*--no-compile"):
-        pipeline(torch.Generator().manual_seed(1))
+WITHOUT_COMPILER = """
+import sys, torch
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.sampling.pipeline import Pipeline, has_compiler
+from tests.sampling.test_pipeline import spec
+assert not has_compiler()
+checkpoint = Checkpoint.load(sys.argv[1])
+Pipeline(checkpoint, spec(checkpoint), compiled=True)(torch.Generator().manual_seed(1))
+"""
+
+
+def test_node_without_compiler_says_so(checkpoint: Checkpoint) -> None:
+    # In a process of its own: torch remembers for ever what a compiler could do.
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_COMPILER, checkpoint.uri],
+        env=os.environ | {"CXX": "no-such-compiler", "TORCHINDUCTOR_FX_GRAPH_CACHE": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert re.search(r"ResourceError: this node cannot compile .*ompiler.*--no-comp", done.stderr)

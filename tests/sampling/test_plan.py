@@ -69,7 +69,7 @@ def varying(tmp_path_factory: pytest.TempPathFactory) -> Card:
 
 def test_fixed_condition_need_not_be_given(fixed: Card) -> None:
     for given_conditions in ({}, {"beam_energy": 50.0}):
-        assert resolve_conditions(fixed, given_conditions) == {"beam_energy": 50.0}
+        assert resolve_conditions(fixed, given_conditions) == ({"beam_energy": 50.0}, {})
 
 
 def test_fixed_condition_cannot_be_changed(fixed: Card) -> None:
@@ -91,7 +91,7 @@ def test_unknown_condition_is_named(varying: Card) -> None:
     ("value", "distance"), [(10.0, None), (33.0, None), (50.0, None), (60.0, 10.0), (8.0, 2.0)]
 )
 def test_extrapolation_is_measured(varying: Card, value: float, distance: float | None) -> None:
-    found = extrapolations(varying, {"beam_energy": value})
+    found = extrapolations(varying, {"beam_energy": value}, {})
     assert {name: item.distance for name, item in found.items()} == (
         {} if distance is None else {"beam_energy": distance}
     )

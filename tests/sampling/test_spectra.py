@@ -1,0 +1,176 @@
+"""Spectra of conditions: closed forms, what a command line may say, and samples drawn from them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from mleg_ray.catalog.dataset import Dataset, dataset_uri
+from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.sampling.manifest import plan_sample
+from mleg_ray.sampling.pipeline import has_compiler
+from mleg_ray.sampling.spectra import (
+    ChoiceSpectrum,
+    HistogramSpectrum,
+    LogUniformSpectrum,
+    Spectrum,
+    UniformSpectrum,
+    read_condition,
+    spectrum_of,
+)
+from mleg_ray.sampling.verification import ShardCheck
+from tests.checkpoints import small_checkpoint
+from tests.prepared import prepared_dataset
+from tests.sampling.test_manifest import run
+from tests.sampling.test_verification import verified
+
+SPECTRA: list[Spectrum] = [
+    UniformSpectrum(low=10, high=50),
+    LogUniformSpectrum(low=1, high=100),
+    ChoiceSpectrum(values=(10, 20, 30)),
+    ChoiceSpectrum(values=(10, 20, 30), weights=(0, 1, 3)),
+    HistogramSpectrum(edges=(0, 1, 4, 5, 6), contents=(1, 2, 0, 1)),
+]
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA, ids=lambda spectrum: spectrum.label)
+@given(u=st.lists(st.floats(0, 1, exclude_max=True), min_size=1))
+def test_values_lie_in_the_range_and_rise(spectrum: Spectrum, u: list[float]) -> None:
+    values = spectrum.quantile(torch.tensor(sorted(u), dtype=torch.float64))
+    low, high = spectrum.range
+    assert ((values >= low) & (values <= high)).all()
+    assert (values.diff() >= 0).all()
+
+
+def test_closed_forms() -> None:
+    u = torch.linspace(0, 1, 10_001, dtype=torch.float64)[:-1]
+    uniform, log_uniform, choice, weighted, histogram = (s.quantile(u).numpy() for s in SPECTRA)
+    assert stats.kstest(uniform, stats.uniform(10, 40).cdf).statistic < 1e-3
+    assert stats.kstest(log_uniform, stats.loguniform(1, 100).cdf).statistic < 1e-3
+    np.testing.assert_allclose([np.mean(choice == v) for v in (10, 20, 30)], 1 / 3, atol=1e-3)
+    np.testing.assert_allclose([np.mean(weighted == v) for v in (10, 20, 30)], [0, 0.25, 0.75],
+                               atol=1e-3)  # fmt: skip
+    shares = np.histogram(histogram, bins=[0, 1, 2.5, 4, 5, 6])[0] / len(u)
+    np.testing.assert_allclose(shares, [0.25, 0.25, 0.25, 0, 0.25], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("35", 35.0),
+        ("uniform(10, 50)", SPECTRA[0]),
+        ("log-uniform(1,100)", SPECTRA[1]),
+        ("choice(10,20,30)", SPECTRA[2]),
+    ],
+)
+def test_command_line(text: str, expected: float | Spectrum) -> None:
+    assert read_condition("beam_energy", text, "/nowhere") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "write a number, uniform"),
+        ("warm", "write a number, uniform"),
+        ("uniform(10)", "write a number, uniform"),
+        ("uniform(50,10)", r"uniform\(50,10\): .*low, 50, must be below high, 10"),
+        ("uniform(10,inf)", "high"),
+        ("log-uniform(0,10)", "low: .*greater than 0"),
+        ("choice()", "write a number, uniform"),
+        ("gauss(1,2)", "write a number, uniform"),
+        ("histogram(/nowhere.csv)", "/nowhere.csv: no histogram"),
+    ],
+)
+def test_what_a_command_line_cannot_say(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_condition("beam_energy", text, "/nowhere")
+
+
+@pytest.mark.parametrize("header", ["", "low,high,content\n"])
+def test_histogram_file(tmp_path: Path, header: str) -> None:
+    place = tmp_path / "spectrum.csv"
+    place.write_text(f"{header}0,1,1\n1,4,2\n4,5,0\n5,6,1\n")
+    assert read_condition("beam_energy", f"histogram({place})", "/nowhere") == SPECTRA[4]
+    for content, message in (
+        ("0,1,1\n2,3,1\n", "bins must follow each other"),
+        ("0,1\n", "no histogram"),
+        ("", "no histogram"),
+        ("0,1,-1\n1,2,3\n", "must not be negative"),
+        ("1,0,1\n0,2,1\n", "edges must increase"),
+    ):
+        place.write_text(content)
+        with pytest.raises(ConfigError, match=message):
+            HistogramSpectrum.read(str(place))
+
+
+def test_spectrum_of_a_dataset(tmp_path: Path) -> None:
+    dataset = prepared_dataset(Path(dataset_uri(str(tmp_path), "toy")), beams=(10.0, 30.0))
+    found = read_condition("beam_energy", "data(toy)", str(tmp_path))
+    assert isinstance(found, ChoiceSpectrum)
+    assert found.values == (10.0, 30.0)
+    batch = dataset.load("train")
+    share = (batch.weight * (batch.context[:, 0] == 10)).sum() / batch.weight.sum()
+    assert found.weights[0] == pytest.approx(float(share))
+    with pytest.raises(ConfigError, match="has no such condition"):
+        spectrum_of(dataset, "energy")
+    with pytest.raises(DataError, match="no dataset 'toys'"):
+        read_condition("beam_energy", "data(toys)", str(tmp_path))
+
+
+def sampled(folder: Path, spectrum: Spectrum, compiled: bool = False) -> Dataset:
+    checkpoint = small_checkpoint(folder / "checkpoint", conditional=True)
+    job = plan_sample(
+        checkpoint,
+        9000,
+        str(folder / f"out-{compiled}"),
+        seed=1,
+        shard_events=5000,
+        conditions={"beam_energy": spectrum},
+        compiled=compiled,
+    )
+    return run(job)
+
+
+def test_drawn_conditions_are_columns_and_rule_the_events(tmp_path: Path) -> None:
+    dataset = sampled(tmp_path, UniformSpectrum(low=10, high=60))
+    batch = dataset.load()
+    beam = batch.context[:, 0]
+    assert stats.kstest(beam, stats.uniform(10, 50).cdf).pvalue > 1e-3
+    assert (batch.x[:, 3] <= beam * (1 + 1e-6)).all()  # no electron gains energy
+    assert len(beam.unique()) > 8000
+    assert dataset.manifest.conditions == {}
+    assert dataset.manifest.provenance["spec"]["spectra"]["beam_energy"]["kind"] == "uniform"
+    outside = dataset.manifest.provenance["extrapolations"]["beam_energy"]
+    assert (outside["value"], outside["distance"]) == (60.0, 10.0)
+    assert verified(Path(dataset.uri)).faults == ()
+    _, promises = ShardCheck.of(dataset)
+    assert len(promises) == 2
+
+
+@pytest.mark.skipif(not has_compiler(), reason="no C++ compiler: CXX, or g++")
+def test_compiled_events_draw_the_same_conditions(tmp_path: Path) -> None:
+    spectrum = ChoiceSpectrum(values=(10, 30), weights=(1, 3))
+    plain, compiled = (sampled(tmp_path, spectrum, compiled) for compiled in (False, True))
+    ours, theirs = compiled.load(), plain.load()
+    assert torch.equal(ours.context, theirs.context)
+    np.testing.assert_allclose(ours.x, theirs.x, rtol=2e-4, atol=2e-4)
+    assert float((ours.context == 30).double().mean()) == pytest.approx(0.75, abs=0.02)
+
+
+def test_a_model_of_one_energy_takes_no_spectrum(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint(tmp_path / "checkpoint")
+    with pytest.raises(
+        ConfigError, match="beam_energy=uniform-10-50: .*trained at beam_energy = 5"
+    ):
+        plan_sample(
+            checkpoint,
+            10,
+            str(tmp_path / "out"),
+            seed=1,
+            shard_events=10,
+            conditions={"beam_energy": SPECTRA[0]},
+        )
