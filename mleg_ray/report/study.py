@@ -24,7 +24,7 @@ def write_study_report(summary: Summary, out: str) -> str:
     Raises:
         UserError: see `importance` and `Checkpoint.load`.
     """
-    shares = importance(summary.folder)
+    shares = importance(summary)
     pictures = study_pngs(summary, shares)
     for name, content in pictures.items():
         write_bytes(join(out, "figures", f"{name}.png"), content)
@@ -46,6 +46,7 @@ def write_study_report(summary: Summary, out: str) -> str:
         lines=summary.ranked[:SHOWN],
         figures=other_figures(summary),
         labels=LABELS,
+        comparable=summary.comparable(),
         quality=summary.plan.study.quality,
         images={name: base64.b64encode(content).decode() for name, content in pictures.items()},
         slices=[name for name in pictures if name.startswith("slice-")],

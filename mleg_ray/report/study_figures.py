@@ -25,7 +25,8 @@ LABELS = {
     "flops": "operations per event",
     "seconds": "training time [s]",
 }
-FEWEST = 4  # points of a contour
+FEWEST = 5  # points of a contour
+MOST_LINES = 8  # parameters side by side; more could not be read
 
 
 def study_pngs(summary: Summary, importance: Mapping[str, float]) -> dict[str, bytes]:
@@ -38,10 +39,10 @@ def study_pngs(summary: Summary, importance: Mapping[str, float]) -> dict[str, b
         for i, name in enumerate(names):
             pictures[f"slice-{i}"] = _slice(summary, name)
         numeric = [name for name in names if _is_numeric(summary, name)]
-        if len(numeric) >= 2 and len(_complete(summary, *numeric[:2])) >= FEWEST:
+        if len(numeric) >= 2 and len(_comparable(summary, *numeric[:2])) >= FEWEST:
             pictures["contour"] = _contour(summary, numeric[0], numeric[1])
         if len(names) >= 2:
-            pictures["parallel"] = _parallel(summary, names)
+            pictures["parallel"] = _parallel(summary, names[:MOST_LINES])
         for figure in other_figures(summary):
             if len({trial.figures.get(figure) for trial in summary.ranked}) >= 2:
                 pictures[f"cost-{figure}"] = _cost(summary, figure)
@@ -137,11 +138,12 @@ def _slice(summary: Summary, name: str) -> bytes:
 
 def _contour(summary: Summary, first: str, second: str) -> bytes:
     figure, axes = _axes(first, second)
-    trials = _complete(summary, first, second)
+    trials = _comparable(summary, first, second)
+    _, quality = summary.comparable()
     (place_x, ticks_x), (place_y, ticks_y) = _scale(summary, first), _scale(summary, second)
     x = np.array([place_x(t.parameters[first]) for t in trials])
     y = np.array([place_y(t.parameters[second]) for t in trials])
-    values = np.array([_quality(t) for t in trials])
+    values = np.array([quality[t.name] for t in trials])
     spans = np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()]), tol=1e-9) == 2
     norm = LogNorm(values.min(), values.max())
     if spans:
@@ -230,7 +232,7 @@ def _quality(trial: Trial) -> float:
 
 
 def _label(summary: Summary) -> str:
-    return f"{LABELS[summary.plan.study.quality]} of the best snapshot"
+    return f"best {LABELS[summary.plan.study.quality]}"
 
 
 def _searched(summary: Summary, importance: Mapping[str, float]) -> list[str]:
@@ -244,8 +246,9 @@ def _with(summary: Summary, *names: str) -> list[Trial]:
     return [trial for trial in judged if all(name in trial.parameters for name in names)]
 
 
-def _complete(summary: Summary, *names: str) -> list[Trial]:
-    return [trial for trial in _with(summary, *names) if trial.state == "complete"]
+def _comparable(summary: Summary, *names: str) -> list[Trial]:
+    _, quality = summary.comparable()
+    return [trial for trial in _with(summary, *names) if trial.name in quality]
 
 
 def _is_numeric(summary: Summary, name: str) -> bool:

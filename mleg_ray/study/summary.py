@@ -118,6 +118,24 @@ class Summary(Config):
             if trial.state == "pruned" and trial.step
         )
 
+    def comparable(self) -> tuple[int, dict[str, float]]:
+        """Return trials by name with their qualities at a step that all of these came to.
+
+        It is the last step to which half of the judged trials came, so that pruned ones count too.
+        """
+        steps, quality = self.plan.run.training.steps, self.plan.study.quality
+        if quality != "ks_sum":  # known of complete trials alone
+            return steps, {t.name: t.quality for t in self.trials if t.quality is not None}
+        judged = [trial for trial in self.trials if trial.quality is not None]
+        # A complete trial stays as good as it was, also if it ended on a plateau.
+        reached = {t.name: steps if t.state == "complete" else t.curve[-1][0] for t in judged}
+        step = sorted(reached.values(), reverse=True)[(len(reached) - 1) // 2] if reached else steps
+        return step, {
+            t.name: min((ks for at, ks in t.curve if at <= step), default=t.figures["ks_sum"])
+            for t in judged
+            if reached[t.name] >= step
+        }
+
     def prefer(self, wishes: Sequence[str]) -> Trial:
         """Return the best trial of those that fulfil every wish, such as `throughput>=2e6`.
 
@@ -235,17 +253,25 @@ def _read_wish(wish: str) -> tuple[str, Callable[[float, float], bool], float]:
         ) from None
 
 
-def importance(folder: str) -> dict[str, float]:
+def importance(summary: Summary) -> dict[str, float]:
     """Return each parameter's share of the variance of the log quality, the largest first.
 
-    By fANOVA, F. Hutter et al., ICML 2014. Only parameters that every complete trial has are
-    compared; with fewer than `FEWEST` complete trials nothing can be said.
+    By fANOVA, F. Hutter et al., ICML 2014, over the trials of `Summary.comparable` and the
+    parameters that all of these have; with fewer than `FEWEST` trials nothing can be said.
+
+    Raises:
+        UserError: see `load`.
     """
-    plan = read_plan(folder)
-    study = load(plan, folder)
-    if len(best_trials(study)) < FEWEST:
+    _, values = summary.comparable()
+    if len(values) < FEWEST:
         return {}
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=plan.study.seed)
-    return optuna.importance.get_param_importances(
-        study, evaluator=evaluator, target=lambda trial: math.log(trial.values[0])
-    )
+    study = optuna.create_study()
+    for trial in load(summary.plan, summary.folder).get_trials(deepcopy=False):
+        if value := values.get(trial_name(trial.number)):
+            study.add_trial(
+                optuna.create_trial(
+                    params=trial.params, distributions=trial.distributions, value=math.log(value)
+                )
+            )
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=summary.plan.study.seed)
+    return optuna.importance.get_param_importances(study, evaluator=evaluator)

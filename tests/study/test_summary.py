@@ -54,15 +54,25 @@ def test_cost_of_pruned_trials(summary: Summary) -> None:
 
 
 def test_importance_finds_the_rate(folder: str) -> None:
-    shares = importance(folder)
+    shares = importance(summarise(folder))
     assert next(iter(shares)) == RATE
     assert shares[RATE] > 0.7
     assert sum(shares.values()) == pytest.approx(1)
     assert "model.decoder.dropout" not in shares  # not every trial has it
 
 
+def test_pruned_trials_are_compared_where_they_ended(summary: Summary) -> None:
+    step, values = summary.comparable()
+    reached = [100 if t.state == "complete" else t.curve[-1][0] for t in summary.trials]
+    assert sum(r >= step for r in reached) == len(values) >= len(summary.trials) / 2
+    assert sum(r > step for r in reached) < len(summary.trials) / 2
+    for trial in summary.trials:
+        if trial.name in values:
+            assert values[trial.name] == min(ks for at, ks in trial.curve if at <= step)
+
+
 def test_few_trials_tell_no_importance(tmp_path: Path) -> None:
-    assert importance(finished_study(tmp_path, trials=3)) == {}
+    assert importance(summarise(finished_study(tmp_path, trials=3))) == {}
 
 
 def test_survives_its_own_json(summary: Summary) -> None:
