@@ -175,6 +175,10 @@ def sample(
             "log-uniform(A,B), choice(A,B,...), histogram(FILE.csv), data(DATASET); repeatable."
         ),
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Keep events with 'q2 > 10', say, generating others; repeatable."),
+    ] = None,
     prefer: Annotated[
         list[str] | None,
         typer.Option(help="Of a study, the best trial with throughput>=2e6, say; repeatable."),
@@ -202,7 +206,7 @@ def sample(
     root = storage_root(storage)
     assigned = _assigned(condition or [])
     conditions = {name: read_condition(name, text, root) for name, text in assigned.items()}
-    target = out or default_target(root, checkpoint, events, seed, conditions)
+    target = out or default_target(root, checkpoint, events, seed, conditions, where or [])
     dataset = sample(
         checkpoint,
         events,
@@ -212,6 +216,7 @@ def sample(
         shard_events=shard_events,
         conditions=conditions,
         compiled=compiled,
+        where=where or [],
     )
     typer.echo(dataset.uri)
 

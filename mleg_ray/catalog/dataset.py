@@ -11,7 +11,7 @@ from mleg_ray.catalog.shards import FileEntry, ShardEntry, read_shard
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
 from mleg_ray.events import Batch, EventSchema, Field, stored_fields
-from mleg_ray.physics.observables import Definitions
+from mleg_ray.physics.observables import Comparison, Definitions, passing
 from mleg_ray.storage import exists, filesystem, join, read_bytes, write_bytes
 
 PREPARED = "dataset.json"
@@ -21,7 +21,8 @@ SAMPLED = "manifest.json"
 class DatasetManifest(Definitions):
     """All that a reader of the shards must know; written last, so its presence means "whole".
 
-    `bins` are those of the shards' tallies, if they have any.
+    `bins` are those of the shards' tallies, if they have any; all events fulfil the comparisons of
+    `where`, others were left out when they were made.
     """
 
     format_version: Literal[1] = 1
@@ -31,6 +32,7 @@ class DatasetManifest(Definitions):
     provenance: dict[str, Any]
     shards: tuple[ShardEntry, ...]
     bins: FileEntry | None = None
+    where: tuple[Comparison, ...] = ()
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
@@ -59,13 +61,22 @@ class Dataset:
     """A prepared or generated dataset, or a part of one: events by split, in physical units.
 
     `digest` is a SHA-256 over name, schema, conditions and the digests of the whole's shards.
+    `where` leaves out the events that do not fulfil all of its comparisons.
     """
 
-    def __init__(self, uri: str, manifest: DatasetManifest, digest: str | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        manifest: DatasetManifest,
+        digest: str | None = None,
+        where: tuple[str, ...] = (),
+    ) -> None:
         self.uri = uri
         self.manifest = manifest
         self.schema = manifest.schema_
         self.digest = digest or _digest(manifest)
+        self._where = where
+        self._passing: dict[str | None, int] = {}
 
     @staticmethod
     def open(uri: str) -> "Dataset":
@@ -131,7 +142,18 @@ class Dataset:
             )
         name = self.manifest.name + conditions_suffix(varying)
         update = {"name": name, "shards": shards, "conditions": fixed | varying}
-        return Dataset(self.uri, self.manifest.model_copy(update=update), self.digest)
+        return Dataset(self.uri, self.manifest.model_copy(update=update), self.digest, self._where)
+
+    def selecting(self, where: tuple[str, ...]) -> "Dataset":
+        """Return the events that fulfil all comparisons, of fields, conditions and observables.
+
+        Its name tells them, its digest is the whole's. To count its events all must be read.
+        """
+        if not where:
+            return self
+        name = f"{self.manifest.name} where {' and '.join(where)}"
+        manifest = self.manifest.model_copy(update={"name": name})
+        return Dataset(self.uri, manifest, self.digest, (*self._where, *where))
 
     def shards(self, split: str | None = None) -> list[ShardEntry]:
         """Return the shards of a split (all if None); `DataError` if there are none."""
@@ -143,7 +165,11 @@ class Dataset:
 
     def rows(self, split: str | None = None) -> int:
         """Return the number of events of a split."""
-        return sum(shard.rows for shard in self.shards(split))
+        if not self._where:
+            return sum(shard.rows for shard in self.shards(split))
+        if split not in self._passing:
+            self._passing[split] = sum(map(len, self.batches(split)))
+        return self._passing[split]
 
     def batches(self, split: str | None = None) -> Iterator[Batch]:
         """Yield one batch a shard of a split, each verified against its SHA-256."""
@@ -153,7 +179,11 @@ class Dataset:
         """Yield one batch a shard, each verified against its SHA-256."""
         for shard in shards:
             columns = read_shard(self.uri, shard, self.manifest.stored_fields)
-            yield Batch.from_columns(self.schema, columns, self.manifest.conditions)
+            batch = Batch.from_columns(self.schema, columns, self.manifest.conditions)
+            if self._where:
+                table = self.manifest.columns(self.schema.columns(batch))
+                batch = batch[passing(self._where, table)]
+            yield batch
 
     def load(self, split: str | None = None, max_events: int | None = None) -> Batch:
         """Read the events of a split, whole shards first to last, at most `max_events`."""

@@ -14,10 +14,12 @@ from ray.exceptions import RayError
 from mleg_ray.catalog.dataset import Dataset, conditions_suffix
 from mleg_ray.checkpoint import Checkpoint, run_folder
 from mleg_ray.cluster.session import cluster_cpus, fetch, ray_session
+from mleg_ray.config import parse
 from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError
 from mleg_ray.sampling.conditions import extrapolations
 from mleg_ray.sampling.manifest import (
+    Efficiency,
     Production,
     SampleJob,
     begin,
@@ -29,7 +31,7 @@ from mleg_ray.sampling.manifest import (
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
-from mleg_ray.storage import absolute, join
+from mleg_ray.storage import absolute, join, sha256
 
 SHARD_EVENTS = 250_000  # a million events keep several workers busy, a shard has megabytes
 IN_FLIGHT = 2  # shards of a worker: one is generated while the other is written
@@ -43,8 +45,9 @@ def default_target(
     events: int,
     seed: int,
     conditions: Mapping[str, float | Spectrum] | None = None,
+    where: Sequence[str] = (),
 ) -> str:
-    """Return where a sample goes by default: named after the run, size, seed and conditions."""
+    """Return where a sample goes by default: named after the run, size, seed, conditions, cuts."""
     run = run_folder(checkpoint_uri).name
     given = ""
     for name, value in (conditions or {}).items():
@@ -52,6 +55,8 @@ def default_target(
             given += f"-{name}-{value.label}"
         else:
             given += conditions_suffix({name: value})
+    if where:
+        given += f"-where-{sha256(' and '.join(where).encode())[:8]}"
     return join(storage, "samples", f"{run}-{events}-seed{seed}{given}")
 
 
@@ -65,12 +70,13 @@ def sample(
     shard_events: int = SHARD_EVENTS,
     conditions: Mapping[str, float | Spectrum] | None = None,
     compiled: bool | None = None,
+    where: Sequence[str] = (),
 ) -> Dataset:
     """Generate `events` events into the folder `out`, or complete what is there of them.
 
-    The events depend on the checkpoint, `seed`, `shard_events`, `conditions` and `compiled` alone
-    (see `plan_sample`): not on the number of workers (all CPUs if None), nor on what was killed and
-    run again meanwhile.
+    All fulfil the comparisons of `where`, such as "q2 > 10". The events depend on the checkpoint,
+    `seed`, `shard_events`, `conditions`, `where` and `compiled` alone (see `plan_sample`): not on
+    the number of workers (all CPUs if None), nor on what was killed and run again meanwhile.
 
     Raises:
         UserError: see `Checkpoint.load`, `plan_sample`, `rehearse`, `ray_session` and `Sampler`.
@@ -86,6 +92,7 @@ def sample(
         shard_events=shard_events,
         conditions=conditions or {},
         compiled=compiled,
+        where=where,
     )
     _warn_of_extrapolation(job)
     records = whole_shards(job)
@@ -101,6 +108,12 @@ def sample(
         records |= made
     dataset = finish(job, records, production)
     say(f"Sample of {dataset.manifest.name}: {dataset.rows():,} events in {job.folder}")
+    if job.spec.where:
+        passed = parse(Efficiency, dataset.manifest.provenance["efficiency"], job.folder)
+        say(
+            f"{passed.value:.4g} ± {passed.uncertainty:.2g} of {passed.generated:,} generated "
+            f"events fulfil {' and '.join(job.spec.where)}"
+        )
     return dataset
 
 

@@ -127,12 +127,14 @@ def from_generated(
 
 
 def matched(truth: Dataset, generated: Dataset) -> tuple[Dataset, Dataset]:
-    """Return the truth's part at the generated dataset's conditions, and the latter judged by it.
+    """Return the truth's part that is comparable, and the generated dataset judged by it.
+
+    It has the generated dataset's conditions and fulfils its `where`.
 
     Raises:
         DataError: see `Dataset.at` and `judged_by`.
     """
-    part = truth.at(generated.manifest.conditions)
+    part = truth.at(generated.manifest.conditions).selecting(generated.manifest.where)
     return part, judged_by(part, generated)
 
 

@@ -17,8 +17,8 @@ from typing import Annotated, Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import AfterValidator, NonNegativeFloat, PositiveInt, field_validator, model_validator
 from pydantic import Field as Option
-from pydantic import NonNegativeFloat, PositiveInt, field_validator, model_validator
 from torch import Tensor
 
 from mleg_ray.config import Config
@@ -37,6 +37,18 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+def _comparison(expression: str) -> str:
+    if not _COMPARISON.match(expression):
+        raise ValueError(
+            "write it as 'left <= right', with <=, <, >= or >; an equality, which rounded numbers "
+            "miss, as a bound on a distance"
+        )
+    return expression
+
+
+Comparison = Annotated[str, AfterValidator(_comparison)]
+
+
 class Observable(Config):
     """A number computed from an event: its expression, unit, LaTeX label and natural axis."""
 
@@ -52,14 +64,9 @@ class Constraint(Config):
     The tolerance is the truth's own: the precision to which its numbers were printed or stored.
     """
 
-    expression: str
+    expression: Comparison
     tolerance: NonNegativeFloat = 0.0
     reason: str = ""
-
-    @field_validator("expression")
-    @classmethod
-    def _compares(cls, expression: str) -> str:
-        return _comparison(expression)
 
 
 class Plane(Config):
@@ -246,13 +253,12 @@ def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:
     return ~fulfilled.expand_as(like)
 
 
-def _comparison(expression: str) -> str:
-    if not _COMPARISON.match(expression):
-        raise ValueError(
-            "write it as 'left <= right', with <=, <, >= or >; an equality, which rounded numbers "
-            "miss, as a bound on a distance"
-        )
-    return expression
+def passing(where: Iterable[str], columns: Mapping[str, Tensor]) -> Tensor:
+    """Return a boolean tensor (B,): True where an event fulfils all comparisons."""
+    kept = torch.ones_like(next(iter(columns.values())), dtype=torch.bool)
+    for expression in where:
+        kept = kept & ~violates(Constraint(expression=expression), columns)
+    return kept
 
 
 def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression: str) -> Tensor:
@@ -264,8 +270,7 @@ def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression:
         number = math.nan
     if not math.isfinite(number):
         raise ConfigError(
-            f"constraint '{expression}': '{side}' is neither a finite number nor one of "
-            f"{', '.join(columns)}"
+            f"'{expression}': '{side}' is neither a finite number nor one of {', '.join(columns)}"
         )
     return like.new_tensor(number)
 

@@ -4,6 +4,7 @@ Nothing here knows who generates the shards: `mleg_ray.cluster.sample` does so i
 """
 
 import datetime
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -64,6 +65,14 @@ class Production(Config):
     workers: int
 
 
+class Efficiency(Config):
+    """The share of `generated` events that passed the sample's `where`; binomial uncertainty."""
+
+    value: float
+    uncertainty: float
+    generated: int
+
+
 @dataclass(frozen=True)
 class SampleJob:
     """One sample to make: what, where, and in which shards."""
@@ -85,6 +94,7 @@ def plan_sample(
     shard_events: int,
     conditions: Mapping[str, float | Spectrum],
     compiled: bool | None = None,
+    where: Sequence[str] = (),
 ) -> SampleJob:
     """Say what is to be generated, and make sure that `folder` holds nothing else.
 
@@ -92,8 +102,9 @@ def plan_sample(
     events or more by a `NoiseMap` is compiled, if there is a compiler.
 
     Raises:
-        ConfigError: a number out of its range, a condition that does not fit the checkpoint, or a
-            folder that holds another sample or other files.
+        ConfigError: a number out of its range, a condition that does not fit the checkpoint, a
+            comparison that cannot be computed or that hardly an event passes, or a folder that
+            holds another sample or other files.
         CheckpointError: the model generates NaN or infinity.
         DataError: the bins of a sample's tallies are damaged and cannot be made again.
     """
@@ -111,6 +122,7 @@ def plan_sample(
             "conditions": values,
             "spectra": spectra,
             "compiled": compiled,
+            "where": tuple(where),
         },
         "sample",
     )
@@ -188,9 +200,10 @@ def finish(
     card = job.checkpoint.card
     manifest = DatasetManifest(
         conditions=job.spec.conditions,
-        provenance=_provenance(job, production),
+        provenance=_provenance(job, records, production),
         shards=tuple(records[shard.index].entry for shard in job.shards),
         bins=FileEntry.of(BINS, job.bins),
+        where=job.spec.where,
         name=card.dataset.name,
         fields=card.dataset.fields,
         **dict(card.dataset.definitions),
@@ -205,7 +218,9 @@ def _says(there: DatasetManifest, manifest: DatasetManifest) -> bool:
     return there.model_copy(update={"provenance": manifest.provenance}) == manifest
 
 
-def _provenance(job: SampleJob, production: Production | None) -> dict[str, Any]:
+def _provenance(
+    job: SampleJob, records: Mapping[int, ShardRecord], production: Production | None
+) -> dict[str, Any]:
     card, spec = job.checkpoint.card, job.spec
     outside = extrapolations(card, spec.conditions, spec.spectra)
     return {
@@ -216,10 +231,19 @@ def _provenance(job: SampleJob, production: Production | None) -> dict[str, Any]
         },
         "spec": spec.model_dump(mode="json"),
         "extrapolations": {name: found.model_dump(mode="json") for name, found in outside.items()},
+        "efficiency": _efficiency(job, records).model_dump(mode="json"),
         "production": production.model_dump(mode="json") if production else None,
         "environment": environment(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _efficiency(job: SampleJob, records: Mapping[int, ShardRecord]) -> Efficiency:
+    tried = sum(record.tried for record in records.values())
+    value = job.spec.events / tried
+    return Efficiency(
+        value=value, uncertainty=math.sqrt(value * (1 - value) / tried), generated=tried
+    )
 
 
 def _plan_there(folder: str) -> PlanFile | None:

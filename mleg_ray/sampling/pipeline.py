@@ -16,6 +16,7 @@ from mleg_ray.evaluation.datasets import compared_axes
 from mleg_ray.evaluation.unphysical import broken
 from mleg_ray.events import Batch, stored_fields
 from mleg_ray.models.base import NoiseMap
+from mleg_ray.physics.observables import passing
 from mleg_ray.sampling.plan import SampleSpec
 
 # Part of what makes a shard's bytes: another value gives other events. It bounds the memory of the
@@ -28,12 +29,26 @@ class Generated:
     """Generated events, by columns of shape (n,).
 
     `stored` has the event fields as they are written, `counted` what else is compared, from the
-    stored numbers and rounded to single precision, `broken` the events that break each rule.
+    stored numbers and rounded to single precision, `broken` the events that break each rule, and
+    `kept` the numbers of those that pass the sample's `where`, None without one. `tried` events
+    were generated for these.
     """
 
     stored: dict[str, Tensor]
     counted: dict[str, Tensor]
     broken: dict[str, Tensor]
+    kept: Tensor | None
+    tried: int
+
+    def __len__(self) -> int:
+        return len(next(iter(self.stored.values())))
+
+    def first(self, n: int, tried: int) -> "Generated":
+        """Return the first n events, for which `tried` were generated."""
+        stored, counted, broken = (
+            {name: column[:n] for name, column in part.items()} for part in self.parts
+        )
+        return Generated(stored, counted, broken, kept=None, tried=tried)
 
     @property
     def parts(self) -> tuple[dict[str, Tensor], ...]:
@@ -68,6 +83,7 @@ class Pipeline:
         axes = compared_axes(card.fields, spec.conditions, card)
         self._counted = [name for name in axes if name not in self._dtypes]
         self._spectra = spec.spectra
+        self._where = spec.where
         values = [spec.conditions.get(name, math.nan) for name in self._schema.conditions]
         self._context = torch.tensor([values], dtype=torch.float64).expand(BATCH_EVENTS, -1)
         self._condition = checkpoint.feature_map.condition(self._context).float()
@@ -88,7 +104,7 @@ class Pipeline:
         else:
             drawn = model.sample(BATCH_EVENTS, condition, generator=generator)
         try:
-            stored, counted, marks = self._finish(drawn, context, condition)
+            stored, counted, marks, kept = self._finish(drawn, context, condition)
         except (InductorError, BackendCompilerFailed) as error:
             reason = str(error).rpartition("raised:\n")[2]
             raise ResourceError(
@@ -96,7 +112,11 @@ class Pipeline:
                 "compiler on every node, or sample with --no-compile to another --out"
             ) from None
         return Generated(
-            stored, counted, {name: mark.view(torch.bool) for name, mark in marks.items()}
+            stored,
+            counted,
+            {name: mark.view(torch.bool) for name, mark in marks.items()},
+            kept.nonzero()[:, 0] if self._where else None,
+            tried=BATCH_EVENTS,
         )
 
     def _conditions(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -112,7 +132,7 @@ class Pipeline:
 
     def _events(
         self, drawn: Tensor, context: Tensor, condition: Tensor
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], Tensor]:
         model, feature_map = self._checkpoint.model, self._checkpoint.feature_map
         features = model.decode(drawn, condition) if isinstance(model, NoiseMap) else drawn
         events = feature_map.inverse(features, context)
@@ -125,7 +145,8 @@ class Pipeline:
         masks = broken(table, self._schema.event, self._dataset)
         # Compiled code writes booleans one by one, ten times as slowly as numbers.
         marks = {name: mask.float().to(torch.uint8) for name, mask in masks.items()}
-        return stored, counted, marks
+        kept = passing(self._where, table).float().to(torch.uint8)
+        return stored, counted, marks, kept
 
 
 def has_compiler() -> bool:

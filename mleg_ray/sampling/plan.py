@@ -8,6 +8,7 @@ from pydantic import PositiveInt, SerializeAsAny, model_validator
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.catalog.sources.base import MAX_SHARDS
 from mleg_ray.config import Config
+from mleg_ray.physics.observables import Comparison
 from mleg_ray.randomness import derive_seed
 from mleg_ray.sampling.spectra import SPECTRA, Spectrum
 
@@ -43,7 +44,8 @@ class SampleSpec(Config):
 
     `checkpoint` is the checkpoint's digest; each of its conditions has a value for all events in
     `conditions`, or a spectrum in `spectra` from which each event draws its own; `compiled` says
-    whether the events come from a compiled `Pipeline`.
+    whether the events come from a compiled `Pipeline`. Events that do not fulfil all comparisons of
+    `where` are left out, and others generated in their place.
     """
 
     checkpoint: str
@@ -53,6 +55,7 @@ class SampleSpec(Config):
     conditions: dict[str, float]
     spectra: dict[str, SerializeAsAny[Annotated[Spectrum, SPECTRA.chosen()]]] = {}
     compiled: bool
+    where: tuple[Comparison, ...] = ()
 
     @model_validator(mode="after")
     def _countable(self) -> Self:
@@ -82,13 +85,15 @@ class SampleSpec(Config):
 class ShardRecord(Config):
     """The proof beside a shard of what it is: written after it, so its presence means "whole".
 
-    `sample` is the digest of the sample's specification, `bins` that of its tallies' bins.
+    `sample` is the digest of the sample's specification, `bins` that of its tallies' bins, `tried`
+    the number of events generated until there were enough that pass `where`.
     """
 
     sample: str
     bins: str
     index: int
     entry: ShardEntry
+    tried: int
 
     def proves(self, spec: SampleSpec, bins: str, shard: ShardPlan) -> bool:
         """Tell whether this is the record of that shard of that sample, with its tally."""

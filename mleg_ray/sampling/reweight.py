@@ -199,6 +199,7 @@ class Reweighting:
             **dict(old.definitions),
             provenance=old.provenance | {"reweighting": reweighting},
             shards=tuple(records[index].entry for index in range(len(old.shards))),
+            where=old.where,
         )
         write_json(join(self.folder, SAMPLED), manifest.model_dump(mode="json"))
         return Dataset.open(self.folder)

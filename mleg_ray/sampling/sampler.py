@@ -13,9 +13,9 @@ import mleg_ray
 from mleg_ray.catalog.dataset import write_json
 from mleg_ray.catalog.shards import FileEntry, footer_metadata, write_shard
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.errors import CheckpointError
+from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.tally import FineBins, Tally
-from mleg_ray.evaluation.unphysical import ANY, UnphysicalTally
+from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import stored_fields
 from mleg_ray.randomness import derive_seed
 from mleg_ray.sampling.pipeline import BATCH_EVENTS, Generated, Pipeline
@@ -26,6 +26,8 @@ SPLIT = "sample"
 
 COUNTED_EVENTS = 16_384  # at a time: what lies between the columns and the counts stays in cache
 PILOT_EVENTS = 262_144  # 256 in each quantile bin of a tally
+PILOT_TRIES = 8 * PILOT_EVENTS
+MOST_TRIES = 1000  # for an event that passes `where`
 
 
 class Sampler:
@@ -85,6 +87,7 @@ class Sampler:
             bins=bins_sha256,
             index=shard.index,
             entry=entry.model_copy(update={"tally": FileEntry.of(shard.tally_file, tally)}),
+            tried=events.tried,
         )
         write_json(join(self._folder, shard.record_file), record.model_dump(mode="json"))
         return record
@@ -94,42 +97,75 @@ class Sampler:
 
         Raises:
             CheckpointError: the model generates NaN or infinity.
+            ConfigError: fewer than one in `MOST_TRIES` events pass the sample's `where`.
             ResourceError: this node cannot compile.
         """
-        return self._generate(shard, self._spec.compiled)
+        most = MOST_TRIES * shard.events + BATCH_EVENTS
+        events = self._generate(shard, most, self._spec.compiled)
+        if len(events) < shard.events:
+            raise self._too_few(events)
+        return events
 
-    def _generate(self, shard: ShardPlan, compiled: bool) -> Generated:
+    def _generate(self, shard: ShardPlan, most: int, compiled: bool) -> Generated:
+        """Return a shard's events, or fewer if `most` are generated before enough are kept."""
         pipeline = self._pipeline(compiled)
         generator = torch.Generator().manual_seed(shard.seed)
         events: Generated | None = None
-        for start in range(0, shard.events, BATCH_EVENTS):
+        filled = tried = 0
+        while filled < shard.events and tried < most:
             batch = pipeline(generator)
+            self._require_finite(batch, shard)
             events = events or _empty(batch, shard.events)
-            n = min(BATCH_EVENTS, shard.events - start)
+            room = shard.events - filled
+            chosen: Tensor | slice
+            if batch.kept is None:
+                n = min(BATCH_EVENTS, room)
+                chosen, used = slice(n), n
+            else:
+                chosen = batch.kept[:room]
+                n = len(chosen)
+                used = int(chosen[-1]) + 1 if n == room else BATCH_EVENTS
             for whole, part in zip(events.parts, batch.parts, strict=True):
                 for name, column in whole.items():
-                    column[start : start + n] = part[name][:n]
+                    column[filled : filled + n] = part[name][chosen]
+            filled, tried = filled + n, tried + used
         assert events is not None
-        for name, column in events.stored.items():
+        return events.first(filled, tried)
+
+    def _require_finite(self, batch: Generated, shard: ShardPlan) -> None:
+        for name, column in batch.stored.items():
             if not column.isfinite().all():
                 raise CheckpointError(
                     f"{self._checkpoint.uri}: generates values of '{name}' that are not finite "
                     f"(shard {shard.index}); take another checkpoint, or conditions inside the "
                     "range that it was trained on"
                 )
-        return events
+
+    def _too_few(self, events: Generated) -> ConfigError:
+        return ConfigError(
+            f"--where {' and '.join(self._spec.where)}: {len(events):,} of {events.tried:,} "
+            f"generated events pass; at least one in {MOST_TRIES:,} must. Cut less, or train on "
+            "events that were cut"
+        )
 
     def pilot(self) -> FineBins:
-        """Return the bins of the sample's tallies, learned from events that are not kept."""
+        """Return the bins of the sample's tallies, learned from events that are not kept.
+
+        Raises:
+            ConfigError: hardly an event passes the sample's `where`.
+            CheckpointError: the model generates NaN or infinity.
+        """
         seed = derive_seed(self._spec.seed, "tally bins")
         shard = ShardPlan(index=0, events=PILOT_EVENTS, seed=seed)
-        columns = self._generate(shard, compiled=False).columns
-        return FineBins.of({name: column.double().numpy() for name, column in columns.items()})
+        events = self._generate(shard, PILOT_TRIES, compiled=False)
+        if len(events) * MOST_TRIES < events.tried:
+            raise self._too_few(events)
+        return FineBins.of({name: c.double().numpy() for name, c in events.columns.items()})
 
     def tally(self, events: Generated, bins: FineBins) -> Tally:
         """Count a shard's events as they are stored."""
         parts = []
-        n = len(events.broken[ANY])
+        n = len(events)
         for start in range(0, n, COUNTED_EVENTS):
             rows = slice(start, min(start + COUNTED_EVENTS, n))
             masks = {name: mask[rows] for name, mask in events.broken.items()}
@@ -144,7 +180,7 @@ class Sampler:
         columns = {name: column.numpy() for name, column in events.stored.items()}
         if weight := self._dataset.schema_.weight:
             mean = self._checkpoint.feature_map.weight_mean
-            columns[weight] = mean.expand(len(events.broken[ANY])).numpy()
+            columns[weight] = mean.expand(len(events)).numpy()
         return columns
 
     @functools.cache  # noqa: B019 - a sampler lives as long as its process
@@ -163,4 +199,4 @@ def _empty(batch: Generated, n: int) -> Generated:
     def room(columns: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: torch.empty(n, dtype=column.dtype) for name, column in columns.items()}
 
-    return Generated(room(batch.stored), room(batch.counted), room(batch.broken))
+    return Generated(room(batch.stored), room(batch.counted), room(batch.broken), None, 0)

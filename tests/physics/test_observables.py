@@ -66,7 +66,7 @@ def test_constraints_and_their_tolerance() -> None:
 
 
 def test_a_constraint_on_an_unknown_column_is_refused() -> None:
-    with pytest.raises(ConfigError, match="constraint 'e <= energy': 'energy' is neither"):
+    with pytest.raises(ConfigError, match="'e <= energy': 'energy' is neither"):
         violates(Constraint(expression="e <= energy"), {"e": column(1)})
 
 
