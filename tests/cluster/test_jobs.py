@@ -5,14 +5,17 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.study.summary import summarise
 from tests.prepared import prepared_dataset
 from tests.recipes import SMALL
+from tests.study.plans import QUICK, small_plan
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -81,3 +84,32 @@ def test_train_then_sample_then_evaluate(head: dict[str, str]) -> None:
     failed = subprocess.run(command, env=head, cwd=ROOT, capture_output=True, text=True)
     assert failed.returncode == 1
     assert "not a checkpoint" in failed.stdout
+
+
+def test_tune_is_killed_and_goes_on(head: dict[str, str], tmp_path: Path) -> None:
+    storage = Path(head["MLEG_STORAGE"])
+    if not (storage / "datasets" / "dis-ep-50").exists():
+        prepared_dataset(storage / "datasets" / "dis-ep-50")
+    small_plan(tmp_path, trials=4, run=("training.steps=400", "selection.every=100"))
+    command = ["python", "jobs/tune_fatgan.py", str(tmp_path / "small.toml"), "--name", "job"]
+    values = (*QUICK, "training.steps=400", "selection.every=100")
+    settings = [word for value in values for word in ("--set", value)]
+    submit = [BIN / "ray", "job", "submit", "--no-wait", "--submission-id", "study",
+              "--working-dir", ".", "--", *command, *settings]  # fmt: skip
+    subprocess.run(submit, env=head, cwd=ROOT, capture_output=True, check=True)
+    study = storage / "studies" / "job"
+    for _ in range(600):
+        if list(study.glob("runs/*/training_state.pt")):
+            break
+        time.sleep(0.2)
+    stop = [BIN / "ray", "job", "stop", "study"]
+    subprocess.run(stop, env=head, capture_output=True, check=True)
+    assert not (study / "report").exists()
+    begun = len(summarise(str(study)).trials)
+    assert 1 <= begun <= 4
+
+    told = submitted(head, *command, *settings, "--resume")
+    summary = summarise(str(study))
+    assert [trial.state for trial in summary.trials] == ["complete"] * 4
+    assert summary.ranked[0].best_checkpoint in told
+    assert (study / "report" / "study.html").exists()
