@@ -28,6 +28,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return small_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
+@pytest.fixture(autouse=True)
+def small_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mleg_ray.sampling.sampler.PILOT_EVENTS", 20_000)
+    monkeypatch.setattr("mleg_ray.sampling.sampler.PILOT_TRIES", 200_000)
+
+
 def sampled(
     checkpoint: Checkpoint, folder: Path, where: tuple[str, ...], events: int = EVENTS
 ) -> Dataset:
