@@ -347,7 +347,7 @@ def _conditions(assignments: Sequence[str]) -> dict[str, float]:
         try:
             conditions[name] = float(text)
         except ValueError:
-            raise ConfigError(f"--condition {name}={text}: write it as name=number") from None
+            raise ConfigError(f"--condition {name}={text}: write it as {name}=NUMBER") from None
     return conditions
 
 

@@ -72,7 +72,7 @@ def test_help_names_every_command(mleg) -> None:
         (["train", "fatgan-quick"], "`mleg prepare dis-ep-50` makes or completes it"),
         (["train", "fatgan-quick", "--set", "training.stpes=1"], "did you mean 'steps'?"),
         (["sample", "nothing", "--events", "10"], "not a checkpoint"),
-        (["sample", "nothing", "--events", "10", "--condition", "x"], "write it as name=number"),
+        (["sample", "nothing", "--events", "10", "--condition", "x"], "write it as x=NUMBER"),
         (["evaluate", "nothing", "--truth", "nope"], "no dataset 'nope' in"),
         (["tune", "flow-dis"], "no [space] table"),
         (["sample", "nothing", "--events", "10", "--prefer", "flops<=1"], "not a study's folder"),

@@ -220,8 +220,8 @@ def read_condition(name: str, text: str, storage: str) -> float | Spectrum:
     if not kind and len(numbers) == 1:
         return numbers[0]
     raise ConfigError(
-        f"{origin}: write a number, uniform(LOW,HIGH), log-uniform(LOW,HIGH), "
-        "choice(A,B,...), histogram(FILE.csv) or data(DATASET)"
+        f"{origin}: write it as {name}=NUMBER, or in place of the number uniform(LOW,HIGH), "
+        "log-uniform(LOW,HIGH), choice(A,B,...), histogram(FILE.csv) or data(DATASET)"
     )
 
 

@@ -63,7 +63,7 @@ def test_verify_reads_it_all_and_finds_one_altered_byte(
 ) -> None:
     found = verify(str(undisturbed))
     assert (found.events, found.shards, found.copies) == (EVENTS, N_SHARDS, 0)
-    assert "1,010,000 events in 21 shards are whole and unaltered" in capsys.readouterr().out
+    assert "1,010,000 events in 21 shards are whole and unaltered" in capsys.readouterr().err
     out = tmp_path / "out"
     shutil.copytree(undisturbed, out)
     shard = out / "shards" / "00000005.parquet"

@@ -74,14 +74,14 @@ def test_command_line(text: str, expected: float | Spectrum) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "write a number, uniform"),
-        ("warm", "write a number, uniform"),
-        ("uniform(10)", "write a number, uniform"),
+        ("", "=NUMBER, or"),
+        ("warm", "=NUMBER, or"),
+        ("uniform(10)", "=NUMBER, or"),
         ("uniform(50,10)", r"uniform\(50,10\): .*low, 50, must be below high, 10"),
         ("uniform(10,inf)", "high"),
         ("log-uniform(0,10)", "low: .*greater than 0"),
-        ("choice()", "write a number, uniform"),
-        ("gauss(1,2)", "write a number, uniform"),
+        ("choice()", "=NUMBER, or"),
+        ("gauss(1,2)", "=NUMBER, or"),
         ("histogram(/nowhere.csv)", "/nowhere.csv: no histogram"),
     ],
 )
