@@ -117,6 +117,13 @@ def remove_partials(folder: str) -> None:
             leftover.unlink(missing_ok=True)
 
 
+def remove(uri: str) -> None:
+    """Remove a file; an absent one is fine."""
+    fs, path = filesystem(uri)
+    if fs.exists(path):
+        fs.rm_file(path)
+
+
 def remove_folder(uri: str) -> None:
     """Remove a folder and all it holds; an absent one is fine."""
     fs, path = filesystem(uri)

@@ -2,24 +2,23 @@
 
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import ray
 import torch
-from ray.exceptions import RayError
 
 from mleg_ray.catalog.dataset import Dataset, conditions_suffix
 from mleg_ray.checkpoint import Checkpoint, run_folder
-from mleg_ray.cluster.session import cluster_cpus, fetch, ray_session
+from mleg_ray.cluster.pool import IN_FLIGHT, Pool
+from mleg_ray.cluster.session import possible_cpus, ray_session
 from mleg_ray.config import parse
 from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError
 from mleg_ray.sampling.conditions import extrapolations
 from mleg_ray.sampling.manifest import (
     Efficiency,
+    Heartbeat,
     Production,
     SampleJob,
     begin,
@@ -34,9 +33,6 @@ from mleg_ray.sampling.spectra import Spectrum
 from mleg_ray.storage import absolute, join, sha256
 
 SHARD_EVENTS = 250_000  # a million events keep several workers busy, a shard has megabytes
-IN_FLIGHT = 2  # shards of a worker: one is generated while the other is written
-ATTEMPTS = 3
-DRAIN_SECONDS = 60
 
 
 def default_target(
@@ -76,7 +72,8 @@ def sample(
 
     All fulfil the comparisons of `where`, such as "q2 > 10". The events depend on the checkpoint,
     `seed`, `shard_events`, `conditions`, `where` and `compiled` alone (see `plan_sample`): not on
-    the number of workers (all CPUs if None), nor on what was killed and run again meanwhile.
+    the number of workers (None: all CPUs that the cluster has or may start), nor on what was killed
+    and run again meanwhile.
 
     Raises:
         UserError: see `Checkpoint.load`, `plan_sample`, `rehearse`, `ray_session` and `Sampler`.
@@ -103,7 +100,7 @@ def sample(
         with ray_session(workers):
             begin(job)
             # One CPU stays free: on a single machine it is the one that `ray_session` adds.
-            size = min(workers or max(1, cluster_cpus() - 1), len(missing))
+            size = min(workers or max(1, possible_cpus() - 1), len(missing))
             made, production = _generate(job, missing, size)
         records |= made
     dataset = finish(job, records, production)
@@ -133,20 +130,21 @@ def _generate(
 ) -> tuple[dict[int, ShardRecord], Production]:
     made: dict[int, ShardRecord] = {}
     started = time.monotonic()
-    actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Worker)
-    pool = [
-        actor.options(max_concurrency=IN_FLIGHT).remote(job.checkpoint.uri, job.spec, job.folder)
-        for _ in range(workers)
-    ]
+    actor = ray.remote(num_cpus=1, max_restarts=-1)(_Worker).options(max_concurrency=IN_FLIGHT)
+    arguments = job.checkpoint.uri, job.spec, job.folder
+    pool = Pool([actor.remote(*arguments) for _ in range(workers)])
     events, first = 0, 0.0
-    with progress_bar("Sampling", sum(shard.events for shard in missing)) as bar:
-        for record in spread(pool, missing):
-            made[record.index] = record
-            events += record.entry.rows
+    heartbeat = Heartbeat(job.folder, sum(shard.events for shard in missing))
+    with progress_bar("Sampling", heartbeat.of) as bar:
+        for record in pool.make(missing):
             elapsed = time.monotonic() - started
-            first = first or elapsed
+            if record is not None:
+                made[record.index] = record
+                events += record.entry.rows
+                first = first or elapsed
             rate = events / elapsed
-            bar.update(events, f"{rate:,.0f} events/s")
+            heartbeat.beat(events, rate, pool.workers, pool.retries)
+            bar.update(events, _note(rate, pool))
     seconds = time.monotonic() - started
     later = events - next(iter(made.values())).entry.rows
     return made, Production(
@@ -159,42 +157,9 @@ def _generate(
     )
 
 
-def spread(pool: Sequence[Any], shards: Sequence[ShardPlan]) -> Iterator[ShardRecord]:
-    """Yield the shards' records in the order they come, `IN_FLIGHT` shards at a worker at most.
-
-    A killed worker restarts by itself and takes up its shards again. A shard that fails otherwise
-    is tried `ATTEMPTS` times, except for a `UserError`, which would come again. The pool is gone in
-    the end.
-    """
-    remaining = deque(shards)
-    free = deque(worker for _ in range(IN_FLIGHT) for worker in pool)
-    running: dict[ray.ObjectRef[ShardRecord], tuple[Any, ShardPlan]] = {}
-    failures: Counter[int] = Counter()
-    try:
-        while remaining or running:
-            while remaining and free:
-                worker, shard = free.popleft(), remaining.popleft()
-                running[worker.make.remote(shard)] = worker, shard
-            [done], _ = ray.wait(list(running), num_returns=1)
-            worker, shard = running.pop(done)
-            free.append(worker)
-            try:
-                record = fetch(done)
-            except RayError:
-                failures[shard.index] += 1
-                if failures[shard.index] == ATTEMPTS:
-                    raise
-                remaining.append(shard)
-            else:
-                yield record
-    except Exception:
-        # Let the others finish what they are writing, so that only whole shards remain.
-        if running:
-            ray.wait(list(running), num_returns=len(running), timeout=DRAIN_SECONDS)
-        raise
-    finally:
-        for worker in pool:
-            ray.kill(worker)
+def _note(rate: float, pool: Pool) -> str:
+    retries = f", {pool.retries} shards tried again" if pool.retries else ""
+    return f"{rate:,.0f} events/s, {pool.workers} workers{retries}"
 
 
 class _Worker:
@@ -208,6 +173,9 @@ class _Worker:
     def _sampler(self) -> Sampler:
         # Not in the constructor, whose errors Ray reports as a dead actor without their own class.
         return Sampler(Checkpoint.load(self._checkpoint_uri), self._spec, self._folder)
+
+    def ready(self) -> None:
+        """Answer: this worker has a node."""
 
     def make(self, shard: ShardPlan) -> ShardRecord:
         torch.set_num_threads(1)  # the pool is the parallelism; it counts in each of its threads

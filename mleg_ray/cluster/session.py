@@ -57,8 +57,7 @@ def require_cpus(n: int) -> None:
     Raises:
         ResourceError: names what there is.
     """
-    limits = ray._private.state.state.get_max_resources_from_cluster_config() or {}
-    available = max(cluster_cpus(), int(limits.get("CPU", 0)))
+    available = possible_cpus()
     if n > available:
         raise ResourceError(
             f"{n} CPUs for workers are asked for, Ray has {available}; lower --workers or connect "
@@ -84,6 +83,12 @@ def require_node(cpus: int, gpus: float) -> None:
             f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, no node has as many (there are: "
             f"{known}); lower study.cpus or study.gpus, or connect to another cluster"
         )
+
+
+def possible_cpus() -> int:
+    """Return the CPUs of the connected Ray, with all the nodes that it may start."""
+    limits = ray._private.state.state.get_max_resources_from_cluster_config() or {}
+    return max(cluster_cpus(), int(limits.get("CPU", 0)))
 
 
 def cluster_cpus() -> int:

@@ -5,6 +5,7 @@ Nothing here knows who generates the shards: `mleg_ray.cluster.sample` does so i
 
 import datetime
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,6 +28,7 @@ from mleg_ray.storage import (
     is_vacant,
     join,
     read_bytes,
+    remove,
     remove_partials,
     require_space,
     require_writable,
@@ -34,7 +36,8 @@ from mleg_ray.storage import (
     write_bytes,
 )
 
-PLAN = "plan.json"
+PLAN, HEARTBEAT = "plan.json", "heartbeat.json"
+HEARTBEAT_SECONDS = 10.0
 COMPILED_FROM = 20_000_000  # events: below, compiling takes longer than it saves
 
 # Before compression. A worker holds about four times as much while it writes a shard.
@@ -71,6 +74,31 @@ class Efficiency(Config):
     value: float
     uncertainty: float
     generated: int
+
+
+class Heartbeat:
+    """Tells in the dataset's folder that work goes on, for whatever watches over a job."""
+
+    def __init__(self, folder: str, of: int) -> None:
+        self.of = of
+        self._place = join(folder, HEARTBEAT)
+        self._last = -math.inf
+
+    def beat(self, events: int, rate: float, workers: int, retries: int) -> None:
+        """Write where the work stands, unless that was written a moment ago."""
+        now = time.monotonic()
+        if now - self._last < HEARTBEAT_SECONDS:
+            return
+        self._last = now
+        told = {
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "events": events,
+            "of": self.of,
+            "events_per_second": rate,
+            "workers": workers,
+            "retries": retries,
+        }
+        write_json(self._place, told)
 
 
 @dataclass(frozen=True)
@@ -195,6 +223,7 @@ def finish(
     `production` is None if no shard was missing.
     """
     remove_partials(job.folder)
+    remove(join(job.folder, HEARTBEAT))
     _write_bins(job)
     place = join(job.folder, SAMPLED)
     card = job.checkpoint.card
