@@ -33,6 +33,20 @@ def _count(text: str) -> int:
     return int(value)
 
 
+def _workers(text: str) -> int | None:
+    """Read a number of workers; None for `auto`, as many as the cluster has or may start."""
+    return None if text == "auto" else _count(text)
+
+
+def _size(text: str) -> int:
+    """Read a size in bytes: 50MB, 200_000kB or 1GB."""
+    units = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
+    unit = units.get(text[-2:])
+    if unit is None:
+        raise typer.BadParameter(f"{text!r} has no unit: write kB, MB or GB, as in 50MB")
+    return _count(text[:-2].strip()) * unit
+
+
 def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"mleg {__version__}")
@@ -164,10 +178,20 @@ def sample(
     out: Annotated[str | None, typer.Option(help="Where the dataset goes; also s3://.")] = None,
     storage: Storage = None,
     seed: Annotated[int, typer.Option(help="Root seed of all shards.")] = 1,
-    workers: Workers = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            parser=_workers, metavar="N|auto", help="Parallel workers.", show_default="auto"
+        ),
+    ] = None,
     shard_events: Annotated[
-        int, typer.Option(parser=_count, metavar="N", help="Events in a shard.")
-    ] = 250_000,
+        int | None,
+        typer.Option(parser=_count, metavar="N", help="Events in a shard.", show_default="250000"),
+    ] = None,
+    shard_size: Annotated[
+        int | None,
+        typer.Option(parser=_size, metavar="SIZE", help="Or the size of its file: 50MB."),
+    ] = None,
     condition: Annotated[
         list[str] | None,
         typer.Option(
@@ -191,9 +215,23 @@ def sample(
             show_default="compiled from 20 million events on",
         ),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash the shards that are there again.")
+    ] = False,
+    simulated: Annotated[
+        int | None,
+        typer.Option(
+            "--simulate",
+            metavar="WORKERS",
+            help="Only rehearse it, with so many workers that sleep: time, bytes, driver's load.",
+        ),
+    ] = None,
 ) -> None:
     """Generate events into Parquet shards, exactly once; the same command again completes them."""
-    from mleg_ray.cluster.sample import default_target, sample
+    from mleg_ray.checkpoint import Checkpoint
+    from mleg_ray.cluster.sample import complete, default_target
+    from mleg_ray.cluster.simulate import simulate
+    from mleg_ray.sampling.manifest import plan_sample
     from mleg_ray.sampling.spectra import read_condition
     from mleg_ray.storage import absolute, storage_root
     from mleg_ray.study.ledger import is_study
@@ -203,21 +241,27 @@ def sample(
         checkpoint = summarise(absolute(checkpoint)).prefer(prefer or []).best_checkpoint
     elif prefer:
         raise ConfigError(f"--prefer: {checkpoint} is not a study's folder")
+    if shard_events is not None and shard_size is not None:
+        raise ConfigError("--shard-events and --shard-size: give one of the two")
     root = storage_root(storage)
     assigned = _assigned(condition or [])
     conditions = {name: read_condition(name, text, root) for name, text in assigned.items()}
     target = out or default_target(root, checkpoint, events, seed, conditions, where or [])
-    dataset = sample(
-        checkpoint,
+    job = plan_sample(
+        Checkpoint.load(absolute(checkpoint)),
         events,
-        target,
+        absolute(target),
         seed=seed,
-        workers=workers,
         shard_events=shard_events,
+        shard_bytes=shard_size,
         conditions=conditions,
         compiled=compiled,
         where=where or [],
     )
+    if simulated is not None:
+        simulate(job, simulated)
+        return
+    dataset = complete(job, workers=workers, rehash=verify)
     typer.echo(dataset.uri)
 
 

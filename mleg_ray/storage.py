@@ -71,6 +71,14 @@ def read_bytes(uri: str) -> bytes:
     return content
 
 
+def read_end(uri: str, n: int) -> bytes:
+    """Read the last n bytes of a file, or all of a smaller one."""
+    fs, path = filesystem(uri)
+    with storage_errors(uri):
+        content: bytes = fs.cat_file(path, start=-n)
+    return content
+
+
 def write_bytes(uri: str, content: bytes) -> None:
     """Write a whole file; a reader sees the old content or the new, never a part."""
     with open_whole(uri) as stream:

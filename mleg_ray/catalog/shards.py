@@ -16,7 +16,9 @@ from mleg_ray.catalog.sources.base import Columns
 from mleg_ray.config import Config
 from mleg_ray.errors import DataError
 from mleg_ray.events import Field
-from mleg_ray.storage import exists, open_whole, read_bytes, sha256
+from mleg_ray.storage import exists, read_bytes, read_end, sha256, write_bytes
+
+FOOTER_BYTES = 1 << 16
 
 
 class FileEntry(Config):
@@ -84,15 +86,35 @@ def write_shard(
 ) -> ShardEntry:
     """Write one shard under its final name, whole or not at all.
 
-    Columns are stored without dictionaries, which no floats repay, and with split byte streams, the
-    exponents together: LZ4 then makes them as small as zstd makes whole floats, twice as fast.
-    Units and roles go into the Arrow field metadata, `metadata` into the file's.
-
     Raises:
         DataError: a value is NaN or infinite, or a column is missing or shorter than the others.
         ResourceError: no permission or no space.
     """
     arrays = [checked(columns, field, f"{folder}/{file}") for field in fields]
+    content = parquet(arrays, fields, metadata)
+    write_bytes(f"{folder}/{file}", content)
+    return ShardEntry(
+        **dict(FileEntry.of(file, content)),
+        rows=len(arrays[0]),
+        split=split,
+        seed=seed,
+        conditions={
+            field.name: float(str(values[0]))  # 7.3 is not what single precision makes of it
+            for field, values in zip(fields, arrays, strict=True)
+            if field.role == "condition" and len(values) and (values == values[0]).all()
+        },
+    )
+
+
+def parquet(
+    arrays: Sequence[np.ndarray], fields: Sequence[Field], metadata: Mapping[str, str]
+) -> bytes:
+    """Return a shard's bytes from the fields' columns, each in its stored precision.
+
+    Columns are stored without dictionaries, which no floats repay, and with split byte streams, the
+    exponents together: LZ4 then makes them as small as zstd makes whole floats, twice as fast.
+    Units and roles go into the Arrow field metadata, `metadata` into the file's.
+    """
     schema = pa.schema(
         [
             pa.field(
@@ -113,20 +135,7 @@ def write_shard(
         use_byte_stream_split=True,
         compression="lz4",
     )
-    content = sink.getvalue()
-    with open_whole(f"{folder}/{file}") as stream:
-        stream.write(content)
-    return ShardEntry(
-        **dict(FileEntry.of(file, content)),
-        rows=len(arrays[0]),
-        split=split,
-        seed=seed,
-        conditions={
-            field.name: float(str(values[0]))  # 7.3 is not what single precision makes of it
-            for field, values in zip(fields, arrays, strict=True)
-            if field.role == "condition" and len(values) and (values == values[0]).all()
-        },
-    )
+    return sink.getvalue()
 
 
 def read_shard(folder: str, entry: ShardEntry, fields: Sequence[Field]) -> dict[str, Tensor]:
@@ -154,8 +163,16 @@ def read_shard(folder: str, entry: ShardEntry, fields: Sequence[Field]) -> dict[
 
 
 def footer(place: str) -> dict[str, str]:
-    """Return a shard's own metadata."""
-    metadata = pq.read_schema(io.BytesIO(read_bytes(place))).metadata or {}
+    """Return a shard's own metadata; of the file only the end is read.
+
+    Raises:
+        DataError: it is no Parquet file, or not the end of one.
+        ResourceError: there is no such file.
+    """
+    try:
+        metadata = pq.read_schema(io.BytesIO(read_end(place, FOOTER_BYTES))).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{place}: no Parquet file ({error}); make it again") from None
     return {key.decode(): value.decode() for key, value in metadata.items()}
 
 

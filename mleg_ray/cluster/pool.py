@@ -22,14 +22,15 @@ class Pool:
     """Actors with `ready()` and `make(shard)`, of which some may have no node yet, or no longer.
 
     Ray starts a lost actor again as soon as there is a node for it; meanwhile its shards go to the
-    others. Equal shards have equal bytes, whoever makes them.
+    others. Equal shards have equal bytes, whoever makes them. Workers are known by their number.
     """
 
     def __init__(self, actors: Sequence[Any]) -> None:
         self._actors = actors
-        self._free: deque[Any] = deque()
-        self._joining = {actor.ready.remote(): actor for actor in actors}
-        self._running: dict[ray.ObjectRef[ShardRecord], tuple[Any, ShardPlan]] = {}
+        self._free: deque[int] = deque()
+        self._joining = {actor.ready.remote(): worker for worker, actor in enumerate(actors)}
+        self._running: dict[ray.ObjectRef[ShardRecord], tuple[int, ShardPlan]] = {}
+        self._busy = [0] * len(actors)
         self.retries = 0
 
     @property
@@ -50,8 +51,7 @@ class Pool:
         try:
             while remaining or self._running:
                 while remaining and self._free:
-                    actor, shard = self._free.popleft(), remaining.popleft()
-                    self._running[actor.make.remote(shard)] = actor, shard
+                    self._start(self._free.popleft(), remaining.popleft())
                 waiting = [*self._running, *self._joining]
                 ray.wait(waiting, num_returns=1, timeout=SIGN_OF_LIFE)
                 done, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
@@ -61,21 +61,22 @@ class Pool:
                     if reference in self._joining:
                         self._join(reference)
                         continue
-                    actor, shard = self._running.pop(reference)
+                    worker, shard = self._running.pop(reference)
+                    self._busy[worker] -= 1
                     try:
                         record = fetch(reference)
                     except RayActorError:
-                        self._leave(actor)
+                        self._leave(worker)
                         losses[shard.index] += 1
                         if losses[shard.index] == LOSSES:
                             raise
                     except RayError:
-                        self._free.append(actor)
+                        self._free.append(worker)
                         failures[shard.index] += 1
                         if failures[shard.index] == ATTEMPTS:
                             raise
                     else:
-                        self._free.append(actor)
+                        self._free.append(worker)
                         yield record
                         continue
                     self.retries += 1
@@ -90,18 +91,21 @@ class Pool:
             for actor in self._actors:
                 ray.kill(actor)
 
+    def _start(self, worker: int, shard: ShardPlan) -> None:
+        self._running[self._actors[worker].make.remote(shard)] = worker, shard
+        self._busy[worker] += 1
+
     def _join(self, reference: "ray.ObjectRef[Any]") -> None:
-        actor = self._joining.pop(reference)
+        worker = self._joining.pop(reference)
         try:
             ray.get(reference)
         except RayActorError:  # lost again before it had begun
             time.sleep(0.1)
-            self._joining[actor.ready.remote()] = actor
+            self._joining[self._actors[worker].ready.remote()] = worker
             return
-        busy = sum(worker is actor for worker, _ in self._running.values())
-        self._free.extend([actor] * (IN_FLIGHT - busy))
+        self._free.extend([worker] * (IN_FLIGHT - self._busy[worker]))
 
-    def _leave(self, actor: Any) -> None:  # noqa: ANN401 - a handle, whose type Ray keeps to itself
-        self._free = deque(worker for worker in self._free if worker is not actor)
-        if actor not in self._joining.values():
-            self._joining[actor.ready.remote()] = actor
+    def _leave(self, worker: int) -> None:
+        self._free = deque(other for other in self._free if other != worker)
+        if worker not in self._joining.values():
+            self._joining[self._actors[worker].ready.remote()] = worker

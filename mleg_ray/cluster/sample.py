@@ -16,9 +16,9 @@ from mleg_ray.config import parse
 from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError
 from mleg_ray.sampling.conditions import extrapolations
+from mleg_ray.sampling.heartbeat import Heartbeat
 from mleg_ray.sampling.manifest import (
     Efficiency,
-    Heartbeat,
     Production,
     SampleJob,
     begin,
@@ -30,9 +30,7 @@ from mleg_ray.sampling.manifest import (
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
-from mleg_ray.storage import absolute, join, sha256
-
-SHARD_EVENTS = 250_000  # a million events keep several workers busy, a shard has megabytes
+from mleg_ray.storage import absolute, join, remove_partials, sha256
 
 
 def default_target(
@@ -63,7 +61,7 @@ def sample(
     *,
     seed: int = 1,
     workers: int | None = None,
-    shard_events: int = SHARD_EVENTS,
+    shard_events: int | None = None,
     conditions: Mapping[str, float | Spectrum] | None = None,
     compiled: bool | None = None,
     where: Sequence[str] = (),
@@ -71,18 +69,13 @@ def sample(
     """Generate `events` events into the folder `out`, or complete what is there of them.
 
     All fulfil the comparisons of `where`, such as "q2 > 10". The events depend on the checkpoint,
-    `seed`, `shard_events`, `conditions`, `where` and `compiled` alone (see `plan_sample`): not on
-    the number of workers (None: all CPUs that the cluster has or may start), nor on what was killed
-    and run again meanwhile.
+    `seed`, `shard_events`, `conditions`, `where` and `compiled` alone (see `plan_sample`).
 
     Raises:
-        UserError: see `Checkpoint.load`, `plan_sample`, `rehearse`, `ray_session` and `Sampler`.
+        UserError: see `Checkpoint.load`, `plan_sample` and `complete`.
     """
-    if workers is not None and workers < 1:
-        raise ConfigError(f"--workers {workers}: at least one worker is needed")
-    checkpoint = Checkpoint.load(absolute(checkpoint_uri))
     job = plan_sample(
-        checkpoint,
+        Checkpoint.load(absolute(checkpoint_uri)),
         events,
         absolute(out),
         seed=seed,
@@ -91,17 +84,40 @@ def sample(
         compiled=compiled,
         where=where,
     )
+    return complete(job, workers=workers)
+
+
+def complete(job: SampleJob, *, workers: int | None = None, rehash: bool = False) -> Dataset:
+    """Generate what is missing of a sample.
+
+    Its events depend neither on the number of workers (None: all CPUs that the cluster has or may
+    start) nor on what was killed and run again meanwhile. `rehash` looks for altered bytes in the
+    shards that are there.
+
+    Raises:
+        UserError: see `rehearse`, `ray_session`, `Heartbeat` and `Sampler`.
+    """
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: at least one worker is needed")
     _warn_of_extrapolation(job)
-    records = whole_shards(job)
+    records = whole_shards(job, rehash=rehash)
     missing = [shard for shard in job.shards if shard.index not in records]
     production = None
     if missing:
         rehearse(job, missing)
-        with ray_session(workers):
-            begin(job)
+        begin(job)
+        to_make = sum(shard.events for shard in missing)
+        with Heartbeat(job.folder, to_make) as heartbeat, ray_session(workers):
+            heartbeat.require_mine()
+            remove_partials(job.folder)
             # One CPU stays free: on a single machine it is the one that `ray_session` adds.
             size = min(workers or max(1, possible_cpus() - 1), len(missing))
-            made, production = _generate(job, missing, size)
+            actor = ray.remote(num_cpus=1, max_restarts=-1)(_Worker)
+            arguments = job.checkpoint.uri, job.spec, job.folder
+            pool = Pool(
+                [actor.options(max_concurrency=IN_FLIGHT).remote(*arguments) for _ in range(size)]
+            )
+            made, production = produce(pool, missing, heartbeat)
         records |= made
     dataset = finish(job, records, production)
     say(f"Sample of {dataset.manifest.name}: {dataset.rows():,} events in {job.folder}")
@@ -125,24 +141,26 @@ def _warn_of_extrapolation(job: SampleJob) -> None:
         )
 
 
-def _generate(
-    job: SampleJob, missing: Sequence[ShardPlan], workers: int
+def produce(
+    pool: Pool, shards: Sequence[ShardPlan], heartbeat: Heartbeat
 ) -> tuple[dict[int, ShardRecord], Production]:
+    """Let a pool make the shards, and show how it goes.
+
+    Raises:
+        UserError: a worker's own; another driver has claimed the folder.
+    """
     made: dict[int, ShardRecord] = {}
     started = time.monotonic()
-    actor = ray.remote(num_cpus=1, max_restarts=-1)(_Worker).options(max_concurrency=IN_FLIGHT)
-    arguments = job.checkpoint.uri, job.spec, job.folder
-    pool = Pool([actor.remote(*arguments) for _ in range(workers)])
-    events, first = 0, 0.0
-    heartbeat = Heartbeat(job.folder, sum(shard.events for shard in missing))
+    events, first, most = 0, 0.0, 0
     with progress_bar("Sampling", heartbeat.of) as bar:
-        for record in pool.make(missing):
+        for record in pool.make(shards):
             elapsed = time.monotonic() - started
             if record is not None:
                 made[record.index] = record
                 events += record.entry.rows
                 first = first or elapsed
             rate = events / elapsed
+            most = max(most, pool.workers)
             heartbeat.beat(events, rate, pool.workers, pool.retries)
             bar.update(events, _note(rate, pool))
     seconds = time.monotonic() - started
@@ -153,7 +171,7 @@ def _generate(
         first_shard_seconds=first,
         events_per_second=events / seconds,
         steady_events_per_second=later / (seconds - first) if later else None,
-        workers=workers,
+        workers=most,
     )
 
 

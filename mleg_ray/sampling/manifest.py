@@ -5,13 +5,13 @@ Nothing here knows who generates the shards: `mleg_ray.cluster.sample` does so i
 
 import datetime
 import math
-import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_json, write_json
-from mleg_ray.catalog.shards import FileEntry
+from mleg_ray.catalog.shards import FileEntry, footer, footer_metadata
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError
@@ -24,11 +24,9 @@ from mleg_ray.sampling.spectra import Spectrum
 from mleg_ray.storage import (
     exists,
     filesystem,
-    is_remote,
     is_vacant,
     join,
     read_bytes,
-    remove,
     remove_partials,
     require_space,
     require_writable,
@@ -36,8 +34,9 @@ from mleg_ray.storage import (
     write_bytes,
 )
 
-PLAN, HEARTBEAT = "plan.json", "heartbeat.json"
-HEARTBEAT_SECONDS = 10.0
+PLAN = "plan.json"
+SHARD_EVENTS = 250_000  # a million events keep several workers busy, a shard has megabytes
+READERS = 16  # at once, of footers and hashes: object stores answer late
 COMPILED_FROM = 20_000_000  # events: below, compiling takes longer than it saves
 
 # Before compression. A worker holds about four times as much while it writes a shard.
@@ -76,31 +75,6 @@ class Efficiency(Config):
     generated: int
 
 
-class Heartbeat:
-    """Tells in the dataset's folder that work goes on, for whatever watches over a job."""
-
-    def __init__(self, folder: str, of: int) -> None:
-        self.of = of
-        self._place = join(folder, HEARTBEAT)
-        self._last = -math.inf
-
-    def beat(self, events: int, rate: float, workers: int, retries: int) -> None:
-        """Write where the work stands, unless that was written a moment ago."""
-        now = time.monotonic()
-        if now - self._last < HEARTBEAT_SECONDS:
-            return
-        self._last = now
-        told = {
-            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "events": events,
-            "of": self.of,
-            "events_per_second": rate,
-            "workers": workers,
-            "retries": retries,
-        }
-        write_json(self._place, told)
-
-
 @dataclass(frozen=True)
 class SampleJob:
     """One sample to make: what, where, and in which shards."""
@@ -119,13 +93,15 @@ def plan_sample(
     folder: str,
     *,
     seed: int,
-    shard_events: int,
+    shard_events: int | None = None,
+    shard_bytes: int | None = None,
     conditions: Mapping[str, float | Spectrum],
     compiled: bool | None = None,
     where: Sequence[str] = (),
 ) -> SampleJob:
     """Say what is to be generated, and make sure that `folder` holds nothing else.
 
+    A shard has `shard_events` events, or so many that its file has about `shard_bytes`.
     `compiled` left out, a sample that was begun goes on as it was; a new one of `COMPILED_FROM`
     events or more by a `NoiseMap` is compiled, if there is a compiler.
 
@@ -145,7 +121,7 @@ def plan_sample(
         {
             "checkpoint": checkpoint.digest,
             "events": events,
-            "shard_events": shard_events,
+            "shard_events": SHARD_EVENTS if shard_events is None else shard_events,
             "seed": seed,
             "conditions": values,
             "spectra": spectra,
@@ -155,10 +131,14 @@ def plan_sample(
         "sample",
     )
     sampler = Sampler(checkpoint, spec, folder)
-    if shard_events * sampler.event_bytes > MAX_SHARD_BYTES:
+    if shard_bytes is not None:
+        n = there.spec.shard_events if there else max(1, round(shard_bytes / sampler.file_bytes()))
+        spec = parse(SampleSpec, dict(spec) | {"shard_events": n}, "sample")
+        sampler = Sampler(checkpoint, spec, folder)
+    if spec.shard_events * sampler.event_bytes > MAX_SHARD_BYTES:
         most = MAX_SHARD_BYTES // sampler.event_bytes
         raise ConfigError(
-            f"sample: a shard of {shard_events:,} events does not fit a worker's memory; "
+            f"sample: a shard of {spec.shard_events:,} events does not fit a worker's memory; "
             f"set --shard-events to {most:,} or fewer"
         )
     if there:
@@ -172,29 +152,33 @@ def _is_compiled(checkpoint: Checkpoint, events: int) -> bool:
     return many and isinstance(checkpoint.model, NoiseMap) and has_compiler()
 
 
-def whole_shards(job: SampleJob) -> dict[int, ShardRecord]:
+def whole_shards(job: SampleJob, *, rehash: bool = False) -> dict[int, ShardRecord]:
     """Return the records of the shards that are there and whole, by index.
 
-    A shard is whole if its record is that of this sample, and it and its tally have the right
-    sizes; on a local disk also the right SHA-256. The others count as missing and are generated
-    again.
+    A shard is whole if its record is that of this sample, it and its tally have the right sizes,
+    and its footer names the sample and the shard; with `rehash` also the right SHA-256. The others
+    count as missing and are generated again.
     """
     fs, root = filesystem(job.folder)
     fs.invalidate_cache()
     files = fs.find(root, detail=True).items()
     sizes = {path.removeprefix(f"{root}/"): info["size"] for path, info in files}
     bins = sha256(job.bins)
-    found = {}
-    for shard in job.shards:
+
+    def whole(shard: ShardPlan) -> ShardRecord | None:
         record = _record(job.folder, shard) if shard.record_file in sizes else None
         if record is None or not record.proves(job.spec, bins, shard):
-            continue
-        if all(
-            entry is not None and _is_whole(job.folder, entry, sizes.get(entry.file))
-            for entry in (record.entry, record.entry.tally)
-        ):
-            found[shard.index] = record
-    return found
+            return None
+        entries = [entry for entry in (record.entry, record.entry.tally) if entry]
+        right = all(sizes.get(entry.file) == entry.bytes for entry in entries)
+        if not right or not _is_named(job, shard):
+            return None
+        if rehash and not all(_is_unaltered(job.folder, entry) for entry in entries):
+            return None
+        return record
+
+    with ThreadPoolExecutor(READERS) as readers:
+        return {record.index: record for record in readers.map(whole, job.shards) if record}
 
 
 def rehearse(job: SampleJob, missing: Sequence[ShardPlan]) -> None:
@@ -208,11 +192,10 @@ def rehearse(job: SampleJob, missing: Sequence[ShardPlan]) -> None:
 
 
 def begin(job: SampleJob) -> None:
-    """Write plan.json, the first file, and the bins; remove what killed workers left."""
+    """Write plan.json, the first file, and the bins of the tallies."""
     plan = PlanFile(checkpoint_uri=job.checkpoint.uri, spec=job.spec, bins_sha256=sha256(job.bins))
     write_json(join(job.folder, PLAN), plan.model_dump(mode="json"))
     _write_bins(job)
-    remove_partials(job.folder)
 
 
 def finish(
@@ -223,7 +206,6 @@ def finish(
     `production` is None if no shard was missing.
     """
     remove_partials(job.folder)
-    remove(join(job.folder, HEARTBEAT))
     _write_bins(job)
     place = join(job.folder, SAMPLED)
     card = job.checkpoint.card
@@ -305,7 +287,7 @@ def _bins(folder: str, sampler: Sampler, plan: PlanFile | None) -> bytes:
         bins = read_bytes(place)
         if sha256(bins) == plan.bins_sha256:
             return bins
-    bins = sampler.pilot().to_bytes()
+    bins = sampler.learn_bins().to_bytes()
     if plan and sha256(bins) != plan.bins_sha256:
         raise DataError(
             f"{place}: gone or damaged, and this machine does not make the same bins again; put "
@@ -330,8 +312,14 @@ def _write_bins(job: SampleJob) -> None:
         write_bytes(place, job.bins)
 
 
-def _is_whole(folder: str, entry: FileEntry, size: int | None) -> bool:
-    """Tell whether a file of the given size, None if it is absent, is the one of the record."""
-    if size != entry.bytes:
+def _is_named(job: SampleJob, shard: ShardPlan) -> bool:
+    """Tell whether a shard's footer names the sample and the shard."""
+    named = footer_metadata(sample=job.spec.digest(), index=shard.index)
+    try:
+        return named.items() <= footer(join(job.folder, shard.file)).items()
+    except DataError:
         return False
-    return is_remote(folder) or sha256(read_bytes(join(folder, entry.file))) == entry.sha256
+
+
+def _is_unaltered(folder: str, entry: FileEntry) -> bool:
+    return sha256(read_bytes(join(folder, entry.file))) == entry.sha256

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import mleg_ray
 from mleg_ray.catalog.dataset import write_json
-from mleg_ray.catalog.shards import FileEntry, footer_metadata, write_shard
+from mleg_ray.catalog.shards import FileEntry, footer_metadata, parquet, write_shard
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.tally import FineBins, Tally
@@ -54,6 +54,16 @@ class Sampler:
     def event_bytes(self) -> int:
         """The bytes of one stored event before compression."""
         return sum(np.dtype(field.dtype).itemsize for field in self.stored_fields)
+
+    def file_bytes(self) -> float:
+        """Return the bytes of one event in a shard, as a pilot of them is stored.
+
+        Raises:
+            UserError: see `learn_bins`.
+        """
+        columns = self._columns(self._pilot)
+        arrays = [columns[field.name].astype(field.dtype) for field in self.stored_fields]
+        return len(parquet(arrays, self.stored_fields, {})) / len(self._pilot)
 
     def write(self, shard: ShardPlan, events: Generated) -> ShardRecord:
         """Write a shard's events, its tally, then its record.
@@ -148,19 +158,15 @@ class Sampler:
             "events that were cut"
         )
 
-    def pilot(self) -> FineBins:
+    def learn_bins(self) -> FineBins:
         """Return the bins of the sample's tallies, learned from events that are not kept.
 
         Raises:
             ConfigError: hardly an event passes the sample's `where`.
             CheckpointError: the model generates NaN or infinity.
         """
-        seed = derive_seed(self._spec.seed, "tally bins")
-        shard = ShardPlan(index=0, events=PILOT_EVENTS, seed=seed)
-        events = self._generate(shard, PILOT_TRIES, compiled=False)
-        if len(events) * MOST_TRIES < events.tried:
-            raise self._too_few(events)
-        return FineBins.of({name: c.double().numpy() for name, c in events.columns.items()})
+        columns = self._pilot.columns
+        return FineBins.of({name: column.double().numpy() for name, column in columns.items()})
 
     def tally(self, events: Generated, bins: FineBins) -> Tally:
         """Count a shard's events as they are stored."""
@@ -186,6 +192,16 @@ class Sampler:
     @functools.cache  # noqa: B019 - a sampler lives as long as its process
     def _pipeline(self, compiled: bool) -> Pipeline:
         return Pipeline(self._checkpoint, self._spec, compiled=compiled)
+
+    @functools.cached_property
+    def _pilot(self) -> Generated:
+        """Events that are not kept."""
+        seed = derive_seed(self._spec.seed, "tally bins")
+        shard = ShardPlan(index=0, events=PILOT_EVENTS, seed=seed)
+        events = self._generate(shard, PILOT_TRIES, compiled=False)
+        if len(events) * MOST_TRIES < events.tried:
+            raise self._too_few(events)
+        return events
 
     @functools.cached_property
     def _bins(self) -> tuple[FineBins, str]:

@@ -152,7 +152,7 @@ def test_interrupted_sample_is_completed(checkpoint: Checkpoint, out: Path, tmp_
 
 @pytest.mark.parametrize(
     "damage",
-    ["truncated", "altered", "deleted", "without record", "other tally", "no tally", "no bins"],
+    ["truncated", "no footer", "deleted", "without record", "no tally", "no bins"],
 )
 def test_damaged_shard_is_made_again(checkpoint: Checkpoint, out: Path, damage: str) -> None:
     job = planned(checkpoint, out)
@@ -163,20 +163,32 @@ def test_damaged_shard_is_made_again(checkpoint: Checkpoint, out: Path, damage: 
     match damage:
         case "truncated":
             shard.write_bytes(data[:-10])
-        case "altered":
-            shard.write_bytes(data[:100] + b"x" + data[101:])
+        case "no footer":
+            shard.write_bytes(data[:-4] + b"junk")
         case "deleted":
             shard.unlink()
         case "without record":
             shard.with_suffix(".json").unlink()
-        case "other tally":
-            (out / job.shards[0].tally_file).replace(out / job.shards[1].tally_file)
         case "no tally":
             (out / job.shards[1].tally_file).unlink()
         case "no bins":
             (out / BINS).unlink()
     run(planned(checkpoint, out))
     assert content(out) == before
+
+
+def test_altered_bytes_are_found_when_hashes_are_made_again(
+    checkpoint: Checkpoint, out: Path
+) -> None:
+    job = planned(checkpoint, out)
+    run(job)
+    shard = out / "shards" / "00000001.parquet"
+    data = shard.read_bytes()
+    shard.write_bytes(data[:100] + b"x" + data[101:])
+    assert set(whole_shards(job)) == {0, 1, 2}
+    assert set(whole_shards(job, rehash=True)) == {0, 2}
+    (out / job.shards[2].tally_file).write_bytes((out / job.shards[0].tally_file).read_bytes())
+    assert set(whole_shards(job, rehash=True)) == {0}
 
 
 def test_bins_that_cannot_be_made_again_are_named(checkpoint: Checkpoint, out: Path) -> None:

@@ -40,7 +40,7 @@ def sampler(checkpoint: Checkpoint, folder: Path, beam_energy: float = 50.0) -> 
 def writing_sampler(checkpoint: Checkpoint, folder: Path) -> Sampler:
     """A sampler whose folder has the bins of its tallies."""
     worker = sampler(checkpoint, folder)
-    write_bytes(str(folder / BINS), worker.pilot().to_bytes())
+    write_bytes(str(folder / BINS), worker.learn_bins().to_bytes())
     return worker
 
 

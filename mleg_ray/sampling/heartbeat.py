@@ -1,0 +1,125 @@
+"""A file in a sample's folder that tells who makes it, and that the work goes on."""
+
+import datetime
+import os
+import secrets
+import socket
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from mleg_ray.catalog.dataset import read_json, write_json
+from mleg_ray.console import say
+from mleg_ray.errors import DataError, ResourceError
+from mleg_ray.storage import join, remove
+
+HEARTBEAT = "heartbeat.json"
+BEAT_SECONDS = 10.0
+WATCH_SECONDS = 1.5 * BEAT_SECONDS
+
+
+class Heartbeat:
+    """Claims a folder for one driver at a time; whatever watches over a job may read it too.
+
+    What counts is whether the file changes, never what a clock says: those of two machines differ,
+    and jump. A driver that was killed leaves its file behind; on the same machine it is seen to be
+    gone, else the next one watches the file for `WATCH_SECONDS`.
+    """
+
+    def __init__(self, folder: str, of: int) -> None:
+        self.of = of
+        self._folder = folder
+        self._place = join(folder, HEARTBEAT)
+        self._owner = {
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "claim": secrets.token_hex(8),
+        }
+        self._last = 0.0
+
+    def __enter__(self) -> Self:
+        """Claim the folder.
+
+        Raises:
+            ResourceError: another driver works on it.
+        """
+        there = self._read()
+        if there and not _is_gone(there):
+            say(f"{self._place}: is it still at work? Watching for {WATCH_SECONDS:g} s")
+            end = time.monotonic() + WATCH_SECONDS
+            while time.monotonic() < end:
+                time.sleep(0.5)
+                if self._read() not in (None, there):
+                    raise self._refusal(there)
+        self._write(0, 0.0, 0, 0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        there = self._read()
+        if there and self._is_mine(there):
+            remove(self._place)
+
+    def beat(self, events: int, rate: float, workers: int, retries: int) -> None:
+        """Write where the work stands, unless that was written a moment ago.
+
+        Raises:
+            ResourceError: another driver has claimed the folder meanwhile.
+        """
+        if time.monotonic() - self._last < BEAT_SECONDS:
+            return
+        self.require_mine()
+        self._write(events, rate, workers, retries)
+
+    def require_mine(self) -> None:
+        """Raise `ResourceError` if another driver has claimed the folder meanwhile."""
+        there = self._read()
+        if there and not self._is_mine(there):
+            raise self._refusal(there)
+
+    def _is_mine(self, there: dict[str, Any]) -> bool:
+        return there.get("claim") == self._owner["claim"]
+
+    def _refusal(self, there: dict[str, Any]) -> ResourceError:
+        return ResourceError(
+            f"{self._folder}: process {there.get('process')} on {there.get('host')} is making this "
+            "sample; let it end or stop it, then run this again, or choose another --out"
+        )
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            told = read_json(self._place)
+        except (DataError, ResourceError):  # damaged or absent
+            return None
+        return told if isinstance(told, dict) else None
+
+    def _write(self, events: int, rate: float, workers: int, retries: int) -> None:
+        self._last = time.monotonic()
+        told = {
+            **self._owner,
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "events": events,
+            "of": self.of,
+            "events_per_second": rate,
+            "workers": workers,
+            "retries": retries,
+        }
+        write_json(self._place, told)
+
+
+def _is_gone(there: dict[str, Any]) -> bool:
+    """Tell whether the driver is known to have ended: it ran on this machine, and is not here."""
+    process = there.get("process")
+    if there.get("host") != socket.gethostname() or not isinstance(process, int) or process < 1:
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
