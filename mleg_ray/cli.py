@@ -278,6 +278,23 @@ def verify(
 
 
 @app.command()
+def convert(
+    dataset: Annotated[
+        str, typer.Argument(help="A prepared or generated dataset's folder or URI.")
+    ],
+    to: Annotated[str, typer.Option(help="root, hdf5, csv, dark-machines or lhe.")],
+    out: Annotated[str | None, typer.Option(help="Where the files go; also s3://.")] = None,
+) -> None:
+    """Write a dataset in another format, a file a shard; the same command again completes it."""
+    from mleg_ray.cluster.convert import convert
+    from mleg_ray.storage import absolute
+
+    target = out or f"{absolute(dataset)}-{to}"
+    convert(dataset, to, target)
+    typer.echo(target)
+
+
+@app.command()
 def evaluate(
     generated: Annotated[
         list[str], typer.Argument(metavar="SAMPLE...", help="A generated dataset or a checkpoint.")

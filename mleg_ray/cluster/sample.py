@@ -105,19 +105,12 @@ def complete(job: SampleJob, *, workers: int | None = None, rehash: bool = False
     production = None
     if missing:
         rehearse(job, missing)
-        begin(job)
-        to_make = sum(shard.events for shard in missing)
-        with Heartbeat(job.folder, to_make) as heartbeat, ray_session(workers):
-            heartbeat.require_mine()
-            remove_partials(job.folder)
-            # One CPU stays free: on a single machine it is the one that `ray_session` adds.
-            size = min(workers or max(1, possible_cpus() - 1), len(missing))
-            actor = ray.remote(num_cpus=1, max_restarts=-1)(_Worker)
-            arguments = job.checkpoint.uri, job.spec, job.folder
-            pool = Pool(
-                [actor.options(max_concurrency=IN_FLIGHT).remote(*arguments) for _ in range(size)]
-            )
-            made, production = produce(pool, missing, heartbeat)
+        with ray_session(workers):
+            begin(job)
+            to_make = sum(shard.events for shard in missing)
+            with Heartbeat(job.folder, to_make) as heartbeat:
+                remove_partials(job.folder)
+                made, production = produce(_pool(job, workers, missing), missing, heartbeat)
         records |= made
     dataset = finish(job, records, production)
     say(f"Sample of {dataset.manifest.name}: {dataset.rows():,} events in {job.folder}")
@@ -139,6 +132,13 @@ def _warn_of_extrapolation(job: SampleJob) -> None:
             f"range that the checkpoint was trained on, {low:g} to {high:g}",
             style="yellow",
         )
+
+
+def _pool(job: SampleJob, workers: int | None, missing: Sequence[ShardPlan]) -> Pool:
+    # One CPU stays free: on a single machine it is the one that `ray_session` adds.
+    size = min(workers or max(1, possible_cpus() - 1), len(missing))
+    actor = ray.remote(num_cpus=1, max_restarts=-1)(_Worker).options(max_concurrency=IN_FLIGHT)
+    return Pool([actor.remote(job.checkpoint.uri, job.spec, job.folder) for _ in range(size)])
 
 
 def produce(

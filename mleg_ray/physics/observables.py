@@ -24,6 +24,7 @@ from torch import Tensor
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.physics import dis, kinematics
+from mleg_ray.physics.particles import Particle
 
 MODULES: dict[str, ModuleType] = {"dis": dis, "kinematics": kinematics}
 _CALL = re.compile(r"^(\w+)\.(\w+)(?:\(([\w\s,]*)\))?$")
@@ -160,8 +161,8 @@ class Definitions(Config):
     """What is computed of events and required of them, by name.
 
     `observables` are derived numbers, `planes` pairs whose joint distribution matters, `objects`
-    kinds of objects. Every physical event fulfils the `constraints`; an analysis keeps the events
-    that fulfil the `selection`.
+    kinds of objects, `particles` those that every event has, for event records. Every physical
+    event fulfils the `constraints`; an analysis keeps the events that fulfil the `selection`.
     """
 
     observables: dict[str, Observable] = {}
@@ -169,6 +170,7 @@ class Definitions(Config):
     selection: dict[str, Constraint] = {}
     planes: tuple[Plane, ...] = ()
     objects: dict[str, ObjectType] = {}
+    particles: tuple[Particle, ...] = ()
 
     @property
     def definitions(self) -> "Definitions":

@@ -16,6 +16,7 @@ from mleg_ray.storage import join, remove
 HEARTBEAT = "heartbeat.json"
 BEAT_SECONDS = 10.0
 WATCH_SECONDS = 1.5 * BEAT_SECONDS
+SETTLE_SECONDS = 0.3  # after a claim: of two at the same moment, the later one holds
 
 
 class Heartbeat:
@@ -52,6 +53,8 @@ class Heartbeat:
                 if self._read() not in (None, there):
                     raise self._refusal(there)
         self._write(0, 0.0, 0, 0)
+        time.sleep(SETTLE_SECONDS)
+        self.require_mine()
         return self
 
     def __exit__(

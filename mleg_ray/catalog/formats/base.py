@@ -1,0 +1,54 @@
+"""What the writers of all formats share."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mleg_ray.catalog.dataset import DatasetManifest
+from mleg_ray.errors import UserError
+
+Columns = Mapping[str, NDArray[Any]]
+HEADER = "mleg"  # the name under which a file tells where its events are from
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: what ends its files' names, what writes one, and what a dataset must have for it.
+
+    `write` takes a local path, the columns (n,) of all fields by name in their stored precision,
+    and the dataset's manifest; units are those of the fields unless the format fixes its own.
+    `require` raises `ConfigError` for a dataset that cannot be written so.
+    """
+
+    suffix: str
+    write: Callable[[Path, Columns, DatasetManifest], None]
+    require: Callable[[DatasetManifest], None] = lambda manifest: None
+
+
+def weights(manifest: DatasetManifest, columns: Columns) -> NDArray[np.float64]:
+    """Return the events' weights (n,), 1 where the dataset has none."""
+    if manifest.schema_.weight:
+        return columns[manifest.schema_.weight]
+    return np.ones(len(next(iter(columns.values()))))
+
+
+def header(manifest: DatasetManifest) -> dict[str, Any]:
+    """Return what a file tells of its events: fields with units, conditions, provenance."""
+    told = manifest.model_dump(mode="json", include={"name", "fields", "conditions", "where"})
+    spec = manifest.provenance.get("spec")
+    return told | ({"sample": spec} if spec else {})
+
+
+def library(name: str, purpose: str) -> Any:  # noqa: ANN401 - an optional library
+    """Import a library of the extra `hep`; `UserError` says how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise UserError(
+            f"{purpose} needs {name}; install it with: pip install 'mleg-ray[hep]'"
+        ) from None
