@@ -24,7 +24,14 @@ from mleg_ray.catalog.dataset import (
     read_json,
     write_json,
 )
-from mleg_ray.catalog.shards import ShardEntry, checked, footer_metadata, write_shard
+from mleg_ray.catalog.shards import (
+    RECORDS,
+    ShardEntry,
+    checked,
+    footer_metadata,
+    record_file,
+    write_shard,
+)
 from mleg_ray.catalog.sources.base import Columns, Source
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import Config, parse
@@ -84,7 +91,7 @@ class PlannedShard:
     @property
     def record_file(self) -> str:
         """The shard's record, relative to the dataset's folder."""
-        return f"{SHARDS}/{self.index:05d}.json"
+        return record_file(self.file)
 
 
 @dataclass(frozen=True)
@@ -237,7 +244,7 @@ def _require_all_splits(spec: DatasetSpec, assigned: Iterable[str]) -> None:
 
 
 def _require_same_origin(folder: str, origin: str) -> None:
-    fs, path = filesystem(join(folder, SHARDS))
+    fs, path = filesystem(join(folder, RECORDS))
     records = fs.glob(f"{path}/*.json") if fs.exists(path) else []
     if any(_read_record(fs.unstrip_protocol(place)).origin != origin for place in records):
         raise ResourceError(

@@ -4,6 +4,7 @@ import builtins
 import io
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from mleg_ray.events import Field
 from mleg_ray.storage import exists, read_bytes, read_end, sha256, write_bytes
 
 FOOTER_BYTES = 1 << 16
+RECORDS = "records"  # apart from the shards: other programs want a folder of Parquet files alone
 
 
 class FileEntry(Config):
@@ -72,6 +74,11 @@ class ShardEntry(FileEntry):
     seed: int | None = None
     conditions: dict[str, float] = {}
     tally: FileEntry | None = None
+
+
+def record_file(shard_file: str) -> str:
+    """Return where the record of a shard lies, relative to the dataset's folder."""
+    return f"{RECORDS}/{PurePosixPath(shard_file).stem}.json"
 
 
 def write_shard(

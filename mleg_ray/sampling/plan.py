@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import PositiveInt, SerializeAsAny, model_validator
 
-from mleg_ray.catalog.shards import ShardEntry
+from mleg_ray.catalog.shards import ShardEntry, record_file
 from mleg_ray.catalog.sources.base import MAX_SHARDS
 from mleg_ray.config import Config
 from mleg_ray.physics.observables import Comparison
@@ -36,7 +36,7 @@ class ShardPlan:
     @property
     def record_file(self) -> str:
         """The shard's record, relative to the dataset's folder."""
-        return f"shards/{self.index:08d}.json"
+        return record_file(self.file)
 
 
 class SampleSpec(Config):

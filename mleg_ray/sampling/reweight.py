@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_json, write_json
-from mleg_ray.catalog.shards import ShardEntry, footer_metadata, write_shard
+from mleg_ray.catalog.shards import ShardEntry, footer_metadata, record_file, write_shard
 from mleg_ray.checkpoint import environment
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError
@@ -209,8 +209,7 @@ class Reweighting:
         return self.generated.schema.weight or WEIGHT.name
 
     def _record_place(self, index: int) -> str:
-        file = self.generated.manifest.shards[index].file
-        return join(self.folder, f"{file.removesuffix('.parquet')}.json")
+        return join(self.folder, record_file(self.generated.manifest.shards[index].file))
 
 
 def require_own(folder: str, spec: ReweightSpec) -> None:

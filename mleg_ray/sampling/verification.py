@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest, read_json
-from mleg_ray.catalog.shards import ShardEntry
+from mleg_ray.catalog.shards import ShardEntry, record_file
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError, UserError
 from mleg_ray.evaluation.distances import FloatArray
@@ -132,7 +132,7 @@ class ShardCheck:
         entry, shard = promise.entry, promise.planned
         if self.plan is None or shard is None:
             return
-        file = f"{entry.file.removesuffix('.parquet')}.json"
+        file = record_file(entry.file)
         place = join(self.uri, file)
         try:
             record = parse(ShardRecord, read_json(place), place)
@@ -244,7 +244,7 @@ def _strangers(dataset: Dataset) -> Iterator[str]:
     manifest = dataset.manifest
     entries = [*manifest.shards, *(s.tally for s in manifest.shards if s.tally)]
     known = {entry.file for entry in entries} | {PLAN, PREPARED, SAMPLED}
-    known |= {f"{shard.file.removesuffix('.parquet')}.json" for shard in manifest.shards}
+    known |= {record_file(shard.file) for shard in manifest.shards}
     if manifest.bins:
         known.add(manifest.bins.file)
     fs, root = filesystem(dataset.uri)

@@ -65,7 +65,7 @@ def test_shards_carry_their_units_and_origin(spec, storage):
     metadata = footer(f"{dataset.uri}/shards/00003.parquet")
     assert json.loads(metadata["mleg.index"]) == 3
     assert json.loads(metadata["mleg.origin"]) == dataset.manifest.provenance["origin"]
-    assert sorted(os.listdir(dataset.uri)) == ["dataset.json", "shards"]
+    assert sorted(os.listdir(dataset.uri)) == ["dataset.json", "records", "shards"]
 
 
 def test_provenance_tells_inputs_versions_and_no_machine(spec, storage, tmp_path):
@@ -116,7 +116,7 @@ def test_a_damaged_shard_is_noticed_and_made_again(spec, storage, damage):
     elif damage == "remove":
         os.remove(place)
     else:
-        os.remove(f"{dataset.uri}/shards/00005.json")
+        os.remove(f"{dataset.uri}/records/00005.json")
     if damage in ("truncate", "alter"):
         with pytest.raises(DataError, match=r"00005.parquet: truncated or altered"):
             dataset.load()
@@ -215,7 +215,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(spec, storage, monkeyp
     monkeypatch.setattr("mleg_ray.storage.os.fsync", full)
     with pytest.raises(ResourceError, match=r"00001.parquet: No space left on device"):
         make_shard(plan, plan.shards[1])
-    assert sorted(os.listdir(f"{plan.folder}/shards")) == ["00000.json", "00000.parquet"]
+    assert sorted(os.listdir(f"{plan.folder}/shards")) == ["00000.parquet"]
 
 
 def test_a_source_that_gives_other_rows_than_promised(spec, storage, monkeypatch):

@@ -44,7 +44,7 @@ def test_disk_that_fills_up_meanwhile(
     try:
 
         def fill() -> None:
-            while len(list(out.glob("shards/*.json"))) < 3:
+            while len(list(out.glob("records/*.json"))) < 3:
                 pass
             hoard.write_bytes(bytes(shutil.disk_usage(small_disk).free - 100_000))
 
@@ -68,7 +68,7 @@ def test_target_that_is_deleted_meanwhile(
     out = tmp_path / "out"
 
     def delete() -> None:
-        while len(list(out.glob("shards/*.json"))) < 3:
+        while len(list(out.glob("records/*.json"))) < 3:
             pass
         shutil.rmtree(out, ignore_errors=True)
 

@@ -119,12 +119,12 @@ def test_killed_driver_is_completed_by_the_same_command(
         env=os.environ | {"RAY_ADDRESS": address},
     )
     deadline = time.monotonic() + 60
-    while len(list(out.glob("shards/*.json"))) < 3 and time.monotonic() < deadline:
+    while len(list(out.glob("records/*.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.001)
     driver.kill()
     assert driver.wait() == -signal.SIGKILL
     assert not (out / "manifest.json").exists()
-    made_before = len(list(out.glob("shards/*.json")))
+    made_before = len(list(out.glob("records/*.json")))
     dataset = make(checkpoint, out)
     assert shards(out) == shards(undisturbed)
     assert dataset.rows() == EVENTS

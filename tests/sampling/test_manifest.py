@@ -8,6 +8,8 @@ from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
+import pyarrow.dataset
+import pyarrow.parquet as pq
 import pytest
 
 from mleg_ray.catalog.dataset import Dataset
@@ -168,7 +170,7 @@ def test_damaged_shard_is_made_again(checkpoint: Checkpoint, out: Path, damage: 
         case "deleted":
             shard.unlink()
         case "without record":
-            shard.with_suffix(".json").unlink()
+            (out / "records" / "00000001.json").unlink()
         case "no tally":
             (out / job.shards[1].tally_file).unlink()
         case "no bins":
@@ -229,7 +231,7 @@ def test_shard_with_a_damaged_record_is_made_again(
 ) -> None:
     run(planned(checkpoint, out))
     before = content(out)
-    (out / "shards" / "00000001.json").write_text(text)
+    (out / "records" / "00000001.json").write_text(text)
     assert set(whole_shards(planned(checkpoint, out))) == {0, 2}
     run(planned(checkpoint, out))
     assert content(out) == before
@@ -255,9 +257,15 @@ def test_damaged_plan_is_named(checkpoint: Checkpoint, out: Path) -> None:
 def test_record_of_another_shard_proves_nothing(checkpoint: Checkpoint, out: Path) -> None:
     job = planned(checkpoint, out)
     run(job)
-    for suffix in ("json", "parquet"):
-        shutil.copy(out / "shards" / f"00000000.{suffix}", out / "shards" / f"00000001.{suffix}")
+    for file in ("shards/0000000{}.parquet", "records/0000000{}.json"):
+        shutil.copy(out / file.format(0), out / file.format(1))
     assert set(whole_shards(job)) == {0, 2}
+
+
+def test_other_programs_read_the_folder_of_shards(checkpoint: Checkpoint, out: Path) -> None:
+    run(planned(checkpoint, out))
+    assert pyarrow.dataset.dataset(out / "shards").count_rows() == 250
+    assert set(pq.read_table(out / "shards").column_names) == {"px", "py", "pz", "energy"}
 
 
 def test_another_plan_is_refused(checkpoint: Checkpoint, out: Path, tmp_path: Path) -> None:

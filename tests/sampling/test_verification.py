@@ -23,7 +23,7 @@ from tests.prepared import prepared_dataset
 from tests.sampling.test_manifest import planned, run
 
 SHARD, TALLY = "shards/00000001.parquet", "tallies/00000001.safetensors"
-RECORD = "shards/00000001.json"
+RECORD = "records/00000001.json"
 
 
 @pytest.fixture(scope="module")
