@@ -203,6 +203,13 @@ def sample(
         list[str] | None,
         typer.Option(help="Keep events with 'q2 > 10', say, generating others; repeatable."),
     ] = None,
+    partition_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="One value of it in a shard, told by the shard's folder: Hive partitions.",
+        ),
+    ] = None,
     prefer: Annotated[
         list[str] | None,
         typer.Option(help="Of a study, the best trial with throughput>=2e6, say; repeatable."),
@@ -257,6 +264,7 @@ def sample(
         conditions=conditions,
         compiled=compiled,
         where=where or [],
+        partition=partition_by,
     )
     if simulated is not None:
         simulate(job, simulated)

@@ -28,9 +28,12 @@ class Field(Config):
     description: str = ""
 
 
-def stored_fields(fields: Iterable[Field], conditions: Mapping[str, float]) -> tuple[Field, ...]:
-    """Return the fields that are columns of shards: all but the conditions that are fixed."""
-    return tuple(field for field in fields if field.name not in conditions)
+def stored_fields(fields: Iterable[Field], fixed: Container[str | None]) -> tuple[Field, ...]:
+    """Return the fields that are columns of shards: all but the conditions that are `fixed`.
+
+    Those have one value in the whole dataset, or in each of its partitions.
+    """
+    return tuple(field for field in fields if field.name not in fixed)
 
 
 class EventSchema:

@@ -11,9 +11,9 @@ import posixpath
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import fsspec
+from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.implementations.local import LocalFileSystem
 
 from mleg_ray.errors import ResourceError
@@ -48,73 +48,80 @@ def join(uri: str, *parts: str) -> str:
     return posixpath.join(uri, *parts)
 
 
-def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Return the fsspec file system of a URI and the path inside it."""
-    try:
-        fs, path = fsspec.core.url_to_fs(uri)
-    except (ValueError, ImportError) as error:
-        raise ResourceError(f"{uri}: {error}; use a local path or s3://BUCKET/...") from None
-    return fs, path
-
-
 def exists(uri: str) -> bool:
     """Tell whether a file or folder is there."""
-    fs, path = filesystem(uri)
-    return bool(fs.exists(path))
+    with _opened(uri) as (fs, path):
+        return bool(fs.exists(path))
+
+
+def sizes(folder: str) -> dict[str, int]:
+    """Return the bytes of all files below a folder, also nested ones, by their path inside it."""
+    with _opened(folder) as (fs, root):
+        fs.invalidate_cache()
+        files = fs.find(root, detail=True).items()
+        return {path.removeprefix(f"{root}/"): info["size"] for path, info in files}
+
+
+def matching(pattern: str) -> list[str]:
+    """Return the URIs that match a pattern with `*`, sorted."""
+    with _opened(pattern) as (fs, path):
+        found = sorted(fs.glob(path))
+        return [fs.unstrip_protocol(match) if is_remote(pattern) else match for match in found]
+
+
+def size(uri: str) -> int:
+    """Return a file's bytes."""
+    with _opened(uri) as (fs, path):
+        return int(fs.size(path))
+
+
+def version(uri: str) -> str:
+    """Return what changes whenever the file does."""
+    with _opened(uri) as (fs, path):
+        return str(fs.ukey(path))
 
 
 def read_bytes(uri: str) -> bytes:
     """Read a whole file."""
-    fs, path = filesystem(uri)
-    with storage_errors(uri):
+    with _opened(uri) as (fs, path):
         content: bytes = fs.cat_file(path)
-    return content
+        return content
 
 
 def read_end(uri: str, n: int) -> bytes:
     """Read the last n bytes of a file, or all of a smaller one."""
-    fs, path = filesystem(uri)
-    with storage_errors(uri):
+    with _opened(uri) as (fs, path):
         content: bytes = fs.cat_file(path, start=-n)
-    return content
+        return content
 
 
 def write_bytes(uri: str, content: bytes) -> None:
-    """Write a whole file; a reader sees the old content or the new, never a part."""
-    with open_whole(uri) as stream:
-        stream.write(content)
-
-
-@contextlib.contextmanager
-def open_whole(uri: str) -> Iterator[IO[bytes]]:
-    """Open a new file for writing that takes its final name only if the block succeeds.
+    """Write a whole file; a reader sees the old content or the new, never a part.
 
     Raises:
         ResourceError: no permission, no space; nothing is left under the final name.
     """
-    fs, path = filesystem(uri)
-    with storage_errors(uri):
+    with _opened(uri) as (fs, path):
         if not isinstance(fs, LocalFileSystem):
-            with fs.open(path, "wb") as stream:
-                yield stream
+            fs.pipe_file(path, content)
             return
-        partial = f"{path}.{os.getpid()}{PARTIAL_SUFFIX}"
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(f"{path}.{os.getpid()}{PARTIAL_SUFFIX}")
+        partial.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(partial, "wb") as stream:
-                yield stream
+                stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(partial, path)
         except BaseException:
-            Path(partial).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise
 
 
 def is_vacant(uri: str) -> bool:
     """Tell whether a folder holds nothing, or nothing but what killed writers left."""
-    fs, path = filesystem(uri)
-    files = fs.ls(path, detail=False) if fs.exists(path) else []
+    with _opened(uri) as (fs, path):
+        files = fs.ls(path, detail=False) if fs.exists(path) else []
     return all(file.endswith(PARTIAL_SUFFIX) for file in files)
 
 
@@ -127,29 +134,27 @@ def remove_partials(folder: str) -> None:
 
 def remove(uri: str) -> None:
     """Remove a file; an absent one is fine."""
-    fs, path = filesystem(uri)
-    if fs.exists(path):
-        fs.rm_file(path)
+    with _opened(uri) as (fs, path):
+        if fs.exists(path):
+            fs.rm_file(path)
 
 
 def remove_folder(uri: str) -> None:
     """Remove a folder and all it holds; an absent one is fine."""
-    fs, path = filesystem(uri)
-    if fs.exists(path):
-        fs.rm(path, recursive=True)
+    with _opened(uri) as (fs, path):
+        if fs.exists(path):
+            fs.rm(path, recursive=True)
 
 
 def download(uri: str, folder: Path) -> None:
     """Copy a folder's files, also nested ones, into a local folder."""
-    fs, path = filesystem(uri)
-    with storage_errors(uri):
+    with _opened(uri) as (fs, path):
         fs.get(path.rstrip("/") + "/", f"{folder}/", recursive=True)
 
 
 def upload(folder: Path, uri: str) -> None:
     """Copy a local folder's files, also nested ones, to a URI."""
-    fs, path = filesystem(uri)
-    with storage_errors(uri):
+    with _opened(uri) as (fs, path):
         fs.put(f"{folder}/", path.rstrip("/") + "/", recursive=True)
 
 
@@ -157,8 +162,7 @@ def require_writable(uri: str) -> None:
     """Fail early, with the mend, when nothing can be written below `uri`."""
     probe = join(uri, f"{os.getpid()}-probe{PARTIAL_SUFFIX}")
     write_bytes(probe, b"")
-    fs, path = filesystem(probe)
-    fs.rm(path)
+    remove(probe)
 
 
 def require_space(uri: str, needed: int) -> None:
@@ -175,20 +179,38 @@ def require_space(uri: str, needed: int) -> None:
 
 @contextlib.contextmanager
 def storage_errors(uri: str) -> Iterator[None]:
-    """Turn the operating system's refusals into one clear error that names the file."""
+    """Turn refusals of the system or the object store into one clear error that names the file."""
     try:
         yield
     except FileNotFoundError as error:
         raise ResourceError(f"{uri}: no such file or folder") from error
     except PermissionError as error:
         raise ResourceError(
-            f"{uri}: no permission; choose another place with --storage or --out"
+            f"{uri}: no permission ({error.strerror or error}); choose another place with "
+            "--storage or --out"
         ) from error
     except OSError as error:
-        reason = error.strerror or error
-        raise ResourceError(f"{uri}: {reason}; nothing was left half-written") from error
+        raise ResourceError(
+            f"{uri}: {error.strerror or error}; nothing was left half-written"
+        ) from error
+    except (BotoCoreError, ClientError) as error:
+        raise ResourceError(
+            f"{uri}: {error}; AWS_ENDPOINT_URL and the usual AWS variables or files say which "
+            "object store is meant, and who asks"
+        ) from error
 
 
 def sha256(content: bytes) -> str:
     """Return the SHA-256 of bytes in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+@contextlib.contextmanager
+def _opened(uri: str) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
+    """Give the block the fsspec file system of a URI and the path inside it."""
+    try:
+        fs, path = fsspec.core.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise ResourceError(f"{uri}: {error}; use a local path or s3://BUCKET/...") from None
+    with storage_errors(uri):
+        yield fs, path

@@ -1,49 +1,72 @@
-"""A local S3 server, and the environment that leads s3fs and Arrow to it."""
+"""A local S3 server that may misbehave, and the environment that leads s3fs and Arrow to it."""
 
 import contextlib
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from urllib.error import URLError
-from urllib.request import urlopen
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import s3fs
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 BUCKET = "events"
 
+# What the server answers a request (method, path) with, in place of what it should; or None.
+Fault = Callable[[str, str], tuple[str, str] | None]
 
-@contextlib.contextmanager
-def s3_server() -> Iterator[dict[str, str]]:
-    """Serve an empty bucket, `BUCKET`; yield the variables that name the server."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    environment = {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "key-of-the-test",
-        "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    try:
-        for _ in range(100):
-            with contextlib.suppress(URLError):
-                urlopen(url)
-                break
-            time.sleep(0.2)
-        else:
-            raise AssertionError(f"no S3 server at {url}")
+
+class S3Server:
+    """The server; `environment` has the variables that name it, `fault` may be set at any time."""
+
+    def __init__(self) -> None:
+        self.fault: Fault = lambda method, path: None
+        self.requests: list[tuple[str, str]] = []
+        self._serve = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, True, request_handler=_Silent)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.environment = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.port}",
+            "AWS_ACCESS_KEY_ID": "key-of-the-test",
+            "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
         client = s3fs.S3FileSystem(
-            key=environment["AWS_ACCESS_KEY_ID"],
-            secret=environment["AWS_SECRET_ACCESS_KEY"],
-            endpoint_url=url,
+            key=self.environment["AWS_ACCESS_KEY_ID"],
+            secret=self.environment["AWS_SECRET_ACCESS_KEY"],
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
         )
         client.mkdir(BUCKET)
-        yield environment
+
+    def stop(self) -> None:
+        if not self._thread.is_alive():
+            return
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _answer(self, request: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        asked = request["REQUEST_METHOD"], request["PATH_INFO"]
+        self.requests.append(asked)
+        if answer := self.fault(*asked):
+            status, code = answer
+            request["wsgi.input"].read(int(request.get("CONTENT_LENGTH") or 0))
+            told = f"<Error><Code>{code}</Code><Message>{code} here</Message></Error>".encode()
+            start(status, [("Content-Type", "text/xml"), ("Content-Length", str(len(told)))])
+            return [told]
+        return self._serve(request, start)
+
+
+class _Silent(WSGIRequestHandler):
+    def log(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """Serve an empty bucket, `BUCKET`."""
+    server = S3Server()
+    try:
+        yield server
     finally:
-        server.terminate()
-        server.wait()
+        server.stop()

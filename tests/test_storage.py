@@ -12,22 +12,19 @@ from mleg_ray import storage
 from mleg_ray.errors import ResourceError
 
 
-def test_a_failed_write_leaves_neither_file_nor_remainder(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), storage.open_whole(str(tmp_path / "file")) as stream:
-        stream.write(b"half")
+def test_a_write_that_is_cut_off_leaves_the_old_file_and_no_remainder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(descriptor: int) -> None:
         raise KeyboardInterrupt
-    assert not list(tmp_path.iterdir())
 
-
-def test_the_old_content_stays_until_the_new_is_whole(tmp_path: Path) -> None:
-    place = str(tmp_path / "folder" / "file")
-    storage.write_bytes(place, b"old")
-    with pytest.raises(RuntimeError), storage.open_whole(place) as stream:
-        stream.write(b"new")
-        raise RuntimeError
-    assert storage.read_bytes(place) == b"old"
-    storage.write_bytes(place, b"new")
-    assert storage.read_bytes(place) == b"new"
+    place = tmp_path / "file"
+    storage.write_bytes(str(place), b"old")
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        storage.write_bytes(str(place), b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert place.read_bytes() == b"old"
 
 
 def test_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

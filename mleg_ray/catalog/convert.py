@@ -41,7 +41,7 @@ def convert_shard(
         field.name: (
             columns[field.name].numpy()
             if field.name in columns
-            else np.full(shard.rows, manifest.conditions[field.name])
+            else np.full(shard.rows, manifest.conditions_of(shard)[field.name])
         ).astype(field.dtype)
         for field in manifest.fields
     }

@@ -12,7 +12,7 @@ from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
 from mleg_ray.events import Batch, EventSchema, Field, stored_fields
 from mleg_ray.physics.observables import Comparison, Definitions, passing
-from mleg_ray.storage import exists, filesystem, join, read_bytes, write_bytes
+from mleg_ray.storage import exists, join, matching, read_bytes, write_bytes
 
 PREPARED = "dataset.json"
 SAMPLED = "manifest.json"
@@ -22,7 +22,8 @@ class DatasetManifest(Definitions):
     """All that a reader of the shards must know; written last, so its presence means "whole".
 
     `bins` are those of the shards' tallies, if they have any; all events fulfil the comparisons of
-    `where`, others were left out when they were made.
+    `where`, others were left out when they were made. The condition `partition` has one value in
+    each shard, which the shard's folder tells, and no column does.
     """
 
     format_version: Literal[1] = 1
@@ -33,6 +34,7 @@ class DatasetManifest(Definitions):
     shards: tuple[ShardEntry, ...]
     bins: FileEntry | None = None
     where: tuple[Comparison, ...] = ()
+    partition: str | None = None
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
@@ -48,8 +50,12 @@ class DatasetManifest(Definitions):
 
     @property
     def stored_fields(self) -> tuple[Field, ...]:
-        """The fields that are columns of the shards; the others are in `conditions`."""
-        return stored_fields(self.fields, self.conditions)
+        """The fields that are columns of the shards; the others are in `conditions_of`."""
+        return stored_fields(self.fields, {*self.conditions, self.partition})
+
+    def conditions_of(self, shard: ShardEntry) -> dict[str, float]:
+        """Return the conditions that have one value throughout a shard."""
+        return self.conditions | shard.conditions
 
 
 def dataset_uri(storage: str, name: str) -> str:
@@ -106,8 +112,8 @@ class Dataset:
             DataError: there is none of that name, it is not finished, or damaged.
         """
         if not exists(join(dataset_uri(storage, name), PREPARED)):
-            fs, path = filesystem(dataset_uri(storage, ""))
-            known = sorted(place.split("/")[-2] for place in fs.glob(f"{path}/*/{PREPARED}"))
+            manifests = matching(dataset_uri(storage, f"*/{PREPARED}"))
+            known = [manifest.split("/")[-2] for manifest in manifests]
             raise DataError(
                 f"no dataset '{name}' in {storage}, or not finished; there are: "
                 f"{', '.join(known) or 'none'}. `mleg prepare {name}` makes or completes it, if "
@@ -179,7 +185,8 @@ class Dataset:
         """Yield one batch a shard, each verified against its SHA-256."""
         for shard in shards:
             columns = read_shard(self.uri, shard, self.manifest.stored_fields)
-            batch = Batch.from_columns(self.schema, columns, self.manifest.conditions)
+            conditions = self.manifest.conditions_of(shard)
+            batch = Batch.from_columns(self.schema, columns, conditions)
             if self._where:
                 table = self.manifest.columns(self.schema.columns(batch))
                 batch = batch[passing(self._where, table)]

@@ -40,8 +40,8 @@ from mleg_ray.events import Batch
 from mleg_ray.physics.observables import Constraint, violates
 from mleg_ray.storage import (
     exists,
-    filesystem,
     join,
+    matching,
     read_bytes,
     remove_folder,
     remove_partials,
@@ -244,9 +244,8 @@ def _require_all_splits(spec: DatasetSpec, assigned: Iterable[str]) -> None:
 
 
 def _require_same_origin(folder: str, origin: str) -> None:
-    fs, path = filesystem(join(folder, RECORDS))
-    records = fs.glob(f"{path}/*.json") if fs.exists(path) else []
-    if any(_read_record(fs.unstrip_protocol(place)).origin != origin for place in records):
+    records = matching(join(folder, RECORDS, "*.json"))
+    if any(_read_record(place).origin != origin for place in records):
         raise ResourceError(
             f"{folder}: holds shards of another specification, source version or input file; "
             "choose another --storage, or replace them with --overwrite"

@@ -90,8 +90,11 @@ def write_shard(
     *,
     split: str,
     seed: int | None = None,
+    conditions: Mapping[str, float] | None = None,
 ) -> ShardEntry:
     """Write one shard under its final name, whole or not at all.
+
+    `conditions` hold throughout it, and are no columns of it.
 
     Raises:
         DataError: a value is NaN or infinite, or a column is missing or shorter than the others.
@@ -106,9 +109,12 @@ def write_shard(
         split=split,
         seed=seed,
         conditions={
-            field.name: float(str(values[0]))  # 7.3 is not what single precision makes of it
-            for field, values in zip(fields, arrays, strict=True)
-            if field.role == "condition" and len(values) and (values == values[0]).all()
+            **(conditions or {}),
+            **{
+                field.name: float(str(values[0]))  # 7.3 is not what single precision makes of it
+                for field, values in zip(fields, arrays, strict=True)
+                if field.role == "condition" and len(values) and (values == values[0]).all()
+            },
         },
     )
 

@@ -23,7 +23,6 @@ from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
 from mleg_ray.storage import (
     exists,
-    filesystem,
     is_vacant,
     join,
     read_bytes,
@@ -31,6 +30,7 @@ from mleg_ray.storage import (
     require_space,
     require_writable,
     sha256,
+    sizes,
     write_bytes,
 )
 
@@ -98,10 +98,12 @@ def plan_sample(
     conditions: Mapping[str, float | Spectrum],
     compiled: bool | None = None,
     where: Sequence[str] = (),
+    partition: str | None = None,
 ) -> SampleJob:
     """Say what is to be generated, and make sure that `folder` holds nothing else.
 
-    A shard has `shard_events` events, or so many that its file has about `shard_bytes`.
+    A shard has `shard_events` events, or so many that its file has about `shard_bytes`; one value
+    of the condition `partition` each.
     `compiled` left out, a sample that was begun goes on as it was; a new one of `COMPILED_FROM`
     events or more by a `NoiseMap` is compiled, if there is a compiler.
 
@@ -127,6 +129,7 @@ def plan_sample(
             "spectra": spectra,
             "compiled": compiled,
             "where": tuple(where),
+            "partition": partition,
         },
         "sample",
     )
@@ -159,18 +162,15 @@ def whole_shards(job: SampleJob, *, rehash: bool = False) -> dict[int, ShardReco
     and its footer names the sample and the shard; with `rehash` also the right SHA-256. The others
     count as missing and are generated again.
     """
-    fs, root = filesystem(job.folder)
-    fs.invalidate_cache()
-    files = fs.find(root, detail=True).items()
-    sizes = {path.removeprefix(f"{root}/"): info["size"] for path, info in files}
+    bytes_there = sizes(job.folder)
     bins = sha256(job.bins)
 
     def whole(shard: ShardPlan) -> ShardRecord | None:
-        record = _record(job.folder, shard) if shard.record_file in sizes else None
+        record = _record(job.folder, shard) if shard.record_file in bytes_there else None
         if record is None or not record.proves(job.spec, bins, shard):
             return None
         entries = [entry for entry in (record.entry, record.entry.tally) if entry]
-        right = all(sizes.get(entry.file) == entry.bytes for entry in entries)
+        right = all(bytes_there.get(entry.file) == entry.bytes for entry in entries)
         if not right or not _is_named(job, shard):
             return None
         if rehash and not all(_is_unaltered(job.folder, entry) for entry in entries):
@@ -215,6 +215,7 @@ def finish(
         shards=tuple(records[shard.index].entry for shard in job.shards),
         bins=FileEntry.of(BINS, job.bins),
         where=job.spec.where,
+        partition=job.spec.partition,
         name=card.dataset.name,
         fields=card.dataset.fields,
         **dict(card.dataset.definitions),

@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -76,7 +77,7 @@ class Pipeline:
         self._checkpoint = checkpoint
         self._dataset = card
         self._schema = card.schema_
-        fields = stored_fields(card.fields, spec.conditions)
+        fields = stored_fields(card.fields, {*spec.conditions, spec.partition})
         self._dtypes = {
             field.name: getattr(torch, field.dtype) for field in fields if field.role != "weight"
         }
@@ -91,14 +92,14 @@ class Pipeline:
         self._finish = torch.compile(self._events, dynamic=False) if compiled else self._events
 
     @torch.inference_mode()
-    def __call__(self, generator: torch.Generator) -> Generated:
-        """Generate the next batch.
+    def __call__(self, generator: torch.Generator, at: Mapping[str, float]) -> Generated:
+        """Generate the next batch, in which the conditions `at` have one value.
 
         Raises:
             ResourceError: this node cannot compile.
         """
         model = self._checkpoint.model
-        context, condition = self._conditions(generator)
+        context, condition = self._conditions(generator, at)
         if isinstance(model, NoiseMap):
             drawn = model.noise(BATCH_EVENTS, generator=generator)
         else:
@@ -119,15 +120,19 @@ class Pipeline:
             tried=BATCH_EVENTS,
         )
 
-    def _conditions(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _conditions(
+        self, generator: torch.Generator, at: Mapping[str, float]
+    ) -> tuple[Tensor, Tensor]:
         """Return the events' conditions (B, C), and as they enter networks."""
         if not self._spectra:
             return self._context, self._condition
         context = self._context.clone()
         for i, name in enumerate(self._schema.conditions):
-            if spectrum := self._spectra.get(name):
+            if name in at:
+                context[:, i] = at[name]
+            elif spectrum := self._spectra.get(name):
                 u = torch.rand(BATCH_EVENTS, generator=generator, dtype=torch.float64)
-                context[:, i] = spectrum.quantile(u).to(self._dtypes[name])
+                context[:, i] = spectrum.quantile(u).to(self._dtypes.get(name, torch.float64))
         return context, self._checkpoint.feature_map.condition(context).float()
 
     def _events(

@@ -1,8 +1,10 @@
 """What is sampled, and its division into shards."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Self
 
+import torch
 from pydantic import PositiveInt, SerializeAsAny, model_validator
 
 from mleg_ray.catalog.shards import ShardEntry, record_file
@@ -10,23 +12,25 @@ from mleg_ray.catalog.sources.base import MAX_SHARDS
 from mleg_ray.config import Config
 from mleg_ray.physics.observables import Comparison
 from mleg_ray.randomness import derive_seed
-from mleg_ray.sampling.spectra import SPECTRA, Spectrum
+from mleg_ray.sampling.spectra import SPECTRA, ChoiceSpectrum, Spectrum
 
 BINS = "tallies/bins.safetensors"
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One shard to generate: `events` of them, from `seed` alone."""
+    """One shard to generate: `events` of them, from `seed` alone, under the conditions `at`."""
 
     index: int
     events: int
     seed: int
+    at: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
-        """The shard's file, relative to the dataset's folder."""
-        return f"shards/{self.index:08d}.parquet"
+        """The shard's file, relative to the dataset's folder: `shards/beam_energy=10/...`."""
+        folders = "".join(f"{name}={_shortest(value)}/" for name, value in self.at.items())
+        return f"shards/{folders}{self.index:08d}.parquet"
 
     @property
     def tally_file(self) -> str:
@@ -45,7 +49,8 @@ class SampleSpec(Config):
     `checkpoint` is the checkpoint's digest; each of its conditions has a value for all events in
     `conditions`, or a spectrum in `spectra` from which each event draws its own; `compiled` says
     whether the events come from a compiled `Pipeline`. Events that do not fulfil all comparisons of
-    `where` are left out, and others generated in their place.
+    `where` are left out, and others generated in their place. Each shard has one value of the
+    condition `partition`: as many of them as is the value's share, all but one at most.
     """
 
     checkpoint: str
@@ -56,6 +61,7 @@ class SampleSpec(Config):
     spectra: dict[str, SerializeAsAny[Annotated[Spectrum, SPECTRA.chosen()]]] = {}
     compiled: bool
     where: tuple[Comparison, ...] = ()
+    partition: str | None = None
 
     @model_validator(mode="after")
     def _countable(self) -> Self:
@@ -66,10 +72,29 @@ class SampleSpec(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _partitioned(self) -> Self:
+        if self.partition is None:
+            return self
+        spectrum = self.spectra.get(self.partition)
+        if not isinstance(spectrum, ChoiceSpectrum):
+            raise ValueError(
+                f"--partition-by {self.partition}: needs a condition that takes some values, as "
+                f"with --condition {self.partition}=choice(A,B,...)"
+            )
+        values = {shard.at[self.partition] for shard in self.plan()}
+        if missing := sorted(set(spectrum.likely) - values):
+            raise ValueError(
+                f"--partition-by {self.partition}: there are too few shards for one of "
+                f"{self.partition} = {missing[0]:g}; lower --shard-events"
+            )
+        return self
+
     def plan(self) -> list[ShardPlan]:
         """Return the shards: all of `shard_events` but the last, which holds the rest.
 
-        Shard k depends on `seed` and k alone, never on who generates it, when or beside whom.
+        Shard k depends on the specification and k alone, never on who generates it, when or beside
+        whom.
         """
         starts = range(0, self.events, self.shard_events)
         return [
@@ -77,9 +102,23 @@ class SampleSpec(Config):
                 index=index,
                 events=min(self.shard_events, self.events - start),
                 seed=derive_seed(self.seed, "sample", index),
+                at=at,
             )
-            for index, start in enumerate(starts)
+            for index, (start, at) in enumerate(zip(starts, self._values(len(starts)), strict=True))
         ]
+
+    def _values(self, n: int) -> list[dict[str, float]]:
+        """Return the conditions that hold throughout each of n shards."""
+        if self.partition is None:
+            return [{}] * n
+        shares = (torch.arange(n, dtype=torch.float64) + 0.5) / n
+        values = self.spectra[self.partition].quantile(shares).tolist()
+        return [{self.partition: value} for value in values]
+
+
+def _shortest(value: float) -> str:
+    """Return the shortest text that is read as this very number: 10 and 7.3."""
+    return repr(value).removesuffix(".0")
 
 
 class ShardRecord(Config):

@@ -160,10 +160,11 @@ class Reweighting:
             self.folder,
             entry.file,
             {name: column.numpy() for name, column in columns.items()},
-            stored_fields(self.fields, manifest.conditions),
+            stored_fields(self.fields, {*manifest.conditions, manifest.partition}),
             footer_metadata(reweighting=self.spec.model_dump(), index=index),
             split=entry.split,
             seed=entry.seed,
+            conditions=entry.conditions,
         )
         record = ReweightRecord(spec=self.spec.digest(), index=index, entry=written)
         write_json(self._record_place(index), record.model_dump(mode="json"))
@@ -200,6 +201,7 @@ class Reweighting:
             provenance=old.provenance | {"reweighting": reweighting},
             shards=tuple(records[index].entry for index in range(len(old.shards))),
             where=old.where,
+            partition=old.partition,
         )
         write_json(join(self.folder, SAMPLED), manifest.model_dump(mode="json"))
         return Dataset.open(self.folder)

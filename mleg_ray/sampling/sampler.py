@@ -44,7 +44,9 @@ class Sampler:
                 f"{checkpoint.uri}: was replaced while a sample of it was made; put the old one "
                 "back, or sample the new one to another --out"
             )
-        self.stored_fields = stored_fields(checkpoint.card.dataset.fields, spec.conditions)
+        self.stored_fields = stored_fields(
+            checkpoint.card.dataset.fields, {*spec.conditions, spec.partition}
+        )
         self._checkpoint = checkpoint
         self._spec = spec
         self._folder = folder
@@ -80,7 +82,7 @@ class Sampler:
             footer_metadata(
                 dataset=self._dataset.name,
                 checkpoint=self._spec.checkpoint,
-                conditions=self._spec.conditions,
+                conditions={**self._spec.conditions, **shard.at},
                 sample=digest,
                 index=shard.index,
                 seed=shard.seed,
@@ -88,6 +90,7 @@ class Sampler:
             ),
             split=SPLIT,
             seed=shard.seed,
+            conditions=shard.at,
         )
         bins, bins_sha256 = self._bins
         tally = self.tally(events, bins).to_bytes()
@@ -123,7 +126,7 @@ class Sampler:
         events: Generated | None = None
         filled = tried = 0
         while filled < shard.events and tried < most:
-            batch = pipeline(generator)
+            batch = pipeline(generator, shard.at)
             self._require_finite(batch, shard)
             events = events or _empty(batch, shard.events)
             room = shard.events - filled

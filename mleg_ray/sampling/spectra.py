@@ -106,6 +106,12 @@ class ChoiceSpectrum(Spectrum):
             _require_weights(self.weights, len(self.values), "values")
         return self
 
+    @property
+    def likely(self) -> tuple[float, ...]:
+        """The values whose weight is not zero."""
+        weights = self.weights or (1.0,) * len(self.values)
+        return tuple(v for v, weight in zip(self.values, weights, strict=True) if weight)
+
     def quantile(self, u: Tensor) -> Tensor:
         """Return the values below which lie the shares u."""
         chosen = torch.searchsorted(_inner_shares(self.weights or (1.0,) * len(self.values)), u)

@@ -25,7 +25,7 @@ from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Batch
 from mleg_ray.sampling.manifest import PLAN, PlanFile
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
-from mleg_ray.storage import PARTIAL_SUFFIX, filesystem, join
+from mleg_ray.storage import PARTIAL_SUFFIX, join, sizes
 
 COMPARED = 4_000_000  # events among which copies are sought, the first ones of every shard
 MOVED = 1e-4  # of a shard's events: other arithmetic may count one in the next bin
@@ -162,7 +162,7 @@ class ShardCheck:
             for name in table.column_names
         }
         schema, manifest = self.manifest.schema_, self.manifest
-        batch = Batch.from_columns(schema, stored, manifest.conditions)
+        batch = Batch.from_columns(schema, stored, manifest.conditions_of(entry))
         columns = manifest.columns(schema.columns(batch))
         unphysical = UnphysicalTally.of(columns, schema.event, batch.weight, manifest)
         arrays = {name: column.numpy() for name, column in columns.items()}
@@ -247,9 +247,7 @@ def _strangers(dataset: Dataset) -> Iterator[str]:
     known |= {record_file(shard.file) for shard in manifest.shards}
     if manifest.bins:
         known.add(manifest.bins.file)
-    fs, root = filesystem(dataset.uri)
-    for place in sorted(fs.find(root)):
-        file = place.removeprefix(f"{root}/")
+    for file in sorted(sizes(dataset.uri)):
         if file not in known and not file.endswith(PARTIAL_SUFFIX):
             yield file
 

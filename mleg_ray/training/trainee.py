@@ -14,7 +14,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import CHECKPOINT, Card, Checkpoint, DatasetCard
 from mleg_ray.features import FeatureMap
 from mleg_ray.run import RunConfig
-from mleg_ray.storage import exists, join, open_whole, read_bytes
+from mleg_ray.storage import exists, join, read_bytes, write_bytes
 from mleg_ray.training.loop import Progress, TrainingLoop
 from mleg_ray.training.parallel import any_worker
 from mleg_ray.training.selection import Snapshot, SnapshotSelector
@@ -173,8 +173,9 @@ class Trainee:
     def save(self, folder: str) -> None:
         """Write what resuming needs and, beside it, the best snapshot as a checkpoint."""
         state = {"loop": self.loop.state_dict(), "selector": self.selector.state_dict()}
-        with open_whole(join(folder, STATE)) as stream:
-            torch.save(state, stream)
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_bytes(join(folder, STATE), content.getvalue())
         if best := self.best():
             best.save(join(folder, CHECKPOINT))
 

@@ -39,7 +39,7 @@ def spec(checkpoint: Checkpoint) -> SampleSpec:
 def batches(checkpoint: Checkpoint, compiled: bool) -> list[Generated]:
     pipeline = Pipeline(checkpoint, spec(checkpoint), compiled=compiled)
     generator = torch.Generator().manual_seed(1)
-    return [pipeline(generator) for _ in range(2)]
+    return [pipeline(generator, {}) for _ in range(2)]
 
 
 def assert_consistent(checkpoint: Checkpoint, events: Generated) -> None:
@@ -80,7 +80,7 @@ from mleg_ray.sampling.pipeline import Pipeline, has_compiler
 from tests.sampling.test_pipeline import spec
 assert not has_compiler()
 checkpoint = Checkpoint.load(sys.argv[1])
-Pipeline(checkpoint, spec(checkpoint), compiled=True)(torch.Generator().manual_seed(1))
+Pipeline(checkpoint, spec(checkpoint), compiled=True)(torch.Generator().manual_seed(1), {})
 """
 
 

@@ -20,12 +20,14 @@ from mleg_ray.events import EventSchema, Unit
 from mleg_ray.randomness import derive_seed
 from mleg_ray.storage import (
     absolute,
-    filesystem,
+    exists,
     is_remote,
     join,
+    matching,
     read_bytes,
     sha256,
-    storage_errors,
+    size,
+    version,
 )
 
 ROOT_VARIABLE = "MLEG_IMPORT_ROOT"
@@ -159,7 +161,7 @@ class Tables(Source):
             {
                 "path": file.entry.path,
                 "name": file.uri.rsplit("/", 1)[-1],
-                "bytes": filesystem(file.uri)[0].size(file.uri),
+                "bytes": size(file.uri),
                 "sha256": digest,
             }
             for file, digest in zip(self._inputs, self._digests, strict=True)
@@ -174,8 +176,7 @@ class Tables(Source):
 
     def _read(self, file: Input) -> Mapping[str, NDArray[np.float64]]:
         keys = {name: column.column for name, column in self._config.columns.items()}
-        version = _version(file.uri)
-        table = _read_cached(file.uri, version, tuple(keys.values()), self._config.format)
+        table = _read_cached(file.uri, version(file.uri), tuple(keys.values()), self._config.format)
         return {name: table[key] for name, key in keys.items()}
 
 
@@ -186,21 +187,13 @@ def _read_cached(
     return read_table(uri, keys, file_format)
 
 
-def _version(uri: str) -> str:
-    """Return what changes when the file does, so that an outdated copy is not used."""
-    fs, path = filesystem(uri)
-    with storage_errors(uri):
-        return str(fs.ukey(path))
-
-
 def _matches(root: str, path: str) -> list[str]:
     """Return the files of a path or pattern below the root, sorted by name."""
     place = path if is_remote(path) else join(root, path)
-    fs, inside = filesystem(place)
-    found = [inside] if fs.exists(inside) else sorted(fs.glob(inside))
+    found = [place] if exists(place) else matching(place)
     if not found:
         raise DataError(
             f"{place}: no such file; name the folder of the input files with "
             f"--set source.root=FOLDER or the environment variable {ROOT_VARIABLE}"
         )
-    return [fs.unstrip_protocol(match) if is_remote(place) else match for match in found]
+    return found
