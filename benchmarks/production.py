@@ -43,7 +43,7 @@ def network_rate(checkpoint_uri: str, compiled: bool) -> float:
     assert isinstance(model, Student)
     network = model.student.net
     width = next(network.parameters()).shape[1]
-    seen = torch.randn(BATCH_EVENTS, width)
+    seen = torch.randn(BATCH_EVENTS["cpu"], width)
     forward = torch.compile(network) if compiled else network
     with torch.inference_mode():
         forward(seen)
@@ -51,7 +51,7 @@ def network_rate(checkpoint_uri: str, compiled: bool) -> float:
         while time.perf_counter() - started < SECONDS:
             forward(seen)
             batches += 1
-    return batches * BATCH_EVENTS / (time.perf_counter() - started)
+    return batches * BATCH_EVENTS["cpu"] / (time.perf_counter() - started)
 
 
 def pythia_rate(index: int) -> float:

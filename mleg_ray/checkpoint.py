@@ -128,6 +128,11 @@ class Checkpoint:
         """SHA-256 that names this checkpoint: its weights and its configuration."""
         return sha256((self.card.weights_sha256 + self.card.run_sha256).encode())
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.feature_map.weight_mean.device
+
     def save(self, uri: str) -> None:
         """Write the directory; the card comes last, so a checkpoint without one is not whole."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}

@@ -184,6 +184,10 @@ def sample(
             parser=_workers, metavar="N|auto", help="Parallel workers.", show_default="auto"
         ),
     ] = None,
+    gpus: Annotated[
+        float,
+        typer.Option(min=0, help="GPUs of a worker: 1, or 0.25 for four workers on one."),
+    ] = 0,
     shard_events: Annotated[
         int | None,
         typer.Option(parser=_count, metavar="N", help="Events in a shard.", show_default="250000"),
@@ -265,11 +269,12 @@ def sample(
         compiled=compiled,
         where=where or [],
         partition=partition_by,
+        device="cuda" if gpus else "cpu",
     )
     if simulated is not None:
         simulate(job, simulated)
         return
-    dataset = complete(job, workers=workers, rehash=verify)
+    dataset = complete(job, workers=workers, gpus=gpus, rehash=verify)
     typer.echo(dataset.uri)
 
 

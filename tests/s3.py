@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from urllib.request import Request, urlopen
 
 import s3fs
 from moto.server import DomainDispatcherApplication, create_backend_app
@@ -31,10 +32,12 @@ class S3Server:
             "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
+        urlopen(Request(f"{self.environment['AWS_ENDPOINT_URL']}/moto-api/reset", method="POST"))
         client = s3fs.S3FileSystem(
             key=self.environment["AWS_ACCESS_KEY_ID"],
             secret=self.environment["AWS_SECRET_ACCESS_KEY"],
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            skip_instance_cache=True,
         )
         client.mkdir(BUCKET)
 

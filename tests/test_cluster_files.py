@@ -1,6 +1,8 @@
 """Clusters on AWS, Kubernetes and Slurm: valid as far as can be told offline, spot, and guarded."""
 
+import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,17 @@ def test_dashboard_is_not_open_to_the_world(cluster: dict[str, Any]) -> None:
     assert any("--dashboard-host=127.0.0.1" in line for line in cluster["head_start_ray_commands"])
 
 
+def test_jobs_are_told_which_nodes_may_start(cluster: dict[str, Any]) -> None:
+    [told] = re.findall(r"MLEG_AUTOSCALED='(.*?)'", cluster["head_start_ray_commands"][1])
+    groups = dict(cluster["available_node_types"])
+    groups.pop(cluster["head_node_type"])
+    assert json.loads(told) == [
+        {"count": group["max_workers"], "cpus": group["resources"]["CPU"]}
+        | ({"gpus": gpus} if (gpus := group["resources"].get("GPU")) else {})
+        for group in groups.values()
+    ]
+
+
 @pytest.fixture
 def kuberay() -> dict[str, Any]:
     job: dict[str, Any] = yaml.safe_load((ROOT / "jobs" / "kuberay.yaml").read_text())
@@ -70,6 +83,21 @@ def test_kuberay_head_takes_no_tasks_and_workers_scale_from_zero(kuberay: dict[s
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
         assert {"name": "MLEG_STORAGE", "value": "s3://CHANGE-my-bucket/mleg"} in container["env"]
     assert "nvidia.com/gpu" in groups[1]["template"]["spec"]["containers"][0]["resources"]["limits"]
+
+
+def test_kuberay_jobs_are_told_which_nodes_may_start(kuberay: dict[str, Any]) -> None:
+    cluster = kuberay["rayClusterSpec"]
+    [container] = cluster["headGroupSpec"]["template"]["spec"]["containers"]
+    [told] = [v["value"] for v in container["env"] if v["name"] == "MLEG_AUTOSCALED"]
+    limits = [
+        group["template"]["spec"]["containers"][0]["resources"]["limits"]
+        for group in cluster["workerGroupSpecs"]
+    ]
+    assert json.loads(told) == [
+        {"count": group["maxReplicas"], "cpus": int(limit["cpu"])}
+        | ({"gpus": int(gpus)} if (gpus := limit.get("nvidia.com/gpu")) else {})
+        for group, limit in zip(cluster["workerGroupSpecs"], limits, strict=True)
+    ]
 
 
 def test_kuberay_is_guarded_and_cleans_up(kuberay: dict[str, Any]) -> None:

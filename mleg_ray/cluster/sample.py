@@ -11,7 +11,7 @@ import torch
 from mleg_ray.catalog.dataset import Dataset, conditions_suffix
 from mleg_ray.checkpoint import Checkpoint, run_folder
 from mleg_ray.cluster.pool import IN_FLIGHT, Pool
-from mleg_ray.cluster.session import possible_cpus, ray_session
+from mleg_ray.cluster.session import possible_cpus, possible_gpus, ray_session, require_node
 from mleg_ray.config import parse
 from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError
@@ -25,6 +25,7 @@ from mleg_ray.sampling.manifest import (
     finish,
     plan_sample,
     rehearse,
+    require_all_there,
     whole_shards,
 )
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
@@ -87,15 +88,18 @@ def sample(
     return complete(job, workers=workers)
 
 
-def complete(job: SampleJob, *, workers: int | None = None, rehash: bool = False) -> Dataset:
+def complete(
+    job: SampleJob, *, workers: int | None = None, gpus: float = 0, rehash: bool = False
+) -> Dataset:
     """Generate what is missing of a sample.
 
-    Its events depend neither on the number of workers (None: all CPUs that the cluster has or may
-    start) nor on what was killed and run again meanwhile. `rehash` looks for altered bytes in the
-    shards that are there.
+    Its events depend neither on the number of workers (None: all CPUs or GPUs that the cluster has
+    or may start) nor on what was killed and run again meanwhile. Each worker has a CPU, and `gpus`
+    of a GPU for a job on CUDA devices. `rehash` looks for altered bytes in the shards that are
+    there.
 
     Raises:
-        UserError: see `rehearse`, `ray_session`, `Heartbeat` and `Sampler`.
+        UserError: see `rehearse`, `ray_session`, `Heartbeat`, `Sampler` and `require_all_there`.
     """
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: at least one worker is needed")
@@ -106,12 +110,14 @@ def complete(job: SampleJob, *, workers: int | None = None, rehash: bool = False
     if missing:
         rehearse(job, missing)
         with ray_session(workers):
+            require_node(1, gpus, by="a worker", lower="--gpus")
             begin(job)
             to_make = sum(shard.events for shard in missing)
             with Heartbeat(job.folder, to_make) as heartbeat:
                 remove_partials(job.folder)
-                made, production = produce(_pool(job, workers, missing), missing, heartbeat)
+                made, production = produce(_pool(job, workers, gpus, missing), missing, heartbeat)
         records |= made
+        require_all_there(job)
     dataset = finish(job, records, production)
     say(f"Sample of {dataset.manifest.name}: {dataset.rows():,} events in {job.folder}")
     if job.spec.where:
@@ -134,10 +140,14 @@ def _warn_of_extrapolation(job: SampleJob) -> None:
         )
 
 
-def _pool(job: SampleJob, workers: int | None, missing: Sequence[ShardPlan]) -> Pool:
+def _pool(job: SampleJob, workers: int | None, gpus: float, missing: Sequence[ShardPlan]) -> Pool:
     # One CPU stays free: on a single machine it is the one that `ray_session` adds.
-    size = min(workers or max(1, possible_cpus() - 1), len(missing))
-    actor = ray.remote(num_cpus=1, max_restarts=-1)(_Worker).options(max_concurrency=IN_FLIGHT)
+    most = possible_cpus() - 1
+    if gpus:
+        most = min(most, int(possible_gpus() / gpus))
+    size = min(workers or max(1, most), len(missing))
+    actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=-1)(_Worker)
+    actor = actor.options(max_concurrency=IN_FLIGHT)
     return Pool([actor.remote(job.checkpoint.uri, job.spec, job.folder) for _ in range(size)])
 
 
@@ -190,7 +200,9 @@ class _Worker:
     @cached_property
     def _sampler(self) -> Sampler:
         # Not in the constructor, whose errors Ray reports as a dead actor without their own class.
-        return Sampler(Checkpoint.load(self._checkpoint_uri), self._spec, self._folder)
+        return Sampler(
+            Checkpoint.load(self._checkpoint_uri, self._spec.device), self._spec, self._folder
+        )
 
     def ready(self) -> None:
         """Answer: this worker has a node."""

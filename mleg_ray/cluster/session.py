@@ -1,18 +1,23 @@
 """A Ray to work with: the running cluster, or a private one on this machine."""
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import ray
+from pydantic import NonNegativeInt, PositiveInt
 from ray.exceptions import RayTaskError
 
+from mleg_ray.config import Config, parse
 from mleg_ray.console import progress_bar
-from mleg_ray.errors import ResourceError, UserError
+from mleg_ray.errors import ConfigError, ResourceError, UserError
 
 Item = TypeVar("Item")
+
+AUTOSCALED = "MLEG_AUTOSCALED"  # environment variable: the nodes that a cluster may start
 
 
 @contextlib.contextmanager
@@ -61,44 +66,44 @@ def require_cpus(n: int) -> None:
     if n > available:
         raise ResourceError(
             f"{n} CPUs for workers are asked for, Ray has {available}; lower --workers or connect "
-            "to a larger cluster with RAY_ADDRESS"
+            "to a larger cluster with RAY_ADDRESS. What nodes a cluster adds when they are needed, "
+            f"{AUTOSCALED} must say"
         )
 
 
-def require_node(cpus: int, gpus: float) -> None:
+def require_node(cpus: int, gpus: float, *, by: str, lower: str) -> None:
     """Fail now, and not by waiting for ever, if no single node has so many CPUs and GPUs.
 
-    An autoscaling cluster counts with all the kinds of nodes it may start.
+    An autoscaling cluster counts with all the kinds of nodes it may start. `by` says who asks for
+    them, `lower` which settings would ask for less.
 
     Raises:
         ResourceError: names what there is.
     """
-    config = ray._private.state.state.get_cluster_config()
-    groups = [dict(group.resources) for group in config.node_group_configs] if config else []
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    found = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in [*nodes, *groups]]
+    found = node_kinds()
     if not any(cpus <= has_cpus and gpus <= has_gpus for has_cpus, has_gpus in found):
         known = "; ".join(f"{c} CPUs and {g} GPUs" for c, g in sorted(set(found)))
         raise ResourceError(
-            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, no node has as many (there are: "
-            f"{known}); lower study.cpus or study.gpus, or connect to another cluster"
+            f"{by} asks for {cpus} CPUs and {gpus:g} GPUs, no node has as many (there are: "
+            f"{known}); lower {lower}, or connect to another cluster"
         )
+
+
+def node_kinds() -> list[tuple[int, int]]:
+    """Return the CPUs and GPUs of every node of the connected Ray, and of those it may start."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    present = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes]
+    return present + [(group.cpus, group.gpus) for group in _groups()]
 
 
 def possible_cpus() -> int:
     """Return the CPUs of the connected Ray, with all the nodes that it may start."""
-    limits = ray._private.state.state.get_max_resources_from_cluster_config() or {}
-    return max(cluster_cpus(), int(limits.get("CPU", 0)))
+    return max(_present("CPU"), sum(group.count * group.cpus for group in _groups()))
 
 
-def cluster_cpus() -> int:
-    """Return the CPUs of the connected Ray's present nodes."""
-    return int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
-
-
-def has_gpus(n: int) -> bool:
-    """Tell whether the connected Ray has at least `n` GPUs."""
-    return bool(ray.cluster_resources().get("GPU", 0) >= n)  # type: ignore[no-untyped-call]
+def possible_gpus() -> int:
+    """Return the GPUs of the connected Ray, with all the nodes that it may start."""
+    return max(_present("GPU"), sum(group.count * group.gpus for group in _groups()))
 
 
 def usable_cpus() -> int:
@@ -145,7 +150,7 @@ def in_parallel(
     with ray_session(), progress_bar(title, len(items)) as bar:
         shared = ray.put(work)
         # Two tasks a CPU: one runs while the next is on its way.
-        in_flight = 2 * max(1, cluster_cpus())
+        in_flight = 2 * max(1, possible_cpus())
         results = bounded(lambda item: task.remote(shared, item), items, in_flight)
         for done, result in enumerate(results, start=1):
             bar.update(done)
@@ -160,6 +165,33 @@ def fetch(reference: "ray.ObjectRef[Any]") -> Any:  # noqa: ANN401 - whatever th
         if isinstance(error.cause, UserError):
             raise error.cause from None
         raise
+
+
+def _present(resource: str) -> int:
+    return int(ray.cluster_resources().get(resource, 0))  # type: ignore[no-untyped-call]
+
+
+class _NodeGroup(Config):
+    """Nodes of one kind that a cluster may start."""
+
+    count: PositiveInt
+    cpus: PositiveInt
+    gpus: NonNegativeInt = 0
+
+
+def _groups() -> list[_NodeGroup]:
+    """Return what the environment says of nodes to come: Ray itself tells no driver."""
+    text = os.environ.get(AUTOSCALED, "[]")
+    try:
+        groups = json.loads(text)
+    except ValueError:
+        groups = None
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        raise ConfigError(
+            f"{AUTOSCALED}={text}: write the kinds of nodes that the cluster may start as "
+            '[{"count": 32, "cpus": 32}, {"count": 8, "cpus": 8, "gpus": 1}]'
+        )
+    return [parse(_NodeGroup, group, AUTOSCALED) for group in groups]
 
 
 def _start_local(cpus: int | None, spare: int, quiet: dict[str, Any]) -> None:

@@ -15,7 +15,13 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.checkpoint import CARD, CHECKPOINT, Checkpoint, environment, run_uri
 from mleg_ray.cluster.board import Board
-from mleg_ray.cluster.session import cluster_cpus, has_gpus, ray_session, require_cpus
+from mleg_ray.cluster.session import (
+    node_kinds,
+    possible_cpus,
+    possible_gpus,
+    ray_session,
+    require_cpus,
+)
 from mleg_ray.cluster.train_worker import Task, work
 from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.console import say
@@ -80,7 +86,8 @@ def train(
     write_bytes(join(folder, ORDER), order.to_toml().encode())
     parts = [shards[rank::workers] for rank in range(workers)]
     with ray_session():
-        share = min(MAX_THREADS, max(1, (cluster_cpus() - 1) // workers))
+        largest = max(cpus for cpus, _ in node_kinds())
+        share = min(MAX_THREADS, largest, max(1, (possible_cpus() - 1) // workers))
         threads = run.training.threads or share
         # One spare: Ray Data's reading tasks wait for ever without it.
         require_cpus(threads * workers + 1)
@@ -100,7 +107,7 @@ def train(
             train_loop_config={"task": task},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers,
-                use_gpu=has_gpus(workers),
+                use_gpu=possible_gpus() >= workers,
                 resources_per_worker={"CPU": threads},
             ),
             # One dataset a worker, of its own files: deterministic, and no event is dropped to

@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import environment, run_uri
-from mleg_ray.cluster.session import cluster_cpus, ray_session, require_cpus, require_node
+from mleg_ray.cluster.session import possible_cpus, ray_session, require_cpus, require_node
 from mleg_ray.cluster.train import require_name, tell_outside, with_teacher
 from mleg_ray.cluster.trial import Surroundings, run_trial
 from mleg_ray.console import Bar, progress_bar, say
@@ -62,7 +62,7 @@ def run_study(
         # Workers on Ray Train want a CPU more for reading, and one for the trial that waits for it.
         if asked.workers > 1:
             require_cpus(asked.cpus * asked.workers + 2)
-        require_node(asked.cpus, asked.gpus)
+        require_node(asked.cpus, asked.gpus, by="a trial", lower="study.cpus or study.gpus")
         study = begin(plan, dataset.digest, folder, resume=resume)
         engine = _Engine(
             folder,
@@ -112,7 +112,7 @@ class _Engine:
         # A trial on Ray Train only waits for its workers, which Tune does not count.
         alone = asked.workers == 1
         resources = {"CPU": float(asked.cpus), "GPU": asked.gpus} if alone else {"CPU": 1.0}
-        most = None if alone else max(1, cluster_cpus() // (asked.cpus * asked.workers + 2))
+        most = None if alone else max(1, possible_cpus() // (asked.cpus * asked.workers + 2))
         search = _Search(jobs, self._folder)
         trainable = tune.with_parameters(run_trial, surroundings=self._surroundings)
         os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # an interrupt ends the command

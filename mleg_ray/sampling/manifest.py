@@ -14,7 +14,7 @@ from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_jso
 from mleg_ray.catalog.shards import FileEntry, footer, footer_metadata
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config, parse
-from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.models.base import NoiseMap
 from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
 from mleg_ray.sampling.pipeline import has_compiler
@@ -99,6 +99,7 @@ def plan_sample(
     compiled: bool | None = None,
     where: Sequence[str] = (),
     partition: str | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> SampleJob:
     """Say what is to be generated, and make sure that `folder` holds nothing else.
 
@@ -130,6 +131,7 @@ def plan_sample(
             "compiled": compiled,
             "where": tuple(where),
             "partition": partition,
+            "device": device,
         },
         "sample",
     )
@@ -196,6 +198,17 @@ def begin(job: SampleJob) -> None:
     plan = PlanFile(checkpoint_uri=job.checkpoint.uri, spec=job.spec, bins_sha256=sha256(job.bins))
     write_json(join(job.folder, PLAN), plan.model_dump(mode="json"))
     _write_bins(job)
+
+
+def require_all_there(job: SampleJob) -> None:
+    """Raise `ResourceError` if shards have vanished since they were made."""
+    there = sizes(job.folder)
+    gone = sum(shard.file not in there for shard in job.shards)
+    if gone:
+        raise ResourceError(
+            f"{job.folder}: {gone:,} of {len(job.shards):,} shards were deleted while others were "
+            "made; remove what is left in the folder, and run the same command again"
+        )
 
 
 def finish(

@@ -21,8 +21,8 @@ from mleg_ray.physics.observables import passing
 from mleg_ray.sampling.plan import SampleSpec
 
 # Part of what makes a shard's bytes: another value gives other events. It bounds the memory of the
-# networks and lets their activations stay in a core's cache.
-BATCH_EVENTS = 4096
+# networks and lets their activations stay in a core's cache; a GPU wants more work at once.
+BATCH_EVENTS = {"cpu": 4096, "cuda": 65_536}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Generated:
 
 
 class Pipeline:
-    """A checkpoint under the conditions of a sample, a batch of `BATCH_EVENTS` events at a time.
+    """A checkpoint under the conditions of a sample, `batch` events at a time.
+
+    It works where the checkpoint is; what it returns is on the CPU.
 
     A condition with a spectrum is drawn first, and rounded as it is stored.
 
@@ -86,7 +88,10 @@ class Pipeline:
         self._spectra = spec.spectra
         self._where = spec.where
         values = [spec.conditions.get(name, math.nan) for name in self._schema.conditions]
-        self._context = torch.tensor([values], dtype=torch.float64).expand(BATCH_EVENTS, -1)
+        device = checkpoint.device
+        self.batch = BATCH_EVENTS[device.type]
+        context = torch.tensor([values], dtype=torch.float64, device=device)
+        self._context = context.expand(self.batch, -1)
         self._condition = checkpoint.feature_map.condition(self._context).float()
         # One shape only: a second one would be compiled again, and round otherwise.
         self._finish = torch.compile(self._events, dynamic=False) if compiled else self._events
@@ -101,9 +106,9 @@ class Pipeline:
         model = self._checkpoint.model
         context, condition = self._conditions(generator, at)
         if isinstance(model, NoiseMap):
-            drawn = model.noise(BATCH_EVENTS, generator=generator)
+            drawn = model.noise(self.batch, generator=generator)
         else:
-            drawn = model.sample(BATCH_EVENTS, condition, generator=generator)
+            drawn = model.sample(self.batch, condition, generator=generator)
         try:
             stored, counted, marks, kept = self._finish(drawn, context, condition)
         except (InductorError, BackendCompilerFailed) as error:
@@ -113,11 +118,11 @@ class Pipeline:
                 "compiler on every node, or sample with --no-compile to another --out"
             ) from None
         return Generated(
-            stored,
-            counted,
-            {name: mark.view(torch.bool) for name, mark in marks.items()},
-            kept.nonzero()[:, 0] if self._where else None,
-            tried=BATCH_EVENTS,
+            {name: column.cpu() for name, column in stored.items()},
+            {name: column.cpu() for name, column in counted.items()},
+            {name: mark.cpu().view(torch.bool) for name, mark in marks.items()},
+            kept.cpu().nonzero()[:, 0] if self._where else None,
+            tried=self.batch,
         )
 
     def _conditions(
@@ -131,8 +136,11 @@ class Pipeline:
             if name in at:
                 context[:, i] = at[name]
             elif spectrum := self._spectra.get(name):
-                u = torch.rand(BATCH_EVENTS, generator=generator, dtype=torch.float64)
-                context[:, i] = spectrum.quantile(u).to(self._dtypes.get(name, torch.float64))
+                u = torch.rand(
+                    self.batch, generator=generator, dtype=torch.float64, device=context.device
+                )
+                values = spectrum.quantile(u.cpu()).to(self._dtypes.get(name, torch.float64))
+                context[:, i] = values.to(context.device)
         return context, self._checkpoint.feature_map.condition(context).float()
 
     def _events(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import PositiveInt, SerializeAsAny, model_validator
@@ -48,9 +48,10 @@ class SampleSpec(Config):
 
     `checkpoint` is the checkpoint's digest; each of its conditions has a value for all events in
     `conditions`, or a spectrum in `spectra` from which each event draws its own; `compiled` says
-    whether the events come from a compiled `Pipeline`. Events that do not fulfil all comparisons of
-    `where` are left out, and others generated in their place. Each shard has one value of the
-    condition `partition`: as many of them as is the value's share, all but one at most.
+    whether the events come from a compiled `Pipeline`, `device` where that works. Events that do
+    not fulfil all comparisons of `where` are left out, and others generated in their place. Each
+    shard has one value of the condition `partition`: as many shards as is the value's share, all
+    but one at most.
     """
 
     checkpoint: str
@@ -60,6 +61,7 @@ class SampleSpec(Config):
     conditions: dict[str, float]
     spectra: dict[str, SerializeAsAny[Annotated[Spectrum, SPECTRA.chosen()]]] = {}
     compiled: bool
+    device: Literal["cpu", "cuda"] = "cpu"
     where: tuple[Comparison, ...] = ()
     partition: str | None = None
 

@@ -18,7 +18,7 @@ from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import stored_fields
 from mleg_ray.randomness import derive_seed
-from mleg_ray.sampling.pipeline import BATCH_EVENTS, Generated, Pipeline
+from mleg_ray.sampling.pipeline import Generated, Pipeline
 from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.storage import join, read_bytes, sha256, write_bytes
 
@@ -51,6 +51,7 @@ class Sampler:
         self._spec = spec
         self._folder = folder
         self._dataset = checkpoint.card.dataset
+        self._mean_weight = checkpoint.feature_map.weight_mean.cpu()
 
     @property
     def event_bytes(self) -> int:
@@ -113,8 +114,7 @@ class Sampler:
             ConfigError: fewer than one in `MOST_TRIES` events pass the sample's `where`.
             ResourceError: this node cannot compile.
         """
-        most = MOST_TRIES * shard.events + BATCH_EVENTS
-        events = self._generate(shard, most, self._spec.compiled)
+        events = self._generate(shard, MOST_TRIES * shard.events, self._spec.compiled)
         if len(events) < shard.events:
             raise self._too_few(events)
         return events
@@ -122,7 +122,7 @@ class Sampler:
     def _generate(self, shard: ShardPlan, most: int, compiled: bool) -> Generated:
         """Return a shard's events, or fewer if `most` are generated before enough are kept."""
         pipeline = self._pipeline(compiled)
-        generator = torch.Generator().manual_seed(shard.seed)
+        generator = torch.Generator(self._checkpoint.device).manual_seed(shard.seed)
         events: Generated | None = None
         filled = tried = 0
         while filled < shard.events and tried < most:
@@ -132,12 +132,12 @@ class Sampler:
             room = shard.events - filled
             chosen: Tensor | slice
             if batch.kept is None:
-                n = min(BATCH_EVENTS, room)
+                n = min(pipeline.batch, room)
                 chosen, used = slice(n), n
             else:
                 chosen = batch.kept[:room]
                 n = len(chosen)
-                used = int(chosen[-1]) + 1 if n == room else BATCH_EVENTS
+                used = int(chosen[-1]) + 1 if n == room else pipeline.batch
             for whole, part in zip(events.parts, batch.parts, strict=True):
                 for name, column in whole.items():
                     column[filled : filled + n] = part[name][chosen]
@@ -178,7 +178,7 @@ class Sampler:
         for start in range(0, n, COUNTED_EVENTS):
             rows = slice(start, min(start + COUNTED_EVENTS, n))
             masks = {name: mask[rows] for name, mask in events.broken.items()}
-            weights = self._checkpoint.feature_map.weight_mean.expand(rows.stop - start)
+            weights = self._mean_weight.expand(rows.stop - start)
             columns = {name: column[rows].numpy() for name, column in events.columns.items()}
             unphysical = UnphysicalTally.count(masks, weights)
             parts.append(Tally.of(columns, bins, self._dataset.planes, unphysical))
@@ -188,8 +188,7 @@ class Sampler:
         """Return the columns to be written: the events', and their weight if there is a field."""
         columns = {name: column.numpy() for name, column in events.stored.items()}
         if weight := self._dataset.schema_.weight:
-            mean = self._checkpoint.feature_map.weight_mean
-            columns[weight] = mean.expand(len(events)).numpy()
+            columns[weight] = self._mean_weight.expand(len(events)).numpy()
         return columns
 
     @functools.cache  # noqa: B019 - a sampler lives as long as its process

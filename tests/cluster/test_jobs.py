@@ -13,13 +13,14 @@ import pytest
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.study.summary import summarise
+from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
 from tests.recipes import SMALL
 from tests.study.plans import QUICK, small_plan
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-PORT, DASHBOARD = "6399", "8299"
+PORT, DASHBOARD, AGENT = "6399", "8299", "52399"  # not Ray's own: another may run here
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -39,19 +40,22 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     environment.pop("RAY_ADDRESS", None)
     head = subprocess.Popen(
         [BIN / "ray", "start", "--head", "--block", f"--port={PORT}", "--num-cpus=3",
-         f"--dashboard-port={DASHBOARD}", f"--temp-dir={folder}"],
+         f"--dashboard-port={DASHBOARD}", f"--dashboard-agent-listen-port={AGENT}",
+         f"--temp-dir={folder}"],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    for _ in range(30):  # the dashboard answers some seconds before jobs can start
-        probe = [BIN / "ray", "job", "submit", "--", "true"]
-        ready = subprocess.run(probe, env=environment, capture_output=True, text=True)
-        if ready.returncode == 0:
-            break
-    else:
-        raise AssertionError(f"the head takes no job: {ready.stdout}{ready.stderr}")
-    yield environment
-    head.terminate()
-    head.wait()
+    try:
+        for _ in range(30):  # the dashboard answers some seconds before jobs can start
+            probe = [BIN / "ray", "job", "submit", "--", "true"]
+            ready = subprocess.run(probe, env=environment, capture_output=True, text=True)
+            if ready.returncode == 0:
+                break
+        else:
+            raise AssertionError(f"the head takes no job: {ready.stdout}{ready.stderr}")
+        yield environment
+    finally:
+        head.terminate()
+        head.wait()
 
 
 def submitted(head: dict[str, str], *command: str) -> str:
@@ -84,6 +88,30 @@ def test_train_then_sample_then_evaluate(head: dict[str, str]) -> None:
     failed = subprocess.run(command, env=head, cwd=ROOT, capture_output=True, text=True)
     assert failed.returncode == 1
     assert "not a checkpoint" in failed.stdout
+
+
+def test_sample_is_stopped_and_goes_on(head: dict[str, str], tmp_path: Path) -> None:
+    checkpoint = small_checkpoint(tmp_path / "checkpoint")
+    out = tmp_path / "out"
+    command = ["python", "jobs/sample.py", checkpoint.uri, "--events", "20_000_000",
+               "--shard-events", "100_000", "--no-compile", "--out", str(out)]  # fmt: skip
+    submit = [BIN / "ray", "job", "submit", "--no-wait", "--submission-id", "sample",
+              "--working-dir", ".", "--", *command]  # fmt: skip
+    subprocess.run(submit, env=head, cwd=ROOT, capture_output=True, check=True)
+    for _ in range(600):
+        if len(list(out.glob("records/*.json"))) >= 10:
+            break
+        time.sleep(0.1)
+    stop = [BIN / "ray", "job", "stop", "sample"]
+    subprocess.run(stop, env=head, capture_output=True, check=True)
+    assert not (out / "manifest.json").exists()
+    before = {record: record.stat().st_mtime_ns for record in out.glob("records/*.json")}
+    assert 10 <= len(before) < 200
+
+    submitted(head, *command)
+    assert Dataset.open(str(out)).rows() == 20_000_000
+    assert all(record.stat().st_mtime_ns == then for record, then in before.items())
+    assert not (out / "heartbeat.json").exists()
 
 
 def test_tune_is_killed_and_goes_on(head: dict[str, str], tmp_path: Path) -> None:

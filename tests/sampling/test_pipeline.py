@@ -28,8 +28,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 def spec(checkpoint: Checkpoint) -> SampleSpec:
     return SampleSpec(
         checkpoint=checkpoint.digest,
-        events=BATCH_EVENTS,
-        shard_events=BATCH_EVENTS,
+        events=BATCH_EVENTS["cpu"],
+        shard_events=BATCH_EVENTS["cpu"],
         seed=1,
         conditions=CONDITIONS,
         compiled=False,
@@ -69,7 +69,7 @@ def test_compiled_events_are_the_same_but_for_rounding(checkpoint: Checkpoint) -
             assert torch.equal(column, repeated.stored[name])
             np.testing.assert_allclose(column, plain.stored[name], rtol=2e-4, atol=2e-4)
         assert_consistent(checkpoint, ours)
-    assert len(compiled[0].stored["px"]) == BATCH_EVENTS
+    assert len(compiled[0].stored["px"]) == BATCH_EVENTS["cpu"]
     assert not torch.equal(compiled[0].stored["px"], compiled[1].stored["px"])
 
 

@@ -17,7 +17,7 @@ from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.storage import write_bytes
 from tests.checkpoints import diverged_checkpoint, made, small_checkpoint
 
-SHARD = ShardPlan(index=3, events=BATCH_EVENTS + 100, seed=7)
+SHARD = ShardPlan(index=3, events=BATCH_EVENTS["cpu"] + 100, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,10 @@ def test_no_event_repeats(checkpoint: Checkpoint, tmp_path: Path) -> None:
 def test_shard_holds_the_checkpoints_own_events(checkpoint: Checkpoint, tmp_path: Path) -> None:
     columns = sampler(checkpoint, tmp_path).generate(SHARD).stored
     generator = torch.Generator().manual_seed(SHARD.seed)
-    context = torch.full((BATCH_EVENTS, 1), 50.0, dtype=torch.float64)
+    context = torch.full((BATCH_EVENTS["cpu"], 1), 50.0, dtype=torch.float64)
     expected = checkpoint.generate(context, generator=generator).float()
     for column, name in zip(expected.T, ("px", "py", "pz", "energy"), strict=True):
-        np.testing.assert_array_equal(columns[name][:BATCH_EVENTS], column)
+        np.testing.assert_array_equal(columns[name][: BATCH_EVENTS["cpu"]], column)
 
 
 def test_shard_describes_itself(checkpoint: Checkpoint, tmp_path: Path) -> None:
