@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mleg_ray.console import Bar, meanwhile, progress_bar
 
@@ -23,10 +24,15 @@ class _Latest:
 
 
 class Board:
-    """A handle that any process of the cluster can post progress to."""
+    """A handle that any process of the cluster can post progress to.
+
+    It is where the driver is: other nodes may be lost.
+    """
 
     def __init__(self) -> None:
-        self._actor: Any = ray.remote(num_cpus=0)(_Latest).remote()
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        actor = ray.remote(num_cpus=0)(_Latest).options(scheduling_strategy=here)
+        self._actor: Any = actor.remote()
 
     def post(self, completed: int, note: str) -> None:
         """Say how much is done, and a short note; returns at once."""
