@@ -42,8 +42,6 @@ class S3Server:
         client.mkdir(BUCKET)
 
     def stop(self) -> None:
-        if not self._thread.is_alive():
-            return
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

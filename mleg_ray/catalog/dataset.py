@@ -16,6 +16,7 @@ from mleg_ray.storage import exists, join, matching, read_bytes, write_bytes
 
 PREPARED = "dataset.json"
 SAMPLED = "manifest.json"
+MOST_JSON = 1_000_000_000  # bytes: a manifest of a million shards has fewer
 
 
 class DatasetManifest(Definitions):
@@ -234,8 +235,11 @@ def read_json(
     place: str, mend: str = "the command that made it writes it again once it is deleted"
 ) -> Any:  # noqa: ANN401 - whatever the file holds
     """Read a JSON file; `DataError` names the file if it is damaged, and the mend."""
+    content = read_bytes(place, MOST_JSON + 1)
+    if len(content) > MOST_JSON:
+        raise DataError(f"{place}: larger than the {MOST_JSON / 1e9:g} GB of any such file; {mend}")
     try:
-        return json.loads(read_bytes(place))
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place}: damaged, not valid JSON ({error}); {mend}") from None
 

@@ -53,10 +53,11 @@ class FileEntry(Config):
             raise DataError(
                 f"{place}: gone; `mleg prepare` or `mleg sample`, whichever made it, makes it again"
             )
-        content = read_bytes(place)
+        content = read_bytes(place, self.bytes + 1)
         if sha256(content) != self.sha256:
+            there = "more" if len(content) > self.bytes else len(content)
             raise DataError(
-                f"{place}: truncated or altered ({len(content)} bytes, {self.bytes} expected; "
+                f"{place}: truncated or altered ({there} bytes, {self.bytes} expected; "
                 "its SHA-256 differs from the manifest's). `mleg prepare` or `mleg sample`, "
                 "whichever made it, makes it again."
             )

@@ -1,8 +1,10 @@
-"""The part of a dataset under one value of a condition."""
+"""A part of a dataset under one value of a condition; files that are no manifests."""
+
+from pathlib import Path
 
 import pytest
 
-from mleg_ray.catalog.dataset import Dataset, DatasetManifest
+from mleg_ray.catalog.dataset import Dataset, DatasetManifest, read_json
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.errors import DataError
 from tests.dis_events import FIELDS, electrons
@@ -44,3 +46,13 @@ class TestPartAtACondition:
             dataset.at({"beam_energy": 20.0})
         with pytest.raises(DataError, match="no condition 'mass'; it has: beam_energy"):
             dataset.at({"mass": 20.0})
+
+
+def test_a_manifest_that_never_ends_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "manifest.json"
+    place.write_text(" " * 100)
+    monkeypatch.setattr("mleg_ray.catalog.dataset.MOST_JSON", 99)
+    with pytest.raises(DataError, match=r"manifest\.json: larger than"):
+        read_json(str(place))

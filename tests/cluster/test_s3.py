@@ -25,11 +25,12 @@ STORAGE = f"s3://{BUCKET}/mleg"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    with s3_server() as server:
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    """One for all: s3fs keeps its connections, whatever the environment says later."""
+    with s3_server() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
+            patch.setenv(name, value)
         yield server
 
 
@@ -80,13 +81,13 @@ def test_training_reads_events_and_writes_checkpoints_there(
     upload(tmp_path / "dataset", f"{STORAGE}/datasets/dis-ep-50")
     settings = (*SMALL["fatgan-quick"], "training.steps=40", "selection.every=20")
     words = [word for value in settings for word in ("--set", value)]
-    told = mleg("train", "fatgan-quick", "--name", "far", *words)
-    assert told.split()[-1] == f"{STORAGE}/runs/far/checkpoint"
-    far = Checkpoint.load(f"{STORAGE}/runs/far/checkpoint")
+    told = mleg("train", "fatgan-quick", "--name", "away", *words)
+    assert told.split()[-1] == f"{STORAGE}/runs/away/checkpoint"
+    far = Checkpoint.load(f"{STORAGE}/runs/away/checkpoint")
     assert far.card.dataset.dataset_digest == dataset.digest
     assert [entry["step"] for entry in far.card.history] == [20, 40]
-    mleg("train", "fatgan-quick", "--name", "far", *words)  # complete: nothing is trained again
-    assert Checkpoint.load(f"{STORAGE}/runs/far/checkpoint").digest == far.digest
+    mleg("train", "fatgan-quick", "--name", "away", *words)  # complete: nothing is trained again
+    assert Checkpoint.load(f"{STORAGE}/runs/away/checkpoint").digest == far.digest
 
 
 SIZES = ("--events", "40000", "--shard-events", "2000", "--workers", "2")
@@ -114,9 +115,9 @@ def test_a_store_that_fails_and_tarries(
         return ("500 Internal Server Error", "InternalError") if next(count) % 4 == 0 else None
 
     server.fault = fault
-    mleg("sample", checkpoint.uri, *SIZES, "--out", f"{STORAGE}/sample")
+    mleg("sample", checkpoint.uri, *SIZES, "--out", f"{STORAGE}/shaky")
     server.fault = lambda method, path: None
-    made = Dataset.open(f"{STORAGE}/sample")
+    made = Dataset.open(f"{STORAGE}/shaky")
     assert made.manifest.shards == undisturbed.manifest.shards
     mleg("verify", made.uri)
 
@@ -124,7 +125,7 @@ def test_a_store_that_fails_and_tarries(
 def test_a_bucket_that_is_full_for_a_while(
     server: S3Server, checkpoint: Checkpoint, undisturbed: Dataset
 ) -> None:
-    out = f"{STORAGE}/sample"
+    out = f"{STORAGE}/full"
     room = itertools.count()
 
     def full(method: str, path: str) -> tuple[str, str] | None:
@@ -152,9 +153,11 @@ def test_a_bucket_that_is_full_for_a_while(
     assert known == {file for file in sizes(out) if file.startswith("shards/")}
 
 
-def test_a_store_that_is_not_there(server: S3Server, checkpoint: Checkpoint) -> None:
-    server.stop()
-    done = run("sample", checkpoint.uri, *SIZES, "--out", f"{STORAGE}/sample")
+def test_a_store_that_is_not_there(
+    server: S3Server, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    done = run("sample", checkpoint.uri, *SIZES, "--out", f"{STORAGE}/full")
     assert done.returncode == 2, done.stderr
     assert "AWS_ENDPOINT_URL" in done.stderr
     assert "secret-of-the-test" not in done.stderr
