@@ -44,6 +44,7 @@ def main() -> None:
         for seed in range(1, options.studies + 1):
             plan = Plan.load(options.recipe, (f"dataset={DATASET}", *options.assignments))
             asked = {"trials": 100_000, "seconds": options.seconds, "seed": seed, "repeats": None}
+            asked |= {"points": ()}  # a good start would tell both the answer
             tpe = plan.study.model_copy(update=asked)
             random = tpe.model_copy(update={"search": RandomSearch(), "pruning": None})
             for name, study in (("tpe-pruned", tpe), ("random", random)):
