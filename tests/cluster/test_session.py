@@ -1,0 +1,44 @@
+"""What a cluster may be asked for: what it has, and what it says that it may start."""
+
+import pytest
+
+from mleg_ray.cluster.session import (
+    AUTOSCALED,
+    possible_cpus,
+    possible_gpus,
+    require_cpus,
+    require_node,
+)
+from mleg_ray.errors import ConfigError, ResourceError
+
+GROUPS = '[{"count": 32, "cpus": 32}, {"count": 8, "cpus": 8, "gpus": 1}]'
+
+
+@pytest.fixture(autouse=True)
+def session(ray_cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(AUTOSCALED, raising=False)
+
+
+def test_a_fixed_cluster_has_what_it_has() -> None:
+    assert (possible_cpus(), possible_gpus()) == (4, 0)
+    with pytest.raises(ResourceError, match="5 CPUs .* asked for, Ray has 4"):
+        require_cpus(5)
+    with pytest.raises(ResourceError, match=r"1 CPUs and 0\.5 GPUs.*lower --gpus"):
+        require_node(1, 0.5, by="a worker", lower="--gpus")
+
+
+def test_an_autoscaled_one_has_what_it_may_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(AUTOSCALED, GROUPS)
+    assert (possible_cpus(), possible_gpus()) == (32 * 32 + 8 * 8, 8)
+    require_node(8, 1, by="a worker", lower="--gpus")
+    with pytest.raises(ResourceError, match="32 CPUs and 0 GPUs"):
+        require_node(32, 1, by="a worker", lower="--gpus")
+
+
+@pytest.mark.parametrize(
+    "text", ["many", "{}", "[3]", '[{"cpus": 3}]', '[{"count": 0, "cpus": 3}]', '[{"cpu": 3}]']
+)
+def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(AUTOSCALED, text)
+    with pytest.raises(ConfigError, match=AUTOSCALED):
+        possible_cpus()
