@@ -202,7 +202,7 @@ def _describe(
     if kind == "missing":
         return f"missing key '{key}'"
     value = "" if isinstance(given, (Mapping, Config)) else f" (got {given!r})"
-    return f"{key or 'file'}: {message.removeprefix('Value error, ')}{value}"
+    return f"{key}: ".removeprefix(": ") + message.removeprefix("Value error, ") + value
 
 
 def _coerced(given: object, parsed: object, key: str = "") -> Iterator[str]:
