@@ -431,7 +431,11 @@ def _assigned(assignments: Sequence[str]) -> dict[str, str]:
 
 
 def _interrupt(*_: object) -> None:
-    say("interrupted; what is whole stays, and the same command again continues", style="yellow")
+    say(
+        "interrupted; what is whole stays, and the same command again continues (tune: with "
+        "--resume)",
+        style="yellow",
+    )
     signal.signal(signal.SIGINT, signal.default_int_handler)  # once more: at once
     raise KeyboardInterrupt
 
