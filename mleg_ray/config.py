@@ -75,6 +75,34 @@ def read_toml(path: Path) -> dict[str, Any]:
     return parse_toml(content, str(path))
 
 
+def read_extended(name: str, folder: str, section: str = "") -> tuple[dict[str, Any], str]:
+    """Read `NAME.toml` of `folder`, or a path, with what it extends; return that and the path.
+
+    `folder` is `data_catalog` or `tuning`. A file may say `extends = "OTHER"`: the other file's
+    keys and tables then hold wherever this one has none of its own; tables are replaced whole,
+    never merged. With a `section`, those are the keys and tables of that section, and of all
+    others the file has its own alone.
+    """
+    path = find_named(name, folder)
+    return _extended(path, folder, section, ()), str(path)
+
+
+def _extended(path: Path, folder: str, section: str, extending: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in extending:
+        raise ConfigError(f"{path}: extends itself: {' -> '.join(p.stem for p in extending)}")
+    values = read_toml(path)
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: extends: name one other file (got {base!r})")
+    place = find_named(base, folder)
+    other = _extended(place, folder, section, (*extending, path.resolve()))
+    if not section:
+        return other | values
+    return values | {section: other.get(section, {}) | values.get(section, {})}
+
+
 def parse_toml(content: bytes, origin: str) -> dict[str, Any]:
     """Read TOML from bytes; `ConfigError` names the origin and the line of a syntax error."""
     try:

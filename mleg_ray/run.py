@@ -6,7 +6,7 @@ import torch
 from pydantic import Field as Option
 from pydantic import PositiveFloat, PositiveInt, SerializeAsAny, model_validator
 
-from mleg_ray.config import Config, find_named, override, parse, read_toml
+from mleg_ray.config import Config, override, parse, read_extended
 from mleg_ray.errors import ConfigError
 from mleg_ray.features import FEATURE_MAPS, FeatureMap, FeatureMapConfig
 from mleg_ray.models import MODELS, Model, ModelConfig, Widths
@@ -121,9 +121,11 @@ class RunConfig(Config):
 
     @staticmethod
     def load(recipe: str, assignments: tuple[str, ...] = ()) -> "RunConfig":
-        """Read the `[run]` of `tuning/RECIPE.toml` or a path, with `--set` assignments applied."""
-        path = find_named(recipe, "tuning")
-        table = read_toml(path).get("run")
-        if table is None:
-            raise ConfigError(f"{path}: no [run] table")
-        return parse(RunConfig, override(table, assignments), f"{path}: run")
+        """Read the `[run]` of `tuning/RECIPE.toml` or a path, with `--set` assignments applied.
+
+        A recipe may extend another one's `[run]`, see `read_extended`.
+        """
+        values, origin = read_extended(recipe, "tuning", "run")
+        if "run" not in values:
+            raise ConfigError(f"{origin}: no [run] table")
+        return parse(RunConfig, override(values["run"], assignments), f"{origin}: run")

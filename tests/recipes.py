@@ -12,12 +12,17 @@ from mleg_ray.training.batches import ResidentMinibatches
 from mleg_ray.training.loop import TrainingLoop
 from tests.dis_events import SCHEMA, electrons
 
+ADVERSARIES = (
+    "model.noise_dim=4",
+    "model.generator.widths=[16, 16]",
+    "model.critic.widths=[16, 16]",
+)
 SMALL = {
-    "fatgan": (
-        "model.noise_dim=4",
-        "model.generator.widths=[16, 16]",
-        "model.critic.widths=[16, 16]",
-    ),
+    "fatgan": ADVERSARIES,
+    "fatgan-vanilla": (*ADVERSARIES, "objective.mmd_weight=0"),
+    "fatgan-lsgan": (*ADVERSARIES, "objective.mmd_weight=0"),
+    "fatgan-wgan-clipped": (*ADVERSARIES, "objective.mmd_weight=0"),
+    "fatgan-mmd-gan": ADVERSARIES,
     "fatgan-quick": ("model.generator.widths=[16, 16]", "model.critic.widths=[16, 16]"),
     "bvae-dis": ("model.encoder.widths=[16]", "model.decoder.widths=[16]"),
     "flow-dis": ("model.transforms=2", "model.bins=4", "model.hidden=[16]"),

@@ -1,14 +1,13 @@
 """What a dataset is: one TOML file of the catalog, read into a `DatasetSpec`."""
 
 import math
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field as Option
 from pydantic import PositiveInt, SerializeAsAny, model_validator
 
 from mleg_ray.catalog.sources import SOURCES, SourceConfig
-from mleg_ray.config import Config, find_named, override, parse, read_toml
+from mleg_ray.config import Config, override, parse, read_extended
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema, Field, stored_fields
 from mleg_ray.physics.observables import Definitions
@@ -84,20 +83,7 @@ class DatasetSpec(Definitions):
     def load(name: str, assignments: tuple[str, ...] = ()) -> "DatasetSpec":
         """Read `data_catalog/NAME.toml` or a path, with `--set` assignments applied.
 
-        A file may say `extends = "OTHER"`: the other entry's top-level keys and tables then hold
-        wherever the file has none of its own; tables are replaced whole, never merged.
+        It may extend another entry, see `read_extended`.
         """
-        path = find_named(name, FOLDER)
-        return parse(DatasetSpec, override(_extended(path), assignments), str(path))
-
-
-def _extended(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
-    if path.resolve() in extending:
-        raise ConfigError(f"{path}: extends itself: {' -> '.join(p.stem for p in extending)}")
-    values = read_toml(path)
-    base = values.pop("extends", None)
-    if base is None:
-        return values
-    if not isinstance(base, str):
-        raise ConfigError(f"{path}: extends: name one dataset of the catalog (got {base!r})")
-    return _extended(find_named(base, FOLDER), (*extending, path.resolve())) | values
+        values, origin = read_extended(name, FOLDER)
+        return parse(DatasetSpec, override(values, assignments), origin)

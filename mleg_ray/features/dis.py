@@ -1,4 +1,4 @@
-"""Feature maps of the scattered electron in e p -> e' X."""
+"""The scattered electron in e p -> e' X: what its maps share, and the map without edges."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -48,48 +48,6 @@ class ScatteredElectronMap(FeatureMap):
     def _condition(self, context: Tensor) -> Tensor:
         # Spectra scale with the beam energy: equal ratios, not equal differences, are alike.
         return context[:, self.varying].log()
-
-
-class CartesianMap(ScatteredElectronMap):
-    """FAT-GAN's own features: (px, py, T) with T = log(E_b - pz).
-
-    T puts the edge pz = E_b at minus infinity, so no generated event crosses it; E <= E_b is not
-    promised. The critic also sees pT, E, pz and pz/pT. Source: Alanazi et al., arXiv:2001.11103,
-    sec. 3. Events within `resolution` (GeV) of the edge or beyond it, by the rounding of printed
-    numbers, are moved to that distance inside and counted in `outside_fraction`.
-    """
-
-    def __init__(self, schema: EventSchema, fixed: Mapping[str, float], resolution: float) -> None:
-        super().__init__(schema, fixed, n_features=3, n_augmented=7)
-        self._resolution = resolution
-
-    def _encode(self, events: Tensor, context: Tensor) -> Tensor:
-        px, py, _ = self._momentum(events)
-        gap = self._gap(events, context).clamp(min=self._resolution)
-        return torch.stack([px, py, gap.log()], dim=1)
-
-    def _decode(self, raw: Tensor, context: Tensor) -> Tensor:
-        px, py, pz = self._unpack(raw, context)
-        return self._events(px, py, pz, momentum(px, py, pz))
-
-    def _view(self, raw: Tensor, context: Tensor) -> Tensor:
-        px, py, pz = self._unpack(raw, context)
-        pt = torch.sqrt(px.square() + py.square() + 1e-12)  # smooth at the origin
-        extras = torch.stack([pt, torch.sqrt(pt.square() + pz.square()), pz, pz / pt], dim=1)
-        return torch.cat([raw, extras], dim=1)
-
-    def _log_abs_det(self, events: Tensor, context: Tensor) -> Tensor:
-        return -self._gap(events, context).log()
-
-    def _outside(self, events: Tensor, context: Tensor) -> Tensor:
-        return self._gap(events, context) < self._resolution
-
-    def _gap(self, events: Tensor, context: Tensor) -> Tensor:
-        return self._beam_energy(context) - self._momentum(events)[2]
-
-    def _unpack(self, raw: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        px, py, t = raw.unbind(1)
-        return px, py, self._beam_energy(context) - t.exp()
 
 
 class KinematicMap(ScatteredElectronMap):
@@ -258,18 +216,6 @@ class KinematicMap(ScatteredElectronMap):
         to_edge = (log_s - math.log(self._m2_min)).clamp(min=self._resolution)
         to_edge = torch.minimum(to_edge, span)
         return to_edge / span, (span - to_edge) / to_edge
-
-
-@FEATURE_MAPS.register
-class CartesianMapConfig(FeatureMapConfig):
-    """Configuration of `CartesianMap`; `resolution` in GeV."""
-
-    kind: Literal["dis-cartesian"] = "dis-cartesian"
-    resolution: PositiveFloat = 1e-6
-
-    def build(self, schema: EventSchema, conditions: Mapping[str, float]) -> CartesianMap:
-        """Build the unfitted map; `ConfigError` if the dataset lacks a field it needs."""
-        return CartesianMap(schema, conditions, self.resolution)
 
 
 @FEATURE_MAPS.register

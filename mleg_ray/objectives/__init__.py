@@ -5,7 +5,9 @@ from mleg_ray.objectives import (
     distillation,
     flow_matching,
     likelihood,
+    mmd_gan,
     variational,
+    wasserstein,
 )
 from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig, Teacher
 
@@ -18,5 +20,7 @@ __all__ = [
     "distillation",
     "flow_matching",
     "likelihood",
+    "mmd_gan",
     "variational",
+    "wasserstein",
 ]

@@ -1,11 +1,13 @@
-"""Adversarial objectives."""
+"""What adversarial objectives share, and those whose critic is a classifier."""
 
-from typing import Annotated, Literal
+from abc import abstractmethod
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
@@ -15,71 +17,153 @@ from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
 from mleg_ray.objectives.discrepancy import mmd2
 from mleg_ray.randomness import Noise
 
+Parts = dict[str, Tensor]
 
-class WassersteinGP(Objective):
-    """WGAN with gradient penalty, plus η·MMD² for the generator.
 
-    Critic: E_w[D(x̃)] - E_w[D(x)] + λ E_w[(|∇D(x̂)| - 1)²] with x̂ uniform on the line between a real
-    and a generated view (Gulrajani et al., arXiv:1704.00028, eq. 3). Generator:
-    -E_w[D(x̃)] + η MMD²(x, x̃) (FAT-GAN, arXiv:2001.11103, eq. 4). A generated event takes the
-    conditions and the weight of the real one beside it.
+class Views(NamedTuple):
+    """What a critic sees of B real and B generated events, (B, views), and what goes with them.
+
+    A generated event takes the `condition` (B, C) and the `weight` (B,) of the real one beside it.
     """
 
-    def __init__(self, config: "WassersteinGPConfig") -> None:
-        self._config = config
-        self.schedule = {"critic": config.critic_updates, "generator": 1}
-        self.couples_events = config.mmd_weight > 0
+    real: Tensor
+    fake: Tensor
+    condition: Tensor
+    weight: Tensor
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the weighted mean of one number (B, 1) for each event."""
+        return (self.weight * values.squeeze(1)).mean()
+
+
+class Adversarial(Objective):
+    """A critic tells generated from real events; the generator moves to where it cannot."""
+
+    def __init__(self, critic_updates: int) -> None:
+        self.schedule = {"critic": critic_updates, "generator": 1}
 
     def loss(
         self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Parts]:
         """Return the loss of `critic` or `generator` and its parts."""
         assert isinstance(model, GAN)
         condition = feature_map.condition(batch.context)
         draws = noise.normal(len(batch), len(model.noise_shape.line))
+        with torch.set_grad_enabled(player == "generator"):
+            fake = feature_map.augment(model.decode(draws, condition), batch.context)
+        with torch.no_grad():
+            real = feature_map.augment(batch.x, batch.context)
+        views = Views(real, fake, condition, batch.weight)
         if player == "critic":
-            with torch.no_grad():
-                fake = feature_map.augment(model.generator(draws, condition), batch.context)
-                real = feature_map.augment(batch.x, batch.context)
-            return self._critic_loss(model, real, fake, condition, batch.weight, noise)
-        fake = feature_map.augment(model.generator(draws, condition), batch.context)
-        score = -_mean(model.critic(fake, condition), batch.weight)
-        if self._config.mmd_weight == 0:
+            return self.critic_loss(model.critic, views, noise)
+        return self.generator_loss(model.critic, views)
+
+    @abstractmethod
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
+        """Return the critic's loss and its parts."""
+
+    @abstractmethod
+    def generator_loss(self, critic: nn.Module, views: Views) -> tuple[Tensor, Parts]:
+        """Return the generator's loss and its parts."""
+
+
+class ScoreAdversarial(Adversarial):
+    """Adversaries by one score D(x) for each event, joined by η·MMD² for the generator.
+
+    The discrepancy is FAT-GAN's (arXiv:2001.11103, eq. 4); any score-based loss can have it.
+    """
+
+    def __init__(self, config: "ScoreConfig") -> None:
+        super().__init__(config.critic_updates)
+        self._mmd_weight = config.mmd_weight
+        self._mmd_bandwidths = config.mmd_bandwidths
+        self.couples_events = config.mmd_weight > 0
+
+    def generator_loss(self, critic: nn.Module, views: Views) -> tuple[Tensor, Parts]:
+        """Return what the generator's scores cost, plus η·MMD²."""
+        score = views.mean(self.cost(critic(views.fake, views.condition)))
+        if self._mmd_weight == 0:
             return score, {"adversarial": score}
-        real = feature_map.augment(batch.x, batch.context)
-        discrepancy = mmd2(real, fake, batch.weight, batch.weight, self._config.mmd_bandwidths)
-        return score + self._config.mmd_weight * discrepancy, {
-            "adversarial": score,
-            "mmd2": discrepancy,
-        }
+        w = views.weight
+        discrepancy = mmd2(views.real, views.fake, w, w, self._mmd_bandwidths)
+        parts = {"adversarial": score, "mmd2": discrepancy}
+        return score + self._mmd_weight * discrepancy, parts
 
-    def _critic_loss(
-        self, model: GAN, real: Tensor, fake: Tensor, condition: Tensor, w: Tensor, noise: Noise
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        between = torch.lerp(real, fake, noise.uniform(len(w), 1)).requires_grad_()
-        scores = model.critic(between, condition)
-        (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
-        penalty = (w * (gradient.norm(dim=1) - 1).square()).mean()
-        distance = _mean(model.critic(real, condition), w) - _mean(model.critic(fake, condition), w)
-        loss = -distance + self._config.gradient_penalty * penalty
-        return loss, {"wasserstein": distance, "gradient_penalty": penalty}
+    @abstractmethod
+    def cost(self, scores: Tensor) -> Tensor:
+        """Return what generated events with these scores (B, 1) cost the generator, (B, 1)."""
 
 
-def _mean(scores: Tensor, weight: Tensor) -> Tensor:
-    return (weight * scores.squeeze(1)).mean()
-
-
-@OBJECTIVES.register
-class WassersteinGPConfig(ObjectiveConfig):
-    """Configuration of `WassersteinGP`: λ, η, the MMD kernel's widths σ and critic updates."""
+class ScoreConfig(ObjectiveConfig):
+    """What adversaries by one score share: critic updates, η and the MMD kernel's widths σ."""
 
     trains = GANConfig
-    kind: Literal["wgan-gp"] = "wgan-gp"
-    gradient_penalty: NonNegativeFloat
     critic_updates: PositiveInt
     mmd_weight: NonNegativeFloat = 0.0
     mmd_bandwidths: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)] = (1.0,)
 
-    def build(self) -> WassersteinGP:
+
+class Vanilla(ScoreAdversarial):
+    """The first GAN: the critic's score is the log-odds that an event is real.
+
+    Critic: -E_w[log σ(D(x))] - E_w[log(1 - σ(D(x̃)))] (Goodfellow et al., arXiv:1406.2661, eq. 1).
+    Generator: -E_w[log σ(D(x̃))], which does not saturate (sec. 3).
+    """
+
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
+        """Return the cross entropy and its two parts."""
+        real = views.mean(softplus(-critic(views.real, views.condition)))
+        fake = views.mean(softplus(critic(views.fake, views.condition)))
+        return real + fake, {"on_real": real, "on_generated": fake}
+
+    def cost(self, scores: Tensor) -> Tensor:
+        """Return -log σ(D(x̃))."""
+        return softplus(-scores)
+
+
+class LeastSquares(ScoreAdversarial):
+    """LSGAN: the critic's score is drawn to b on real events and to a on generated ones.
+
+    Critic: E_w[(D(x) - b)²]/2 + E_w[(D(x̃) - a)²]/2; generator: E_w[(D(x̃) - c)²]/2 (Mao et al.,
+    arXiv:1611.04076, eq. 2). With b - c = 1 and b - a = 2 the generator minimises Pearson's χ²
+    between p + p̃ and 2 p̃ (eq. 8).
+    """
+
+    def __init__(self, config: "LeastSquaresConfig") -> None:
+        super().__init__(config)
+        self._a, self._b, self._c = config.a, config.b, config.c
+
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
+        """Return the squared distances from b and a."""
+        real = views.mean((critic(views.real, views.condition) - self._b).square()) / 2
+        fake = views.mean((critic(views.fake, views.condition) - self._a).square()) / 2
+        return real + fake, {"on_real": real, "on_generated": fake}
+
+    def cost(self, scores: Tensor) -> Tensor:
+        """Return (D(x̃) - c)²/2."""
+        return (scores - self._c).square() / 2
+
+
+@OBJECTIVES.register
+class VanillaConfig(ScoreConfig):
+    """Configuration of `Vanilla`."""
+
+    kind: Literal["vanilla-gan"] = "vanilla-gan"
+
+    def build(self) -> Vanilla:
         """Build the objective."""
-        return WassersteinGP(self)
+        return Vanilla(self)
+
+
+@OBJECTIVES.register
+class LeastSquaresConfig(ScoreConfig):
+    """Configuration of `LeastSquares`: the targets a, b and c of the scores."""
+
+    kind: Literal["lsgan"] = "lsgan"
+    a: float = 0.0
+    b: float = 1.0
+    c: float = 1.0
+
+    def build(self) -> LeastSquares:
+        """Build the objective."""
+        return LeastSquares(self)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mleg_ray.config import Config, Registry
 from mleg_ray.events import Batch
@@ -54,6 +54,9 @@ class Objective(ABC):
         `batch` holds float32 features (B, n_features), the physical conditions (B, C) and the
         weights (B,).
         """
+
+    def constrain(self, player: str, module: nn.Module) -> None:  # noqa: B027 - most do not
+        """Bring the player's weights back to where they may be, after each of its moves."""
 
 
 class ObjectiveConfig(Config):

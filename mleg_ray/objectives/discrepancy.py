@@ -11,23 +11,37 @@ def mmd2(
 ) -> Tensor:
     """Squared maximum mean discrepancy with a sum of Gaussian kernels, unbiased.
 
-    k(a, b) = Σ_σ exp(-|a - b|² / 2σ²); the diagonals of the two self terms are left out
-    (Gretton et al., JMLR 13 (2012) 723, eq. 3). `x` (N, d) and `y` (M, d) with weights (N,), (M,).
+    The diagonals of the two self terms are left out (Gretton et al., JMLR 13 (2012) 723, eq. 3).
+    `x` (N, d) and `y` (M, d) with weights (N,), (M,).
     """
-
-    def mean_kernel(a: Tensor, b: Tensor, u: Tensor, v: Tensor, without_diagonal: bool) -> Tensor:
-        distance2 = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
-        kernel = sum((-distance2 / (2 * s * s)).exp() for s in bandwidths)
-        pairs = u[:, None] * v[None, :]
-        if without_diagonal:
-            pairs = pairs - torch.diag(u * v)
-        return (pairs * kernel).sum() / pairs.sum()
-
     return (
-        mean_kernel(x, x, weight_x, weight_x, True)
-        + mean_kernel(y, y, weight_y, weight_y, True)
-        - 2 * mean_kernel(x, y, weight_x, weight_y, False)
+        mean_kernel(x, x, weight_x, weight_x, bandwidths, without_diagonal=True)
+        + mean_kernel(y, y, weight_y, weight_y, bandwidths, without_diagonal=True)
+        - 2 * mean_kernel(x, y, weight_x, weight_y, bandwidths)
     )
+
+
+def mean_kernel(
+    a: Tensor,
+    b: Tensor,
+    u: Tensor,
+    v: Tensor,
+    bandwidths: Sequence[float],
+    *,
+    without_diagonal: bool = False,
+) -> Tensor:
+    """Mean of k(a, b) = Σ_σ exp(-|a - b|² / 2σ²) over all pairs, with weights u and v.
+
+    `a` (N, d) and `b` (M, d) with weights (N,), (M,).
+    """
+    # Not torch.cdist, which cannot be differentiated twice, as gradient penalties are.
+    norms = a.square().sum(dim=1)[:, None] + b.square().sum(dim=1)
+    distance2 = torch.addmm(norms, a, b.T, alpha=-2).clamp(min=0)
+    kernel = sum((-distance2 / (2 * s * s)).exp() for s in bandwidths)
+    pairs = u[:, None] * v[None, :]
+    if without_diagonal:
+        pairs = pairs - torch.diag(u * v)
+    return (pairs * kernel).sum() / pairs.sum()
 
 
 def sliced_wasserstein2(x: Tensor, y: Tensor, weight_y: Tensor, directions: Tensor) -> Tensor:

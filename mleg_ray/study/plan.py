@@ -10,7 +10,7 @@ import optuna
 from pydantic import Field as Option
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny, model_validator
 
-from mleg_ray.config import Config, Registry, find_named, override, parse, read_toml
+from mleg_ray.config import Config, Registry, override, parse, read_extended
 from mleg_ray.errors import ConfigError
 from mleg_ray.run import RunConfig
 from mleg_ray.study.space import PARAMETERS, Parameter, Space, flatten
@@ -305,11 +305,10 @@ class Plan(Config):
         Raises:
             ConfigError: names the file, the key and the mend.
         """
-        path = find_named(recipe, "tuning")
-        tables = read_toml(path)
+        tables, origin = read_extended(recipe, "tuning", "run")
         for name in ("run", "space", "study"):
             if name not in tables:
-                raise ConfigError(f"{path}: no [{name}] table; a study needs one")
+                raise ConfigError(f"{origin}: no [{name}] table; a study needs one")
         to_study = tuple(a for a in assignments if a.startswith("study."))
         to_run = tuple(a for a in assignments if a not in to_study)
         table = {
@@ -317,8 +316,8 @@ class Plan(Config):
             "space": flatten(tables["space"]),
             "study": override(tables, to_study)["study"],
         }
-        plan = parse(Plan, table, str(path))
-        plan.require_valid(str(path))
+        plan = parse(Plan, table, origin)
+        plan.require_valid(origin)
         return plan
 
     def require_valid(self, origin: str) -> None:

@@ -101,6 +101,7 @@ class TrainingLoop:
                 torch.autograd.backward(loss)
                 average_gradients(self._players[name].parameters())
                 optimiser.step()
+                self._objective.constrain(name, self._players[name])
             losses |= {f"{name}_loss": loss.detach()} | {k: v.detach() for k, v in parts.items()}
         self._average_weights()
         return losses

@@ -59,7 +59,7 @@ def test_assignments_come_after_extends(catalog):
     [
         ('extends = "other"', "extends itself: mine -> other"),
         ('extends = "dis-ep-51"', "no dis-ep-51.toml.*did you mean"),
-        ("extends = 3", "name one dataset"),
+        ("extends = 3", "name one other file"),
         ('extends = "dis-ep-50"\nnames = 1', "unknown key 'names'.*did you mean 'name'"),
         ('extends = "dis-ep-50"\nname = "../up"', "name"),
         ("x = ", "not valid TOML"),

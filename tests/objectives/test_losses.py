@@ -7,7 +7,8 @@ import torch
 
 from mleg_ray.events import Batch
 from mleg_ray.objectives import OBJECTIVES
-from mleg_ray.objectives.discrepancy import sliced_wasserstein2
+from mleg_ray.objectives.discrepancy import mean_kernel, sliced_wasserstein2
+from mleg_ray.objectives.wasserstein import slopes
 from mleg_ray.randomness import Noise
 from tests.recipes import (
     SMALL,
@@ -28,6 +29,14 @@ AFTER_20_STEPS = {
     "bvae-dis energies": 2.17006,
     "fatgan one energy": 0.939227,
     "fatgan energies": 0.474017,
+    "fatgan-vanilla one energy": 0.707205,
+    "fatgan-vanilla energies": 0.849995,
+    "fatgan-lsgan one energy": 0.482709,
+    "fatgan-lsgan energies": 0.787792,
+    "fatgan-wgan-clipped one energy": -0.00979139,
+    "fatgan-wgan-clipped energies": 0.0103247,
+    "fatgan-mmd-gan one energy": 0.869479,
+    "fatgan-mmd-gan energies": 0.257833,
     "fatgan-quick one energy": 0.633417,
     "fatgan-quick energies": 0.272774,
     "student-dis one energy": 2.85756,
@@ -68,11 +77,13 @@ def test_every_registered_objective_is_tested() -> None:
     assert {small_run(recipe).objective.kind for recipe in SMALL} == set(OBJECTIVES)
 
 
-@pytest.mark.parametrize(("recipe", "player"), PLAYERS)
+# Not of a student, whose teacher's pairs have no weights, nor of an MMD-GAN, which weighs pairs.
+@pytest.mark.parametrize(
+    ("recipe", "player"),
+    [case for case in PLAYERS if case[0] not in ("student-dis", "fatgan-mmd-gan")],
+)
 def test_loss_is_linear_in_the_weights(recipe: str, player: str) -> None:
-    if recipe.startswith("student"):
-        pytest.skip("pairs of a teacher have no weights, and quantiles are not linear in them")
-    without_mmd = ("objective.mmd_weight=0",) if recipe.startswith("fatgan") else ()
+    without_mmd = ("objective.mmd_weight=0",) if recipe == "fatgan" else ()
     batch = training_events(64)
     once = loss_of(recipe, player, batch, *without_mmd)
     twice = loss_of(recipe, player, weighted(batch, torch.full((64,), 2.0)), *without_mmd)
@@ -83,23 +94,111 @@ def test_loss_is_linear_in_the_weights(recipe: str, player: str) -> None:
     torch.testing.assert_close(mixed, 4 * head - once, rtol=1e-4, atol=1e-5)
 
 
-def test_gradient_penalty_of_a_linear_critic() -> None:
-    run = small_run("fatgan-quick", "objective.gradient_penalty=7.0")
+class Linear(torch.nn.Module):
+    """A critic of slope 5 whatever the event, or less by a factor."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        return self.factor * (3 * x[:, :1] + 4 * x[:, 1:2])
+
+
+def loss_under(
+    critic: torch.nn.Module, player: str, recipe: str, *assignments: str
+) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Return a player's loss and parts under a given critic, and both samples' scores."""
+    run = small_run(recipe, *assignments)
     feature_map = fitted_map(run, training_events())
     model = run.build_model(feature_map)
-
-    class Linear(torch.nn.Module):
-        def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-            return 3 * x[:, :1] + 4 * x[:, 1:2]
-
-    model.critic = Linear()
+    model.critic = critic
+    batch = features_of(feature_map, training_events(64))
     noise = Noise(torch.device("cpu"))
     noise.seed(1)
-    loss, parts = run.objective.build().loss(
-        "critic", model, feature_map, features_of(feature_map, training_events(64)), noise=noise
-    )
-    assert parts["gradient_penalty"].item() == pytest.approx((5 - 1) ** 2, rel=1e-5)
-    assert loss.item() == pytest.approx(-parts["wasserstein"].item() + 7 * 16, rel=1e-5)
+    draws = noise.normal(64, len(model.noise_shape.line))
+    condition = feature_map.condition(batch.context)
+    fake = feature_map.augment(model.decode(draws, condition), batch.context)
+    real = feature_map.augment(batch.x, batch.context)
+    noise.seed(1)
+    loss, parts = run.objective.build().loss(player, model, feature_map, batch, noise=noise)
+    return loss, parts, critic(real, condition)[:, 0], critic(fake, condition)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("factor", "one_sided", "expected"),
+    [(1.0, "false", 16.0), (1.0, "true", 16.0), (0.1, "false", 0.25), (0.1, "true", 0.0)],
+)
+def test_gradient_penalty_of_a_linear_critic(
+    factor: float, one_sided: str, expected: float
+) -> None:
+    settings = ("objective.gradient_penalty=7.0", f"objective.one_sided={one_sided}")
+    loss, parts, real, fake = loss_under(Linear(factor), "critic", "fatgan-quick", *settings)
+    assert parts["gradient_penalty"].item() == pytest.approx(expected, rel=1e-5)
+    assert parts["wasserstein"].item() == pytest.approx((real.mean() - fake.mean()).item())
+    assert loss.item() == pytest.approx((fake.mean() - real.mean()).item() + 7 * expected, rel=1e-5)
+
+
+def test_cross_entropy_is_that_of_torch() -> None:
+    loss, _, real, fake = loss_under(Linear(), "critic", "fatgan-vanilla")
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits
+    expected = entropy(real, torch.ones(64)) + entropy(fake, torch.zeros(64))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss, _, _, fake = loss_under(Linear(), "generator", "fatgan-vanilla")
+    assert loss.item() == pytest.approx(entropy(fake, torch.ones(64)).item(), rel=1e-5)
+
+
+def test_least_squares_draw_scores_to_their_targets() -> None:
+    targets = ("objective.a=-1.0", "objective.b=2.0", "objective.c=0.5")
+    loss, _, real, fake = loss_under(Linear(), "critic", "fatgan-lsgan", *targets)
+    expected = ((real - 2).square().mean() + (fake + 1).square().mean()) / 2
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss, _, _, fake = loss_under(Linear(), "generator", "fatgan-lsgan", *targets)
+    assert loss.item() == pytest.approx((fake - 0.5).square().mean().item() / 2, rel=1e-5)
+
+
+def test_clipped_weights_stay_within_their_bounds() -> None:
+    loop, minibatches = small_loop(small_run("fatgan-wgan-clipped"), training_events())
+    list(loop.run(minibatches, 20))
+    largest = {
+        name: max(float(p.detach().abs().max()) for p in player.parameters())
+        for name, player in loop.model.players().items()
+    }
+    assert largest["critic"] == pytest.approx(0.01)
+    assert largest["generator"] > 0.1
+
+
+def test_a_flat_witness_costs_the_whole_penalty() -> None:
+    """Where all events embed alike, real and generated do too."""
+
+    class Same(torch.nn.Module):
+        def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+            return 0 * x
+
+    loss, parts, _, _ = loss_under(Same(), "critic", "fatgan-mmd-gan")
+    assert parts["discrepancy"].item() == pytest.approx(0, abs=1e-6)
+    assert parts["gradient_penalty"].item() == pytest.approx(1.0)
+    assert loss.item() == pytest.approx(10.0, rel=1e-5)
+
+
+def test_witness_has_the_gradient_of_finite_differences() -> None:
+    torch.manual_seed(0)
+    real, fake, point = torch.randn(50, 3), torch.randn(50, 3) + 1, torch.randn(2, 3).double()
+    ones, bandwidths = torch.ones(50).double(), (1.0, 2.0)
+
+    def witness(at: torch.Tensor) -> torch.Tensor:
+        one = torch.ones(len(at)).double()
+        return len(at) * (
+            mean_kernel(at, real.double(), one, ones, bandwidths)
+            - mean_kernel(at, fake.double(), one, ones, bandwidths)
+        )
+
+    both = slopes(witness(point.requires_grad_()), point)
+    step = 1e-5 * torch.eye(3).double()
+    for i in (0, 1):
+        one = point[i : i + 1].detach()
+        gradient = [float(witness(one + d) - witness(one - d)) / 2e-5 for d in step]
+        assert both[i].item() == pytest.approx(math.hypot(*gradient), rel=1e-6)
 
 
 def test_kl_of_the_beta_vae_is_that_of_torch() -> None:

@@ -119,7 +119,7 @@ LATE = """
         ('"modle.noise_dim" = { kind = "int", low = 1, high = 3 }', "unknown key 'modle'.*model"),
         ('"model.noise_dim.x" = { kind = "int", low = 1, high = 3 }', "is a value, not a section"),
         ('"model.generator.widths.7" = { kind = "int", low = 1, high = 3 }', "index.*0 to 2"),
-        ('"model.noise_dim" = { kind = "int", low = 0, high = 3 }', "noise_dim = 0: .*greater"),
+        ('"model.noise_dim" = { kind = "int", low = -1, high = 3 }', "noise_dim = -1: .*greater"),
         ('"model.noise_dim" = { kind = "uniform", low = 2, high = 8 }', "valid integer"),
         (f'"{RATE}" = {{ kind = "choice", values = [1e-3, "fast"] }}', "= 'fast': .*valid number"),
         (f'"{RATE}" = {{ kind = "log-uniform", low = 0, high = 1 }}', "low: .*greater than 0"),

@@ -26,6 +26,10 @@ def recipe(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+# One recipe a family; an MMD-GAN's loss couples all events of a worker.
+UNCOUPLED = [recipe for recipe in sorted(SMALL) if not recipe.startswith("fatgan-")]
+
+
 def saved(state: dict[str, Any]) -> dict[str, Any]:
     stream = io.BytesIO()
     torch.save(state, stream)
@@ -94,6 +98,7 @@ def _run_without_coupled_terms(recipe: str, steps: int) -> RunConfig:
     return small_run(recipe, f"training.steps={steps}", *alone)
 
 
+@pytest.mark.parametrize("recipe", UNCOUPLED)
 def test_two_workers_take_the_step_of_one_with_twice_the_batch(recipe: str, tmp_path: Path) -> None:
     alone, minibatches = small_loop(_run_without_coupled_terms(recipe, 3), training_events())
     list(alone.run(minibatches, 3))
