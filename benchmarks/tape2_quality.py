@@ -13,9 +13,11 @@ import os
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
+from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.checkpoint import environment
+from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.cluster.evaluate import evaluate
 from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
@@ -40,6 +42,7 @@ def figures(card: Scorecard) -> dict[str, float]:
 
     ks = [figure for figure in card.figures["ks"].values() if isinstance(figure, Estimate)]
     auc, chi2 = estimate("c2st_auc", "boosted trees"), estimate("chi2_ndf", "x_bj, q2")
+    paper = estimate("chi2_paper", "x_bj, q2")
     return {
         "auc": auc.value,
         "auc_floor": auc.floor,
@@ -49,9 +52,34 @@ def figures(card: Scorecard) -> dict[str, float]:
         "chi2_ndf": chi2.value,
         "chi2_ndf_floor": chi2.floor,
         "chi2_ndf_floor_spread": chi2.floor_spread,
+        "chi2_paper": paper.value,
+        "chi2_paper_floor": paper.floor,
         "unphysical": estimate("unphysical_rate", "any").value,
         "unphysical_truth": estimate("unphysical_rate", "any").floor,
     }
+
+
+def measured(
+    recipe: str, assignments: tuple[str, ...], dataset: Dataset, storage: str, seed: int
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """Train a recipe with a seed, sample ten times the test split, and judge it by that."""
+    own = (f"dataset={dataset.manifest.name}", f"training.seed={seed}")
+    run = RunConfig.load(recipe, (*own, *assignments))
+    started = time.monotonic()
+    checkpoint = train(run, dataset, storage, name=run_name(recipe, run, dataset))
+    wall = time.monotonic() - started
+    events = 10 * dataset.rows("test")
+    target = default_target(storage, checkpoint.uri, events, seed)
+    generated = sample(checkpoint.uri, events, target, seed=seed)
+    report = join(storage, "reports", target.rsplit("/", 1)[-1])
+    card = evaluate(generated.uri, dataset, "test", report, seed=seed)
+    row = {"recipe": recipe, "seed": seed, "steps": checkpoint.card.step}
+    return checkpoint, row | {"training_s": checkpoint.card.seconds, "wall_s": wall} | figures(card)
+
+
+def rounded(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as it is printed."""
+    return {key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}
 
 
 def main() -> None:
@@ -69,20 +97,9 @@ def main() -> None:
         dataset = prepare(DatasetSpec.load(DATASET, (f"source.root={options.root}",)), storage)
         for recipe in options.recipes:
             for seed in options.seeds:
-                assignments = (f"dataset={DATASET}", f"training.seed={seed}", *options.assignments)
-                run = RunConfig.load(recipe, assignments)
-                started = time.monotonic()
-                checkpoint = train(run, dataset, storage, name=run_name(recipe, run, dataset))
-                wall = time.monotonic() - started
-                events = 10 * dataset.rows("test")
-                target = default_target(storage, checkpoint.uri, events, seed)
-                generated = sample(checkpoint.uri, events, target, seed=seed)
-                report = join(storage, "reports", target.rsplit("/", 1)[-1])
-                card = evaluate(generated.uri, dataset, "test", report, seed=seed)
-                row = {"recipe": recipe, "seed": seed, "steps": run.training.steps}
-                row |= {"training_s": checkpoint.card.seconds, "wall_s": wall} | figures(card)
+                _, row = measured(recipe, tuple(options.assignments), dataset, storage, seed)
                 rows.append(row)
-                print({key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()})
+                print(rounded(row))
     RESULT.parent.mkdir(exist_ok=True)
     result = {"cores": os.cpu_count(), "rows": rows, "with": environment()}
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
