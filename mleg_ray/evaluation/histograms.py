@@ -113,11 +113,16 @@ def separation_power(truth: Histogram, generated: Histogram) -> float:
     return float(0.5 * np.sum(np.square(difference) / total[filled]))
 
 
-def relative_chi2(truth: Histogram, generated: Histogram) -> float:
-    """(1/n) Σ (g - t)² / t over the n bins with t > 0; Y. Alanazi, thesis, sec. 5.5.2."""
+def relative_chi2(
+    truth: Histogram, generated: Histogram, inside: NDArray[np.bool_] | bool = True
+) -> float:
+    """(1/n) Σ (g - t)² / t over the n bins with t > 0; Y. Alanazi, thesis, sec. 5.5.2.
+
+    Bins that are not `inside` count in the totals only.
+    """
     t = truth.counts
     g = generated.density * t.sum()
-    filled = t > 0
+    filled = (t > 0) & inside
     return float(np.mean(np.square(g - t)[filled] / t[filled]))
 
 
@@ -204,6 +209,17 @@ def prepare_plane_chi2(index: BinIndex, bins: int, truth: FloatArray) -> Statist
     Events outside count in the totals only.
     """
     return _chi2_statistic(index, bins - 1, truth)
+
+
+def prepare_plane_relative_chi2(index: BinIndex, bins: int) -> Statistic:
+    """Prepare `chi2_paper` of a plane; arguments as in `prepare_plane_chi2`."""
+    inside = np.arange(bins) < bins - 1
+
+    def statistic(a: FloatArray, b: FloatArray) -> float:
+        t, g = (Histogram.fill(index, weights, bins) for weights in (a, b))
+        return relative_chi2(t, g, inside)
+
+    return statistic
 
 
 def _chi2_statistic(index: BinIndex, bins: int, truth: FloatArray) -> Statistic:

@@ -28,6 +28,7 @@ from mleg_ray.evaluation.histograms import (
     HISTOGRAM_DISTANCES,
     prepare_chi2,
     prepare_plane_chi2,
+    prepare_plane_relative_chi2,
 )
 from mleg_ray.evaluation.memorisation import memorisation
 from mleg_ray.evaluation.physics_distances import fpd, kpd
@@ -81,12 +82,28 @@ def histogram_distance(name: str) -> Metric:
 
 def observables_and_planes(pool: Pool) -> Subjects:
     """Make the subjects of `chi2_ndf`: each plane that the dataset declares, each observable."""
-
-    def prepared(plane: Plane) -> Statistic:
-        return prepare_plane_chi2(pool.cells(plane), plane.cells, pool.whole_truth)
-
-    planes = {plane.name: partial(prepared, plane) for plane in pool.definitions.planes}
+    planes = per_plane(
+        pool, lambda plane: prepare_plane_chi2(pool.cells(plane), plane.cells, pool.whole_truth)
+    )
     return {**planes, **per_observable(pool, prepare_chi2)}
+
+
+def relative_planes(pool: Pool) -> Subjects:
+    """Make the subjects of `chi2_paper` that are planes."""
+    return per_plane(
+        pool, lambda plane: prepare_plane_relative_chi2(pool.cells(plane), plane.cells)
+    )
+
+
+def per_plane(pool: Pool, prepare: Callable[[Plane], Statistic]) -> Subjects:
+    """Make a subject of each plane that the dataset declares."""
+    return {plane.name: partial(prepare, plane) for plane in pool.definitions.planes}
+
+
+def chi2_paper(comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return `chi2_paper` of each plane and of each observable."""
+    planes = Resampled(relative_planes)(comparison, rng=rng)
+    return planes | histogram_distance("chi2_paper")(comparison, rng=rng)
 
 
 def kolmogorov_smirnov(comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
@@ -163,6 +180,7 @@ METRICS: dict[str, Metric] = {
     "ks": kolmogorov_smirnov,
     "w1": Resampled(partial(with_weighted_mean, prepare=prepare_w1)),
     **{name: histogram_distance(name) for name in HISTOGRAM_DISTANCES},
+    "chi2_paper": chi2_paper,
     "corr_frobenius": Resampled(correlation_subjects, p_values=True),
     "swd": joint(swd),
     "fpd": joint(fpd),

@@ -24,7 +24,8 @@ class FeatureMap(nn.Module, ABC):
     Attributes:
         n_features: width of the feature space.
         n_augmented: width of the critic's view.
-        n_conditions: number of conditions that vary and so enter the networks.
+        n_conditions: numbers that the networks see of the conditions that vary, one for each
+            unless a map makes others of them.
         mean_log_abs_det: mean of `log_abs_det_jacobian` over the train split's events inside.
         periodic: indices of features that are angles in half turns, (-1, 1], never standardised.
     """
@@ -41,13 +42,18 @@ class FeatureMap(nn.Module, ABC):
     mean_log_abs_det: Tensor
 
     def __init__(
-        self, schema: EventSchema, fixed: Iterable[str], n_features: int, n_augmented: int
+        self,
+        schema: EventSchema,
+        fixed: Iterable[str],
+        n_features: int,
+        n_augmented: int,
+        n_conditions: int | None = None,
     ) -> None:
         super().__init__()
         self.n_features = n_features
         self.n_augmented = n_augmented
         self.varying = [schema.conditions.index(name) for name in schema.varying(set(fixed))]
-        self.n_conditions = len(self.varying)
+        self.n_conditions = len(self.varying) if n_conditions is None else n_conditions
         for name, width in (
             ("feature", n_features),
             ("view", n_augmented),
@@ -141,7 +147,7 @@ class FeatureMap(nn.Module, ABC):
         return (raw - self.feature_mean.to(raw.dtype)) / self.feature_std.to(raw.dtype)
 
     def _condition(self, context: Tensor) -> Tensor:
-        """Return the varying conditions on the scale on which networks should see them."""
+        """Return what networks see of the varying conditions, (B, n_conditions)."""
         return context[:, self.varying]
 
     @abstractmethod

@@ -48,6 +48,8 @@ def test_relative_chi2_by_hand():
     assert relative_chi2(filled([10.0, 0, 20]), filled([13.0, 1, 16])) == pytest.approx(
         (9 / 10 + 16 / 20) / 2
     )
+    inside = np.array([True, True, False])
+    assert relative_chi2(filled([10.0, 0, 20]), filled([13.0, 1, 16]), inside) == pytest.approx(0.9)
 
 
 def test_shifted_gaussians_have_their_analytic_divergence():

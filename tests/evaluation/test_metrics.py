@@ -171,6 +171,9 @@ def test_chi2_looks_at_the_joint_plane_where_it_exists():
     assert figures["x_bj, q2"].verdict == "large"
     assert figures["q2"].verdict == "at the floor"
     assert figures["q2"].events == 10_000
+    paper = measure("chi2_paper", truth, generated)
+    assert paper["x_bj, q2"].value > 5 * paper["x_bj, q2"].floor
+    assert paper["q2"].verdict == "at the floor"
 
 
 def with_jets(n: int, seed: int, *, width: float = 1.0) -> Sample:

@@ -1,4 +1,4 @@
-"""The contract of every registered feature map, and what each promises of its own."""
+"""The contract of every map of the scattered electron, and what each promises of its own."""
 
 import math
 
@@ -22,7 +22,7 @@ def build(kind: str, beam_energies: tuple[float, ...] = (50.0,)) -> FeatureMap:
     return FEATURE_MAPS[kind]().build(SCHEMA, fixed)
 
 
-@pytest.fixture(params=sorted(FEATURE_MAPS), scope="module")
+@pytest.fixture(params=sorted(kind for kind in FEATURE_MAPS if kind[:4] == "dis-"), scope="module")
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
