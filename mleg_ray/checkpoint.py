@@ -23,6 +23,7 @@ from mleg_ray.errors import CheckpointError, UserError
 from mleg_ray.events import EventSchema, Field
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, NoiseMap, generate
+from mleg_ray.models.noise import NoiseShape
 from mleg_ray.physics.observables import Definitions
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
@@ -106,22 +107,36 @@ class Checkpoint:
         """
         return generate(self.model, self.feature_map, context, generator=generator)
 
-    def pairs(self, context: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return noise and the events that it becomes; see `Teacher`.
+    @property
+    def schema(self) -> EventSchema:
+        """The fields of its events, and its conditions."""
+        return self.card.dataset.schema_
+
+    @property
+    def noise_shape(self) -> NoiseShape:
+        """The shape of the noise that `decode` takes.
 
         Raises:
             CheckpointError: the model does not map noise to events deterministically.
         """
+        return self._noise_map.noise_shape
+
+    def decode(self, noise: Tensor, context: Tensor) -> Tensor:
+        """Map noise (n, d) under physical conditions (n, C) to physical events (n, n_fields).
+
+        Gradients flow to both. Raises `CheckpointError` as `noise_shape` does.
+        """
+        condition = self.feature_map.condition(context).float()
+        return self.feature_map.inverse(self._noise_map.decode(noise, condition), context)
+
+    @property
+    def _noise_map(self) -> NoiseMap:
         if not isinstance(self.model, NoiseMap):
             raise CheckpointError(
                 f"{self.uri}: a model of kind '{self.run.model.kind}' cannot teach; take a flow "
                 "or a GAN"
             )
-        noise = self.model.noise(len(context), generator=generator)
-        with torch.no_grad():
-            condition = self.feature_map.condition(context).float()
-            features = self.model.decode(noise, condition)
-            return noise, self.feature_map.inverse(features, context)
+        return self.model
 
     @property
     def digest(self) -> str:

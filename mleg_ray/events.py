@@ -10,6 +10,7 @@ from torch import Tensor
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 
+VERTEX = "vertex_"  # begins the name of a condition that is a true value, the field's without it
 Role = Literal["event", "condition", "weight"]
 Unit = Literal["GeV", "MeV", "TeV", "rad", "deg", "cm", "mm", "1"]
 

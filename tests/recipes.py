@@ -4,13 +4,14 @@ import math
 
 import torch
 
-from mleg_ray.events import Batch
+from mleg_ray.events import VERTEX, Batch, EventSchema, Field
 from mleg_ray.features import FeatureMap
+from mleg_ray.models.noise import NoiseShape
 from mleg_ray.objectives import Objective
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import ResidentMinibatches
 from mleg_ray.training.loop import TrainingLoop
-from tests.dis_events import SCHEMA, electrons
+from tests.dis_events import FIELDS, SCHEMA, electrons
 
 ADVERSARIES = (
     "model.noise_dim=4",
@@ -24,6 +25,7 @@ SMALL = {
     "fatgan-wgan-clipped": (*ADVERSARIES, "objective.mmd_weight=0"),
     "fatgan-mmd-gan": ADVERSARIES,
     "fatgan-quick": ("model.generator.widths=[16, 16]", "model.critic.widths=[16, 16]"),
+    "unfold-dis": ADVERSARIES,
     "bvae-dis": ("model.encoder.widths=[16]", "model.decoder.widths=[16]"),
     "flow-dis": ("model.transforms=2", "model.bins=4", "model.hidden=[16]"),
     "flow-matching-dis": ("model.network.widths=[16]", "model.ode_steps=2"),
@@ -72,23 +74,44 @@ def small_loop(
 class Rotation:
     """A teacher that scatters every electron as its noise says: z0 its energy, z2 its angle."""
 
-    def pairs(
-        self, context: torch.Tensor, *, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return noise and events; see `Teacher`."""
-        noise = torch.rand(len(context), 3, generator=generator)
+    schema = SCHEMA
+    noise_shape = NoiseShape.of_features(3, periodic=(2,))
+
+    def decode(self, noise: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """Return the events that noise becomes; see `Teacher`."""
         events = electrons(len(context), 12).x
-        angle = math.pi * (2 * noise[:, 2] - 1)
+        angle = math.pi * noise[:, 2]
         pt = events[:, :2].norm(dim=1)
         events[:, 0], events[:, 1] = pt * angle.cos(), pt * angle.sin()
-        return torch.cat([noise[:, :2], 2 * noise[:, 2:] - 1], dim=1), events
+        return events
+
+
+class Smearing:
+    """A detector that measures every component of an electron with 1%, or as well as `width`."""
+
+    schema = EventSchema(
+        [*FIELDS[:4], *(Field(name=VERTEX + f.name, role="condition") for f in FIELDS[:4])]
+    )
+    noise_shape = NoiseShape.normal(3)
+
+    def __init__(self, width: float = 0.01) -> None:
+        self._width = width
+
+    def decode(self, noise: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """Return the measured events; see `Teacher`."""
+        momentum = context[:, :3] * (1 + self._width * noise)
+        return torch.cat([momentum, momentum.norm(dim=1, keepdim=True)], dim=1)
+
+
+TEACHERS = {"distillation": Rotation(), "unfolding": Smearing()}
 
 
 def taught_objective(run: RunConfig, feature_map: FeatureMap) -> Objective:
-    """Build a run's objective; what it learns of a teacher, it learns of `Rotation`."""
+    """Build a run's objective; one that needs a teacher has that of `TEACHERS`."""
     objective = run.objective.build()
     if run.objective.needs_teacher:
-        objective.learn_from(Rotation(), feature_map, {"beam_energy": (50.0, 50.0)}, 1)
+        teacher = TEACHERS[run.objective.kind]
+        objective.learn_from(teacher, SCHEMA, feature_map, {"beam_energy": (50.0, 50.0)}, 1)
     return objective
 
 

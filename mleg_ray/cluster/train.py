@@ -9,7 +9,6 @@ import ray
 import ray.data
 import ray.train
 import ray.train.torch
-import torch
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
@@ -32,7 +31,6 @@ from mleg_ray.errors import (
     TrainingDivergedError,
 )
 from mleg_ray.features import FeatureMap
-from mleg_ray.models import NoiseMap
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
 from mleg_ray.training.share import fitted_map, mixed_shards
@@ -165,35 +163,25 @@ def _teacher(run: RunConfig, dataset: Dataset, storage: str) -> str:
     uri = absolute(teacher)
     if not exists(join(uri, CARD)):
         try:
-            there = RunConfig.load(teacher, (f"dataset={run.dataset}",))
+            same = () if run.objective.teacher_has_own_dataset else (f"dataset={run.dataset}",)
+            there = RunConfig.load(teacher, same)
         except ConfigError:
             raise CheckpointError(
                 f"teacher: {teacher!r} is neither a recipe nor the directory of a checkpoint"
             ) from None
-        uri = join(run_uri(storage, run_name(teacher, there, dataset)), CHECKPOINT)
+        its = Dataset.prepared(storage, there.dataset) if there.dataset != run.dataset else dataset
+        uri = join(run_uri(storage, run_name(teacher, there, its)), CHECKPOINT)
         if not exists(join(uri, CARD)):
             raise CheckpointError(
-                f"teacher: {uri} is not there; `mleg train {teacher} --set dataset={run.dataset}` "
-                "makes it, or name a checkpoint's directory"
+                f"teacher: {uri} is not there; `mleg train {teacher} --set dataset={there.dataset}`"
+                " makes it, or name a checkpoint's directory"
             )
     checkpoint = Checkpoint.load(uri)
-    known = [field.name for field in checkpoint.card.dataset.fields if field.role != "weight"]
-    wanted = [field.name for field in dataset.manifest.fields if field.role != "weight"]
-    if known != wanted:
-        raise CheckpointError(
-            f"{uri}: the teacher knows {', '.join(known)}; {dataset.uri} has {', '.join(wanted)}"
-        )
-    context = dataset.load("validation", 2).context
-    noise, _ = checkpoint.pairs(context, generator=torch.Generator().manual_seed(0))
-    student = run.build_model(run.features.build(dataset.schema, dataset.manifest.conditions))
-    assert isinstance(student, NoiseMap)
-    assert isinstance(checkpoint.model, NoiseMap)
-    if student.noise_shape != checkpoint.model.noise_shape:
-        gan = not checkpoint.model.noise_shape.circle
-        raise CheckpointError(
-            f"{uri}: the teacher's noise is not the student's; "
-            + (f"set model.noise_dim = {noise.shape[1]}" if gan else "leave model.noise_dim out")
-        )
+    model = run.build_model(run.features.build(dataset.schema, dataset.manifest.conditions))
+    try:
+        run.objective.build().require_teacher(checkpoint, dataset.schema, model)
+    except ConfigError as error:
+        raise CheckpointError(f"{uri}: {error}") from None
     return uri
 
 

@@ -16,7 +16,7 @@ class GAN(NoiseMap):
     """Generator: noise -> features; critic: augmented features -> numbers for each event.
 
     Source: FAT-GAN, Alanazi et al., arXiv:2001.11103; conditional form: both networks see the
-    standardised conditions.
+    standardised conditions, or the generator alone.
     """
 
     def __init__(self, config: "AdversariesConfig", widths: Widths, critic_outputs: int) -> None:
@@ -24,7 +24,8 @@ class GAN(NoiseMap):
         self.noise_shape = NoiseShape.normal(config.noise_dim)
         n = widths.conditions
         self.generator = Conditional(config.generator, config.noise_dim, n, widths.features)
-        self.critic = Conditional(config.critic, widths.augmented, n, critic_outputs)
+        seen = n if config.conditional_critic else 0
+        self.critic = Conditional(config.critic, widths.augmented, seen, critic_outputs)
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the generator and the critic."""
@@ -39,12 +40,14 @@ class GAN(NoiseMap):
 class AdversariesConfig(ModelConfig):
     """What all `GAN`s configure: the width of the normal noise and the two networks.
 
-    A generator without noise, `noise_dim = 0`, maps each event's conditions to one event.
+    A generator without noise, `noise_dim = 0`, maps each event's conditions to one event. Without
+    `conditional_critic` only the distribution of all events together is compared.
     """
 
     noise_dim: NonNegativeInt
     generator: MLPConfig
     critic: MLPConfig
+    conditional_critic: bool = True
 
     def require_input(self, widths: Widths) -> None:
         """Raise `ConfigError` if the generator would see neither noise nor conditions."""

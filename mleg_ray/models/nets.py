@@ -60,9 +60,10 @@ class Conditional(nn.Module):
 
     def __init__(self, config: MLPConfig, n_in: int, n_conditions: int, n_out: int) -> None:
         super().__init__()
+        self._sees_condition = n_conditions > 0
         self.net = config.build(n_in + n_conditions, n_out)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Map x (B, n_in) under condition (B, C) to (B, n_out)."""
-        result: Tensor = self.net(torch.cat([x, condition], dim=1) if condition.shape[1] else x)
+        """Map x (B, n_in) under condition (B, C) to (B, n_out); one of no conditions sees none."""
+        result: Tensor = self.net(torch.cat([x, condition], dim=1) if self._sees_condition else x)
         return result

@@ -6,6 +6,7 @@ from mleg_ray.objectives import (
     flow_matching,
     likelihood,
     mmd_gan,
+    unfolding,
     variational,
     wasserstein,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "flow_matching",
     "likelihood",
     "mmd_gan",
+    "unfolding",
     "variational",
     "wasserstein",
 ]

@@ -50,13 +50,21 @@ class Adversarial(Objective):
         condition = feature_map.condition(batch.context)
         draws = noise.normal(len(batch), len(model.noise_shape.line))
         with torch.set_grad_enabled(player == "generator"):
-            fake = feature_map.augment(model.decode(draws, condition), batch.context)
+            generated = model.decode(draws, condition)
+            measured = self.measured(generated, feature_map, batch.context, noise)
+            fake = feature_map.augment(measured, batch.context)
         with torch.no_grad():
             real = feature_map.augment(batch.x, batch.context)
         views = Views(real, fake, condition, batch.weight)
         if player == "critic":
             return self.critic_loss(model.critic, views, noise)
         return self.generator_loss(model.critic, views)
+
+    def measured(
+        self, features: Tensor, feature_map: FeatureMap, context: Tensor, noise: Noise
+    ) -> Tensor:
+        """Return what of generated features (B, n_features) is compared with data: these."""
+        return features
 
     @abstractmethod
     def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
@@ -101,6 +109,10 @@ class ScoreConfig(ObjectiveConfig):
     critic_updates: PositiveInt
     mmd_weight: NonNegativeFloat = 0.0
     mmd_bandwidths: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)] = (1.0,)
+
+    @abstractmethod
+    def build(self) -> ScoreAdversarial:
+        """Build the objective."""
 
 
 class Vanilla(ScoreAdversarial):

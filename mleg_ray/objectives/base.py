@@ -8,17 +8,28 @@ import torch
 from torch import Tensor, nn
 
 from mleg_ray.config import Config, Registry
-from mleg_ray.events import Batch
+from mleg_ray.events import Batch, EventSchema
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, ModelConfig
+from mleg_ray.models.noise import NoiseShape
 from mleg_ray.randomness import Noise
 
 
 class Teacher(Protocol):
-    """A trained model whose deterministic map another learns, in physical space."""
+    """A trained model that maps noise to physical events, from which another learns."""
 
-    def pairs(self, context: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return noise (n, d) and the events (n, n_fields) it becomes under conditions (n, C)."""
+    @property
+    def schema(self) -> EventSchema:
+        """The fields of its events, and its conditions."""
+        ...
+
+    @property
+    def noise_shape(self) -> NoiseShape:
+        """The shape of its noise."""
+        ...
+
+    def decode(self, noise: Tensor, context: Tensor) -> Tensor:
+        """Return the events (n, n_fields) that noise (n, d) becomes under conditions (n, C)."""
         ...
 
 
@@ -33,17 +44,27 @@ class Objective(ABC):
     couples_events: bool = False
     schedule: Mapping[str, int]
 
-    def learn_from(  # noqa: B027 - most objectives have no teacher
+    def require_teacher(  # noqa: B027 - most objectives have no teacher
+        self, teacher: Teacher, schema: EventSchema, model: Model
+    ) -> None:
+        """Raise `ConfigError` unless the teacher fits the dataset's schema and the run's model."""
+
+    def learn_from(  # noqa: B027
         self,
         teacher: Teacher,
+        schema: EventSchema,
         feature_map: FeatureMap,
         conditions: Mapping[str, tuple[float, float]],
         seed: int,
     ) -> None:
         """Take what is needed of the run's teacher, before the first step.
 
-        `conditions` are the ranges of the train split.
+        `schema` is that of the run's dataset, `conditions` are the ranges of its train split.
         """
+
+    def observed(self, events: Tensor, context: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return what of generated physical events (n, n_fields) is compared with data: these."""
+        return events
 
     @abstractmethod
     def loss(
@@ -60,10 +81,15 @@ class Objective(ABC):
 
 
 class ObjectiveConfig(Config):
-    """Base of the `[run.objective]` tables; `trains` is the family of models it knows."""
+    """Base of the `[run.objective]` tables; `trains` is the family of models it knows.
+
+    A teacher that is named by its recipe was trained on the run's own dataset, or, with
+    `teacher_has_own_dataset`, on its recipe's.
+    """
 
     trains: ClassVar[type[ModelConfig]]
     needs_teacher: ClassVar[bool] = False
+    teacher_has_own_dataset: ClassVar[bool] = False
     kind: str
 
     @abstractmethod

@@ -9,7 +9,8 @@ from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from mleg_ray.events import Batch
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import Batch, EventSchema
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
 from mleg_ray.models.student import Student, StudentConfig
@@ -34,9 +35,22 @@ class Distillation(Objective):
         self.schedule = {"student": 1}
         self.couples_events = config.sliced > 0
 
+    def require_teacher(self, teacher: Teacher, schema: EventSchema, model: Model) -> None:
+        """Raise `ConfigError` unless the teacher makes the same events of the student's noise."""
+        known, wanted = (s.event + s.conditions for s in (teacher.schema, schema))
+        if known != wanted:
+            raise ConfigError(f"the teacher knows {', '.join(known)}; not {', '.join(wanted)}")
+        assert isinstance(model, Student)
+        shape = teacher.noise_shape
+        if model.noise_shape != shape:
+            mend = "leave model.noise_dim out" if shape.circle else None
+            mend = mend or f"set model.noise_dim = {len(shape.line)}"
+            raise ConfigError(f"the teacher's noise is not the student's; {mend}")
+
     def learn_from(
         self,
         teacher: Teacher,
+        schema: EventSchema,
         feature_map: FeatureMap,
         conditions: Mapping[str, tuple[float, float]],
         seed: int,
@@ -48,7 +62,9 @@ class Distillation(Objective):
         for start in range(0, self._config.pairs, CHUNK):
             n = min(CHUNK, self._config.pairs - start)
             context = self._conditions(conditions, n, generator)
-            noise, events = teacher.pairs(context, generator=generator)
+            noise = teacher.noise_shape.draw(n, generator)
+            with torch.no_grad():
+                events = teacher.decode(noise, context)
             parts.append((noise, feature_map(events, context).float(), context))
         self._noise, self._features, context = map(torch.cat, zip(*parts, strict=True))
         self._condition = feature_map.condition(context).float()

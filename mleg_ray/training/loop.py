@@ -12,7 +12,7 @@ from torch import Tensor
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
-from mleg_ray.models import Model
+from mleg_ray.models import Model, generate
 from mleg_ray.objectives import Objective
 from mleg_ray.randomness import Noise, derive_seed
 from mleg_ray.run import AdamConfig, TrainingConfig
@@ -137,6 +137,15 @@ class TrainingLoop:
             bool(parameter.isfinite().all()) for parameter in self.model.parameters()
         )
         return Progress(self.step, values, finite)
+
+    def observed(self, context: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Generate by the averaged weights what is compared with data, see `Objective.observed`.
+
+        `context` holds physical conditions (n, C) on the loop's device, as the generator's; the
+        events are (n, n_fields), float64.
+        """
+        events = generate(self.ema, self.feature_map, context, generator=generator)
+        return self._objective.observed(events, context, generator=generator)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that resuming needs."""

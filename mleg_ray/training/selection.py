@@ -9,7 +9,6 @@ from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.distances import KSReference
 from mleg_ray.events import Batch, EventSchema
-from mleg_ray.models import generate
 from mleg_ray.physics.observables import Definitions
 from mleg_ray.randomness import derive_seed
 from mleg_ray.run import SelectionConfig
@@ -102,7 +101,7 @@ class SnapshotSelector:
         context = self._truth.context.repeat(OVERSAMPLING, 1).to(device)
         generator = torch.Generator(device).manual_seed(self._seed)
         with torch.no_grad():
-            events = generate(loop.ema, loop.feature_map, context, generator=generator).cpu()
+            events = loop.observed(context, generator=generator).cpu()
         generated = Batch(events, context.cpu(), self._truth.weight.repeat(OVERSAMPLING))
         distances = self._reference.distances(self._table(generated), generated.weight.numpy())
         return {name: 1.0 if math.isnan(value) else value for name, value in distances.items()}

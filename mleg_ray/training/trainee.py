@@ -64,7 +64,8 @@ class Trainee:
         self.loop = TrainingLoop(model, feature_map, objective, run.training, device)
         self._teacher = Checkpoint.load(run.teacher, device) if run.teacher else None
         if self._teacher:
-            objective.learn_from(self._teacher, feature_map, condition_range, run.training.seed)
+            seed = run.training.seed
+            objective.learn_from(self._teacher, dataset.schema, feature_map, condition_range, seed)
         self.selector = judge(run, dataset)
         self._device = device
 

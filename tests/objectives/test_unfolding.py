@@ -1,0 +1,83 @@
+"""Unfolding: what its critic sees, what its teacher must be, and a detector that is undone."""
+
+import pytest
+import torch
+
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import EventSchema, Field
+from mleg_ray.objectives.unfolding import Unfolding
+from mleg_ray.randomness import Noise
+from mleg_ray.run import RunConfig
+from tests.dis_events import FIELDS, SCHEMA
+from tests.recipes import Smearing, features_of, fitted_map, small_run, training_events
+
+
+def taught(run: RunConfig, teacher: Smearing) -> Unfolding:
+    objective = run.objective.build()
+    objective.learn_from(teacher, SCHEMA, fitted_map(run, training_events()), {}, 1)
+    assert isinstance(objective, Unfolding)
+    return objective
+
+
+@pytest.mark.parametrize("player", ["critic", "generator"])
+def test_a_perfect_detector_leaves_the_adversary_alone(player: str) -> None:
+    adversary = "objective.adversary={ kind = 'lsgan', critic_updates = 3 }"
+    run = small_run("unfold-dis", adversary)
+    feature_map = fitted_map(run, training_events())
+    model = run.build_model(feature_map)
+    batch = features_of(feature_map, training_events(64))
+    noise, losses = Noise(torch.device("cpu")), []
+    for objective in (taught(run, Smearing(0.0)), run.objective.adversary.build()):
+        noise.seed(1)
+        loss, _ = objective.loss(player, model, feature_map, batch, noise=noise)
+        losses.append(loss.item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_gradient_reaches_the_generator_through_the_detector() -> None:
+    run = small_run("unfold-dis")
+    feature_map = fitted_map(run, training_events())
+    model = run.build_model(feature_map)
+    noise = Noise(torch.device("cpu"))
+    loss, _ = taught(run, Smearing()).loss(
+        "generator", model, feature_map, features_of(feature_map, training_events(64)), noise=noise
+    )
+    loss.backward()
+    for parameter in model.generator.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
+        assert parameter.grad.abs().sum() > 0
+
+
+def test_what_is_judged_is_measured() -> None:
+    run = small_run("unfold-dis")
+    events = training_events(5000)
+    generator = torch.Generator().manual_seed(1)
+    measured = taught(run, Smearing(0.05)).observed(events.x, events.context, generator=generator)
+    ratio = measured[:, 2] / events.x[:, 2]
+    assert ratio.mean().item() == pytest.approx(1, abs=0.005)
+    assert ratio.std().item() == pytest.approx(0.05, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        (EventSchema(FIELDS[:2]), "measures px, py; not pz, energy"),
+        (
+            EventSchema([*FIELDS[:4], Field(name="vertex_charge", role="condition")]),
+            "needs 'vertex_charge', but the dataset has neither a field 'charge'",
+        ),
+    ],
+)
+def test_teachers_of_something_else_are_refused(schema: EventSchema, message: str) -> None:
+    run = small_run("unfold-dis")
+    teacher = Smearing()
+    teacher.schema = schema
+    model = run.build_model(fitted_map(run, training_events()))
+    with pytest.raises(ConfigError, match=message):
+        run.objective.build().require_teacher(teacher, SCHEMA, model)
+
+
+def test_only_an_adversary_by_scores_can_be_taught() -> None:
+    with pytest.raises(ConfigError, match=r"objective\.adversary"):
+        small_run("unfold-dis", "objective.adversary={ kind = 'likelihood' }")
