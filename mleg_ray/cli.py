@@ -279,6 +279,52 @@ def sample(
 
 
 @app.command()
+def fold(
+    checkpoint: Annotated[
+        str, typer.Argument(help="A detector's generator: a checkpoint's directory or URI.")
+    ],
+    events: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET[:SPLIT]", help="What is measured: a prepared dataset, or a folder."
+        ),
+    ],
+    out: Annotated[str | None, typer.Option(help="Where the dataset goes; also s3://.")] = None,
+    storage: Storage = None,
+    seed: Annotated[int, typer.Option(help="Root seed of all shards.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            parser=_workers, metavar="N|auto", help="Parallel workers.", show_default="auto"
+        ),
+    ] = None,
+    extrapolate: Annotated[
+        bool, typer.Option("--extrapolate", help="Also outside the region of the training.")
+    ] = False,
+) -> None:
+    """Carry each event of a dataset to what a detector measures of it, one for one."""
+    from mleg_ray.catalog.dataset import Dataset
+    from mleg_ray.checkpoint import Checkpoint, run_folder
+    from mleg_ray.cluster.sample import complete
+    from mleg_ray.sampling.manifest import plan_fold
+    from mleg_ray.storage import absolute, join, storage_root
+
+    root = storage_root(storage)
+    dataset, split = Dataset.find(root, events)
+    made = "-of-".join((run_folder(checkpoint).name, dataset.manifest.name))
+    target = out or join(root, "samples", f"{made}-{split or 'all'}-seed{seed}")
+    job = plan_fold(
+        Checkpoint.load(absolute(checkpoint)),
+        dataset,
+        split,
+        absolute(target),
+        seed=seed,
+        extrapolate=extrapolate,
+    )
+    typer.echo(complete(job, workers=workers).uri)
+
+
+@app.command()
 def verify(
     dataset: Annotated[
         str, typer.Argument(help="A prepared or generated dataset's folder or URI.")

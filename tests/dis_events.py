@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from mleg_ray.events import Batch, EventSchema, Field
+from mleg_ray.events import VERTEX, Batch, EventSchema, Field
 
 FIELDS = (
     Field(name="px", unit="GeV"),
@@ -14,6 +14,9 @@ FIELDS = (
     Field(name="beam_energy", unit="GeV", role="condition"),
 )
 SCHEMA = EventSchema(FIELDS)
+PAIRS = EventSchema(
+    [*FIELDS[:4], *(Field(name=VERTEX + f.name, unit="GeV", role="condition") for f in FIELDS[:4])]
+)
 Q2_MIN = 2.0
 
 
@@ -29,3 +32,15 @@ def electrons(n: int, seed: int = 0, beam_energies: tuple[float, ...] = (50.0,))
     pt = (plus * minus).sqrt()
     x = torch.stack([pt * phi.cos(), pt * phi.sin(), (plus - minus) / 2, (plus + minus) / 2], dim=1)
     return Batch(x, beam[:, None], torch.ones(n, dtype=torch.float64))
+
+
+def measured(n: int) -> Batch:
+    """Return electrons measured with 1% of p and 10 mrad, under those at the vertex."""
+    true = electrons(n, 3).x
+    p, theta = true[:, 3], torch.acos(true[:, 2] / true[:, 3])
+    phi = torch.atan2(true[:, 1], true[:, 0])
+    z = torch.randn(n, 3, generator=torch.Generator().manual_seed(2)).double()
+    p, theta, phi = p * (1 + 0.01 * z[:, 0]), theta + 0.01 * z[:, 1], phi + 0.01 * z[:, 2]
+    pt = p * theta.sin()
+    x = torch.stack([pt * phi.cos(), pt * phi.sin(), p * theta.cos(), p], dim=1)
+    return Batch(x, true, torch.ones(n, dtype=torch.float64))

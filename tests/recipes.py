@@ -4,14 +4,14 @@ import math
 
 import torch
 
-from mleg_ray.events import VERTEX, Batch, EventSchema, Field
+from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models.noise import NoiseShape
 from mleg_ray.objectives import Objective
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import ResidentMinibatches
 from mleg_ray.training.loop import TrainingLoop
-from tests.dis_events import FIELDS, SCHEMA, electrons
+from tests.dis_events import PAIRS, SCHEMA, electrons
 
 ADVERSARIES = (
     "model.noise_dim=4",
@@ -89,9 +89,7 @@ class Rotation:
 class Smearing:
     """A detector that measures every component of an electron with 1%, or as well as `width`."""
 
-    schema = EventSchema(
-        [*FIELDS[:4], *(Field(name=VERTEX + f.name, role="condition") for f in FIELDS[:4])]
-    )
+    schema = PAIRS
     noise_shape = NoiseShape.normal(3)
 
     def __init__(self, width: float = 0.01) -> None:

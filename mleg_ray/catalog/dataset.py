@@ -12,7 +12,7 @@ from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
 from mleg_ray.events import Batch, EventSchema, Field, stored_fields
 from mleg_ray.physics.observables import Comparison, Definitions, passing
-from mleg_ray.storage import exists, join, matching, read_bytes, write_bytes
+from mleg_ray.storage import absolute, exists, join, matching, read_bytes, write_bytes
 
 PREPARED = "dataset.json"
 SAMPLED = "manifest.json"
@@ -121,6 +121,20 @@ class Dataset:
                 "`mleg catalog list` has it"
             )
         return Dataset.open(dataset_uri(storage, name))
+
+    @staticmethod
+    def find(storage: str, text: str) -> tuple["Dataset", str | None]:
+        """Open what `DATASET` or `DATASET:SPLIT` names: a folder, or a name below a storage root.
+
+        Raises:
+            DataError: see `open` and `prepared`; there is no such split.
+        """
+        name, colon, split = text.rpartition(":")
+        if not colon or "/" in split:  # s3://bucket/sample
+            name, split = text, ""
+        dataset = Dataset.open(absolute(name)) if "/" in name else Dataset.prepared(storage, name)
+        dataset.shards(split or None)
+        return dataset, split or None
 
     def at(self, conditions: Mapping[str, float]) -> "Dataset":
         """Return the part whose shards were made under these values of varying conditions.

@@ -130,8 +130,7 @@ def complete(
 
 
 def _warn_of_extrapolation(job: SampleJob) -> None:
-    asked = job.spec.conditions, job.spec.spectra
-    for name, found in extrapolations(job.checkpoint.card, *asked).items():
+    for name, found in extrapolations(job.checkpoint.card, job.spec).items():
         low, high = found.trained
         say(
             f"warning: {name} = {found.value:g} lies {found.distance:g} outside the "

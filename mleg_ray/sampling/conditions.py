@@ -1,10 +1,11 @@
 """The conditions under which a model generates: what it was trained on and what is asked of it."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from mleg_ray.checkpoint import Card
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
+from mleg_ray.sampling.plan import SampleSpec
 from mleg_ray.sampling.spectra import Spectrum
 
 
@@ -20,17 +21,18 @@ class Extrapolation(Config):
 
 
 def resolve_conditions(
-    card: Card, given: Mapping[str, float | Spectrum]
+    card: Card, given: Mapping[str, float | Spectrum], folded: Container[str] = ()
 ) -> tuple[dict[str, float], dict[str, Spectrum]]:
     """Return the model's conditions that have one value, and the spectra of the others.
 
-    Each is in the schema's order.
+    Each is in the schema's order; those of `folded` events are left out.
 
     Raises:
         ConfigError: an unknown condition, one that is missing, or another value than the only one
             that the model was trained on.
     """
     fixed, names = card.dataset.conditions, card.dataset.schema_.conditions
+    names = tuple(name for name in names if name not in folded)
     for name, value in given.items():
         if name not in names:
             known = ", ".join(names) or "none"
@@ -57,12 +59,11 @@ def resolve_conditions(
     )
 
 
-def extrapolations(
-    card: Card, conditions: Mapping[str, float], spectra: Mapping[str, Spectrum]
-) -> dict[str, Extrapolation]:
-    """Return the conditions that lie outside what the model was trained on."""
-    ranges = {name: (value, value) for name, value in conditions.items()}
-    ranges |= {name: spectrum.range for name, spectrum in spectra.items()}
+def extrapolations(card: Card, spec: SampleSpec) -> dict[str, Extrapolation]:
+    """Return the conditions of a sample that lie outside what its model was trained on."""
+    ranges = {name: (value, value) for name, value in spec.conditions.items()}
+    ranges |= {name: spectrum.range for name, spectrum in spec.spectra.items()}
+    ranges |= spec.folds.ranges if spec.folds else {}
     found = {}
     for name, (smallest, largest) in ranges.items():
         low, high = card.condition_range[name]

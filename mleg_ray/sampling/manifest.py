@@ -17,8 +17,9 @@ from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.models.base import NoiseMap
 from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
+from mleg_ray.sampling.folding import Folding
 from mleg_ray.sampling.pipeline import has_compiler
-from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan, ShardRecord
+from mleg_ray.sampling.plan import BINS, FoldedEvents, SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
 from mleg_ray.storage import (
@@ -100,6 +101,7 @@ def plan_sample(
     where: Sequence[str] = (),
     partition: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
+    folds: FoldedEvents | None = None,
 ) -> SampleJob:
     """Say what is to be generated, and make sure that `folder` holds nothing else.
 
@@ -118,7 +120,8 @@ def plan_sample(
     there = _plan_there(folder)
     if compiled is None:
         compiled = there.spec.compiled if there else _is_compiled(checkpoint, events)
-    values, spectra = resolve_conditions(checkpoint.card, conditions)
+    folded = folds.ranges if folds else ()
+    values, spectra = resolve_conditions(checkpoint.card, conditions, folded)
     spec = parse(
         SampleSpec,
         {
@@ -132,6 +135,7 @@ def plan_sample(
             "where": tuple(where),
             "partition": partition,
             "device": device,
+            "folds": folds,
         },
         "sample",
     )
@@ -150,6 +154,49 @@ def plan_sample(
         _require_same(folder, there.spec, spec)
     bins = _bins(folder, sampler, there)
     return SampleJob(checkpoint, spec, folder, tuple(spec.plan()), sampler, bins)
+
+
+def plan_fold(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    split: str | None,
+    folder: str,
+    *,
+    seed: int,
+    device: Literal["cpu", "cuda"] = "cpu",
+    extrapolate: bool = False,
+) -> SampleJob:
+    """Say what is to be folded: event i becomes event i of the sample, shard by shard.
+
+    Raises:
+        ConfigError: the events lack a condition of the model, or lie outside the region that it was
+            trained in, unless `extrapolate`; see `plan_sample`.
+        DataError: the events have weights, or are damaged.
+    """
+    card = checkpoint.card
+    folds, outside = Folding(dataset, split, card.dataset).survey(card)
+    if outside and not extrapolate:
+        ranges = (
+            f"{name} from {low:g} to {high:g}, not {folds.ranges[name][0]:g} to "
+            f"{folds.ranges[name][1]:g}"
+            for name, (low, high) in card.condition_range.items()
+            if name in folds.ranges
+        )
+        raise ConfigError(
+            f"{dataset.uri}: {outside:,} of {sum(folds.shards):,} events lie outside the region "
+            f"that the checkpoint was trained in: {'; '.join(ranges)}. Add --extrapolate if they "
+            "are to be folded all the same"
+        )
+    return plan_sample(
+        checkpoint,
+        sum(folds.shards),
+        folder,
+        seed=seed,
+        shard_events=max(folds.shards),
+        conditions={},
+        device=device,
+        folds=folds,
+    )
 
 
 def _is_compiled(checkpoint: Checkpoint, events: int) -> bool:
@@ -247,7 +294,7 @@ def _provenance(
     job: SampleJob, records: Mapping[int, ShardRecord], production: Production | None
 ) -> dict[str, Any]:
     card, spec = job.checkpoint.card, job.spec
-    outside = extrapolations(card, spec.conditions, spec.spectra)
+    outside = extrapolations(card, spec)
     return {
         "checkpoint": {
             "uri": job.checkpoint.uri,

@@ -97,14 +97,27 @@ class Pipeline:
         self._finish = torch.compile(self._events, dynamic=False) if compiled else self._events
 
     @torch.inference_mode()
-    def __call__(self, generator: torch.Generator, at: Mapping[str, float]) -> Generated:
+    def __call__(
+        self,
+        generator: torch.Generator,
+        at: Mapping[str, float],
+        given: Tensor | None = None,
+    ) -> Generated:
         """Generate the next batch, in which the conditions `at` have one value.
+
+        `given` has the conditions (n, C), float64, of the next events, if these are not drawn; of
+        fewer than a batch the last one fills it up.
 
         Raises:
             ResourceError: this node cannot compile.
         """
         model = self._checkpoint.model
-        context, condition = self._conditions(generator, at)
+        if given is None:
+            context, condition = self._conditions(generator, at)
+        else:
+            rows = torch.arange(self.batch).clamp(max=len(given) - 1)
+            context = given[rows].to(self._context.device)
+            condition = self._checkpoint.feature_map.condition(context).float()
         if isinstance(model, NoiseMap):
             drawn = model.noise(self.batch, generator=generator)
         else:

@@ -43,6 +43,19 @@ class ShardPlan:
         return record_file(self.file)
 
 
+class FoldedEvents(Config):
+    """The events of a dataset that are folded: a split (all if None), and its shards' rows.
+
+    `ranges` has the smallest and the largest value of each condition that they give.
+    """
+
+    uri: str
+    dataset_digest: str
+    split: str | None
+    shards: tuple[PositiveInt, ...]
+    ranges: dict[str, tuple[float, float]]
+
+
 class SampleSpec(Config):
     """All that determines a sample's events, bit by bit on one type of device.
 
@@ -51,7 +64,7 @@ class SampleSpec(Config):
     whether the events come from a compiled `Pipeline`, `device` where that works. Events that do
     not fulfil all comparisons of `where` are left out, and others generated in their place. Each
     shard has one value of the condition `partition`: as many shards as is the value's share, all
-    but one at most.
+    but one at most. With `folds`, shard k has the conditions of the events of shard k of these.
     """
 
     checkpoint: str
@@ -64,6 +77,7 @@ class SampleSpec(Config):
     device: Literal["cpu", "cuda"] = "cpu"
     where: tuple[Comparison, ...] = ()
     partition: str | None = None
+    folds: FoldedEvents | None = None
 
     @model_validator(mode="after")
     def _countable(self) -> Self:
@@ -93,21 +107,22 @@ class SampleSpec(Config):
         return self
 
     def plan(self) -> list[ShardPlan]:
-        """Return the shards: all of `shard_events` but the last, which holds the rest.
+        """Return the shards: all of `shard_events` but the last, or those of the folded events.
 
         Shard k depends on the specification and k alone, never on who generates it, when or beside
         whom.
         """
-        starts = range(0, self.events, self.shard_events)
+        rows = self.folds.shards if self.folds else self._equal_rows()
         return [
             ShardPlan(
-                index=index,
-                events=min(self.shard_events, self.events - start),
-                seed=derive_seed(self.seed, "sample", index),
-                at=at,
+                index=index, events=events, seed=derive_seed(self.seed, "sample", index), at=at
             )
-            for index, (start, at) in enumerate(zip(starts, self._values(len(starts)), strict=True))
+            for index, (events, at) in enumerate(zip(rows, self._values(len(rows)), strict=True))
         ]
+
+    def _equal_rows(self) -> list[int]:
+        starts = range(0, self.events, self.shard_events)
+        return [min(self.shard_events, self.events - start) for start in starts]
 
     def _values(self, n: int) -> list[dict[str, float]]:
         """Return the conditions that hold throughout each of n shards."""

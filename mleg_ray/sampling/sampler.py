@@ -18,6 +18,7 @@ from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import stored_fields
 from mleg_ray.randomness import derive_seed
+from mleg_ray.sampling.folding import folding
 from mleg_ray.sampling.pipeline import Generated, Pipeline
 from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.storage import join, read_bytes, sha256, write_bytes
@@ -52,6 +53,7 @@ class Sampler:
         self._folder = folder
         self._dataset = checkpoint.card.dataset
         self._mean_weight = checkpoint.feature_map.weight_mean.cpu()
+        self._folding = folding(spec.folds, self._dataset) if spec.folds else None
 
     @property
     def event_bytes(self) -> int:
@@ -114,19 +116,25 @@ class Sampler:
             ConfigError: fewer than one in `MOST_TRIES` events pass the sample's `where`.
             ResourceError: this node cannot compile.
         """
-        events = self._generate(shard, MOST_TRIES * shard.events, self._spec.compiled)
+        given = self._folding.shard(shard.index) if self._folding else None
+        events = self._generate(shard, MOST_TRIES * shard.events, self._spec.compiled, given)
         if len(events) < shard.events:
             raise self._too_few(events)
         return events
 
-    def _generate(self, shard: ShardPlan, most: int, compiled: bool) -> Generated:
-        """Return a shard's events, or fewer if `most` are generated before enough are kept."""
+    def _generate(
+        self, shard: ShardPlan, most: int, compiled: bool, given: Tensor | None
+    ) -> Generated:
+        """Return a shard's events, or fewer if `most` are generated before enough are kept.
+
+        `given` has the conditions of each, if these do not come from the specification.
+        """
         pipeline = self._pipeline(compiled)
         generator = torch.Generator(self._checkpoint.device).manual_seed(shard.seed)
         events: Generated | None = None
         filled = tried = 0
         while filled < shard.events and tried < most:
-            batch = pipeline(generator, shard.at)
+            batch = pipeline(generator, shard.at, None if given is None else given[filled:])
             self._require_finite(batch, shard)
             events = events or _empty(batch, shard.events)
             room = shard.events - filled
@@ -199,8 +207,10 @@ class Sampler:
     def _pilot(self) -> Generated:
         """Events that are not kept."""
         seed = derive_seed(self._spec.seed, "tally bins")
-        shard = ShardPlan(index=0, events=PILOT_EVENTS, seed=seed)
-        events = self._generate(shard, PILOT_TRIES, compiled=False)
+        given = self._folding.head(PILOT_EVENTS) if self._folding else None
+        n = PILOT_EVENTS if given is None else len(given)
+        shard = ShardPlan(index=0, events=n, seed=seed)
+        events = self._generate(shard, PILOT_TRIES, compiled=False, given=given)
         if len(events) * MOST_TRIES < events.tried:
             raise self._too_few(events)
         return events

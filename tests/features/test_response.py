@@ -7,24 +7,8 @@ import torch
 from torch.func import jacrev, vmap
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import Batch, EventSchema, Field
 from mleg_ray.features.response import ElectronResponseMap, ElectronResponseMapConfig
-from tests.dis_events import FIELDS, SCHEMA, electrons
-
-VERTEX = [Field(name=f"vertex_{name}", role="condition") for name in ("px", "py", "pz", "energy")]
-PAIRS = EventSchema([*FIELDS[:4], *VERTEX])
-
-
-def measured(n: int) -> Batch:
-    """Return electrons measured with 1% of their momentum and 10 mrad."""
-    true = electrons(n, 3).x
-    p, theta = true[:, 3], torch.acos(true[:, 2] / true[:, 3])
-    phi = torch.atan2(true[:, 1], true[:, 0])
-    z = torch.randn(n, 3, generator=torch.Generator().manual_seed(2)).double()
-    p, theta, phi = p * (1 + 0.01 * z[:, 0]), theta + 0.01 * z[:, 1], phi + 0.01 * z[:, 2]
-    pt = p * theta.sin()
-    x = torch.stack([pt * phi.cos(), pt * phi.sin(), p * theta.cos(), p], dim=1)
-    return Batch(x, true, torch.ones(n).double())
+from tests.dis_events import PAIRS, SCHEMA, measured
 
 
 @pytest.fixture(scope="module")

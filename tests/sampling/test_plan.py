@@ -91,7 +91,8 @@ def test_unknown_condition_is_named(varying: Card) -> None:
     ("value", "distance"), [(10.0, None), (33.0, None), (50.0, None), (60.0, 10.0), (8.0, 2.0)]
 )
 def test_extrapolation_is_measured(varying: Card, value: float, distance: float | None) -> None:
-    found = extrapolations(varying, {"beam_energy": value}, {})
+    asked = spec(1000).model_copy(update={"conditions": {"beam_energy": value}})
+    found = extrapolations(varying, asked)
     assert {name: item.distance for name, item in found.items()} == (
         {} if distance is None else {"beam_energy": distance}
     )

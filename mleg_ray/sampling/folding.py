@@ -1,0 +1,134 @@
+"""Folding: a detector's generator carries each event of a dataset to what is measured of it."""
+
+import itertools
+import math
+from collections.abc import Container, Iterator
+
+import torch
+from torch import Tensor
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import Card, DatasetCard
+from mleg_ray.console import progress_bar
+from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.events import VERTEX, Batch
+from mleg_ray.sampling.plan import FoldedEvents
+
+
+class Folding:
+    """The events of a dataset's split, as conditions of a model.
+
+    A condition `vertex_px` is the dataset's own `vertex_px`, or, where there is none, its `px`.
+    """
+
+    def __init__(self, dataset: Dataset, split: str | None, card: DatasetCard) -> None:
+        """Find each condition among the dataset's columns.
+
+        Raises:
+            ConfigError: there is no such column, or one of another unit.
+            DataError: the dataset has weights, which the folded events would lack.
+        """
+        if dataset.schema.weight:
+            raise DataError(
+                f"{dataset.uri}: its events have weights, which folded ones cannot carry yet"
+            )
+        self._dataset = dataset
+        self._split = split
+        self._card = card
+        units = {field.name: field.unit for field in dataset.manifest.fields}
+        self._columns: dict[str, str] = {}
+        for field in card.fields:
+            if field.role != "condition" or field.name in card.conditions:
+                continue
+            names = (field.name, field.name.removeprefix(VERTEX))
+            found = next((name for name in names if name in units), None)
+            if found is None or units[found] != field.unit:
+                had = ", ".join(f"{name} [{unit}]" for name, unit in units.items())
+                raise ConfigError(
+                    f"{dataset.uri}: the checkpoint's condition {field.name} [{field.unit}] is "
+                    f"none of {had}"
+                )
+            self._columns[field.name] = found
+
+    @property
+    def conditions(self) -> Container[str]:
+        """The names of the conditions that differ from event to event."""
+        return self._columns
+
+    def survey(self, card: Card) -> tuple[FoldedEvents, int]:
+        """Read all events; return what they are, and how many a model was not trained for.
+
+        Raises:
+            DataError: shards are gone or damaged.
+        """
+        low = dict.fromkeys(self._columns, math.inf)
+        high = dict.fromkeys(self._columns, -math.inf)
+        outside = done = 0
+        rows = []
+        with progress_bar("Reading events", self._dataset.rows(self._split)) as bar:
+            for context in map(self._context, self._dataset.batches(self._split)):
+                strange = torch.zeros(len(context), dtype=torch.bool)
+                for name, column in zip(card.dataset.schema_.conditions, context.T, strict=True):
+                    if name in self._columns:
+                        low[name] = min(low[name], float(column.min()))
+                        high[name] = max(high[name], float(column.max()))
+                        first, last = card.condition_range[name]
+                        strange |= (column < first) | (column > last)
+                outside += int(strange.sum())
+                rows.append(len(context))
+                done += len(context)
+                bar.update(done)
+        events = FoldedEvents(
+            uri=self._dataset.uri,
+            dataset_digest=self._dataset.digest,
+            split=self._split,
+            shards=tuple(rows),
+            ranges={name: (low[name], high[name]) for name in self._columns},
+        )
+        return events, outside
+
+    def shard(self, index: int) -> Tensor:
+        """Return the conditions (n, C), float64, of the events of a shard."""
+        entry = self._dataset.shards(self._split)[index]
+        [batch] = self._dataset.read([entry])
+        return self._context(batch)
+
+    def head(self, events: int) -> Tensor:
+        """Return the conditions (n, C), float64, of the first events, all if there are fewer."""
+        return torch.cat(list(self._until(events)))[:events]
+
+    def _until(self, events: int) -> Iterator[Tensor]:
+        for index in itertools.count():
+            context = self.shard(index)
+            yield context
+            events -= len(context)
+            if events <= 0 or index + 1 == len(self._dataset.shards(self._split)):
+                return
+
+    def _context(self, batch: Batch) -> Tensor:
+        columns = self._dataset.schema.columns(batch)
+        parts = []
+        for field in self._card.fields:
+            if field.name in self._columns:
+                # As it will be stored beside the event.
+                stored = columns[self._columns[field.name]].to(getattr(torch, field.dtype))
+                parts.append(stored.double())
+            elif field.role == "condition":
+                value = self._card.conditions[field.name]
+                parts.append(torch.full((len(batch),), value, dtype=torch.float64))
+        return torch.stack(parts, dim=1)
+
+
+def folding(events: FoldedEvents, card: DatasetCard) -> Folding:
+    """Open the events of a plan.
+
+    Raises:
+        DataError: they are no longer there, or others.
+    """
+    dataset = Dataset.open(events.uri)
+    if dataset.digest != events.dataset_digest:
+        raise DataError(
+            f"{events.uri}: was replaced while its events were folded; fold the new ones to "
+            "another --out"
+        )
+    return Folding(dataset, events.split, card)
