@@ -30,6 +30,8 @@ SMALL = {
     "flow-dis": ("model.transforms=2", "model.bins=4", "model.hidden=[16]"),
     "flow-matching-dis": ("model.network.widths=[16]", "model.ode_steps=2"),
     "student-dis": ("model.network.widths=[16]", "objective.pairs=500"),
+    "wae-dis": ("model.encoder.widths=[16]", "model.decoder.widths=[16]"),
+    "swae-dis": ("model.encoder.widths=[16]", "model.decoder.widths=[16]"),
     "avae-dis": (
         "model.encoder.widths=[16]",
         "model.decoder.widths=[16]",

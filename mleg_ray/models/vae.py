@@ -1,4 +1,4 @@
-"""Variational autoencoders: β-VAE with a normal prior, α-VAE with perturbed codes of events."""
+"""Autoencoders: β-VAE and WAE with a normal prior, α-VAE with perturbed codes of events."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -45,8 +45,17 @@ class Autoencoder(Model):
         return features
 
 
-class BetaVAE(Autoencoder):
-    """Gaussian posterior, reparameterised; sampled from the prior N(0, 1).
+class PriorAutoencoder(Autoencoder):
+    """An autoencoder whose codes are to be N(0, 1), from which it is sampled."""
+
+    def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return n generated feature vectors (n, features) for `condition` (n, C)."""
+        code = torch.randn(n, self.latent_dim, generator=generator, device=condition.device)
+        return self.decode(code, condition)
+
+
+class BetaVAE(PriorAutoencoder):
+    """Gaussian posterior, reparameterised.
 
     Sources: Kingma & Welling, arXiv:1312.6114, eq. 10; Higgins et al., β-VAE, ICLR 2017.
     """
@@ -60,10 +69,19 @@ class BetaVAE(Autoencoder):
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
         return mean + (0.5 * log_variance).exp() * noise, kl
 
-    def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return n generated feature vectors (n, features) for `condition` (n, C)."""
-        code = torch.randn(n, self.latent_dim, generator=generator, device=condition.device)
-        return self.decode(code, condition)
+
+class WassersteinAutoencoder(PriorAutoencoder):
+    """Deterministic codes, of which all together are to be N(0, 1).
+
+    Source: Tolstikhin et al., arXiv:1711.01558.
+    """
+
+    def __init__(self, config: "WassersteinAutoencoderConfig", widths: Widths) -> None:
+        super().__init__(config, widths, config.latent_dim)
+
+    def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f(features) (B, latent) and a vanishing KL term (B,); `noise` is not used."""
+        return self.encode(features, condition), features.new_zeros(len(features))
 
 
 class AlphaVAE(Autoencoder):
@@ -122,6 +140,17 @@ class BetaVAEConfig(AutoencoderConfig):
     def build(self, widths: Widths) -> BetaVAE:
         """Build the model with freshly drawn weights."""
         return BetaVAE(self, widths)
+
+
+@MODELS.register
+class WassersteinAutoencoderConfig(AutoencoderConfig):
+    """Configuration of `WassersteinAutoencoder`; λ and D belong to the objective."""
+
+    kind: Literal["wae"] = "wae"
+
+    def build(self, widths: Widths) -> WassersteinAutoencoder:
+        """Build the model with freshly drawn weights."""
+        return WassersteinAutoencoder(self, widths)
 
 
 @MODELS.register

@@ -9,6 +9,7 @@ from mleg_ray.objectives import (
     unfolding,
     variational,
     wasserstein,
+    wasserstein_autoencoding,
 )
 from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig, Teacher
 
@@ -25,4 +26,5 @@ __all__ = [
     "unfolding",
     "variational",
     "wasserstein",
+    "wasserstein_autoencoding",
 ]

@@ -33,10 +33,15 @@ class Variational(Objective):
         condition = feature_map.condition(batch.context)
         draws = noise.normal(len(batch), model.latent_dim)
         code, kl = model.code(batch.x, condition, draws)
-        error = (model.decode(code, condition) - batch.x).square().sum(dim=1)
-        reconstruction, divergence = (batch.weight * error).mean(), (batch.weight * kl).mean()
+        reconstruction = squared_error(model.decode(code, condition), batch)
+        divergence = (batch.weight * kl).mean()
         parts = {"reconstruction": reconstruction, "kl": divergence}
         return reconstruction + self._beta * divergence, parts
+
+
+def squared_error(decoded: Tensor, batch: Batch) -> Tensor:
+    """Return E_w[|x - x̂|²], summed over the features (B, n_features)."""
+    return (batch.weight * (decoded - batch.x).square().sum(dim=1)).mean()
 
 
 @OBJECTIVES.register

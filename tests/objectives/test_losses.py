@@ -39,6 +39,10 @@ AFTER_20_STEPS = {
     "fatgan-mmd-gan energies": 0.257833,
     "unfold-dis one energy": 0.227741,
     "unfold-dis energies": 0.183658,
+    "wae-dis one energy": 13.7937,
+    "wae-dis energies": 11.1307,
+    "swae-dis one energy": 9.6513,
+    "swae-dis energies": 7.95618,
     "fatgan-quick one energy": 0.633417,
     "fatgan-quick energies": 0.272774,
     "student-dis one energy": 2.76992,
@@ -79,11 +83,11 @@ def test_every_registered_objective_is_tested() -> None:
     assert {small_run(recipe).objective.kind for recipe in SMALL} == set(OBJECTIVES)
 
 
-# Not of a student, whose teacher's pairs have no weights, nor of an MMD-GAN, which weighs pairs.
-@pytest.mark.parametrize(
-    ("recipe", "player"),
-    [case for case in PLAYERS if case[0] not in ("student-dis", "fatgan-mmd-gan")],
-)
+# Not of a student, whose teacher's pairs have no weights, nor where pairs or ranks are weighted.
+COUPLED = ("student-dis", "fatgan-mmd-gan", "wae-dis", "swae-dis")
+
+
+@pytest.mark.parametrize(("recipe", "player"), [case for case in PLAYERS if case[0] not in COUPLED])
 def test_loss_is_linear_in_the_weights(recipe: str, player: str) -> None:
     without_mmd = ("objective.mmd_weight=0",) if recipe == "fatgan" else ()
     batch = training_events(64)
@@ -214,6 +218,24 @@ def test_kl_of_the_beta_vae_is_that_of_torch() -> None:
     expected = torch.distributions.kl_divergence(posterior, prior).sum(dim=1)
     _, kl = model.code(x, condition, torch.zeros_like(mean))
     torch.testing.assert_close(kl, expected)
+
+
+@pytest.mark.parametrize("recipe", ["wae-dis", "swae-dis"])
+def test_wasserstein_autoencoders_draw_their_codes_to_the_prior(recipe: str) -> None:
+    fast = ("training.steps=300", "training.optimisers.autoencoder.learning_rate=5e-3")
+    run = small_run(recipe, *fast, "objective.discrepancy_weight=1000.0")
+    events = training_events()
+    loop, minibatches = small_loop(run, events)
+    features = features_of(loop.feature_map, events)
+
+    def distance() -> float:
+        code = loop.model.encode(features.x, torch.zeros(len(events), 0)).detach()
+        quantiles = torch.distributions.Normal(0, 1).icdf((torch.arange(2000) + 0.5) / 2000)
+        return float((code.sort(dim=0).values - quantiles[:, None]).abs().mean())
+
+    before = distance()
+    list(loop.run(minibatches, 300))
+    assert distance() < 0.25 < 0.5 < before
 
 
 def test_alpha_vae_perturbs_codes_with_width_alpha() -> None:

@@ -1,0 +1,97 @@
+"""Objectives of Wasserstein autoencoders: reconstruction, and codes like the prior's."""
+
+from abc import abstractmethod
+from typing import Annotated, Literal
+
+from pydantic import Field as Option
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
+
+from mleg_ray.events import Batch
+from mleg_ray.features import FeatureMap
+from mleg_ray.models import Model
+from mleg_ray.models.vae import WassersteinAutoencoder, WassersteinAutoencoderConfig
+from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
+from mleg_ray.objectives.discrepancy import mmd2, sliced_wasserstein2
+from mleg_ray.objectives.variational import squared_error
+from mleg_ray.randomness import Noise
+
+
+class WassersteinAutoencoding(Objective):
+    """L = E_w[|x - x̂|²] + λ D(codes, N(0, 1)), with a discrepancy D of the whole minibatch."""
+
+    couples_events = True
+
+    def __init__(self, weight: float) -> None:
+        self._weight = weight
+        self.schedule = {"autoencoder": 1}
+
+    def loss(
+        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of the one player, `autoencoder`, and its parts."""
+        assert isinstance(model, WassersteinAutoencoder)
+        condition = feature_map.condition(batch.context)
+        code = model.encode(batch.x, condition)
+        reconstruction = squared_error(model.decode(code, condition), batch)
+        prior = noise.normal(len(batch), model.latent_dim)
+        discrepancy = self.discrepancy(prior, code, batch.weight, noise)
+        parts = {"reconstruction": reconstruction, "discrepancy": discrepancy}
+        return reconstruction + self._weight * discrepancy, parts
+
+    @abstractmethod
+    def discrepancy(self, prior: Tensor, code: Tensor, weight: Tensor, noise: Noise) -> Tensor:
+        """Return D between draws of the prior and the codes, (B, latent), of weights (B,)."""
+
+
+class MMDAutoencoding(WassersteinAutoencoding):
+    """WAE-MMD: D is MMD² (Tolstikhin et al., arXiv:1711.01558, algorithm 2)."""
+
+    def __init__(self, config: "MMDAutoencodingConfig") -> None:
+        super().__init__(config.discrepancy_weight)
+        self._bandwidths = config.bandwidths
+
+    def discrepancy(self, prior: Tensor, code: Tensor, weight: Tensor, noise: Noise) -> Tensor:
+        """Return MMD² with Gaussian kernels."""
+        return mmd2(code, prior, weight, weight.new_ones(len(prior)), self._bandwidths)
+
+
+class SlicedAutoencoding(WassersteinAutoencoding):
+    """SWAE: D is the squared sliced Wasserstein distance (Kolouri et al., arXiv:1804.01947)."""
+
+    def __init__(self, config: "SlicedAutoencodingConfig") -> None:
+        super().__init__(config.discrepancy_weight)
+        self._directions = config.directions
+
+    def discrepancy(self, prior: Tensor, code: Tensor, weight: Tensor, noise: Noise) -> Tensor:
+        """Return SW² over random directions."""
+        directions = noise.normal(self._directions, code.shape[1])
+        return sliced_wasserstein2(prior, code, weight, directions)
+
+
+@OBJECTIVES.register
+class MMDAutoencodingConfig(ObjectiveConfig):
+    """Configuration of `MMDAutoencoding`: λ and the kernel's widths σ."""
+
+    trains = WassersteinAutoencoderConfig
+    kind: Literal["wae-mmd"] = "wae-mmd"
+    discrepancy_weight: PositiveFloat
+    bandwidths: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)]
+
+    def build(self) -> MMDAutoencoding:
+        """Build the objective."""
+        return MMDAutoencoding(self)
+
+
+@OBJECTIVES.register
+class SlicedAutoencodingConfig(ObjectiveConfig):
+    """Configuration of `SlicedAutoencoding`: λ and the number of directions."""
+
+    trains = WassersteinAutoencoderConfig
+    kind: Literal["swae"] = "swae"
+    discrepancy_weight: PositiveFloat
+    directions: PositiveInt = 64
+
+    def build(self) -> SlicedAutoencoding:
+        """Build the objective."""
+        return SlicedAutoencoding(self)
