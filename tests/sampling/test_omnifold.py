@@ -1,0 +1,65 @@
+"""Unfolding by weights: what a detector smeared and shifted is found again, weights included."""
+
+import numpy as np
+import pytest
+
+from mleg_ray.errors import DataError
+from mleg_ray.sampling.omnifold import Simulated, omnifold
+
+N = 6000
+RESOLUTION = 0.5
+
+
+def simulated(seed: int, mean: float, weight: np.ndarray | None = None) -> Simulated:
+    """Normal events around a mean, measured with a resolution and a shift of 0.2."""
+    rng = np.random.default_rng(seed)
+    vertex = rng.normal(mean, 1.0, (N, 1))
+    measured = vertex + 0.2 + RESOLUTION * rng.normal(size=(N, 1))
+    return Simulated(vertex, measured, np.ones(N) if weight is None else weight)
+
+
+def mean_of(vertex: np.ndarray, weight: np.ndarray) -> float:
+    return float(np.average(vertex[:, 0], weights=weight))
+
+
+def unfolded(simulation: Simulated, data: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:
+    return list(omnifold(simulation, data, weight, iterations=3, seed=1))
+
+
+def test_the_true_mean_is_found_again() -> None:
+    simulation, truth = simulated(1, 0.0), simulated(2, 0.4)
+    steps = unfolded(simulation, truth.measured, np.ones(N))
+    means = [mean_of(simulation.vertex, weight) for weight in steps]
+    assert means[0] == pytest.approx(0.4, abs=0.12)  # one iteration leaves part of the prior
+    assert means[-1] == pytest.approx(0.4, abs=0.06)
+    assert steps[-1].sum() == pytest.approx(N)
+
+
+def test_weights_of_data_and_simulation_count() -> None:
+    """Two thirds of the data are around 0.6; a simulation that is weighted is its own density."""
+    low, high = simulated(3, 0.0), simulated(4, 0.6)
+    data = np.concatenate([low.measured, high.measured])
+    weight = np.repeat([0.5, 1.0], N)
+    rng = np.random.default_rng(5)
+    simulation = simulated(6, 0.0, weight=rng.uniform(0.5, 1.5, N))
+    last = unfolded(simulation, data, weight)[-1]
+    assert mean_of(simulation.vertex, last) == pytest.approx(0.4, abs=0.08)
+
+
+def test_data_like_the_simulation_change_nothing() -> None:
+    simulation, data = simulated(7, 0.0), simulated(8, 0.0).measured
+    last = unfolded(simulation, data, np.ones(N))[-1]
+    assert mean_of(simulation.vertex, last) == pytest.approx(0.0, abs=0.06)
+    assert last.std() < 0.15
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.zeros((10, 1)), "10 measured events are too few to unfold"),
+        (np.full((N, 1), np.nan), "measured events: a number is not finite"),
+    ],
+)
+def test_what_cannot_be_unfolded_is_refused(data: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        next(omnifold(simulated(1, 0.0), data, np.ones(len(data)), iterations=1, seed=1))
