@@ -32,7 +32,9 @@ class TrainingConfig(Config):
     worker's device; beyond, chunks of `chunk_events` are streamed and shuffled. `seconds` ends
     training early, at the first judgement after that time. `threads` is the
     number of CPUs of a worker, by default its share of the machine; small networks gain little from
-    a second thread, and lose much where another process wants that core.
+    a second thread, and lose much where another process wants that core. In a
+    `bootstrap` replica every train event counts a Poisson number of times, drawn from the seed: how
+    replicas of several seeds scatter is the uncertainty that the size of the train split leaves.
     """
 
     steps: PositiveInt
@@ -43,6 +45,7 @@ class TrainingConfig(Config):
     memory_budget: PositiveInt = 2_000_000_000
     chunk_events: PositiveInt = 131_072
     threads: PositiveInt | None = None
+    bootstrap: bool = False
     optimisers: dict[str, AdamConfig]
 
 

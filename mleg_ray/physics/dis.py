@@ -6,11 +6,14 @@ is smaller by M²/4E_b²: 0.22% at 10 GeV, 0.009% at 50 GeV). Definitions as in 
 Group's review of structure functions, eq. 18.1.
 """
 
+import math
+
 from torch import Tensor
 
 from mleg_ray.physics.kinematics import minus_momentum, momentum
 
 PROTON_MASS = 0.93827209  # GeV
+FINE_STRUCTURE = 1 / 137.035999
 
 
 def mandelstam_s(beam_energy: Tensor) -> Tensor:
@@ -38,3 +41,13 @@ def w2(px: Tensor, py: Tensor, pz: Tensor, beam_energy: Tensor) -> Tensor:
     """Squared mass of the hadronic system, W² = (P + q)² = M² + s y - Q², GeV²."""
     y = inelasticity(px, py, pz, beam_energy)
     return PROTON_MASS**2 + mandelstam_s(beam_energy) * y - q2(px, py, pz, beam_energy)
+
+
+def reduction(q2: Tensor, x_bj: Tensor, inelasticity: Tensor) -> Tensor:
+    """x Q⁴ / (2π α² Y₊) with Y₊ = 1 + (1 - y)²: what makes d²σ/dx dQ² the reduced cross section.
+
+    GeV⁴, so that σ_r of a cross section in GeV⁻² is a number; it is F2 where F_L and Z exchange do
+    not count. Source: H1 and ZEUS, arXiv:1506.06042, eq. 2.
+    """
+    y_plus = 1 + (1 - inelasticity).square()
+    return x_bj * q2.square() / (2 * math.pi * FINE_STRUCTURE**2 * y_plus)

@@ -81,3 +81,10 @@ class StreamedMinibatches:
     def _shuffled(self, chunk: Batch, epoch: int, index: int) -> Batch:
         generator = torch.Generator().manual_seed(derive_seed(self._seed, "chunk", epoch, index))
         return chunk[torch.randperm(len(chunk), generator=generator).to(chunk.weight.device)]
+
+
+def bootstrap(events: Batch, seed: int) -> Batch:
+    """Return the events with weights that resample them: each counted a Poisson number of times."""
+    rng = torch.Generator().manual_seed(derive_seed(seed, "bootstrap"))
+    times = torch.poisson(torch.ones(len(events)), generator=rng).to(events.weight)
+    return Batch(events.x, events.context, events.weight * times)

@@ -9,12 +9,19 @@ import torch
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
+from mleg_ray.errors import DataError
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.randomness import derive_seed
 from mleg_ray.run import RunConfig
-from mleg_ray.training.batches import Minibatches, ResidentMinibatches, StreamedMinibatches
+from mleg_ray.training.batches import (
+    Minibatches,
+    ResidentMinibatches,
+    StreamedMinibatches,
+    bootstrap,
+)
 
+LEAST_RESAMPLED = 1000  # events of a bootstrap
 Ranges = dict[str, tuple[float, float]]
 
 
@@ -32,8 +39,15 @@ def fitted_map(run: RunConfig, dataset: Dataset) -> tuple[FeatureMap, Ranges]:
         The map, and the smallest and largest value of each condition.
 
     Raises:
+        DataError: a bootstrap replica of too few events.
         UserError: see `FeatureMapConfig.build`, `FeatureMap.fit` and `Dataset.batches`.
     """
+    rows = dataset.rows("train")
+    if run.training.bootstrap and rows < LEAST_RESAMPLED:
+        raise DataError(
+            f"{dataset.uri}: a bootstrap of {rows} train events tells little of their uncertainty; "
+            f"{LEAST_RESAMPLED} are needed, or training.bootstrap = false"
+        )
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
     ranges = _ConditionRanges(dataset.schema.conditions)
     feature_map.fit(ranges.watch(dataset.batches("train")))
@@ -75,10 +89,12 @@ class Share:
         return ResidentMinibatches(events, self._config.batch_size, self._seed), events
 
     def _read(self) -> Iterator[Batch]:
-        for batch in self._physical():
+        for index, batch in enumerate(self._physical()):
             features = self._feature_map(batch.x, batch.context)
             weight = batch.weight / self._feature_map.weight_mean
             encoded = Batch(features, batch.context, weight)
+            if self._config.bootstrap:
+                encoded = bootstrap(encoded, derive_seed(self._seed, "chunk", index))
             yield encoded.to(dtype=torch.float32).to(self._device)
 
 

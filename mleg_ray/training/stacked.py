@@ -154,13 +154,6 @@ class _Joined:
             yield Batch.concatenate(parts)
 
 
-def bootstrap(events: Batch, seed: int) -> Batch:
-    """Return the events with weights that resample them: each counted a Poisson number of times."""
-    rng = torch.Generator().manual_seed(derive_seed(seed, "bootstrap"))
-    times = torch.poisson(torch.ones(len(events)), generator=rng).to(events.weight)
-    return Batch(events.x, events.context, events.weight * times)
-
-
 def _shared(config: TrainingConfig) -> TrainingConfig:
     optimisers = {
         name: adam.model_copy(update={"learning_rate": 1.0})

@@ -35,6 +35,26 @@ def test_invariants_are_those_of_the_four_vectors(px, py, pz, beam) -> None:
         assert dis.x_bj(*momentum).item() == pytest.approx(x, rel=1e-8)
 
 
+def test_reduced_cross_section_of_a_flat_structure_function_is_flat() -> None:
+    """Events of d²σ/dx dQ² = 2π α² Y₊/(x Q⁴) have σ_r = 1 in every bin."""
+    s, n = 1e4, 400_000
+    rng = torch.Generator().manual_seed(1)
+    u = torch.rand(n, 3, generator=rng, dtype=torch.float64)
+    x = 0.01 * 10 ** u[:, 0]  # like 1/x from 0.01 to 0.1
+    q2 = 1 / (1 / 10 - u[:, 1] * (1 / 10 - 1 / 90))  # like 1/Q⁴ from 10 to 90 GeV²
+    y = q2 / (x * s)
+    kept = u[:, 2] < (1 + (1 - y).square()) / 2
+    # ∫ 2π α² Y₊/(x Q⁴): the envelope with Y₊ = 2, times the share that is kept.
+    envelope = 4 * math.pi * dis.FINE_STRUCTURE**2 * math.log(10) * (1 / 10 - 1 / 90)
+    total = envelope * kept.double().mean()
+    weight = dis.reduction(q2, x, y)[kept] * total / kept.sum()
+    for low, high in ((10, 20), (20, 45), (45, 90)):
+        for left, right in ((0.01, 0.03), (0.03, 0.1)):
+            inside = (q2 > low) & (q2 < high) & (x > left) & (x < right)
+            area = (high - low) * (right - left)
+            assert weight[inside[kept]].sum() / area == pytest.approx(1, rel=0.03)
+
+
 def test_w2_is_the_invariant_mass_of_the_hadrons() -> None:
     px, py, pz, _ = electrons(1000).x.unbind(1)
     beam = torch.full_like(px, 50.0)

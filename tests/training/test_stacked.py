@@ -6,9 +6,9 @@ import torch
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
 from mleg_ray.run import RunConfig
-from mleg_ray.training.batches import ResidentMinibatches
+from mleg_ray.training.batches import ResidentMinibatches, bootstrap
 from mleg_ray.training.loop import TrainingLoop
-from mleg_ray.training.stacked import StackedLoop, bootstrap, stack
+from mleg_ray.training.stacked import StackedLoop, stack
 from tests.recipes import features_of, fitted_map, small_run, training_events
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ import torch
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import CHECKPOINT, Checkpoint
-from mleg_ray.errors import ConfigError
+from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.training.trainee import Moment, Trainee
 from tests.prepared import prepared_dataset
 from tests.recipes import small_run
@@ -93,3 +93,19 @@ def test_what_had_ended_says_so_again(dataset: Dataset, tmp_path: Path) -> None:
 def test_unknown_observable_is_refused(dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match="no w2"):
         trainee(dataset, 'selection.observables=["w2"]')
+
+
+def test_a_bootstrap_replica_has_its_own_weights(dataset: Dataset, tmp_path: Path) -> None:
+    def trained(*assignments: str) -> torch.Tensor:
+        made = trainee(dataset, "training.steps=10", *assignments)
+        list(made.train())
+        return weights(made)
+
+    assert torch.equal(trained("training.bootstrap=true"), trained("training.bootstrap=true"))
+    assert not torch.equal(trained("training.bootstrap=true"), trained())
+
+
+def test_bootstrap_of_too_few_events_is_refused(tmp_path: Path) -> None:
+    few = prepared_dataset(tmp_path / "few", shard_rows=100)
+    with pytest.raises(DataError, match="a bootstrap of 800 train events tells little"):
+        trainee(few, "training.bootstrap=true")

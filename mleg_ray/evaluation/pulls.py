@@ -1,0 +1,76 @@
+"""Bands of an ensemble: how far its generators are from the truth in units of both errors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mleg_ray.errors import DataError
+from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.histograms import MINIMUM_TRUTH_EVENTS
+
+SIGMAS = {0.683: 1.0, 0.954: 2.0}  # the share of a normal distribution within so many deviations
+
+
+@dataclass(frozen=True)
+class Pulls:
+    """Shares of the events in each of k bins (k,), their errors (k,), and how far they differ.
+
+    `generated` is the mean of the replicas, `generated_error` their spread: the uncertainty of one.
+    `used` are the bins with at least 10 true events.
+    """
+
+    edges: FloatArray
+    truth: FloatArray
+    truth_error: FloatArray
+    generated: FloatArray
+    generated_error: FloatArray
+    used: NDArray[np.bool_]
+
+    @property
+    def values(self) -> FloatArray:
+        """(E_gen - E_truth) / √(V_gen + V_truth) in the bins used.
+
+        Source: Alanazi, Machine Learning-Based Event Generator, Old Dominion University 2022,
+        eq. 29.
+        """
+        sigma = np.hypot(self.generated_error, self.truth_error)[self.used]
+        result: FloatArray = (self.generated - self.truth)[self.used] / sigma
+        return result
+
+    @property
+    def coverage(self) -> dict[float, float]:
+        """The share of bins within one and two deviations, by what it should be."""
+        size = np.abs(self.values)
+        return {expected: float(np.mean(size < sigmas)) for expected, sigmas in SIGMAS.items()}
+
+
+def pulls(
+    truth: FloatArray, weight: FloatArray, replicas: Sequence[FloatArray], edges: FloatArray
+) -> Pulls:
+    """Compare the events of an ensemble's replicas, each (n,), with true ones (m,) of weights (m,).
+
+    Raises:
+        DataError: fewer than three replicas, or no bin with 10 true events.
+    """
+    if len(replicas) < 3:
+        raise DataError(f"{len(replicas)} replicas have no spread worth the name; make ten")
+    total = weight.sum()
+    share, squares, counts = (
+        np.histogram(truth, edges, weights=w)[0].astype(float)
+        for w in (weight / total, np.square(weight / total), np.ones_like(weight))
+    )
+    used = counts >= MINIMUM_TRUTH_EVENTS
+    if not used.any():
+        raise DataError(f"no bin of {len(edges) - 1} holds {MINIMUM_TRUTH_EVENTS:g} true events")
+    shares = np.stack([np.histogram(values, edges)[0] / len(values) for values in replicas])
+    return Pulls(
+        edges=edges,
+        truth=share,
+        # Of a share, not of a count: in one bin with all events there is no error.
+        truth_error=np.sqrt(squares * (1 - share)),
+        generated=shares.mean(axis=0),
+        generated_error=shares.std(axis=0, ddof=1),
+        used=used,
+    )

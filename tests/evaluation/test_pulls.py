@@ -1,0 +1,59 @@
+"""Bands of ensembles: pulls and their coverage where both are known."""
+
+import numpy as np
+import pytest
+
+from mleg_ray.errors import DataError
+from mleg_ray.evaluation.pulls import pulls
+
+EDGES = np.linspace(-2.5, 2.5, 41)
+
+
+def bootstraps(rng: np.random.Generator, data: np.ndarray, n: int = 20) -> list[np.ndarray]:
+    return [rng.choice(data, len(data)) for _ in range(n)]
+
+
+def test_bootstraps_of_the_truth_cover_it_as_they_should() -> None:
+    rng = np.random.default_rng(1)
+    within = []
+    for _ in range(10):
+        truth, data = rng.normal(size=(2, 5000))
+        found = pulls(truth, np.ones(5000), bootstraps(rng, data), EDGES)
+        within.append(list(found.coverage.values()))
+    one, two = np.mean(within, axis=0)
+    assert one == pytest.approx(0.683, abs=0.06)
+    assert two == pytest.approx(0.954, abs=0.03)
+
+
+def test_a_biased_ensemble_does_not() -> None:
+    rng = np.random.default_rng(2)
+    truth, data = rng.normal(size=(2, 20_000))
+    found = pulls(truth, np.ones(20_000), bootstraps(rng, data + 0.1), EDGES)
+    assert found.coverage[0.683] < 0.4
+    assert found.values[:10].mean() < -1
+
+
+def test_weights_of_the_truth_count() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.uniform(-2.5, 2.5, 20_000)
+    weight = np.exp(-truth * truth / 2)
+    data = rng.normal(size=20_000)
+    data = data[np.abs(data) < 2.5]
+    found = pulls(truth, weight, bootstraps(rng, data), EDGES)
+    assert found.coverage[0.954] > 0.85
+    assert found.truth.sum() == pytest.approx(1)
+
+
+def test_error_of_a_share_is_binomial() -> None:
+    truth = np.repeat([0.5, 1.5], [30, 70])
+    found = pulls(truth, np.ones(100), [truth] * 3, np.array([0.0, 1.0, 2.0]))
+    assert found.truth_error == pytest.approx([np.sqrt(0.3 * 0.7 / 100)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "truth", "message"),
+    [(2, np.zeros(50), "2 replicas have no spread"), (5, np.full(50, 9.0), "no bin of 40 holds")],
+)
+def test_what_has_no_bands_is_refused(replicas: int, truth: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        pulls(truth, np.ones(50), [np.zeros(50)] * replicas, EDGES)
