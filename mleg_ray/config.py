@@ -246,12 +246,25 @@ def _coerced(given: object, parsed: object, key: str = "") -> Iterator[str]:
 
 
 def _known_keys(cls: type[BaseModel]) -> list[str]:
-    names = list(cls.model_fields)
-    for field in cls.model_fields.values():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            for kind in [field.annotation, *field.annotation.__subclasses__()]:
-                names += _known_keys(kind)
-    return names
+    """Return the keys of a table and of all tables that it may hold, themselves included."""
+    names: dict[str, None] = {}
+    seen, to_see = set(), [cls]
+    while to_see:
+        table = to_see.pop()
+        if table in seen:
+            continue
+        seen.add(table)
+        names |= dict.fromkeys(table.model_fields)
+        for field in table.model_fields.values():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                to_see += [field.annotation, *_kinds(field.annotation)]
+    return list(names)
+
+
+def _kinds(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for kind in cls.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
 
 
 def suggest(name: str, known: list[str]) -> str:

@@ -25,13 +25,21 @@ class Folding:
         """Find each condition among the dataset's columns.
 
         Raises:
-            ConfigError: there is no such column, or one of another unit.
+            ConfigError: there is no such column, or one of another unit, or a condition that was
+                fixed in training has another value.
             DataError: the dataset has weights, which the folded events would lack.
         """
         if dataset.schema.weight:
             raise DataError(
                 f"{dataset.uri}: its events have weights, which folded ones cannot carry yet"
             )
+        fixed = dataset.manifest.conditions
+        for name in card.conditions.keys() & fixed.keys():
+            if card.conditions[name] != fixed[name]:
+                raise ConfigError(
+                    f"{dataset.uri}: {name} is {fixed[name]:g}; the checkpoint was trained at "
+                    f"{card.conditions[name]:g} alone"
+                )
         self._dataset = dataset
         self._split = split
         self._card = card

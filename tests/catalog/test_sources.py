@@ -94,6 +94,48 @@ class TestImport(SourceContract):
         return table_spec(tmp_path)
 
 
+class TestFolded(SourceContract):
+    kind = "folded"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        return DatasetSpec.load(
+            "folding-electrons-flat", ("source.of.events=600", "shard_events=60")
+        )
+
+    def test_units_are_the_schemas(self):
+        """A tracker measures GeV alone, see `test_what_does_not_fit_is_refused`."""
+
+
+class TestFlat(SourceContract):
+    kind = "flat-dis"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        source = "{ kind = 'flat-dis', events = 600, q2_min = 2.0, q2_max = 9000.0, seed = 1 }"
+        return DatasetSpec.load("dis-ep-50", (f"source={source}", "shard_events=60"))
+
+    def test_units_are_the_schemas(self):
+        """Fields in GeV alone."""
+
+
+class TestToy(SourceContract):
+    kind = "toy"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        entry = tmp_path / "toy.toml"
+        entry.write_text(
+            'extends = "folding-toy-normal"\nname = "toy"\nfields = [{ name = "x" }]\n'
+            "shard_events = 60\n[observables]\n[source]\n"
+            'kind = "toy"\ndistribution = "uniform"\nevents = 600\nseed = 1\n'
+        )
+        return DatasetSpec.load(str(entry))
+
+    def test_units_are_the_schemas(self):
+        """The number has none."""
+
+
 def test_every_registered_source_has_a_contract_test():
     assert {cls.kind for cls in SourceContract.__subclasses__()} == set(SOURCES)
 

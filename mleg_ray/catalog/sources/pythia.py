@@ -17,6 +17,7 @@ ELECTRON, PROTON = 11, 2212  # Particle Data Group numbers
 MOMENTUM = ("px", "py", "pz", "energy")
 BEAM_ENERGY = "beam_energy"
 MAX_SEED = 900_000_000  # Pythia's own limit
+MOST_OUTSIDE = 1000  # events, for one that fulfils the cut on y
 
 
 @SOURCES.register
@@ -24,7 +25,8 @@ class PythiaDISConfig(SourceConfig):
     """The scattered electron of head-on e p collisions, both beams with the same energy.
 
     `q2_min` (GeV²) and `m_hat_min` (GeV) are Pythia's cuts on the hard process: Q² > q2_min, and
-    x s > m_hat_min² up to parton showers, so that a cut on the mass is a cut on small x.
+    x s > m_hat_min² up to parton showers, so that a cut on the mass is a cut on small x. Events
+    whose electron keeps more than 1 - `y_min` of its energy, as y tells, are left out.
     `beam_energies` (GeV) are the strata of a dataset whose beam energy varies; where the beam
     energy is a fixed condition of the dataset they stay empty. `events` counts all strata.
     """
@@ -33,6 +35,7 @@ class PythiaDISConfig(SourceConfig):
     events: PositiveInt
     q2_min: PositiveFloat
     m_hat_min: float = Option(ge=0)
+    y_min: float = Option(0.0, ge=0, lt=1)
     beam_energies: tuple[PositiveFloat, ...] = ()
     seed: int
 
@@ -94,7 +97,7 @@ class PythiaDIS(Source):
         """Generate the scattered electrons of shard `index`."""
         stratum, number = self.locate(index)
         rows = self.shard_rows()[stratum][number]
-        electrons = _generate(self._settings(index), rows)
+        electrons = _generate(self._settings(index), rows, self._config.y_min)
         columns = {name: electrons[:, i] for i, name in enumerate(MOMENTUM)}
         columns[BEAM_ENERGY] = np.full(rows, self._energies[stratum])
         return {name: values * self._scales[name] for name, values in columns.items()}
@@ -114,6 +117,7 @@ class PythiaDIS(Source):
         return {
             "generator": f"Pythia {self._version}",
             "settings": settings,
+            "y_min": self._config.y_min,
             "beam_energies_gev": list(self._energies),
             "seed": self._config.seed,
         }
@@ -156,8 +160,8 @@ def dis_settings(q2_min: float, m_hat_min: float) -> dict[str, str]:
     }
 
 
-def _generate(settings: Mapping[str, str], rows: int) -> np.ndarray:
-    """Return the scattered electrons' (px, py, pz, E) in GeV, shape (rows, 4)."""
+def _generate(settings: Mapping[str, str], rows: int, y_min: float) -> np.ndarray:
+    """Return scattered electrons' (px, py, pz, E) in GeV with y >= y_min, shape (rows, 4)."""
     pythia = _pythia8mc().Pythia("", False)  # False: print no banner
     for key, value in settings.items():
         assert pythia.readString(f"{key} = {value}"), key
@@ -167,14 +171,24 @@ def _generate(settings: Mapping[str, str], rows: int) -> np.ndarray:
             + ", ".join(f"{key} = {settings[key]}" for key in ("Beams:eA", "PhaseSpace:Q2Min"))
         )
     electrons = np.empty((rows, 4))
-    failures = 0
-    for row in range(rows):
-        while not pythia.next():  # rare, below 1 in 1,000: a shower gave up
+    most = 2 * float(settings["Beams:eA"]) * (1 - y_min)  # of E' + pz
+    row = failures = outside = 0
+    while row < rows:
+        if not pythia.next():  # rare, below 1 in 1,000: a shower gave up
             failures += 1
             if failures > rows + 100:
                 raise DataError("source pythia-dis: Pythia rejects more events than it makes")
+            continue
         electron = _scattered_electron(pythia.event)
+        if y_min and electron.e() + electron.pz() > most:
+            outside += 1
+            if outside > MOST_OUTSIDE * (row + 1):
+                raise DataError(
+                    f"source pythia-dis: hardly an event has y >= {y_min:g}; lower source.y_min"
+                )
+            continue
         electrons[row] = electron.px(), electron.py(), electron.pz(), electron.e()
+        row += 1
     return electrons
 
 

@@ -1,0 +1,150 @@
+"""Sources without a generator: toy distributions, and electrons spread evenly."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import Field as Option
+from pydantic import PositiveFloat, PositiveInt, model_validator
+
+from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig, cut
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import EventSchema
+from mleg_ray.randomness import derive_seed
+
+MOMENTUM = ("px", "py", "pz", "energy")
+
+
+class DrawnConfig(SourceConfig):
+    """What sources that draw independent events share."""
+
+    events: PositiveInt
+    seed: int
+
+    def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless the schema has this source's fields, and no weight."""
+        self.require(schema, conditions)
+        if schema.weight:
+            raise ConfigError(f"source {self.kind}: its events have no weight '{schema.weight}'")
+
+    @abstractmethod
+    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless the schema has this source's fields."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
+        """Return n events by columns (n,)."""
+
+    def open(
+        self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
+    ) -> "Drawn":
+        """Build the source."""
+        self.check(schema, conditions)
+        return Drawn(self, conditions, shard_events)
+
+    def planned_events(self) -> int:
+        """Return how many events there will be."""
+        return self.events
+
+
+class Drawn(Source):
+    """One stratum of shards, each from its own seed."""
+
+    def __init__(
+        self, config: DrawnConfig, conditions: Mapping[str, float], shard_events: int
+    ) -> None:
+        self._config = config
+        self._conditions = dict(conditions)
+        self._rows = cut(config.events, shard_events)
+
+    def shard_rows(self) -> Sequence[Sequence[int]]:
+        """Return the rows of each shard."""
+        return [self._rows]
+
+    def shard(self, index: int) -> Columns:
+        """Draw the events of shard `index`."""
+        rng = np.random.default_rng(self.seed(index))
+        return self._config.draw(rng, self._rows[index], self._conditions)
+
+    def seed(self, index: int) -> int:
+        """Return the seed of shard `index`."""
+        return derive_seed(self._config.seed, self._config.kind, index)
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the source's own settings: all that the events follow from."""
+        settings = self._config.model_dump(mode="json")
+        return settings | {"numpy": np.__version__.split(".")[0]}
+
+
+@SOURCES.register
+class ToyConfig(DrawnConfig):
+    """One number x an event, of mean 0 and variance 1: normal, or uniform in (-√3, √3)."""
+
+    kind: Literal["toy"] = "toy"
+    distribution: Literal["normal", "uniform"]
+
+    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless x is the only field."""
+        names = (*schema.event, *schema.conditions)
+        if names != ("x",):
+            raise ConfigError(
+                f"source toy: it makes the field x alone; the dataset declares {', '.join(names)}"
+            )
+
+    def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
+        """Return n numbers."""
+        if self.distribution == "normal":
+            return {"x": rng.standard_normal(n)}
+        return {"x": rng.uniform(-math.sqrt(3), math.sqrt(3), n)}
+
+
+@SOURCES.register
+class FlatDISConfig(DrawnConfig):
+    """Electrons spread evenly over the phase space of e p -> e' X: in ln Q², y and φ.
+
+    Q² (GeV²) lies between `q2_min` and `q2_max`, y above `y_min` and Q²/s, where x_bj = 1. They
+    teach a detector's response wherever physics may send an electron, whatever its spectrum.
+    """
+
+    kind: Literal["flat-dis"] = "flat-dis"
+    q2_min: PositiveFloat
+    q2_max: PositiveFloat
+    y_min: float = Option(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        if self.q2_min >= self.q2_max:
+            raise ConfigError("source flat-dis: q2_min must be below q2_max")
+        return self
+
+    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless the fields are an electron's in GeV, at one beam energy."""
+        units = {field.name: field.unit for field in schema.fields}
+        needed = dict.fromkeys((*MOMENTUM, "beam_energy"), "GeV")
+        if units != needed or "beam_energy" not in conditions:
+            raise ConfigError(
+                f"source flat-dis: it makes the event fields {', '.join(MOMENTUM)} in GeV under "
+                "conditions.beam_energy; the dataset declares "
+                f"{', '.join(f'{name} [{unit}]' for name, unit in units.items())}"
+            )
+        s = 4 * conditions["beam_energy"] ** 2
+        if self.q2_max >= s:
+            raise ConfigError(
+                f"source.q2_max: {self.q2_max:g} GeV² is out of reach at s = {s:g} GeV²; "
+                "choose less"
+            )
+
+    def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
+        """Return n electrons."""
+        beam = conditions["beam_energy"]
+        s = 4 * beam**2
+        q2 = self.q2_min * (self.q2_max / self.q2_min) ** rng.random(n)
+        lowest = np.maximum(q2 / s, self.y_min)
+        y = lowest + (1 - lowest) * rng.random(n)
+        phi = rng.uniform(-math.pi, math.pi, n)
+        minus, plus = q2 / (2 * beam), 2 * beam * (1 - y)  # E' - pz and E' + pz
+        pt = np.sqrt(plus * minus)
+        parts = (pt * np.cos(phi), pt * np.sin(phi), (plus - minus) / 2, (plus + minus) / 2)
+        return dict(zip(MOMENTUM, parts, strict=True))
