@@ -29,6 +29,7 @@ from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
 
 CHECKPOINT = "checkpoint"  # the folder's name in that of its run
+STUDIES = "studies"  # below a storage root
 RUN, WEIGHTS, CARD = "run.toml", "weights.safetensors", "card.json"
 
 
@@ -223,6 +224,13 @@ def run_folder(uri: str) -> PurePosixPath:
     """Return the path that names a checkpoint: that of its run, if it lies in one."""
     path = PurePosixPath(absolute(uri))
     return path.parent if path.name == CHECKPOINT else path
+
+
+def run_label(uri: str) -> str:
+    """Return a short name of a checkpoint: that of its run, and of the study it belongs to."""
+    folder = run_folder(uri)
+    study = folder.parent.parent
+    return f"{study.name}-{folder.name}" if study.parent.name == STUDIES else folder.name
 
 
 def environment() -> dict[str, str]:

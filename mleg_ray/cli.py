@@ -4,6 +4,7 @@ import math
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -20,6 +21,12 @@ app = typer.Typer(
 )
 catalog_app = typer.Typer(help="See what datasets there are.", no_args_is_help=True)
 app.add_typer(catalog_app, name="catalog")
+
+# What runs on a cluster.
+SUBMITTED = (
+    *("prepare", "train", "tune", "sample", "fold"),
+    *("verify", "convert", "reweight", "evaluate"),
+)
 
 
 def _count(text: str) -> int:
@@ -133,7 +140,7 @@ def train(
 
 @app.command()
 def tune(
-    recipe: Annotated[str, typer.Argument(help="A recipe with a [space] and a [study].")],
+    recipe: Annotated[str, typer.Argument(help="A recipe with the tables space and study.")],
     storage: Storage = None,
     assignments: Assignments = None,
     name: Annotated[str | None, typer.Option(help="Name of the study.")] = None,
@@ -141,7 +148,7 @@ def tune(
         bool, typer.Option("--resume", help="Go on with an interrupted one.")
     ] = False,
 ) -> None:
-    """Search a recipe's [space]: trials side by side, the best checkpoints, a report."""
+    """Search a recipe's space: trials side by side, the best checkpoints, a report."""
     from mleg_ray.catalog.dataset import Dataset
     from mleg_ray.cluster.tune import run_study, study_name
     from mleg_ray.storage import storage_root
@@ -216,7 +223,10 @@ def sample(
     ] = None,
     prefer: Annotated[
         list[str] | None,
-        typer.Option(help="Of a study, the best trial with throughput>=2e6, say; repeatable."),
+        typer.Option(
+            help="Of a study, the best trial with ks_sum<=0.5, say, or with what else it measured "
+            "(study.objectives), throughput>=2e6; repeatable."
+        ),
     ] = None,
     compiled: Annotated[
         bool | None,
@@ -304,14 +314,14 @@ def fold(
 ) -> None:
     """Carry each event of a dataset to what a detector measures of it, one for one."""
     from mleg_ray.catalog.dataset import Dataset
-    from mleg_ray.checkpoint import Checkpoint, run_folder
+    from mleg_ray.checkpoint import Checkpoint, run_label
     from mleg_ray.cluster.sample import complete
     from mleg_ray.sampling.manifest import plan_fold
     from mleg_ray.storage import absolute, join, storage_root
 
     root = storage_root(storage)
     dataset, split = Dataset.find(root, events)
-    made = "-of-".join((run_folder(checkpoint).name, dataset.manifest.name))
+    made = "-of-".join((run_label(checkpoint), dataset.manifest.name))
     target = out or join(root, "samples", f"{made}-{split or 'all'}-seed{seed}")
     job = plan_fold(
         Checkpoint.load(absolute(checkpoint)),
@@ -447,17 +457,15 @@ def submit(
 ) -> None:
     """Run another mleg command on a cluster: `mleg submit train fatgan --workers 4`.
 
-    What follows `submit` (prepare, train, sample or evaluate, with its options) becomes a Ray job.
-    A copy of the working directory goes with it, and MLEG_STORAGE if it is set; the job's log is
-    shown until it ends, and its success is this command's.
+    What follows `submit`, with its options, becomes a Ray job: prepare, train, tune, sample, fold,
+    verify, convert, reweight or evaluate. A copy of the working directory goes with it, and
+    MLEG_STORAGE if it is set; the job's log is shown until it ends, and its success is this
+    command's.
     """
     from mleg_ray.cluster.submit import submit
 
-    known = ("prepare", "train", "tune", "sample", "evaluate")
-    if not context.args or context.args[0] not in known:
-        raise ConfigError(
-            "mleg submit: name prepare, train, tune, sample or evaluate, and its options"
-        )
+    if not context.args or context.args[0] not in SUBMITTED:
+        raise ConfigError(f"mleg submit: name one of {', '.join(SUBMITTED)}, and its options")
     raise typer.Exit(submit(context.args, address))
 
 
@@ -476,19 +484,17 @@ def _assigned(assignments: Sequence[str]) -> dict[str, str]:
     return {name.strip(): text.strip() for name, _, text in parts}
 
 
-def _interrupt(*_: object) -> None:
-    say(
-        "interrupted; what is whole stays, and the same command again continues (tune: with "
-        "--resume)",
-        style="yellow",
-    )
+def _interrupt(command: Sequence[str], *_: object) -> None:
+    how = "with --resume continues" if "tune" in command[:1] else "continues"
+    say(f"interrupted; what is whole stays, and the same command again {how}", style="yellow")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # once more: at once
     raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: status 0, 2 for a user's error (one clear message), 1 for a defect."""
-    signal.signal(signal.SIGINT, _interrupt)
+    command = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGINT, partial(_interrupt, command))
     try:
         app(args=arguments)
     except UserError as error:

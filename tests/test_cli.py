@@ -76,7 +76,7 @@ def test_help_names_every_command(mleg) -> None:
         (["evaluate", "nothing", "--truth", "nope"], "no dataset 'nope' in"),
         (["tune", "flow-dis"], "no [space] table"),
         (["sample", "nothing", "--events", "10", "--prefer", "flops<=1"], "not a study's folder"),
-        (["submit"], "name prepare, train, tune, sample or evaluate"),
+        (["submit"], "name one of prepare, train, tune, sample, fold"),
         (["submit", "train", "--address", "http://127.0.0.1:1"], "no Ray job server answers"),
     ],
 )

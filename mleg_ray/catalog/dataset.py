@@ -16,6 +16,7 @@ from mleg_ray.storage import absolute, exists, join, matching, read_bytes, write
 
 PREPARED = "dataset.json"
 SAMPLED = "manifest.json"
+PLAN = "plan.json"  # of a sample; the first file
 MOST_JSON = 1_000_000_000  # bytes: a manifest of a million shards has fewer
 
 
@@ -96,6 +97,11 @@ class Dataset:
         if len(places) > 1:
             raise DataError(
                 f"{uri}: holds both {PREPARED} and {SAMPLED}; remove the one that does not belong"
+            )
+        if not places and exists(join(uri, PLAN)):
+            raise DataError(
+                f"{uri}: a sample that was not finished: it has a {PLAN} and no {SAMPLED}; the "
+                "command that began it completes it"
             )
         if not places:
             raise DataError(

@@ -51,6 +51,7 @@ from mleg_ray.storage import (
 )
 
 SHARDS = "shards"
+MUCH = 0.03  # of all events, by which a split differs from what was declared
 
 
 class ConstraintCount(Config):
@@ -208,6 +209,20 @@ def finish(plan: PreparePlan, records: Mapping[int, ShardRecord]) -> Dataset:
         )
         write_json(place, manifest.model_dump(mode="json"))
     return Dataset.open(plan.folder)
+
+
+def split_line(spec: DatasetSpec, dataset: Dataset) -> str:
+    """Say in words how the events are split, and if that is not nearly as declared, why."""
+    declared = {name: share for name, share in spec.splits.model_dump().items() if share}
+    rows = {name: dataset.rows(name) for name in declared}
+    line = ", ".join(f"{name} {n:,}" for name, n in rows.items()) + " events"
+    if any(abs(n / dataset.rows() - declared[name]) > MUCH for name, n in rows.items()):
+        shares = ", ".join(f"{share:.0%}" for share in declared.values())
+        line += (
+            f"; {shares} were declared, but splits are made of whole shards, and there are "
+            f"{len(dataset.shards())}: lower shard_events"
+        )
+    return line
 
 
 def constraint_lines(dataset: Dataset) -> list[str]:

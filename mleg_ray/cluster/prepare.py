@@ -11,6 +11,7 @@ from mleg_ray.catalog.prepare import (
     finish,
     make_shard,
     plan_dataset,
+    split_line,
     whole_shards,
 )
 from mleg_ray.catalog.spec import DatasetSpec
@@ -36,6 +37,7 @@ def prepare(spec: DatasetSpec, storage: str, *, overwrite: bool = False) -> Data
         records |= {record.index: record for record in made}
     dataset = finish(plan, records)
     say(f"Dataset {spec.name}: {dataset.rows():,} events in {plan.folder}")
+    say(f"  {split_line(spec, dataset)}")
     for line in constraint_lines(dataset):
         say(f"  {line}")
     return dataset

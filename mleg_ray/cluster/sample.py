@@ -9,7 +9,7 @@ import ray
 import torch
 
 from mleg_ray.catalog.dataset import Dataset, conditions_suffix
-from mleg_ray.checkpoint import Checkpoint, run_folder
+from mleg_ray.checkpoint import Checkpoint, run_label
 from mleg_ray.cluster.pool import IN_FLIGHT, Pool
 from mleg_ray.cluster.session import possible_cpus, possible_gpus, ray_session, require_node
 from mleg_ray.config import parse
@@ -43,7 +43,7 @@ def default_target(
     where: Sequence[str] = (),
 ) -> str:
     """Return where a sample goes by default: named after the run, size, seed, conditions, cuts."""
-    run = run_folder(checkpoint_uri).name
+    run = run_label(checkpoint_uri)
     given = ""
     for name, value in (conditions or {}).items():
         if isinstance(value, Spectrum):

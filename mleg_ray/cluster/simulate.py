@@ -105,6 +105,7 @@ def _real_shard(job: SampleJob) -> tuple[ShardRecord, float]:
     """Return the record of a shard and the seconds that it takes, once all is loaded."""
     sampler = Sampler(job.checkpoint, job.spec, job.folder)
     shard = job.shards[0]
+    say(f"One real shard of {shard.events:,} events is made twice, for its time and size")
     sampler.write(shard, sampler.generate(shard))
     started = time.process_time()
     record = sampler.write(shard, sampler.generate(shard))

@@ -32,7 +32,7 @@ from mleg_ray.errors import (
 )
 from mleg_ray.features import FeatureMap
 from mleg_ray.run import RunConfig
-from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
+from mleg_ray.storage import absolute, exists, join, matching, read_bytes, sha256, write_bytes
 from mleg_ray.training.share import fitted_map, mixed_shards
 from mleg_ray.training.trainee import judge
 
@@ -172,9 +172,12 @@ def _teacher(run: RunConfig, dataset: Dataset, storage: str) -> str:
         its = Dataset.prepared(storage, there.dataset) if there.dataset != run.dataset else dataset
         uri = join(run_uri(storage, run_name(teacher, there, its)), CHECKPOINT)
         if not exists(join(uri, CARD)):
+            others = matching(join(run_uri(storage, f"{Path(teacher).stem}-*"), CHECKPOINT, CARD))
+            found = ", ".join(place.removesuffix(f"/{CARD}") for place in others)
             raise CheckpointError(
                 f"teacher: {uri} is not there; `mleg train {teacher} --set dataset={there.dataset}`"
-                " makes it, or name a checkpoint's directory"
+                " makes it; or name the directory of a run with other settings by "
+                f"--set teacher=DIRECTORY; there {'are ' + found if found else 'is none'}"
             )
     checkpoint = Checkpoint.load(uri)
     model = run.build_model(run.features.build(dataset.schema, dataset.manifest.conditions))

@@ -52,6 +52,7 @@ def work(config: dict[str, Task]) -> None:
             tensors = {name: torch.tensor(values) for name, values in columns.items()}
             yield Batch.from_columns(dataset.schema, tensors, dataset.manifest.conditions)
 
+    task.board.post(0, "learns of the teacher" if run.teacher else "reads its events")
     trainee = Trainee(
         run,
         dataset,

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.checkpoint import environment, run_uri
+from mleg_ray.checkpoint import STUDIES, environment, run_uri
 from mleg_ray.cluster.session import possible_cpus, ray_session, require_cpus, require_node
 from mleg_ray.cluster.train import require_name, tell_outside, with_teacher
 from mleg_ray.cluster.trial import Surroundings, run_trial
@@ -23,7 +23,7 @@ from mleg_ray.study.ledger import Job, Jobs, Ledger, Repeats, begin
 from mleg_ray.study.measures import require_comparable_events
 from mleg_ray.study.plan import Plan, PopulationPruning, StudyConfig
 from mleg_ray.study.population import Population
-from mleg_ray.study.summary import Summary, summarise
+from mleg_ray.study.summary import Summary, Trial, summarise
 from mleg_ray.training.share import fitted_map
 from mleg_ray.training.trainee import STATE, judge
 
@@ -50,7 +50,7 @@ def run_study(
         TrainingDivergedError: no trial ended in a usable model.
     """
     require_name(name)
-    folder = join(storage, "studies", name)
+    folder = join(storage, STUDIES, name)
     plan = plan.model_copy(update={"run": with_teacher(plan.run, dataset, storage)})
     judge(plan.run, dataset)  # refuses unknown observables and damaged shards now
     feature_map, _ = fitted_map(plan.run, dataset)
@@ -80,7 +80,8 @@ def run_study(
         populated = isinstance(asked.pruning, PopulationPruning)
         ledger = Population(plan, study) if populated else Ledger(plan, study)
         started = time.monotonic()
-        engine.run(ledger, "searching", asked.seconds)
+        before = summarise(folder).trials if resume else ()
+        engine.run(ledger, "searching", asked.seconds, before)
         if asked.seconds and time.monotonic() - started >= asked.seconds:
             ledger.close()
         summary = summarise(folder)
@@ -103,8 +104,17 @@ class _Engine:
         self._surroundings = surroundings
         self._asked = asked
 
-    def run(self, jobs: Jobs, title: str, seconds: float | None = None) -> None:
-        """Run jobs until there are no more of them, or the time is over."""
+    def run(
+        self,
+        jobs: Jobs,
+        title: str,
+        seconds: float | None = None,
+        before: Sequence[Trial] = (),
+    ) -> None:
+        """Run jobs until there are no more of them, or the time is over.
+
+        The bar also counts the trials that ended `before`.
+        """
         count = len(jobs)
         if count == 0:
             return
@@ -117,7 +127,8 @@ class _Engine:
         trainable = tune.with_parameters(run_trial, surroundings=self._surroundings)
         os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # an interrupt ends the command
         os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the bar says it all
-        with progress_bar(title, count) as bar:
+        progress = _Progress(before)
+        with progress_bar(title, count + progress.ended) as progress.bar:
             tune.Tuner(
                 tune.with_resources(trainable, resources),
                 tune_config=tune.TuneConfig(
@@ -133,7 +144,7 @@ class _Engine:
                     name=LOGS,
                     storage_path=self._folder,
                     stop=_Stop(search),
-                    callbacks=[_Progress(bar)],
+                    callbacks=[progress],
                     failure_config=tune.FailureConfig(max_failures=RETRIES),
                     verbose=0,
                 ),
@@ -203,11 +214,22 @@ class _Stop(tune.Stopper):
 class _Progress(tune.Callback):
     """The bar of a study: trials that ended, and in words those that run, and the best."""
 
-    def __init__(self, bar: Bar) -> None:
-        self._bar = bar
+    bar: Bar
+
+    def __init__(self, before: Sequence[Trial]) -> None:
         self._running: set[str] = set()
-        self._counts = {"done": 0, "pruned": 0, "failed": 0}
-        self._best = (float("inf"), "")
+        self._counts = {
+            "done": sum(trial.state == "complete" for trial in before),
+            "pruned": sum(trial.state == "pruned" for trial in before),
+            "failed": sum(trial.state == "failed" for trial in before),
+        }
+        scores = [(trial.figures["ks_sum"], trial.name) for trial in before if trial.figures]
+        self._best = min(scores, default=(float("inf"), ""))
+
+    @property
+    def ended(self) -> int:
+        """The number of trials that have ended."""
+        return sum(self._counts.values())
 
     def on_trial_start(
         self,
@@ -259,7 +281,7 @@ class _Progress(tune.Callback):
         best, name = self._best
         if name:
             parts.append(f"best ks_sum {best:.4f} ({name})")
-        self._bar.update(sum(self._counts.values()), ", ".join(parts))
+        self.bar.update(self.ended, ", ".join(parts))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

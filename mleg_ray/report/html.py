@@ -10,7 +10,14 @@ import jinja2
 from markupsafe import Markup, escape
 
 from mleg_ray.evaluation.c2st import LARGE_WEIGHT, SMALL_WEIGHT
-from mleg_ray.evaluation.estimate import Curve, Estimate, Figure, NotComputable, Reading
+from mleg_ray.evaluation.estimate import (
+    FLOOR_SIGMAS,
+    Curve,
+    Estimate,
+    Figure,
+    NotComputable,
+    Reading,
+)
 from mleg_ray.evaluation.sample import Axis, Origin, Sample
 from mleg_ray.evaluation.scorecards import Scorecard, worst
 from mleg_ray.report.classifier_figures import calibration_png, roc_png, weights_png
@@ -240,9 +247,12 @@ def symbol(name: str, axis: Axis) -> Markup:
 
 
 def gauge(figure: Estimate) -> dict[str, float]:
-    """Return positions in percent for a value's dot and bar beside the floor's 3-sigma band."""
-    floor_low = figure.floor - 3 * figure.floor_spread
-    floor_high = figure.floor + 3 * figure.floor_spread
+    """Return positions in percent for a value's dot and bar beside the floor's band.
+
+    A dot in the band is within 3 combined sigma of the floor, as the verdict counts.
+    """
+    reach = FLOOR_SIGMAS * math.hypot(figure.floor_spread, figure.uncertainty)
+    floor_low, floor_high = figure.floor - reach, figure.floor + reach
     low = min(floor_low, figure.value - figure.uncertainty)
     high = max(floor_high, figure.value + figure.uncertainty)
     margin = 0.06 * (high - low) or 1.0

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_json, write_json
+from mleg_ray.catalog.dataset import PLAN, SAMPLED, Dataset, DatasetManifest, read_json, write_json
 from mleg_ray.catalog.shards import FileEntry, footer, footer_metadata
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config, parse
@@ -35,7 +35,6 @@ from mleg_ray.storage import (
     write_bytes,
 )
 
-PLAN = "plan.json"
 SHARD_EVENTS = 250_000  # a million events keep several workers busy, a shard has megabytes
 READERS = 16  # at once, of footers and hashes: object stores answer late
 COMPILED_FROM = 20_000_000  # events: below, compiling takes longer than it saves
@@ -122,28 +121,29 @@ def plan_sample(
         compiled = there.spec.compiled if there else _is_compiled(checkpoint, events)
     folded = folds.ranges if folds else ()
     values, spectra = resolve_conditions(checkpoint.card, conditions, folded)
-    spec = parse(
-        SampleSpec,
-        {
-            "checkpoint": checkpoint.digest,
-            "events": events,
-            "shard_events": SHARD_EVENTS if shard_events is None else shard_events,
-            "seed": seed,
-            "conditions": values,
-            "spectra": spectra,
-            "compiled": compiled,
-            "where": tuple(where),
-            "partition": partition,
-            "device": device,
-            "folds": folds,
-        },
-        "sample",
-    )
+    asked = {
+        "checkpoint": checkpoint.digest,
+        "events": events,
+        "shard_events": SHARD_EVENTS if shard_events is None else shard_events,
+        "seed": seed,
+        "conditions": values,
+        "spectra": spectra,
+        "compiled": compiled,
+        "where": tuple(where),
+        "partition": partition,
+        "device": device,
+        "folds": folds,
+    }
+    if there and shard_bytes is not None:
+        asked["shard_events"] = there.spec.shard_events
+    elif shard_bytes is not None:
+        # Whether there are shards enough for all partitions is only known with their size.
+        whole = Sampler(
+            checkpoint, parse(SampleSpec, asked | {"partition": None}, "sample"), folder
+        )
+        asked["shard_events"] = max(1, round(shard_bytes / whole.file_bytes()))
+    spec = parse(SampleSpec, asked, "sample")
     sampler = Sampler(checkpoint, spec, folder)
-    if shard_bytes is not None:
-        n = there.spec.shard_events if there else max(1, round(shard_bytes / sampler.file_bytes()))
-        spec = parse(SampleSpec, dict(spec) | {"shard_events": n}, "sample")
-        sampler = Sampler(checkpoint, spec, folder)
     if spec.shard_events * sampler.event_bytes > MAX_SHARD_BYTES:
         most = MAX_SHARD_BYTES // sampler.event_bytes
         raise ConfigError(

@@ -98,11 +98,13 @@ class SampleSpec(Config):
                 f"--partition-by {self.partition}: needs a condition that takes some values, as "
                 f"with --condition {self.partition}=choice(A,B,...)"
             )
-        values = {shard.at[self.partition] for shard in self.plan()}
+        shards = self.plan()
+        values = {shard.at[self.partition] for shard in shards}
         if missing := sorted(set(spectrum.likely) - values):
             raise ValueError(
-                f"--partition-by {self.partition}: there are too few shards for one of "
-                f"{self.partition} = {missing[0]:g}; lower --shard-events"
+                f"--partition-by {self.partition}: of {len(shards)} shards with "
+                f"{self.shard_events:,} events none is left for {self.partition} = {missing[0]:g}; "
+                "make smaller ones, with --shard-events or --shard-size"
             )
         return self
 

@@ -2,6 +2,7 @@
 
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import mleg_ray
 from mleg_ray.catalog.dataset import write_json
 from mleg_ray.catalog.shards import FileEntry, footer_metadata, parquet, write_shard
 from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.console import progress_bar
 from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
@@ -27,7 +29,8 @@ SPLIT = "sample"
 
 COUNTED_EVENTS = 16_384  # at a time: what lies between the columns and the counts stays in cache
 PILOT_EVENTS = 262_144  # 256 in each quantile bin of a tally
-PILOT_TRIES = 8 * PILOT_EVENTS
+LEAST_PILOT_EVENTS = 16_384  # also of a sample with fewer
+PILOT_TRIES = 8  # for each event, also if fewer are kept
 MOST_TRIES = 1000  # for an event that passes `where`
 
 
@@ -123,11 +126,17 @@ class Sampler:
         return events
 
     def _generate(
-        self, shard: ShardPlan, most: int, compiled: bool, given: Tensor | None
+        self,
+        shard: ShardPlan,
+        most: int,
+        compiled: bool,
+        given: Tensor | None,
+        heard: Callable[[float], None] = lambda events: None,
     ) -> Generated:
         """Return a shard's events, or fewer if `most` are generated before enough are kept.
 
-        `given` has the conditions of each, if these do not come from the specification.
+        `given` has the conditions of each, if these do not come from the specification; `heard` is
+        told how many there are.
         """
         pipeline = self._pipeline(compiled)
         generator = torch.Generator(self._checkpoint.device).manual_seed(shard.seed)
@@ -150,6 +159,7 @@ class Sampler:
                 for name, column in whole.items():
                     column[filled : filled + n] = part[name][chosen]
             filled, tried = filled + n, tried + used
+            heard(filled)
         assert events is not None
         return events.first(filled, tried)
 
@@ -208,9 +218,12 @@ class Sampler:
         """Events that are not kept."""
         seed = derive_seed(self._spec.seed, "tally bins")
         given = self._folding.head(PILOT_EVENTS) if self._folding else None
-        n = PILOT_EVENTS if given is None else len(given)
-        shard = ShardPlan(index=0, events=n, seed=seed)
-        events = self._generate(shard, PILOT_TRIES, compiled=False, given=given)
+        n = min(PILOT_EVENTS, max(self._spec.events, LEAST_PILOT_EVENTS))
+        shard = ShardPlan(index=0, events=n if given is None else len(given), seed=seed)
+        with progress_bar("Learning the tallies' bins", shard.events) as bar:
+            events = self._generate(
+                shard, PILOT_TRIES * shard.events, compiled=False, given=given, heard=bar.update
+            )
         if len(events) * MOST_TRIES < events.tried:
             raise self._too_few(events)
         return events

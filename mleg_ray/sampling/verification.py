@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest, read_json
+from mleg_ray.catalog.dataset import PLAN, PREPARED, SAMPLED, Dataset, DatasetManifest, read_json
 from mleg_ray.catalog.shards import ShardEntry, record_file
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError, UserError
@@ -23,7 +23,7 @@ from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Batch
-from mleg_ray.sampling.manifest import PLAN, PlanFile
+from mleg_ray.sampling.manifest import PlanFile
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.storage import PARTIAL_SUFFIX, join, sizes
 

@@ -148,9 +148,12 @@ class Summary(Config):
             name, compare, bound = _read_wish(wish)
             known = [trial for trial in chosen if name in trial.figures]
             if chosen and not known:
+                measured = ", ".join(
+                    sorted({figure for trial in chosen for figure in trial.figures})
+                )
                 raise ConfigError(
-                    f"--prefer {wish!r}: the study has not measured {name}; put it into "
-                    "study.objectives"
+                    f"--prefer {wish!r}: the study has not measured {name} but {measured}; it "
+                    "measures what study.objectives names"
                 )
             chosen = [trial for trial in known if compare(trial.figures[name], bound)]
         if not chosen:

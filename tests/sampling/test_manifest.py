@@ -12,13 +12,12 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.dataset import PLAN, Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
 from mleg_ray.evaluation.datasets import from_dataset, from_generated
 from mleg_ray.sampling.manifest import (
     COMPILED_FROM,
-    PLAN,
     Production,
     SampleJob,
     begin,

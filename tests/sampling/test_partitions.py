@@ -76,7 +76,11 @@ def test_verified_and_resumed(sample: Dataset, checkpoint: Checkpoint) -> None:
     ("spectrum", "events", "told"),
     [
         (UniformSpectrum(low=10, high=50), 1000, "takes some values, as with"),
-        (ChoiceSpectrum(values=(10, 20, 30)), 200, "too few shards for one of beam_energy = 20"),
+        (
+            ChoiceSpectrum(values=(10, 20, 30)),
+            200,
+            "of 2 shards .* none is left for .* 20",
+        ),
     ],
 )
 def test_what_cannot_be_partitioned(
@@ -84,3 +88,18 @@ def test_what_cannot_be_partitioned(
 ) -> None:
     with pytest.raises(ConfigError, match=told):
         planned(checkpoint, tmp_path / "out", spectrum, events)
+
+
+def test_a_size_of_files_makes_shards_enough_for_all_values(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    job = plan_sample(
+        checkpoint,
+        20_000,
+        str(tmp_path / "out"),
+        seed=1,
+        shard_bytes=100_000,
+        conditions={"beam_energy": ChoiceSpectrum(values=(10, 20, 50))},
+        partition="beam_energy",
+    )
+    assert {shard.at["beam_energy"] for shard in job.shards} == {10, 20, 50}

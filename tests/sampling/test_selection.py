@@ -31,7 +31,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 @pytest.fixture(autouse=True)
 def small_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mleg_ray.sampling.sampler.PILOT_EVENTS", 20_000)
-    monkeypatch.setattr("mleg_ray.sampling.sampler.PILOT_TRIES", 200_000)
+    monkeypatch.setattr("mleg_ray.sampling.sampler.PILOT_TRIES", 10)
 
 
 def sampled(

@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset
+from mleg_ray.catalog.dataset import PLAN, PREPARED, SAMPLED, Dataset
 from mleg_ray.catalog.shards import FileEntry
 from mleg_ray.errors import ConfigError, DataError
-from mleg_ray.sampling.manifest import PLAN
 from mleg_ray.sampling.plan import BINS
 from mleg_ray.sampling.verification import ShardCheck, Verification, conclude, faults_in_words
 from tests.checkpoints import small_checkpoint

@@ -105,7 +105,7 @@ class TestPrefer:
     @pytest.mark.parametrize(
         ("wish", "message"),
         [
-            ("throughput>=1", "has not measured throughput; put it into study.objectives"),
+            ("throughput>=1", "has not measured throughput but .*; it measures what"),
             ("beauty>=1", "write it as FIGURE>=NUMBER.*ks_sum, c2st_auc"),
             ("flops=1", "write it as"),
             ("flops<=many", "write it as"),
