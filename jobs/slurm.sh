@@ -26,9 +26,10 @@ if [ -z "${VIRTUAL_ENV:-}" ] && [ -f .venv/bin/activate ]; then
     source .venv/bin/activate
 fi
 
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-host=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | cut -d ' ' -f 1)
-export ADDRESS="$host:$((20000 + SLURM_JOB_ID % 10000))"
+# Not `| head -n 1`: a writer that is still writing dies of a closed pipe, and so would the job.
+names=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+addresses=$(srun --nodes=1 --ntasks=1 --nodelist="${names%%$'\n'*}" hostname --ip-address)
+export ADDRESS="${addresses%% *}:$((20000 + SLURM_JOB_ID % 10000))"
 
 # The network of a batch system is shared: only who knows the token can give this Ray work.
 RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')

@@ -76,8 +76,9 @@ class SelectionConfig(Config):
 class RunConfig(Config):
     """The `[run]` table of a recipe in `tuning/`.
 
-    `teacher` is what a distilled model learns from: a recipe, of which the run on the same dataset
-    and storage is meant, or the directory or URI of a checkpoint.
+    `teacher` is what a student learns from, or the response through which an unfolding looks: the
+    directory or URI of a checkpoint, or a recipe, of which the run in the same storage is meant, a
+    student's on the same dataset.
     """
 
     dataset: str

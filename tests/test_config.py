@@ -8,6 +8,7 @@ import pytest
 from mleg_ray.config import find_named, named_folders, override, parse, read_toml
 from mleg_ray.errors import ConfigError
 from mleg_ray.run import RunConfig
+from mleg_ray.study.plan import Plan
 
 RECIPES = sorted(path.stem for path in named_folders("tuning")[0].glob("*.toml"))
 
@@ -18,6 +19,21 @@ def test_every_recipe_survives_its_own_toml(recipe: str) -> None:
     again = parse(RunConfig, tomllib.loads(run.to_toml()), "again")
     assert again == run
     assert again.digest() == run.digest()
+
+
+def test_a_recipe_extends_the_run_of_another(tmp_path: Path) -> None:
+    base, run = RunConfig.load("fatgan"), RunConfig.load("dsgan")
+    assert run.features.kind == "dis-direct"
+    assert run.training == base.training
+    assert run.model == base.model
+    mine = tmp_path / "mine.toml"
+    mine.write_text('extends = "fatgan-quick"\n[run]\ndataset = "mine"\n')
+    assert RunConfig.load(str(mine)).dataset == "mine"
+    with pytest.raises(ConfigError, match=r"no \[space\] table"):  # a study is a recipe's own
+        Plan.load(str(mine))
+    mine.write_text('extends = "nowhere"\n')
+    with pytest.raises(ConfigError, match=r"no nowhere\.toml"):
+        RunConfig.load(str(mine))
 
 
 def test_the_paper_s_values() -> None:

@@ -57,6 +57,11 @@ class Folding:
                     f"none of {had}"
                 )
             self._columns[field.name] = found
+        if not self._columns:
+            raise ConfigError(
+                "the checkpoint measures nothing: no condition of it differs from event to event; "
+                "name a detector's, or take `mleg sample`"
+            )
 
     @property
     def conditions(self) -> Container[str]:

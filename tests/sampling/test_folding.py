@@ -14,10 +14,11 @@ from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.manifest import SampleJob, begin, finish, plan_fold, whole_shards
 from mleg_ray.storage import write_bytes
-from tests.checkpoints import made
+from tests.checkpoints import made, small_checkpoint
 from tests.dis_events import PAIRS, measured
 from tests.prepared import prepared_dataset
 from tests.recipes import ADVERSARIES
+from tests.sampling.test_verification import verified
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,19 @@ def test_what_was_folded_can_be_folded_again(
     twice = run(plan_fold(detector, once, None, str(tmp_path / "twice"), seed=2))
     torch.testing.assert_close(twice.load().context, once.load().context)
     assert not torch.equal(twice.load().x, once.load().x)
+
+
+def test_a_folded_dataset_is_verified(
+    detector: Checkpoint, vertex: Dataset, tmp_path: Path
+) -> None:
+    folded = run(plan_fold(detector, vertex, "test", str(tmp_path / "out"), seed=1))
+    assert not verified(Path(folded.uri)).faults
+
+
+def test_a_model_that_measures_nothing_is_refused(vertex: Dataset, tmp_path: Path) -> None:
+    generator = small_checkpoint(tmp_path / "fatgan")
+    with pytest.raises(ConfigError, match="the checkpoint measures nothing"):
+        plan_fold(generator, vertex, "test", str(tmp_path / "out"), seed=1)
 
 
 def test_events_outside_the_trained_region_are_refused_unless_told(

@@ -22,13 +22,15 @@ def mean_of(vertex: np.ndarray, weight: np.ndarray) -> float:
     return float(np.average(vertex[:, 0], weights=weight))
 
 
-def unfolded(simulation: Simulated, data: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:
-    return list(omnifold(simulation, data, weight, iterations=3, seed=1))
+def unfolded(
+    simulation: Simulated, data: np.ndarray, weight: np.ndarray, iterations: int
+) -> list[np.ndarray]:
+    return list(omnifold(simulation, data, weight, iterations=iterations, seed=1))
 
 
 def test_the_true_mean_is_found_again() -> None:
     simulation, truth = simulated(1, 0.0), simulated(2, 0.4)
-    steps = unfolded(simulation, truth.measured, np.ones(N))
+    steps = unfolded(simulation, truth.measured, np.ones(N), 3)
     means = [mean_of(simulation.vertex, weight) for weight in steps]
     assert means[0] == pytest.approx(0.4, abs=0.12)  # one iteration leaves part of the prior
     assert means[-1] == pytest.approx(0.4, abs=0.06)
@@ -42,13 +44,13 @@ def test_weights_of_data_and_simulation_count() -> None:
     weight = np.repeat([0.5, 1.0], N)
     rng = np.random.default_rng(5)
     simulation = simulated(6, 0.0, weight=rng.uniform(0.5, 1.5, N))
-    last = unfolded(simulation, data, weight)[-1]
+    last = unfolded(simulation, data, weight, 2)[-1]
     assert mean_of(simulation.vertex, last) == pytest.approx(0.4, abs=0.08)
 
 
 def test_data_like_the_simulation_change_nothing() -> None:
     simulation, data = simulated(7, 0.0), simulated(8, 0.0).measured
-    last = unfolded(simulation, data, np.ones(N))[-1]
+    [last] = unfolded(simulation, data, np.ones(N), 1)
     assert mean_of(simulation.vertex, last) == pytest.approx(0.0, abs=0.06)
     assert last.std() < 0.15
 
