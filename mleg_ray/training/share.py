@@ -76,10 +76,7 @@ class Share:
 
     def _read(self) -> Iterator[Batch]:
         for batch in self._physical():
-            features = self._feature_map(batch.x, batch.context)
-            weight = batch.weight / self._feature_map.weight_mean
-            encoded = Batch(features, batch.context, weight)
-            yield encoded.to(dtype=torch.float32).to(self._device)
+            yield self._feature_map.encoded(batch).to(self._device)
 
 
 class _ConditionRanges:
