@@ -114,6 +114,12 @@ class FeatureMap(nn.Module, ABC):
         """Map physical events (B, n_fields) under conditions (B, C) to features (B, n_features)."""
         return self._standardise(self._encode(events, context))
 
+    def encoded(self, events: Batch) -> Batch:
+        """Return physical events as networks take them: float32 features, weights of mean one."""
+        features = self(events.x, events.context)
+        weight = events.weight / self.weight_mean
+        return Batch(features, events.context, weight).to(torch.float32)
+
     def inverse(self, features: Tensor, context: Tensor) -> Tensor:
         """Map features (B, n_features) back to physical events (B, n_fields), in float64.
 

@@ -90,12 +90,10 @@ class Share:
 
     def _read(self) -> Iterator[Batch]:
         for index, batch in enumerate(self._physical()):
-            features = self._feature_map(batch.x, batch.context)
-            weight = batch.weight / self._feature_map.weight_mean
-            encoded = Batch(features, batch.context, weight)
+            encoded = self._feature_map.encoded(batch)
             if self._config.bootstrap:
                 encoded = bootstrap(encoded, derive_seed(self._seed, "chunk", index))
-            yield encoded.to(dtype=torch.float32).to(self._device)
+            yield encoded.to(self._device)
 
 
 class _ConditionRanges:

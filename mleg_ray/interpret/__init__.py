@@ -1,0 +1,1 @@
+"""Looking into a trained model: the surface of its loss, and what its hidden layers tell apart."""

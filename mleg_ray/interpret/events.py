@@ -1,0 +1,48 @@
+"""The events by which a checkpoint is looked into: those of its own dataset's validation split."""
+
+import numpy as np
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.errors import DataError
+from mleg_ray.events import Batch
+from mleg_ray.randomness import derive_seed
+
+SPLIT = "validation"
+
+
+def own_dataset(checkpoint: Checkpoint, storage: str) -> Dataset:
+    """Open the dataset that the checkpoint was trained on, below a storage root.
+
+    Raises:
+        DataError: it is not prepared there, or is not the one that the checkpoint's card names.
+    """
+    dataset = Dataset.prepared(storage, checkpoint.run.dataset)
+    trained_on = checkpoint.card.dataset.dataset_digest
+    if dataset.digest != trained_on:
+        raise DataError(
+            f"{dataset.uri}: not the dataset that {checkpoint.uri} was trained on (digest "
+            f"{dataset.digest[:12]}, the checkpoint's card says {trained_on[:12]}); name the "
+            "storage root of the training with --storage, or train again"
+        )
+    return dataset
+
+
+def validation_events(dataset: Dataset, n: int, seed: int) -> Batch:
+    """Draw n random events of the validation split, in physical units.
+
+    Raises:
+        DataError: the split has fewer, or is damaged.
+    """
+    rows = dataset.rows(SPLIT)
+    if n > rows:
+        raise DataError(f"{dataset.uri}: {rows:,} {SPLIT} events, not {n:,}; lower --events")
+    rng = np.random.default_rng(derive_seed(seed, "interpret/events"))
+    chosen = np.sort(rng.choice(rows, n, replace=False))
+    parts = []
+    done = 0
+    for batch in dataset.batches(SPLIT):
+        first, last = np.searchsorted(chosen, (done, done + len(batch)))
+        parts.append(batch[chosen[first:last] - done])
+        done += len(batch)
+    return Batch.concatenate(parts)
