@@ -2,8 +2,12 @@
 
 import hashlib
 
+import numpy as np
 import torch
 from torch import Tensor
+
+WORDS = 624  # of the Mersenne Twister's state, of 32 bits
+TWISTER = slice(24, 24 + 8 * WORDS)  # where a CPU generator's state has them, in 64 bits each
 
 
 def derive_seed(root: int, purpose: str, *index: int) -> int:
@@ -16,6 +20,23 @@ def derive_seed(root: int, purpose: str, *index: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
+def stream(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a generator whose numbers follow from all 63 bits of a seed.
+
+    On a CPU `Generator.manual_seed` keeps the low 32 bits alone, so that of 100,000 shards two
+    would hold the same events, more likely than not. There the Mersenne Twister's whole state is
+    filled from the seed instead (M. O'Neill's seed sequence, `numpy.random.SeedSequence`).
+    """
+    generator = torch.Generator(device)
+    if generator.device.type != "cpu":
+        return generator.manual_seed(seed)
+    words = np.random.SeedSequence(seed).generate_state(WORDS)
+    state = generator.manual_seed(0).get_state()
+    state[TWISTER].view(torch.int64).copy_(torch.from_numpy(words.astype(np.int64)))
+    generator.set_state(state)
+    return generator
+
+
 class Noise:
     """The random numbers of one training move, the same for any number of workers.
 
@@ -24,14 +45,14 @@ class Noise:
     """
 
     def __init__(self, device: torch.device, rank: int = 0, world_size: int = 1) -> None:
-        self._generator = torch.Generator(device)
         self._device = device
         self._rank = rank
         self._world_size = world_size
+        self.seed(0)
 
     def seed(self, seed: int) -> None:
         """Start the stream of one move."""
-        self._generator.manual_seed(seed)
+        self._generator = stream(seed, self._device)
 
     def normal(self, n: int, width: int) -> Tensor:
         """Return standard normal numbers, shape (n, width), float32."""

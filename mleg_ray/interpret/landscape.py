@@ -24,7 +24,7 @@ from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.events import Batch
 from mleg_ray.models import Model
 from mleg_ray.objectives import Objective
-from mleg_ray.randomness import Noise, derive_seed
+from mleg_ray.randomness import Noise, derive_seed, stream
 
 BENT = 1e-3  # of a bowl's curvature: less is rounding of single precision
 
@@ -176,9 +176,7 @@ def surfaces(
     result = np.empty((spec.pairs, spec.grid, spec.grid))
     for pair in range(spec.pairs):
         seeds = (derive_seed(spec.seed, "landscape/direction", pair, k) for k in (0, 1))
-        first, second = (
-            filter_normalised(player, torch.Generator().manual_seed(seed)) for seed in seeds
-        )
+        first, second = (filter_normalised(player, stream(seed)) for seed in seeds)
         for i, a in enumerate(spec.axis.tolist()):
             for j, b in enumerate(spec.axis.tolist()):
                 for (parameter, trained), d, e in zip(weights, first, second, strict=True):

@@ -16,7 +16,7 @@ from mleg_ray.models import Model
 from mleg_ray.models.student import Student, StudentConfig
 from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig, Teacher
 from mleg_ray.objectives.discrepancy import sliced_wasserstein2
-from mleg_ray.randomness import Noise, derive_seed
+from mleg_ray.randomness import Noise, derive_seed, stream
 
 CHUNK = 65_536
 
@@ -57,7 +57,7 @@ class Distillation(Objective):
     ) -> None:
         """Let the teacher make the pairs."""
         device = feature_map.feature_mean.device
-        generator = torch.Generator(device).manual_seed(derive_seed(seed, "pairs"))
+        generator = stream(derive_seed(seed, "pairs"), device)
         parts = []
         for start in range(0, self._config.pairs, CHUNK):
             n = min(CHUNK, self._config.pairs - start)

@@ -39,5 +39,5 @@ def minus_momentum(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
 
 
 def mass_shell_residual(px: Tensor, py: Tensor, pz: Tensor, energy: Tensor) -> Tensor:
-    """|E - |p|| / E: the distance from the mass shell of a massless particle."""
-    return (energy - momentum(px, py, pz)).abs() / energy
+    """|E - |p|| / |E|: the distance from the mass shell of a massless particle."""
+    return (energy - momentum(px, py, pz)).abs() / energy.abs()

@@ -23,7 +23,7 @@ from mleg_ray.evaluation.distances import FloatArray, effective_size
 from mleg_ray.evaluation.estimate import NotComputableError
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.events import Batch, Field, stored_fields
-from mleg_ray.randomness import derive_seed
+from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.storage import exists, is_vacant, join, read_bytes, sha256
 
 SELECT = 0.25  # of the learning events: when to stop, calibration, and where weights are cut
@@ -149,7 +149,7 @@ class Reweighting:
         [batch] = self.generated.read([entry])
         weight = torch.from_numpy(self.weigher(self.generated.table(batch)))
         if self.spec.mode == "accept":
-            generator = torch.Generator().manual_seed(derive_seed(self.spec.seed, "accept", index))
+            generator = stream(derive_seed(self.spec.seed, "accept", index))
             drawn = torch.rand(len(batch), generator=generator, dtype=torch.float64)
             kept = batch[drawn < weight / self.weigher.largest]
         else:

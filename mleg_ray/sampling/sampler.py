@@ -19,7 +19,7 @@ from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import stored_fields
-from mleg_ray.randomness import derive_seed
+from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.sampling.folding import folding
 from mleg_ray.sampling.pipeline import Generated, Pipeline
 from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan, ShardRecord
@@ -139,7 +139,7 @@ class Sampler:
         told how many there are.
         """
         pipeline = self._pipeline(compiled)
-        generator = torch.Generator(self._checkpoint.device).manual_seed(shard.seed)
+        generator = stream(shard.seed, self._checkpoint.device)
         events: Generated | None = None
         filled = tried = 0
         while filled < shard.events and tried < most:

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 
 from mleg_ray.events import Batch
-from mleg_ray.randomness import derive_seed
+from mleg_ray.randomness import derive_seed, stream
 
 
 class Minibatches(Protocol):
@@ -41,7 +41,7 @@ class ResidentMinibatches:
             rows = rows[self._batch_size :]
 
     def _order(self, epoch: int) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(derive_seed(self._seed, "epoch", epoch))
+        generator = stream(derive_seed(self._seed, "epoch", epoch))
         order = torch.randperm(len(self._events), generator=generator)
         return order.to(self._events.weight.device)
 
@@ -79,12 +79,12 @@ class StreamedMinibatches:
             epoch += 1
 
     def _shuffled(self, chunk: Batch, epoch: int, index: int) -> Batch:
-        generator = torch.Generator().manual_seed(derive_seed(self._seed, "chunk", epoch, index))
+        generator = stream(derive_seed(self._seed, "chunk", epoch, index))
         return chunk[torch.randperm(len(chunk), generator=generator).to(chunk.weight.device)]
 
 
 def bootstrap(events: Batch, seed: int) -> Batch:
     """Return the events with weights that resample them: each counted a Poisson number of times."""
-    rng = torch.Generator().manual_seed(derive_seed(seed, "bootstrap"))
+    rng = stream(derive_seed(seed, "bootstrap"))
     times = torch.poisson(torch.ones(len(events)), generator=rng).to(events.weight)
     return Batch(events.x, events.context, events.weight * times)

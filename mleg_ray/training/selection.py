@@ -10,7 +10,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.distances import KSReference
 from mleg_ray.events import Batch, EventSchema
 from mleg_ray.physics.observables import Definitions
-from mleg_ray.randomness import derive_seed
+from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.run import SelectionConfig
 from mleg_ray.training.loop import Progress, TrainingLoop
 
@@ -99,7 +99,7 @@ class SnapshotSelector:
     def _distances(self, loop: TrainingLoop) -> dict[str, float]:
         device = next(loop.ema.parameters()).device
         context = self._truth.context.repeat(OVERSAMPLING, 1).to(device)
-        generator = torch.Generator(device).manual_seed(self._seed)
+        generator = stream(self._seed, device)
         with torch.no_grad():
             events = loop.observed(context, generator=generator).cpu()
         generated = Batch(events, context.cpu(), self._truth.weight.repeat(OVERSAMPLING))

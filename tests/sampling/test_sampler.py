@@ -11,6 +11,7 @@ from mleg_ray.catalog.shards import footer
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError
 from mleg_ray.events import Field
+from mleg_ray.randomness import stream
 from mleg_ray.sampling.pipeline import BATCH_EVENTS
 from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan
 from mleg_ray.sampling.sampler import Sampler
@@ -62,7 +63,7 @@ def test_no_event_repeats(checkpoint: Checkpoint, tmp_path: Path) -> None:
 
 def test_shard_holds_the_checkpoints_own_events(checkpoint: Checkpoint, tmp_path: Path) -> None:
     columns = sampler(checkpoint, tmp_path).generate(SHARD).stored
-    generator = torch.Generator().manual_seed(SHARD.seed)
+    generator = stream(SHARD.seed)
     context = torch.full((BATCH_EVENTS["cpu"], 1), 50.0, dtype=torch.float64)
     expected = checkpoint.generate(context, generator=generator).float()
     for column, name in zip(expected.T, ("px", "py", "pz", "energy"), strict=True):

@@ -86,6 +86,11 @@ class PythiaDIS(Source):
         self._energies = energies
         self._scales = scales
         self._shard_events = shard_events
+        # The energy enters, so that datasets at different energies are independent even if their
+        # tables name the same seed.
+        self._first_seeds = [
+            derive_seed(config.seed, f"pythia {energy:g} GeV") % MAX_SEED for energy in energies
+        ]
         self._version = f"{_pythia8mc().Pythia('', False).settings.parm('Pythia:versionNumber')}"
 
     def shard_rows(self) -> Sequence[Sequence[int]]:
@@ -103,13 +108,9 @@ class PythiaDIS(Source):
         return {name: values * self._scales[name] for name, values in columns.items()}
 
     def seed(self, index: int) -> int:
-        """Return Pythia's seed of shard `index`.
-
-        The beam energy enters, so that datasets at different energies are independent even if
-        their tables name the same seed.
-        """
-        energy = self._energies[self.locate(index)[0]]
-        return derive_seed(self._config.seed, f"pythia {energy:g} GeV", index) % MAX_SEED + 1
+        """Return Pythia's seed of shard `index`: no two shards of an energy have the same."""
+        stratum, number = self.locate(index)
+        return (self._first_seeds[stratum] + number) % MAX_SEED + 1
 
     def provenance(self) -> dict[str, Any]:
         """Return Pythia's version and every setting that differs from its defaults."""
@@ -120,6 +121,7 @@ class PythiaDIS(Source):
             "y_min": self._config.y_min,
             "beam_energies_gev": list(self._energies),
             "seed": self._config.seed,
+            "first_seeds": [first + 1 for first in self._first_seeds],
         }
 
     def _settings(self, index: int) -> dict[str, str]:
