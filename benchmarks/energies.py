@@ -30,9 +30,10 @@ from mleg_ray.storage import absolute, join
 
 TRAINED, BETWEEN, BEYOND = (10, 20, 30, 40, 50), (15, 25, 35, 45), (60, 70, 90)
 JUDGING_EVENTS = 300_000
+W2 = 'observables.w2={ expression = "dis.w2", unit = "GeV2", label = "W^2", log = true }'
 SUBJECTS = {
     "chi2_ndf": ["x_bj, q2"],
-    "kl": ["energy", "px", "py", "pz"],
+    "kl": ["energy", "px", "py", "pz", "w2"],
     "unphysical_rate": ["any"],
 }
 RESULTS = Path(__file__).parent / "results"
@@ -77,7 +78,7 @@ def main() -> None:
     name = "dis-ep-energies-tapes" if tapes else "dis-ep-energies"
     rows = []
     with ray_session():
-        dataset = prepare(DatasetSpec.load(name, tapes), storage)
+        dataset = prepare(DatasetSpec.load(name, (*tapes, W2)), storage)
         run = RunConfig.load(options.recipe, (f"dataset={name}", *options.assignments))
         checkpoint = train(run, dataset, storage, name=run_name(options.recipe, run, dataset))
         for energy in TRAINED if tapes else sorted(TRAINED + BETWEEN + BEYOND):
@@ -104,6 +105,7 @@ def _fresh(energy: float, storage: str) -> Dataset:
         f"conditions.beam_energy={float(energy)}",
         f"source.events={JUDGING_EVENTS}",
         "source.seed=20261122",
+        W2,
     )
     return prepare(DatasetSpec.load("dis-ep-50", assignments), join(storage, "judging"))
 

@@ -1,0 +1,64 @@
+"""The report of a loss's landscape: its surface and contours as pictures, its figures as JSON."""
+
+import numpy as np
+from matplotlib import style
+from matplotlib.figure import Figure
+
+from mleg_ray.catalog.dataset import write_json
+from mleg_ray.interpret.landscape import Landscape
+from mleg_ray.report.drawing import GENERATED, INK, STYLE, png
+from mleg_ray.storage import join, write_bytes
+
+JSON = "landscape.json"
+COLOURS = "cividis"  # also for colour-blind readers, and monotonic in grey
+LEVELS = 24
+
+
+def write_landscape(landscape: Landscape, out: str) -> str:
+    """Write a landscape's pictures and figures into the folder `out`; return the JSON's place."""
+    for name, content in landscape_pngs(landscape).items():
+        write_bytes(join(out, f"{name}.png"), content)
+    write_json(join(out, JSON), landscape.model_dump(mode="json"))
+    return join(out, JSON)
+
+
+def landscape_pngs(landscape: Landscape) -> dict[str, bytes]:
+    """Draw the first pair's surface, and the contours of every pair around the trained weights."""
+    with style.context(STYLE):
+        return {"surface": png(_surface(landscape)), "contours": png(_contours(landscape))}
+
+
+def _surface(landscape: Landscape) -> Figure:
+    a, b = np.meshgrid(landscape.spec.axis, landscape.spec.axis, indexing="ij")
+    figure = Figure(figsize=(5.8, 4.8), layout="constrained")
+    axes = figure.add_subplot(projection="3d")
+    values = np.array(landscape.surfaces[0])
+    axes.plot_surface(a, b, values, cmap=COLOURS, rcount=len(a), ccount=len(a), edgecolor="none")
+    axes.scatter([0], [0], [landscape.loss], color=GENERATED, depthshade=False, label="trained")
+    axes.set_xlabel("step along the first direction")
+    axes.set_ylabel("along the second")
+    axes.set_zlabel(f"loss of the {landscape.spec.player}")
+    axes.legend()
+    return figure
+
+
+def _contours(landscape: Landscape) -> Figure:
+    axis = landscape.spec.axis
+    figure = Figure(figsize=(3.5 * landscape.spec.pairs + 0.4, 3.5), layout="constrained")
+    panels = figure.subplots(1, landscape.spec.pairs, squeeze=False)[0]
+    for number, (panel, surface) in enumerate(zip(panels, landscape.surfaces, strict=True), 1):
+        values = np.array(surface)
+        filled = panel.contourf(axis, axis, values.T, LEVELS, cmap=COLOURS)
+        panel.contour(axis, axis, values.T, LEVELS, colors=INK, linewidths=0.3)
+        panel.plot(0, 0, "o", color=GENERATED, markersize=4)
+        panel.set_aspect("equal")
+        panel.set_xlabel(f"direction {2 * number - 1}")
+        panel.set_ylabel(f"direction {2 * number}")
+        figure.colorbar(filled, ax=panel, shrink=0.85)
+    roughness, bent = landscape.roughness, landscape.nonconvex_share
+    figure.suptitle(
+        f"Loss of the {landscape.spec.player}: roughness {roughness.value:.2f} ± "
+        f"{roughness.uncertainty:.2f}, not convex at {bent.value:.0%}",
+        fontsize=9.5,
+    )
+    return figure
