@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib import style
+from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
 from mleg_ray.catalog.dataset import write_json
@@ -11,7 +12,7 @@ from mleg_ray.storage import join, write_bytes
 
 JSON = "landscape.json"
 COLOURS = "cividis"  # also for colour-blind readers, and monotonic in grey
-LEVELS = 24
+LEVELS = 12  # each between two lines: a twelfth of the plane
 
 
 def write_landscape(landscape: Landscape, out: str) -> str:
@@ -31,14 +32,15 @@ def landscape_pngs(landscape: Landscape) -> dict[str, bytes]:
 def _surface(landscape: Landscape) -> Figure:
     a, b = np.meshgrid(landscape.spec.axis, landscape.spec.axis, indexing="ij")
     figure = Figure(figsize=(5.8, 4.8), layout="constrained")
-    axes = figure.add_subplot(projection="3d")
+    axes = figure.add_subplot(projection="3d", computed_zorder=False)
     values = np.array(landscape.surfaces[0])
     axes.plot_surface(a, b, values, cmap=COLOURS, rcount=len(a), ccount=len(a), edgecolor="none")
     axes.scatter([0], [0], [landscape.loss], color=GENERATED, depthshade=False, label="trained")
-    axes.set_xlabel("step along the first direction")
-    axes.set_ylabel("along the second")
+    axes.set_xlabel("direction 1", labelpad=8)
+    axes.set_ylabel("direction 2", labelpad=8)
     axes.set_zlabel(f"loss of the {landscape.spec.player}")
-    axes.legend()
+    axes.locator_params(nbins=5)
+    axes.legend(loc="upper left")
     return figure
 
 
@@ -48,13 +50,15 @@ def _contours(landscape: Landscape) -> Figure:
     panels = figure.subplots(1, landscape.spec.pairs, squeeze=False)[0]
     for number, (panel, surface) in enumerate(zip(panels, landscape.surfaces, strict=True), 1):
         values = np.array(surface)
-        filled = panel.contourf(axis, axis, values.T, LEVELS, cmap=COLOURS)
-        panel.contour(axis, axis, values.T, LEVELS, colors=INK, linewidths=0.3)
+        levels = np.unique(np.quantile(values, np.linspace(0, 1, LEVELS + 1)))
+        norm = BoundaryNorm(levels, 256)
+        filled = panel.contourf(axis, axis, values.T, levels, cmap=COLOURS, norm=norm)
+        panel.contour(axis, axis, values.T, levels, colors=INK, linewidths=0.3)
         panel.plot(0, 0, "o", color=GENERATED, markersize=4)
         panel.set_aspect("equal")
         panel.set_xlabel(f"direction {2 * number - 1}")
         panel.set_ylabel(f"direction {2 * number}")
-        figure.colorbar(filled, ax=panel, shrink=0.85)
+        figure.colorbar(filled, ax=panel, shrink=0.85, ticks=levels[::3], format="%.3g")
     roughness, bent = landscape.roughness, landscape.nonconvex_share
     figure.suptitle(
         f"Loss of the {landscape.spec.player}: roughness {roughness.value:.2f} ± "
