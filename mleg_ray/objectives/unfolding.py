@@ -33,7 +33,12 @@ class Unfolding(Adversarial):
         self.couples_events = adversary.couples_events
 
     def require_teacher(self, teacher: Teacher, schema: EventSchema, model: Model) -> None:
-        """Raise `ConfigError` unless the teacher turns the dataset's fields into themselves."""
+        """Raise `ConfigError` unless the teacher measures true events of the dataset's fields."""
+        if not any(name.startswith(VERTEX) for name in teacher.schema.conditions):
+            raise ConfigError(
+                f"teacher: no condition of it is a true value, as {VERTEX}{schema.event[0]} would "
+                "be; name a detector's generator, such as the recipe response-electrons"
+            )
         lacking = [name for name in schema.event if name not in teacher.schema.event]
         if lacking:
             raise ConfigError(

@@ -11,6 +11,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Card, DatasetCard
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.evaluation.provenance import recorded
 from mleg_ray.events import VERTEX, Batch
 from mleg_ray.sampling.plan import FoldedEvents
 
@@ -27,7 +28,8 @@ class Folding:
         Raises:
             ConfigError: there is no such column, or one of another unit, or a condition that was
                 fixed in training has another value.
-            DataError: the dataset has weights, which the folded events would lack.
+            DataError: the dataset has weights, which the folded events would lack, or is measured
+                already.
         """
         if dataset.schema.weight:
             raise DataError(
@@ -61,6 +63,12 @@ class Folding:
             raise ConfigError(
                 "the checkpoint measures nothing: no condition of it differs from event to event; "
                 "name a detector's, or take `mleg sample`"
+            )
+        source = recorded(dataset.manifest.provenance, "source", "kind")
+        if source == "folded" and set(self._columns.values()) <= {*dataset.schema.event}:
+            raise DataError(
+                f"{dataset.uri}: its events are measured already, and it holds no true values; fold "
+                "those at the vertex"
             )
 
     @property

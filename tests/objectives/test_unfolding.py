@@ -62,7 +62,11 @@ def test_what_is_judged_is_measured() -> None:
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        (EventSchema(FIELDS[:2]), "measures px, py; not pz, energy"),
+        (EventSchema(FIELDS), "no condition of it is a true value, as vertex_px would be"),
+        (
+            EventSchema([*FIELDS[:2], Field(name="vertex_px", role="condition")]),
+            "measures px, py; not pz, energy",
+        ),
         (
             EventSchema([*FIELDS[:4], Field(name="vertex_charge", role="condition")]),
             "needs 'vertex_charge', but the dataset has neither a field 'charge'",

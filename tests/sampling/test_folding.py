@@ -91,6 +91,16 @@ def test_what_was_folded_can_be_folded_again(
     assert not torch.equal(twice.load().x, once.load().x)
 
 
+def test_measured_events_without_their_truth_are_refused(
+    detector: Checkpoint, vertex: Dataset, tmp_path: Path
+) -> None:
+    provenance = vertex.manifest.provenance | {"source": {"kind": "folded"}}
+    manifest = vertex.manifest.model_copy(update={"provenance": provenance})
+    measured_alone = Dataset(vertex.uri, manifest)
+    with pytest.raises(DataError, match="measured already, and it holds no true values"):
+        plan_fold(detector, measured_alone, None, str(tmp_path / "out"), seed=1)
+
+
 def test_a_folded_dataset_is_verified(
     detector: Checkpoint, vertex: Dataset, tmp_path: Path
 ) -> None:
