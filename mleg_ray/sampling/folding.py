@@ -67,8 +67,8 @@ class Folding:
         source = recorded(dataset.manifest.provenance, "source", "kind")
         if source == "folded" and set(self._columns.values()) <= {*dataset.schema.event}:
             raise DataError(
-                f"{dataset.uri}: its events are measured already, and it holds no true values; fold "
-                "those at the vertex"
+                f"{dataset.uri}: its events are measured already, and it holds no true values; "
+                "fold those at the vertex"
             )
 
     @property
