@@ -20,7 +20,7 @@ import mleg_ray
 from mleg_ray.catalog.dataset import Dataset, read_json, write_json
 from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.errors import CheckpointError, UserError
-from mleg_ray.events import EventSchema, Field
+from mleg_ray.events import EventSchema, Field, unlabelled
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, NoiseMap, generate
 from mleg_ray.models.noise import NoiseShape
@@ -34,7 +34,7 @@ RUN, WEIGHTS, CARD = "run.toml", "weights.safetensors", "card.json"
 
 
 class DatasetCard(Definitions):
-    """What a checkpoint remembers of the dataset it was trained on."""
+    """What a checkpoint remembers of the dataset it was trained on: all but its labels."""
 
     name: str
     dataset_digest: str
@@ -48,7 +48,7 @@ class DatasetCard(Definitions):
         return DatasetCard(
             name=manifest.name,
             dataset_digest=dataset.digest,
-            fields=manifest.fields,
+            fields=unlabelled(manifest.fields),
             conditions=manifest.conditions,
             **dict(manifest.definitions),
         )

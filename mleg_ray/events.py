@@ -11,7 +11,7 @@ from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 
 VERTEX = "vertex_"  # begins the name of a condition that is a true value, the field's without it
-Role = Literal["event", "condition", "weight"]
+Role = Literal["event", "condition", "weight", "label"]
 Unit = Literal["GeV", "MeV", "TeV", "rad", "deg", "cm", "mm", "1"]
 
 
@@ -19,7 +19,8 @@ class Field(Config):
     """One number of an event: its name, unit ("1" if none), role, stored precision and meaning.
 
     Roles: `event` is generated, `condition` is given to the generator (a beam energy), `weight` is
-    the event's statistical weight, which may be negative.
+    the event's statistical weight, which may be negative. A `label` tells where a true event is
+    from; no model ever sees it, and no generated event has one.
     """
 
     name: str
@@ -37,6 +38,11 @@ def stored_fields(fields: Iterable[Field], fixed: Container[str | None]) -> tupl
     return tuple(field for field in fields if field.name not in fixed)
 
 
+def unlabelled(fields: Iterable[Field]) -> tuple[Field, ...]:
+    """Return the fields that generated events have too: all but the labels."""
+    return tuple(field for field in fields if field.role != "label")
+
+
 class EventSchema:
     """The fields of a dataset, by role, in the order of a `Batch`'s columns."""
 
@@ -44,6 +50,7 @@ class EventSchema:
         self.fields = tuple(fields)
         self.event = tuple(field.name for field in self.fields if field.role == "event")
         self.conditions = tuple(field.name for field in self.fields if field.role == "condition")
+        self.labels = tuple(field.name for field in self.fields if field.role == "label")
         weights = tuple(field.name for field in self.fields if field.role == "weight")
         names = [field.name for field in self.fields]
         if len(set(names)) < len(names):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import Batch, EventSchema, Field, stored_fields
+from mleg_ray.events import Batch, EventSchema, Field, stored_fields, unlabelled
 
 FIELDS = (
     Field(name="px"),
@@ -42,6 +42,17 @@ def test_rows_and_concatenation_keep_everything_together() -> None:
 def test_stored_fields_leave_out_fixed_conditions() -> None:
     stored = stored_fields(FIELDS, {"beam_energy": 50.0})
     assert [field.name for field in stored] == ["px", "w", "py"]
+
+
+def test_labels_are_stored_and_no_part_of_a_batch() -> None:
+    fields = (*FIELDS, Field(name="channel", role="label"))
+    schema = EventSchema(fields)
+    assert schema.labels == ("channel",)
+    assert "channel" in [field.name for field in stored_fields(fields, {})]
+    assert unlabelled(fields) == FIELDS
+    assert "channel" not in (*schema.event, *schema.conditions)
+    with pytest.raises(ConfigError, match="needs the fields channel"):
+        schema.require(["channel"], by="features")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
+import torch
 from pydantic import model_validator
+from torch import Tensor
 
 from mleg_ray.catalog.shards import FileEntry, ShardEntry, read_shard
 from mleg_ray.config import Config, parse
@@ -204,14 +206,25 @@ class Dataset:
 
     def read(self, shards: Iterable[ShardEntry]) -> Iterator[Batch]:
         """Yield one batch a shard, each verified against its SHA-256."""
+        return (batch for batch, _ in self._read(shards))
+
+    def labels(self, split: str | None = None) -> dict[str, Tensor]:
+        """Return the labels (n,), float64, of a split's events, in the order of `batches`."""
+        parts = [labels for _, labels in self._read(self.shards(split))]
+        return {name: torch.cat([part[name] for part in parts]) for name in self.schema.labels}
+
+    def _read(self, shards: Iterable[ShardEntry]) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
+        """Yield the events of each shard, and their labels."""
         for shard in shards:
             columns = read_shard(self.uri, shard, self.manifest.stored_fields)
             conditions = self.manifest.conditions_of(shard)
             batch = Batch.from_columns(self.schema, columns, conditions)
+            labels = {name: columns[name] for name in self.schema.labels}
             if self._where:
-                table = self.manifest.columns(self.schema.columns(batch))
-                batch = batch[passing(self._where, table)]
-            yield batch
+                kept = passing(self._where, self.manifest.columns(self.schema.columns(batch)))
+                batch = batch[kept]
+                labels = {name: values[kept] for name, values in labels.items()}
+            yield batch, labels
 
     def load(self, split: str | None = None, max_events: int | None = None) -> Batch:
         """Read the events of a split, whole shards first to last, at most `max_events`."""

@@ -14,7 +14,7 @@ from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.sample import Axis, Origin, Sample, derived_axes, ordered
 from mleg_ray.evaluation.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.unphysical import UnphysicalTally
-from mleg_ray.events import Field
+from mleg_ray.events import Field, unlabelled
 from mleg_ray.physics.observables import Definitions
 from mleg_ray.randomness import derive_seed
 
@@ -198,4 +198,5 @@ def _fine_bins(dataset: Dataset) -> FineBins | None:
 
 def _physical(fields: Iterable[Field]) -> dict[str, str]:
     """Describe what generated and true events must share: unit and role of each field."""
-    return {f.name: f"{f.role} field in {f.unit}" for f in fields if f.role != "weight"}
+    shared = (field for field in unlabelled(fields) if field.role != "weight")
+    return {field.name: f"{field.role} field in {field.unit}" for field in shared}

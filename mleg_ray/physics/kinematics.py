@@ -16,6 +16,11 @@ def momentum(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
     return (px.square() + py.square() + pz.square()).sqrt()
 
 
+def energy(px: Tensor, py: Tensor, pz: Tensor, mass: float) -> Tensor:
+    """E = √(p² + m²), GeV."""
+    return (px.square() + py.square() + pz.square() + mass**2).sqrt()
+
+
 def polar_angle(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
     """Polar angle θ from the +z axis, radians, in [0, π]."""
     return torch.atan2(torch.hypot(px, py), pz)

@@ -23,10 +23,15 @@ from torch import Tensor
 
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
-from mleg_ray.physics import detector, dis, kinematics
+from mleg_ray.physics import detector, dis, kinematics, photoproduction
 from mleg_ray.physics.particles import Particle
 
-MODULES: dict[str, ModuleType] = {"detector": detector, "dis": dis, "kinematics": kinematics}
+MODULES: dict[str, ModuleType] = {
+    "detector": detector,
+    "dis": dis,
+    "kinematics": kinematics,
+    "photoproduction": photoproduction,
+}
 _CALL = re.compile(r"^(\w+)\.(\w+)(?:\(([\w\s,]*)\))?$")
 _COMPARISON = re.compile(r"^\s*([\w.+-]+)\s*(<=|>=|<|>)\s*([\w.+-]+)\s*$")
 # Of numbers as of tensors.

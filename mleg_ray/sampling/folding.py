@@ -12,7 +12,7 @@ from mleg_ray.checkpoint import Card, DatasetCard
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.provenance import recorded
-from mleg_ray.events import VERTEX, Batch
+from mleg_ray.events import VERTEX, Batch, unlabelled
 from mleg_ray.sampling.plan import FoldedEvents
 
 
@@ -45,7 +45,7 @@ class Folding:
         self._dataset = dataset
         self._split = split
         self._card = card
-        units = {field.name: field.unit for field in dataset.manifest.fields}
+        units = {field.name: field.unit for field in unlabelled(dataset.manifest.fields)}
         self._columns: dict[str, str] = {}
         for field in card.fields:
             if field.role != "condition" or field.name in card.conditions:

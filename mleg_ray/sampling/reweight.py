@@ -22,7 +22,7 @@ from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, Part, drawn, mlp, sc
 from mleg_ray.evaluation.distances import FloatArray, effective_size
 from mleg_ray.evaluation.estimate import NotComputableError
 from mleg_ray.evaluation.sample import Sample
-from mleg_ray.events import Batch, Field, stored_fields
+from mleg_ray.events import Batch, Field, stored_fields, unlabelled
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.storage import exists, is_vacant, join, read_bytes, sha256
 
@@ -138,7 +138,7 @@ class Reweighting:
     @property
     def fields(self) -> tuple[Field, ...]:
         """The fields of the result: with a weight, unless events are accepted or rejected."""
-        fields = self.generated.manifest.fields
+        fields = unlabelled(self.generated.manifest.fields)
         has_weight = any(field.role == "weight" for field in fields)
         return fields if has_weight or self.spec.mode == "accept" else (*fields, WEIGHT)
 

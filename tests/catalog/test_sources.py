@@ -119,6 +119,17 @@ class TestFlat(SourceContract):
         """Fields in GeV alone."""
 
 
+class TestPhotoproduction(SourceContract):
+    kind = "gamma-p-to-p-pi-pi"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        return DatasetSpec.load("gamma-p-to-p-pi-pi", ("source.events=600", "shard_events=60"))
+
+    def test_units_are_the_schemas(self):
+        """Fields in GeV alone."""
+
+
 class TestToy(SourceContract):
     kind = "toy"
 

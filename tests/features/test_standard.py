@@ -78,6 +78,52 @@ def test_fixed_conditions_leave_the_networks_none() -> None:
     assert feature_map.condition(events().context).shape == (500, 0)
 
 
+PAIR = EventSchema(
+    [
+        *(Field(name=f"{x}_{k}", unit="GeV") for x in "ab" for k in ("px", "py", "pz", "energy")),
+        Field(name="beam", unit="GeV", role="condition"),
+    ]
+)
+MASSES = {"a": 0.938, "b": 0.0}
+
+
+def pairs(n: int = 200) -> Batch:
+    p = torch.randn(n, 2, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    mass = torch.tensor(list(MASSES.values())).double()
+    energy = (p.square().sum(dim=2) + mass.square()).sqrt()
+    x = torch.cat([p, energy[..., None]], dim=2).flatten(1)
+    return Batch(x, torch.ones(n, 1).double(), torch.ones(n).double())
+
+
+def test_energies_follow_from_momenta_and_masses() -> None:
+    mass_of_both = "photoproduction.pair_mass(" + ", ".join(PAIR.event) + ")"
+    config = StandardMapConfig(masses=MASSES, augmented=(mass_of_both,))
+    batch = pairs()
+    feature_map = config.build(PAIR, {"beam": 1.0}).fit([batch])
+    assert (feature_map.n_features, feature_map.n_augmented) == (6, 7)
+    assert feature_map.outside_fraction == 0
+    features = feature_map(batch.x, batch.context)
+    torch.testing.assert_close(feature_map.inverse(features, batch.context), batch.x)
+    generated = feature_map.inverse(torch.randn(100, 6), batch.context[:100]).unflatten(1, (2, 4))
+    squared = generated[..., 3].square() - generated[..., :3].square().sum(dim=2)
+    torch.testing.assert_close(squared, torch.tensor([[0.938**2, 0.0]]).double().expand(100, 2))
+    total = batch.x.unflatten(1, (2, 4)).sum(dim=1)
+    mass = (total[:, 3].square() - total[:, :3].square().sum(dim=1)).sqrt()
+    seen = feature_map.augment(features, batch.context)[:, -1]
+    torch.testing.assert_close(seen, (mass - mass.mean()) / mass.std(unbiased=False))
+
+
+def test_particles_of_another_mass_are_refused() -> None:
+    wrong = StandardMapConfig(masses={"a": 0.5, "b": 0.0})
+    with pytest.raises(DataError, match="100.0% of the train events lie outside"):
+        wrong.build(PAIR, {"beam": 1.0}).fit([pairs()])
+    with pytest.raises(ConfigError, match=r"features.masses.c needs the fields c_px"):
+        StandardMapConfig(masses={"c": 0.5}).build(PAIR, {})
+    both = StandardMapConfig(masses=MASSES, logarithms=("a_energy",))
+    with pytest.raises(ConfigError, match="a_energy follows from the momentum"):
+        both.build(PAIR, {})
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -16,6 +16,7 @@ def test_a_3_4_12_13_triangle() -> None:
     px, py, pz = column(3.0), column(4.0), column(12.0)
     assert kinematics.transverse_momentum(px, py).item() == 5
     assert kinematics.momentum(px, py, pz).item() == 13
+    assert kinematics.energy(px, py, pz, 84.0).item() == 85
     assert kinematics.polar_angle(px, py, pz).item() == pytest.approx(math.atan(5 / 12))
     assert kinematics.azimuth(px, py).item() == pytest.approx(math.atan2(4, 3))
     assert kinematics.minus_momentum(px, py, pz).item() == pytest.approx(1.0)

@@ -7,7 +7,15 @@ import numpy as np
 from pydantic import Field as Option
 from pydantic import PositiveFloat, PositiveInt
 
-from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig, cut, divide
+from mleg_ray.catalog.sources.base import (
+    SOURCES,
+    Columns,
+    Source,
+    SourceConfig,
+    cut,
+    divide,
+    require_no_more,
+)
 from mleg_ray.catalog.units import conversion
 from mleg_ray.errors import ConfigError, DataError, UserError
 from mleg_ray.events import EventSchema
@@ -47,8 +55,7 @@ class PythiaDISConfig(SourceConfig):
                 f"and the condition {BEAM_ENERGY}; the dataset declares "
                 f"{', '.join((*schema.event, *schema.conditions))}"
             )
-        if schema.weight:
-            raise ConfigError(f"source pythia-dis: its events have no weight '{schema.weight}'")
+        require_no_more(self.kind, schema)
         if (BEAM_ENERGY in conditions) == bool(self.beam_energies):
             raise ConfigError(
                 f"source pythia-dis: give the beam energy once, either as conditions.{BEAM_ENERGY} "

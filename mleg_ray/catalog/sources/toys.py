@@ -1,81 +1,19 @@
 """Sources without a generator: toy distributions, and electrons spread evenly."""
 
 import math
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field as Option
-from pydantic import PositiveFloat, PositiveInt, model_validator
+from pydantic import PositiveFloat, model_validator
 
-from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig, cut
+from mleg_ray.catalog.sources.base import SOURCES, Columns
+from mleg_ray.catalog.sources.drawn import DrawnConfig
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema
-from mleg_ray.randomness import derive_seed
 
 MOMENTUM = ("px", "py", "pz", "energy")
-
-
-class DrawnConfig(SourceConfig):
-    """What sources that draw independent events share."""
-
-    events: PositiveInt
-    seed: int
-
-    def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless the schema has this source's fields, and no weight."""
-        self.require(schema, conditions)
-        if schema.weight:
-            raise ConfigError(f"source {self.kind}: its events have no weight '{schema.weight}'")
-
-    @abstractmethod
-    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless the schema has this source's fields."""
-
-    @abstractmethod
-    def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
-        """Return n events by columns (n,)."""
-
-    def open(
-        self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
-    ) -> "Drawn":
-        """Build the source."""
-        self.check(schema, conditions)
-        return Drawn(self, conditions, shard_events)
-
-    def planned_events(self) -> int:
-        """Return how many events there will be."""
-        return self.events
-
-
-class Drawn(Source):
-    """One stratum of shards, each from its own seed."""
-
-    def __init__(
-        self, config: DrawnConfig, conditions: Mapping[str, float], shard_events: int
-    ) -> None:
-        self._config = config
-        self._conditions = dict(conditions)
-        self._rows = cut(config.events, shard_events)
-
-    def shard_rows(self) -> Sequence[Sequence[int]]:
-        """Return the rows of each shard."""
-        return [self._rows]
-
-    def shard(self, index: int) -> Columns:
-        """Draw the events of shard `index`."""
-        rng = np.random.default_rng(self.seed(index))
-        return self._config.draw(rng, self._rows[index], self._conditions)
-
-    def seed(self, index: int) -> int:
-        """Return the seed of shard `index`."""
-        return derive_seed(self._config.seed, self._config.kind, index)
-
-    def provenance(self) -> dict[str, Any]:
-        """Return the source's own settings: all that the events follow from."""
-        settings = self._config.model_dump(mode="json")
-        return settings | {"numpy": np.__version__.split(".")[0]}
 
 
 @SOURCES.register

@@ -1,0 +1,85 @@
+"""What sources share whose events are drawn from formulas, without a generator."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import PositiveInt
+
+from mleg_ray.catalog.sources.base import (
+    Columns,
+    Source,
+    SourceConfig,
+    cut,
+    divide,
+    require_no_more,
+)
+from mleg_ray.events import EventSchema
+from mleg_ray.randomness import derive_seed
+
+
+class DrawnConfig(SourceConfig):
+    """What sources that draw independent events share; `events` counts all strata."""
+
+    labels: ClassVar[tuple[str, ...]] = ()
+    events: PositiveInt
+    seed: int
+
+    def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless the schema has this source's fields, and no others."""
+        self.require(schema, conditions)
+        require_no_more(self.kind, schema, self.labels)
+
+    @abstractmethod
+    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless the schema has this source's fields."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
+        """Return n events by columns (n,)."""
+
+    def strata(self, conditions: Mapping[str, float]) -> Sequence[Mapping[str, float]]:
+        """Return the conditions of each stratum, by default one of those that are fixed."""
+        return [conditions]
+
+    def open(
+        self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
+    ) -> "Drawn":
+        """Build the source."""
+        self.check(schema, conditions)
+        return Drawn(self, self.strata(conditions), shard_events)
+
+    def planned_events(self) -> int:
+        """Return how many events there will be."""
+        return self.events
+
+
+class Drawn(Source):
+    """Shards under the conditions of their stratum, each from its own seed."""
+
+    def __init__(
+        self, config: DrawnConfig, strata: Sequence[Mapping[str, float]], shard_events: int
+    ) -> None:
+        self._config = config
+        self._strata = [dict(conditions) for conditions in strata]
+        self._rows = [cut(rows, shard_events) for rows in divide(config.events, len(strata))]
+
+    def shard_rows(self) -> Sequence[Sequence[int]]:
+        """Return the rows of each shard, by stratum."""
+        return self._rows
+
+    def shard(self, index: int) -> Columns:
+        """Draw the events of shard `index`."""
+        stratum, number = self.locate(index)
+        rng = np.random.default_rng(self.seed(index))
+        return self._config.draw(rng, self._rows[stratum][number], self._strata[stratum])
+
+    def seed(self, index: int) -> int:
+        """Return the seed of shard `index`."""
+        return derive_seed(self._config.seed, self._config.kind, index)
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the source's own settings: all that the events follow from."""
+        settings = self._config.model_dump(mode="json")
+        return settings | {"numpy": np.__version__.split(".")[0]}
