@@ -1,6 +1,16 @@
 """Sources of events: one module each, entered in `SOURCES` when this package is imported."""
 
-from mleg_ray.catalog.sources import detectors, pythia, tables, toys
+from mleg_ray.catalog.sources import detectors, fixed_target, pythia, tables, toys
 from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig
 
-__all__ = ["SOURCES", "Columns", "Source", "SourceConfig", "detectors", "pythia", "tables", "toys"]
+__all__ = [
+    "SOURCES",
+    "Columns",
+    "Source",
+    "SourceConfig",
+    "detectors",
+    "fixed_target",
+    "pythia",
+    "tables",
+    "toys",
+]
