@@ -1,9 +1,11 @@
-"""Detectors as parametrisations: what is measured of a true momentum, given normal numbers."""
+"""Detectors as parametrisations: what they see, and what they measure given normal numbers."""
+
+import math
 
 import torch
 from torch import Tensor
 
-from mleg_ray.physics.kinematics import azimuth, momentum, polar_angle
+from mleg_ray.physics.kinematics import azimuth, momentum, polar_angle, transverse_momentum
 
 
 def difference(measured: Tensor, true: Tensor) -> Tensor:
@@ -49,3 +51,20 @@ def tracked(
     around = azimuth(px, py) + phi * noise[:, 2]
     pt = measured * polar.sin()
     return pt * around.cos(), pt * around.sin(), measured * polar.cos()
+
+
+def coil_distance(px: Tensor, py: Tensor, pz: Tensor, sectors: Tensor) -> Tensor:
+    """Return how far a straight track passes from the nearest coil's plane, per distance flown.
+
+    The coils of a toroid stand in half-planes along the beam at φ = (2k + 1) π/n, between n >= 2
+    `sectors` of which the first is around φ = 0. With Δ, the azimuth to the nearest of them,
+
+        d = sin θ sin Δ,
+
+    so a coil of constant width w shades d < w/2: azimuths within arcsin(w / 2 sin θ) of its plane,
+    and all of them at small θ. CLAS is such a detector of six sectors (B. Mecking et al., Nucl.
+    Instrum. Meth. A 503 (2003) 513).
+    """
+    sector = 2 * math.pi / sectors
+    to_coil = (azimuth(px, py).remainder(sector) - sector / 2).abs()
+    return transverse_momentum(px, py) / momentum(px, py, pz) * to_coil.sin()

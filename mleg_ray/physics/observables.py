@@ -1,9 +1,9 @@
 """What is computed of events and required of them: named in the catalog and computed here.
 
-An expression is `module.function` or `module.function(column, ...)` with a function of
-`mleg_ray.physics`; without arguments the function's own parameter names are the columns. A
-constraint is `left <op> right` where each side is a number or a column (a field, a condition or an
-observable) and the operator is one of <=, <, >=, >.
+An expression is `module.function` or `module.function(argument, ...)` with a function of
+`mleg_ray.physics`; an argument is a column or a number, and without arguments the function's own
+parameter names are the columns. A constraint is `left <op> right` where each side is a number or a
+column (a field, a condition or an observable) and the operator is one of <=, <, >=, >.
 """
 
 import inspect
@@ -23,16 +23,17 @@ from torch import Tensor
 
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
-from mleg_ray.physics import detector, dis, kinematics, photoproduction
+from mleg_ray.physics import detector, dis, fixed_target, kinematics, photoproduction
 from mleg_ray.physics.particles import Particle
 
 MODULES: dict[str, ModuleType] = {
     "detector": detector,
     "dis": dis,
+    "fixed_target": fixed_target,
     "kinematics": kinematics,
     "photoproduction": photoproduction,
 }
-_CALL = re.compile(r"^(\w+)\.(\w+)(?:\(([\w\s,]*)\))?$")
+_CALL = re.compile(r"^(\w+)\.(\w+)(?:\(([\w.+\-\s,]*)\))?$")
 _COMPARISON = re.compile(r"^\s*([\w.+-]+)\s*(<=|>=|<|>)\s*([\w.+-]+)\s*$")
 # Of numbers as of tensors.
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -238,12 +239,8 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
         ConfigError: unknown module, function or column.
     """
     function, arguments = _resolve(expression)
-    missing = [name for name in arguments if name not in columns]
-    if missing:
-        raise ConfigError(
-            f"observable '{expression}' needs {', '.join(missing)}; there are {', '.join(columns)}"
-        )
-    return function(*(columns[name] for name in arguments))
+    like = next(iter(columns.values()))
+    return function(*(_operand(name, columns, like, expression) for name in arguments))
 
 
 def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:

@@ -130,6 +130,18 @@ class TestPhotoproduction(SourceContract):
         """Fields in GeV alone."""
 
 
+class TestFixedTarget(SourceContract):
+    kind = "fixed-target-electrons"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        source = "{ kind = 'fixed-target-electrons', events = 600, q2_min = 0.5, seed = 1 }"
+        return DatasetSpec.load("electrons-clas", (f"source={source}", "shard_events=60"))
+
+    def test_units_are_the_schemas(self):
+        """Fields in GeV alone."""
+
+
 class TestToy(SourceContract):
     kind = "toy"
 

@@ -130,7 +130,10 @@ def test_particles_of_another_mass_are_refused() -> None:
         ({"logarithms": ("pz",)}, "features.logarithms needs the fields pz"),
         ({"differences": {"px": "py"}}, "features.differences.px: 'py' is taken.*of vertex_px"),
         ({"augmented": ("kinematics.transverse_mass",)}, "no such function"),
-        ({"augmented": ("kinematics.transverse_momentum(px, pz)",)}, "needs pz"),
+        (
+            {"augmented": ("kinematics.transverse_momentum(px, pz)",)},
+            "'pz' is neither a finite number nor one of",
+        ),
     ],
 )
 def test_what_the_dataset_lacks_is_named(settings: dict, message: str) -> None:

@@ -45,7 +45,7 @@ def test_observables_may_use_those_before_them() -> None:
     [
         ("kinematics.transverse_mass", "no such function; known: .*kinematics.polar_angle"),
         ("os.system(px)", "no such function"),
-        ("kinematics.momentum", "needs pz"),
+        ("kinematics.momentum", "'pz' is neither a finite number nor one of"),
         ("kinematics.transverse_momentum(px)", r"takes \(px, py\)"),
         ("px + py", "write it as"),
     ],

@@ -1,6 +1,13 @@
 """Sources of events: one module each, entered in `SOURCES` when this package is imported."""
 
-from mleg_ray.catalog.sources import detectors, photoproduction, pythia, tables, toys
+from mleg_ray.catalog.sources import (
+    detectors,
+    fixed_target,
+    photoproduction,
+    pythia,
+    tables,
+    toys,
+)
 from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig
 
 __all__ = [
@@ -9,6 +16,7 @@ __all__ = [
     "Source",
     "SourceConfig",
     "detectors",
+    "fixed_target",
     "photoproduction",
     "pythia",
     "tables",

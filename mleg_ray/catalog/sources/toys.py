@@ -38,8 +38,23 @@ class ToyConfig(DrawnConfig):
         return {"x": rng.uniform(-math.sqrt(3), math.sqrt(3), n)}
 
 
+class ElectronConfig(DrawnConfig):
+    """What sources of scattered electrons share: a momentum and its energy, at one beam energy."""
+
+    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless the fields are an electron's in GeV, at one beam energy."""
+        units = {field.name: field.unit for field in schema.fields}
+        needed = dict.fromkeys((*MOMENTUM, "beam_energy"), "GeV")
+        if units != needed or "beam_energy" not in conditions:
+            raise ConfigError(
+                f"source {self.kind}: it makes the event fields {', '.join(MOMENTUM)} in GeV under "
+                "conditions.beam_energy; the dataset declares "
+                f"{', '.join(f'{name} [{unit}]' for name, unit in units.items())}"
+            )
+
+
 @SOURCES.register
-class FlatDISConfig(DrawnConfig):
+class FlatDISConfig(ElectronConfig):
     """Electrons spread evenly over the phase space of e p -> e' X: in ln Q², y and φ.
 
     Q² (GeV²) lies between `q2_min` and `q2_max`, y above `y_min` and Q²/s, where x_bj = 1. They
@@ -58,15 +73,8 @@ class FlatDISConfig(DrawnConfig):
         return self
 
     def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless the fields are an electron's in GeV, at one beam energy."""
-        units = {field.name: field.unit for field in schema.fields}
-        needed = dict.fromkeys((*MOMENTUM, "beam_energy"), "GeV")
-        if units != needed or "beam_energy" not in conditions:
-            raise ConfigError(
-                f"source flat-dis: it makes the event fields {', '.join(MOMENTUM)} in GeV under "
-                "conditions.beam_energy; the dataset declares "
-                f"{', '.join(f'{name} [{unit}]' for name, unit in units.items())}"
-            )
+        """Raise `ConfigError` unless electrons are declared, and Q² is within their reach."""
+        super().require(schema, conditions)
         s = 4 * conditions["beam_energy"] ** 2
         if self.q2_max >= s:
             raise ConfigError(

@@ -1,0 +1,47 @@
+"""A toroid's coils by closed forms."""
+
+import math
+
+import pytest
+import torch
+
+from mleg_ray.physics.detector import coil_distance
+
+SIX = torch.tensor(6.0)
+
+
+def directions(theta: float, phi: torch.Tensor, p: float = 2.0) -> tuple[torch.Tensor, ...]:
+    """Return px, py, pz of momentum `p`."""
+    polar = torch.full_like(phi, theta)
+    return p * polar.sin() * phi.cos(), p * polar.sin() * phi.sin(), p * polar.cos()
+
+
+def test_distance_is_that_of_the_point_one_unit_away_from_the_nearest_plane() -> None:
+    phi = torch.linspace(-math.pi, math.pi, 1001, dtype=torch.float64)
+    planes = [math.radians(30 + 60 * k) for k in range(6)]
+    px, py, pz = directions(0.4, phi, p=1.0)
+    # Distance from the plane of a coil, of those on the coil's side of the beam.
+    distances = [
+        torch.where(px * math.cos(a) + py * math.sin(a) > 0, px * math.sin(a) - py * math.cos(a), 9)
+        for a in planes
+    ]
+    nearest = torch.stack(distances).abs().min(dim=0).values
+    torch.testing.assert_close(coil_distance(px, py, pz, SIX), nearest)
+    torch.testing.assert_close(coil_distance(3 * px, 3 * py, 3 * pz, SIX), nearest)
+
+
+@pytest.mark.parametrize("theta", [0.07, 0.15, 0.4, 2.0])
+@pytest.mark.parametrize("sectors", [2, 6, 8])
+def test_a_coil_shades_more_azimuth_at_small_angles(theta: float, sectors: int) -> None:
+    phi = 2 * math.pi * (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000 - math.pi
+    clear = coil_distance(*directions(theta, phi), torch.tensor(sectors)) >= 0.06
+    shaded = math.asin(min(1.0, 0.06 / math.sin(theta))) / (math.pi / sectors)
+    assert clear.double().mean().item() == pytest.approx(max(0.0, 1 - shaded), abs=1e-4)
+
+
+def test_the_first_sector_is_around_the_x_axis() -> None:
+    middle, coil = torch.tensor([0.0]), torch.tensor([math.pi / 6])
+    assert coil_distance(*directions(0.5, middle), SIX).item() == pytest.approx(
+        math.sin(0.5) * math.sin(math.pi / 6)
+    )
+    assert coil_distance(*directions(0.5, coil), SIX).item() == pytest.approx(0, abs=1e-6)
