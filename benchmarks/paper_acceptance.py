@@ -5,7 +5,8 @@
 Trains `fatgan-clas` on electrons of 5.5 GeV off protons at rest between the coils of a toroid
 (`electrons-clas`), and counts the share of generated events that fails each cut of the acceptance
 beside that of true ones, which the detector's resolution carries over its edges. `full` has the
-paper's networks and steps, for a GPU. Prints a row for each seed, writes JSON; the pictures lie in the report.
+paper's networks and steps, for a GPU. Prints a row for each seed and writes JSON; the pictures lie
+in the reports.
 """
 
 import argparse
