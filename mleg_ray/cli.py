@@ -474,6 +474,42 @@ def reweight(
 
 
 @app.command()
+def latent(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's directory or URI.")],
+    player: Annotated[str, typer.Option(help="generator or critic.")],
+    layer: Annotated[int, typer.Option(help="Hidden layer, counted from 1.")],
+    events: Events = 2000,
+    perplexity: Annotated[float, typer.Option(help="Of t-SNE.")] = 100.0,
+    eps: Annotated[float, typer.Option(help="Of DBSCAN, in the plane of t-SNE.")] = 2.0,
+    min_samples: Annotated[int, typer.Option(help="Of DBSCAN.")] = 20,
+    out: Annotated[str | None, typer.Option(help="Folder of the results.")] = None,
+    storage: Storage = None,
+    seed: Annotated[int, typer.Option(help="Root seed of events, noise and t-SNE.")] = 1,
+) -> None:
+    """Look into a hidden layer: principal components, t-SNE, clusters, and what they separate."""
+    from mleg_ray.checkpoint import Checkpoint, run_label
+    from mleg_ray.config import parse
+    from mleg_ray.interpret.latent import LatentSpec
+    from mleg_ray.report.latent import look
+    from mleg_ray.storage import absolute, join, storage_root
+
+    values = {
+        "player": player,
+        "layer": layer,
+        "events": events,
+        "perplexity": perplexity,
+        "eps": eps,
+        "min_samples": min_samples,
+        "seed": seed,
+    }
+    spec = parse(LatentSpec, values, "mleg latent")
+    root = storage_root(storage)
+    target = out or join(root, "reports", f"latent-{run_label(checkpoint)}-{player}-{layer}")
+    look(Checkpoint.load(absolute(checkpoint)), spec, root, absolute(target))
+    typer.echo(absolute(target))
+
+
+@app.command()
 def quickstart(
     storage: Storage = None,
     events: Events = 1_000_000,

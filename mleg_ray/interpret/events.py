@@ -1,6 +1,9 @@
 """The events by which a checkpoint is looked into: those of its own dataset's validation split."""
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
@@ -34,11 +37,7 @@ def validation_events(dataset: Dataset, n: int, seed: int) -> Batch:
     Raises:
         DataError: the split has fewer, or is damaged.
     """
-    rows = dataset.rows(SPLIT)
-    if n > rows:
-        raise DataError(f"{dataset.uri}: {rows:,} {SPLIT} events, not {n:,}; lower --events")
-    rng = np.random.default_rng(derive_seed(seed, "interpret/events"))
-    chosen = np.sort(rng.choice(rows, n, replace=False))
+    chosen = _chosen(dataset, n, seed)
     parts = []
     done = 0
     for batch in dataset.batches(SPLIT):
@@ -46,3 +45,18 @@ def validation_events(dataset: Dataset, n: int, seed: int) -> Batch:
         parts.append(batch[chosen[first:last] - done])
         done += len(batch)
     return Batch.concatenate(parts)
+
+
+def validation_labels(dataset: Dataset, n: int, seed: int) -> dict[str, Tensor]:
+    """Return the labels (n,) of the events that `validation_events` draws, by name."""
+    chosen = torch.from_numpy(_chosen(dataset, n, seed))
+    return {name: values[chosen] for name, values in dataset.labels(SPLIT).items()}
+
+
+def _chosen(dataset: Dataset, n: int, seed: int) -> NDArray[np.int64]:
+    """Draw n rows of the validation split, in increasing order."""
+    rows = dataset.rows(SPLIT)
+    if n > rows:
+        raise DataError(f"{dataset.uri}: {rows:,} {SPLIT} events, not {n:,}; lower --events")
+    rng = np.random.default_rng(derive_seed(seed, "interpret/events"))
+    return np.sort(rng.choice(rows, n, replace=False))

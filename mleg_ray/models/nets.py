@@ -65,5 +65,18 @@ class Conditional(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Map x (B, n_in) under condition (B, C) to (B, n_out); one of no conditions sees none."""
-        result: Tensor = self.net(torch.cat([x, condition], dim=1) if self._sees_condition else x)
+        result: Tensor = self.net(self._seen(x, condition))
         return result
+
+    @property
+    def depth(self) -> int:
+        """The number of hidden layers."""
+        return len(self.net) - 1
+
+    def hidden(self, x: Tensor, condition: Tensor, layer: int) -> Tensor:
+        """Return what hidden layer number `layer`, from 1 to `depth`, makes of it: (B, width)."""
+        result: Tensor = self.net[:layer](self._seen(x, condition))
+        return result
+
+    def _seen(self, x: Tensor, condition: Tensor) -> Tensor:
+        return torch.cat([x, condition], dim=1) if self._sees_condition else x

@@ -6,6 +6,7 @@ from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.physics.observables import Plane
 from mleg_ray.report.drawing import axis_label
 from mleg_ray.report.figures import correlation_pngs, drawable, observable_png, plane_pngs
+from mleg_ray.report.latent_figures import planes_png
 from mleg_ray.report.training_figures import training_pngs
 
 PNG = b"\x89PNG"
@@ -62,6 +63,14 @@ def test_training_curves_leave_out_what_is_not_finite():
     pictures = training_pngs(history)
     assert list(pictures) == ["training-ks", "training-losses"]
     assert list(training_pngs([{"step": 1, "ks_sum": 2.0}])) == ["training-ks"]
+
+
+@pytest.mark.parametrize("groups", [1, 3, 9, 40])
+def test_dots_are_coloured_by_groups_or_on_a_scale(groups):
+    plane = np.random.default_rng(1).standard_normal((100, 2))
+    values = np.arange(100) % groups - 1.0
+    assert planes_png({"one": plane, "other": 2 * plane}, values, "cluster").startswith(PNG)
+    assert planes_png({"one": plane}, values + 0.5, "energy", "GeV").startswith(PNG)
 
 
 def test_axes_are_labelled_with_units():

@@ -1,0 +1,347 @@
+"""What a hidden layer of a player tells apart: its activations in a plane, and their clusters.
+
+The generator is looked at while it makes events of noise, the critic while it sees true events. The
+activations (n, width) are projected on their two principal components and embedded by t-SNE (van
+der Maaten & Hinton, J. Mach. Learn. Res. 9 (2008) 2579), in whose plane DBSCAN (Ester et al., KDD
+1996) finds clusters. Where true events have labels, figures tell how well clusters and layer
+separate them; a layer that helps separates them better than the features do. Distances know no
+weights: every event counts once.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import PositiveFloat, PositiveInt, model_validator
+from sklearn.cluster import DBSCAN
+from sklearn.manifold import TSNE
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
+from torch import Tensor
+
+from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
+from mleg_ray.catalog.shards import ShardEntry, footer_metadata, write_shard
+from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.config import Config
+from mleg_ray.errors import CheckpointError
+from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.estimate import Estimate
+from mleg_ray.events import Batch, EventSchema, Field, stored_fields
+from mleg_ray.interpret.events import SPLIT
+from mleg_ray.interpret.landscape import player_of
+from mleg_ray.models import NoiseMap
+from mleg_ray.models.nets import Conditional
+from mleg_ray.randomness import derive_seed, stream
+from mleg_ray.storage import join
+
+CLUSTER = Field(name="cluster", role="label", description="of DBSCAN; -1: in none")
+FOLDS = 5
+SHUFFLES = 50  # of the labels, for a purity's floor
+
+Labels = NDArray[np.float64]
+Clusters = NDArray[np.intp]
+Point = tuple[float, float]
+
+
+class LatentSpec(Config):
+    """All that determines the latent analysis of a checkpoint.
+
+    `layer` counts the player's hidden layers from 1. A cluster's core are points that have
+    `min_samples` points, themselves included, within `eps` in the plane of t-SNE. Labels are
+    predicted by the `neighbours` nearest events.
+    """
+
+    player: Literal["generator", "critic"]
+    layer: PositiveInt
+    events: PositiveInt = 2000
+    perplexity: PositiveFloat = 100.0
+    eps: PositiveFloat = 2.0
+    min_samples: PositiveInt = 20
+    neighbours: PositiveInt = 15
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _enough_events(self) -> Self:
+        needed = max(3 * self.perplexity, 2 * self.neighbours)
+        if self.events <= needed:
+            raise ValueError(
+                f"events must be more than {needed:g}: 3 x perplexity, and 2 x neighbours"
+            )
+        return self
+
+
+class Cluster(Config):
+    """A cluster's number, -1 for the events in none, and by label the likeliest and its share."""
+
+    number: int
+    events: int
+    majority: dict[str, float]
+    purity: dict[str, float]
+
+
+class Latent(Config):
+    """A layer's activations of n events in a plane, their clusters, and what these separate.
+
+    `explained` are the principal components' shares of the variance. Of each label, `purity` is the
+    share of the events in clusters that have their cluster's likeliest label, beside that of
+    shuffled labels; `separation` is how often the nearest events predict an event's label, in the
+    space of the features, of the layer and of both planes, beside the likeliest label's share.
+    """
+
+    format_version: Literal[1] = 1
+    spec: LatentSpec
+    checkpoint: str
+    dataset: str
+    width: int
+    explained: Point
+    pca: tuple[Point, ...]
+    tsne: tuple[Point, ...]
+    cluster: tuple[int, ...]
+    clusters: tuple[Cluster, ...]
+    purity: dict[str, Estimate]
+    separation: dict[str, dict[str, Estimate]]
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What a player makes of n events: `events` in physical units, `features` and `layer` (n, ..).
+
+    The generator's events are those that it makes.
+    """
+
+    events: Batch
+    features: FloatArray
+    layer: FloatArray
+
+
+def activations(checkpoint: Checkpoint, events: Batch, spec: LatentSpec) -> Activations:
+    """Run a player up to a hidden layer.
+
+    Args:
+        checkpoint: the trained model.
+        events: physical events, as `validation_events` draws them; for the generator only their
+            conditions count.
+        spec: the player and its layer.
+
+    Raises:
+        CheckpointError: the model has no such player, this no such layer, or what comes out is NaN
+            or infinite.
+    """
+    model, feature_map = checkpoint.model, checkpoint.feature_map
+    network = player_of(checkpoint, model, spec.player)
+    if not isinstance(network, Conditional):
+        readable = [k for k, p in model.players().items() if isinstance(p, Conditional)]
+        raise CheckpointError(
+            f"{checkpoint.uri}: '{spec.player}' has no hidden layers that can be read; players "
+            f"that have: {', '.join(readable) or 'none'}"
+        )
+    if spec.layer > network.depth:
+        raise CheckpointError(
+            f"{checkpoint.uri}: '{spec.player}' has --layer 1 to {network.depth}, not {spec.layer}"
+        )
+    batch = events.to(checkpoint.device)
+    with torch.no_grad():
+        condition = feature_map.condition(batch.context).float()
+        if spec.player == "critic":
+            encoded = feature_map.encoded(batch)
+            features, seen = encoded.x, feature_map.augment(encoded.x, encoded.context)
+        else:
+            assert isinstance(model, NoiseMap)
+            generator = stream(derive_seed(spec.seed, "latent/noise"), checkpoint.device)
+            seen = model.noise(len(batch), generator=generator)
+            features = model.decode(seen, condition)
+            made = feature_map.inverse(features, batch.context)
+            batch = Batch(made, batch.context, batch.weight)
+        layer = network.hidden(seen, condition, spec.layer)
+    if not (features.isfinite().all() and layer.isfinite().all()):
+        raise CheckpointError(
+            f"{checkpoint.uri}: what layer {spec.layer} of '{spec.player}' makes is not finite; "
+            "the training diverged, train again"
+        )
+    return Activations(batch.to("cpu"), _array(features), _array(layer))
+
+
+def latent(
+    checkpoint: Checkpoint, seen: Activations, labels: Mapping[str, Tensor], spec: LatentSpec
+) -> Latent:
+    """Project a layer's activations, find their clusters, and tell what is separated.
+
+    Args:
+        checkpoint: whose they are.
+        seen: the activations.
+        labels: of the events, (n,) by name; none of generated ones.
+        spec: what is to be computed.
+    """
+    pca, explained = principal_plane(seen.layer)
+    tsne = embedded(seen.layer, spec)
+    cluster = DBSCAN(eps=spec.eps, min_samples=spec.min_samples).fit_predict(tsne)
+    given = {name: values.numpy() for name, values in labels.items()}
+    rng = np.random.default_rng(derive_seed(spec.seed, "latent/shuffles"))
+    spaces = {"features": seen.features, "layer": seen.layer, "pca": pca, "t-sne": tsne}
+    return Latent(
+        spec=spec,
+        checkpoint=checkpoint.digest,
+        dataset=checkpoint.card.dataset.dataset_digest,
+        width=seen.layer.shape[1],
+        explained=explained,
+        pca=pca.tolist(),
+        tsne=tsne.tolist(),
+        cluster=cluster.tolist(),
+        clusters=tuple(_described(cluster, given)),
+        purity={name: purity(cluster, values, rng) for name, values in given.items()},
+        separation={
+            name: {where: separation(points, values, spec) for where, points in spaces.items()}
+            for name, values in given.items()
+        },
+        environment=environment(),
+    )
+
+
+def principal_plane(points: FloatArray) -> tuple[FloatArray, Point]:
+    """Return points (n, d) on their two principal components, (n, 2), and these' variance shares.
+
+    The largest entry of each component is positive, so that the picture is no mirror image of
+    itself from one machine to the other.
+    """
+    centred = torch.from_numpy(points - points.mean(axis=0))
+    _, spread, components = torch.linalg.svd(centred, full_matrices=False)
+    first_two = components[:2]
+    largest = first_two.gather(1, first_two.abs().argmax(dim=1, keepdim=True))
+    plane = centred @ (first_two * largest.sign()).T
+    variance = spread.square()
+    first, second = (variance[:2] / variance.sum().clamp(min=1e-300)).tolist()
+    return plane.numpy(), (first, second)
+
+
+def embedded(points: FloatArray, spec: LatentSpec) -> FloatArray:
+    """Return points (n, d) in the plane of t-SNE, (n, 2), begun at their principal components."""
+    seed = derive_seed(spec.seed, "latent/t-sne") % 2**32
+    tsne = TSNE(perplexity=spec.perplexity, init="pca", random_state=seed)
+    with threadpool_limits(1):  # where another process wants a core, threads that wait spin
+        plane = tsne.fit_transform(points)
+    return np.asarray(plane, dtype=np.float64)
+
+
+def purity(cluster: Clusters, labels: Labels, rng: np.random.Generator) -> Estimate:
+    """Return the share of the events (n,) in clusters that have their cluster's likeliest label.
+
+    Small clusters are pure by chance; the floor is the purity of shuffled labels. It is 0 if there
+    is no cluster.
+    """
+    inside = cluster >= 0
+    n = max(int(inside.sum()), 1)
+    numbers, known = (np.unique(part[inside], return_inverse=True)[1] for part in (cluster, labels))
+
+    def pure(labels: Clusters) -> float:
+        counts = np.zeros((numbers.max(initial=0) + 1, known.max(initial=0) + 1))
+        np.add.at(counts, (numbers, labels), 1)
+        return float(counts.max(axis=1).sum() / n)
+
+    value = pure(known)
+    shuffled = [pure(rng.permutation(known)) for _ in range(SHUFFLES)]
+    return Estimate(
+        value=value,
+        uncertainty=_binomial(value, n),
+        floor=float(np.mean(shuffled)),
+        floor_spread=float(np.std(shuffled, ddof=1)),
+        events=int(inside.sum()),
+        direction="equal",
+    )
+
+
+def separation(points: FloatArray, labels: Labels, spec: LatentSpec) -> Estimate:
+    """Return how often the nearest events predict a label: the accuracy of k-NN, cross-validated.
+
+    Args:
+        points: (n, d), of which Euclidean distances are taken.
+        labels: (n,).
+        spec: k = `neighbours`, and the seed of the folds.
+    """
+    _, known = np.unique(labels, return_inverse=True)
+    folds = KFold(FOLDS, shuffle=True, random_state=derive_seed(spec.seed, "latent/folds") % 2**32)
+    with threadpool_limits(1):
+        predicted = cross_val_predict(
+            KNeighborsClassifier(spec.neighbours), points, known, cv=folds
+        )
+    n = len(known)
+    value, floor = float((predicted == known).mean()), float(np.bincount(known).max() / n)
+    return Estimate(
+        value=value,
+        uncertainty=_binomial(value, n),
+        floor=floor,
+        floor_spread=_binomial(floor, n),
+        events=n,
+        direction="equal",
+    )
+
+
+def write_clusters(
+    result: Latent, events: Batch, labels: Mapping[str, Tensor], origin: Dataset, folder: str
+) -> Dataset:
+    """Write the events as a dataset whose label `cluster` tells theirs, a shard a cluster.
+
+    Args:
+        result: their clusters; it goes into the dataset's provenance, but for the points.
+        events: the events of the activations.
+        labels: those that they have, by name.
+        origin: the dataset that says what their columns are.
+        folder: where the dataset goes.
+
+    Raises:
+        ConfigError: the dataset has a column `cluster` already.
+        ResourceError: nothing can be written there.
+    """
+    manifest = origin.manifest
+    known = [f for f in manifest.fields if f.role != "label" or f.name in labels]
+    schema = EventSchema((*known, CLUSTER))
+    columns = {**schema.columns(events), **labels, CLUSTER.name: torch.tensor(result.cluster)}
+    if schema.weight:
+        columns[schema.weight] = events.weight
+    told = result.model_dump(mode="json", exclude={"pca", "tsne", "cluster"})
+    shards: list[ShardEntry] = []
+    for cluster in result.clusters:
+        rows = columns[CLUSTER.name] == cluster.number
+        shards.append(
+            write_shard(
+                folder,
+                f"shards/{len(shards):05d}.parquet",
+                {name: values[rows].numpy() for name, values in columns.items()},
+                stored_fields(schema.fields, manifest.conditions),
+                footer_metadata(cluster=cluster.model_dump(), latent=told["spec"]),
+                split=SPLIT,
+            )
+        )
+    written = DatasetManifest(
+        name=f"{manifest.name}-{result.spec.player}-{result.spec.layer}-clusters",
+        fields=schema.fields,
+        conditions=manifest.conditions,
+        **dict(manifest.definitions),
+        provenance={"latent": told},
+        shards=tuple(shards),
+    )
+    write_json(join(folder, PREPARED), written.model_dump(mode="json"))
+    return Dataset.open(folder)
+
+
+def _described(cluster: Clusters, labels: Mapping[str, Labels]) -> Iterator[Cluster]:
+    for number in np.unique(cluster).tolist():
+        rows = cluster == number
+        majority, share = {}, {}
+        for name, values in labels.items():
+            found, counts = np.unique(values[rows], return_counts=True)
+            majority[name] = float(found[counts.argmax()])
+            share[name] = float(counts.max() / rows.sum())
+        yield Cluster(number=number, events=int(rows.sum()), majority=majority, purity=share)
+
+
+def _binomial(share: float, n: int) -> float:
+    return float(np.sqrt(share * (1 - share) / n))
+
+
+def _array(values: Tensor) -> FloatArray:
+    return values.double().cpu().numpy()

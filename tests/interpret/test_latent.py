@@ -1,0 +1,219 @@
+"""Hidden layers by closed forms, and the same properties for every GAN and both players."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.config import parse
+from mleg_ray.errors import CheckpointError, ConfigError
+from mleg_ray.interpret.latent import (
+    LatentSpec,
+    activations,
+    latent,
+    principal_plane,
+    purity,
+    separation,
+    write_clusters,
+)
+from mleg_ray.models import MODELS
+from mleg_ray.models.gan import AdversariesConfig
+from mleg_ray.run import RunConfig
+from tests.checkpoints import diverged_checkpoint, small_checkpoint
+from tests.prepared import prepared_dataset
+from tests.recipes import SMALL, training_events
+
+PLAYERS = ("generator", "critic")
+GANS = [name for name in SMALL if isinstance(RunConfig.load(name).model, AdversariesConfig)]
+
+
+def spec(**values: object) -> LatentSpec:
+    small = {"player": "critic", "layer": 1, "events": 120, "perplexity": 10.0, "min_samples": 5}
+    return parse(LatentSpec, {**small, **values}, "latent")
+
+
+def blobs(n: int, distance: float, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Three normal clouds in five dimensions, whose middles are `distance` apart, and which."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=n)
+    points = rng.standard_normal((n, 5))
+    points[np.arange(n), labels] += distance / np.sqrt(2)
+    return points, labels.astype(float)
+
+
+def test_every_gan_is_among_the_recipes() -> None:
+    kinds = {kind for kind, config in MODELS.items() if issubclass(config, AdversariesConfig)}
+    assert {RunConfig.load(name).model.kind for name in GANS} == kinds
+
+
+def test_the_principal_plane_is_that_of_the_covariance() -> None:
+    rng = np.random.default_rng(2)
+    scales = np.array([3.0, 2.0, 1.0, 0.5])
+    turn, _ = np.linalg.qr(rng.standard_normal((4, 4)))
+    points = rng.standard_normal((50_000, 4)) * scales @ turn.T + 7
+    plane, explained = principal_plane(points)
+    assert plane.mean(axis=0) == pytest.approx(0, abs=1e-9)
+    assert plane.std(axis=0) == pytest.approx(scales[:2], rel=0.02)
+    assert explained == pytest.approx(scales[:2] ** 2 / (scales**2).sum(), rel=0.03)
+    assert np.corrcoef(plane.T)[0, 1] == pytest.approx(0, abs=1e-9)
+    along = (points - 7) @ turn[:, 0]
+    assert abs(np.corrcoef(plane[:, 0], along)[0, 1]) > 0.999
+
+
+def test_neighbours_tell_clouds_as_far_as_they_are_apart() -> None:
+    """Far clouds are told always, equal ones as often as the likeliest label."""
+    asked = spec(events=3000, neighbours=15)
+    far, near, none = (separation(*blobs(3000, d), asked) for d in (20.0, 2.0, 0.0))
+    assert far.value == 1
+    assert far.verdict == "large"
+    assert 0.6 < near.value < 0.85
+    assert none.floor == pytest.approx(1 / 3, abs=0.03)
+    assert none.significance < 3
+
+
+def test_two_clouds_are_told_as_well_as_the_best_rule_could() -> None:
+    """Normal clouds 2 apart on a line: the best rule errs with Φ(-1) = 15.87%."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(4000) % 2.0
+    points = rng.standard_normal((4000, 1)) + 2 * labels[:, None]
+    found = separation(points, labels, spec(events=4000, neighbours=200))
+    assert found.value == pytest.approx(0.8413, abs=3 * found.uncertainty + 0.005)
+
+
+def test_purity_counts_what_is_in_clusters_against_shuffled_labels() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.array([0, 0, 0, 1, 1, 1, 2, 2.0])
+    found = purity(np.array([0, 0, 0, 0, 1, 1, 1, -1]), labels, rng)
+    assert found.value == pytest.approx((3 + 2) / 7)
+    assert found.events == 7
+    many = np.repeat([0.0, 1.0], 500)
+    assert purity(np.arange(1000) // 500, many, rng).value == 1
+    mixed = purity(np.arange(1000) % 2, many, rng)
+    assert mixed.value == 0.5
+    assert mixed.significance < 3
+    assert mixed.floor == pytest.approx(0.5, abs=0.02)
+    pairs = purity(np.arange(1000) // 2, rng.permutation(many), rng)
+    assert pairs.floor == pytest.approx(0.75, abs=0.02)  # two events of a cluster agree by chance
+    assert pairs.verdict == "at the floor"
+    assert purity(np.full(8, -1), labels, rng).value == 0
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
+    folder: Path = tmp_path_factory.mktemp("checkpoints")
+    return {
+        name: small_checkpoint(folder / name, recipe=name)
+        for name in (*GANS, "flow-dis", "bvae-dis")
+    }
+
+
+@pytest.mark.parametrize("player", PLAYERS)
+@pytest.mark.parametrize("recipe", GANS)
+def test_every_gans_layers_can_be_read(
+    checkpoints: dict[str, Checkpoint], recipe: str, player: str
+) -> None:
+    checkpoint, events = checkpoints[recipe], training_events(50)
+    seen = [activations(checkpoint, events, spec(player=player, layer=k)) for k in (1, 2)]
+    again = activations(checkpoint, events, spec(player=player, layer=2))
+    assert np.array_equal(again.layer, seen[1].layer)
+    assert not np.array_equal(seen[0].layer, seen[1].layer)
+    assert all(part.layer.shape == (50, 16) for part in seen)
+    assert torch.equal(seen[0].events.x, seen[1].events.x)
+    assert torch.equal(seen[0].events.context, events.context)
+    assert torch.equal(seen[0].events.x, events.x) == (player == "critic")
+    # The output is linear in the last hidden layer: what it makes of it is what the player says.
+    network = checkpoint.model.players()[player]
+    last = network.net[-1](torch.from_numpy(seen[1].layer).float())
+    if player == "generator":
+        torch.testing.assert_close(last, torch.from_numpy(seen[1].features).float())
+    else:
+        encoded = checkpoint.feature_map.encoded(events)
+        view = checkpoint.feature_map.augment(encoded.x, encoded.context)
+        condition = checkpoint.feature_map.condition(encoded.context)
+        torch.testing.assert_close(last, network(view, condition))
+    with pytest.raises(CheckpointError, match=f"'{player}' has --layer 1 to 2, not 3"):
+        activations(checkpoint, events, spec(player=player, layer=3))
+
+
+def test_residual_layers_are_layers(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint(tmp_path, "model.critic.residual=true")
+    seen = activations(checkpoint, training_events(20), spec(layer=2))
+    assert seen.layer.shape == (20, 16)
+
+
+@pytest.mark.parametrize(("recipe", "known"), [("flow-dis", "flow"), ("bvae-dis", "autoencoder")])
+def test_a_model_without_the_player_names_those_it_has(
+    checkpoints: dict[str, Checkpoint], recipe: str, known: str
+) -> None:
+    with pytest.raises(CheckpointError, match=f"no player 'critic'.* has --player {known}"):
+        activations(checkpoints[recipe], training_events(10), spec())
+
+
+def test_a_player_of_another_make_is_refused_with_those_that_can_be_read(
+    checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = checkpoints["fatgan-quick"]
+    players = {**checkpoint.model.players(), "critic": torch.nn.Linear(3, 1)}
+    monkeypatch.setattr(checkpoint.model, "players", lambda: players)
+    with pytest.raises(CheckpointError, match=r"'critic' has no hidden.*that have: generator$"):
+        activations(checkpoint, training_events(10), spec())
+
+
+def test_a_diverged_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="of 'generator' makes is not finite"):
+        activations(diverged_checkpoint(tmp_path), training_events(10), spec(player="generator"))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"player": "flow"}, "player: Input should be 'generator' or 'critic'"),
+        ({"layer": 0}, "layer"),
+        ({"events": 300, "perplexity": 100.0}, "events must be more than 300: 3 x perplexity"),
+        ({"eps": 0}, "eps"),
+        ({"min_samples": 0}, "min_samples"),
+    ],
+)
+def test_impossible_values_are_named(values: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        spec(**values)
+
+
+def test_clusters_are_found_described_and_written_back(tmp_path: Path) -> None:
+    """Three far clouds in the layer are three pure clusters, and a dataset of as many shards."""
+    dataset = prepared_dataset(tmp_path / "data", 120)
+    checkpoint = small_checkpoint(tmp_path / "checkpoint")
+    events = dataset.load("validation")
+    asked = spec(eps=4.0)
+    seen = activations(checkpoint, events, asked)
+    clouds, label = blobs(120, 40.0)
+    seen = type(seen)(seen.events, seen.features, clouds)
+    labels = {"channel": torch.from_numpy(label)}
+    result = latent(checkpoint, seen, labels, asked)
+    assert latent(checkpoint, seen, labels, asked) == result
+    assert [cluster.number for cluster in result.clusters] == [0, 1, 2]
+    assert [cluster.purity["channel"] for cluster in result.clusters] == [1, 1, 1]
+    assert {cluster.majority["channel"] for cluster in result.clusters} == {0, 1, 2}
+    assert result.purity["channel"].value == 1
+    spaces = result.separation["channel"]
+    assert spaces["layer"].value == spaces["t-sne"].value == 1
+    assert spaces["features"].significance < 4  # the electrons know nothing of the clouds
+    unlabelled = latent(checkpoint, seen, {}, asked)
+    assert unlabelled.purity == unlabelled.separation == {}
+    assert unlabelled.tsne == result.tsne
+
+    written = write_clusters(unlabelled, seen.events, {}, dataset, str(tmp_path / "clusters"))
+    assert written.schema.labels == ("cluster",)
+    assert written.rows("validation") == 120
+    assert len(written.shards()) == 3
+    for number, shard in enumerate(written.shards()):
+        part = Dataset(written.uri, written.manifest.model_copy(update={"shards": (shard,)}))
+        assert (part.labels()["cluster"] == number).all()
+        rows = torch.tensor(result.cluster) == number
+        torch.testing.assert_close(part.load().x, events.x[rows], rtol=1e-6, atol=1e-6)
+    described = written.manifest.provenance["latent"]
+    assert [cluster["number"] for cluster in described["clusters"]] == [0, 1, 2]
+    assert "tsne" not in described

@@ -1,0 +1,89 @@
+"""From labelled events to the clusters of a hidden layer: the exclusive reaction, end to end."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.prepare import finish, make_shard, plan_dataset
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.cli import main
+from mleg_ray.interpret.events import validation_events, validation_labels
+from mleg_ray.physics.dis import PROTON_MASS
+from mleg_ray.physics.photoproduction import PION_MASS
+from mleg_ray.run import RunConfig
+from mleg_ray.training.trainee import Trainee
+from tests.recipes import ADVERSARIES
+
+QUICK = (*ADVERSARIES, "training.steps=4", "training.batch_size=64", "selection.every=4")
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A storage root with a small dataset, and a checkpoint that was hardly trained."""
+    root: Path = tmp_path_factory.mktemp("storage")
+    settings = ("source.events=3600", "shard_events=120")
+    plan = plan_dataset(DatasetSpec.load("gamma-p-to-p-pi-pi", settings), str(root))
+    dataset = finish(plan, {shard.index: make_shard(plan, shard) for shard in plan.shards})
+    run = RunConfig.load("fatgan-photoproduction", QUICK)
+    trainee = Trainee.alone(run, dataset, {}, torch.device("cpu"))
+    for _ in trainee.train():
+        pass
+    trainee.save(str(root / "runs" / "photo"))
+    return root
+
+
+def test_training_sees_momenta_and_no_label(storage: Path) -> None:
+    checkpoint = Checkpoint.load(str(storage / "runs" / "photo" / "checkpoint"))
+    assert checkpoint.schema.labels == ()
+    assert (checkpoint.feature_map.n_features, checkpoint.feature_map.n_conditions) == (9, 1)
+    generator = torch.Generator().manual_seed(1)
+    context = torch.full((100, 1), 2.5, dtype=torch.float64)
+    p = checkpoint.generate(context, generator=generator).unflatten(1, (3, 4))
+    squared = p[..., 3].square() - p[..., :3].square().sum(dim=2)
+    masses = torch.tensor([PROTON_MASS, PION_MASS, PION_MASS], dtype=torch.float64)
+    torch.testing.assert_close(squared, masses.square().expand(100, 3), rtol=1e-6, atol=1e-9)
+
+
+def test_labels_belong_to_their_events(storage: Path) -> None:
+    dataset = Dataset.prepared(str(storage), "gamma-p-to-p-pi-pi")
+    events = validation_events(dataset, 200, seed=3)
+    labels = validation_labels(dataset, 200, seed=3)["channel"]
+    whole, all_labels = dataset.load("validation"), dataset.labels("validation")["channel"]
+    for row in (0, 17, 199):
+        same = (whole.x == events.x[row]).all(dim=1).nonzero()
+        assert all_labels[same.item()] == labels[row]
+
+
+def test_the_command_writes_figures_clusters_and_pictures(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, out = str(storage / "runs" / "photo" / "checkpoint"), storage / "out"
+    asked = ["--layer=2", "--events=200", "--perplexity=20", f"--storage={storage}"]
+    with pytest.raises(SystemExit) as end:
+        main(["latent", checkpoint, "--player=critic", *asked, f"--out={out}"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    result = json.loads((out / "latent.json").read_text())
+    assert set(result["separation"]["channel"]) == {"features", "layer", "pca", "t-sne"}
+    assert len(result["tsne"]) == 200
+    assert {place.stem for place in out.glob("*.png")} == {"cluster", "channel", "photon_energy"}
+    clusters = Dataset.open(str(out / "clusters"))
+    assert clusters.rows("validation") == 200
+    assert set(clusters.labels()) == {"channel", "cluster"}
+
+
+def test_a_folder_of_other_files_is_refused(
+    storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    checkpoint = str(storage / "runs" / "photo" / "checkpoint")
+    asked = ["--player=generator", "--layer=1", f"--storage={storage}", f"--out={tmp_path}"]
+    with pytest.raises(SystemExit) as end:
+        main(["latent", checkpoint, *asked])
+    assert end.value.code == 2
+    assert "holds other files and no latent.json" in capsys.readouterr().err.replace("\n", " ")
+    assert [place.name for place in tmp_path.iterdir()] == ["thesis.tex"]
