@@ -180,7 +180,8 @@ def _plane_png(
             cmap="viridis" if scale else "RdBu_r",
             norm=scale or LogNorm(1 / 3, 3),
         )
-        axes.set(xscale="log", yscale="log")
+        kind = "log" if plane.log else "linear"
+        axes.set(xscale=kind, yscale=kind)
         axes.set_xlabel(axis_label(plane.x, sample.axes[plane.x]))
         axes.set_ylabel(axis_label(plane.y, sample.axes[plane.y]))
         bar = figure.colorbar(mesh, ax=axes, pad=0.02)

@@ -1,6 +1,9 @@
+import io
+
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from PIL import Image
 
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.physics.observables import Plane
@@ -38,6 +41,16 @@ def test_plane_has_three_panels_unless_it_is_empty():
     assert all(png.startswith(PNG) for png in pictures.values())
     elsewhere = PLANE.model_copy(update={"x_range": (5.0, 6.0)})
     assert plane_pngs(elsewhere, sample(0), sample(1)) == {}
+
+
+def test_a_linear_plane_shows_what_lies_below_zero():
+    rng = np.random.default_rng(1)
+    plane = Plane(x="a", y="b", x_range=(-2, 1), y_range=(-1, 1), bins=10, log=False)
+    axes = dict.fromkeys("ab", Axis())
+    left = from_arrays({name: rng.uniform(-1, 0, 5000) for name in "ab"}, axes=axes)
+    picture = Image.open(io.BytesIO(plane_pngs(plane, left, left)["truth"])).convert("RGB")
+    frame = np.asarray(picture, dtype=int)[:, : int(0.75 * picture.width)]  # no colour bar
+    assert (np.ptp(frame, axis=2) > 30).mean() > 0.1
 
 
 def test_an_empty_ratio_says_so(monkeypatch):
