@@ -89,7 +89,8 @@ class Latent(Config):
     `explained` are the principal components' shares of the variance. Of each label, `purity` is the
     share of the events in clusters that have their cluster's likeliest label, beside that of
     shuffled labels; `separation` is how often the nearest events predict an event's label, in the
-    space of the features, of the layer and of both planes, beside the likeliest label's share.
+    space of the features, of the player's input, of the layer and of both planes, beside the
+    likeliest label's share.
     """
 
     format_version: Literal[1] = 1
@@ -109,13 +110,16 @@ class Latent(Config):
 
 @dataclass(frozen=True)
 class Activations:
-    """What a player makes of n events: `events` in physical units, `features` and `layer` (n, ..).
+    """What a player makes of n events, in physical units and, as `features`, standardised.
 
-    The generator's events are those that it makes.
+    `input` (n, d) is what it sees, the critic's view of features or the generator's noise, without
+    the conditions; `layer` (n, width) what the layer makes of it. The generator's events are those
+    that it makes.
     """
 
     events: Batch
     features: FloatArray
+    input: FloatArray
     layer: FloatArray
 
 
@@ -163,7 +167,7 @@ def activations(checkpoint: Checkpoint, events: Batch, spec: LatentSpec) -> Acti
             f"{checkpoint.uri}: what layer {spec.layer} of '{spec.player}' makes is not finite; "
             "the training diverged, train again"
         )
-    return Activations(batch.to("cpu"), _array(features), _array(layer))
+    return Activations(batch.to("cpu"), _array(features), _array(seen), _array(layer))
 
 
 def latent(
@@ -182,7 +186,8 @@ def latent(
     cluster = DBSCAN(eps=spec.eps, min_samples=spec.min_samples).fit_predict(tsne)
     given = {name: values.numpy() for name, values in labels.items()}
     rng = np.random.default_rng(derive_seed(spec.seed, "latent/shuffles"))
-    spaces = {"features": seen.features, "layer": seen.layer, "pca": pca, "t-sne": tsne}
+    spaces = {"features": seen.features, "input": seen.input, "layer": seen.layer}
+    spaces |= {"pca": pca, "t-sne": tsne}
     return Latent(
         spec=spec,
         checkpoint=checkpoint.digest,

@@ -1,5 +1,6 @@
 """Hidden layers by closed forms, and the same properties for every GAN and both players."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -190,7 +191,7 @@ def test_clusters_are_found_described_and_written_back(tmp_path: Path) -> None:
     asked = spec(eps=4.0)
     seen = activations(checkpoint, events, asked)
     clouds, label = blobs(120, 40.0)
-    seen = type(seen)(seen.events, seen.features, clouds)
+    seen = replace(seen, layer=clouds)
     labels = {"channel": torch.from_numpy(label)}
     result = latent(checkpoint, seen, labels, asked)
     assert latent(checkpoint, seen, labels, asked) == result

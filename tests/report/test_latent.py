@@ -68,7 +68,7 @@ def test_the_command_writes_figures_clusters_and_pictures(
     assert end.value.code == 0
     assert capsys.readouterr().out.strip() == str(out)
     result = json.loads((out / "latent.json").read_text())
-    assert set(result["separation"]["channel"]) == {"features", "layer", "pca", "t-sne"}
+    assert set(result["separation"]["channel"]) == {"features", "input", "layer", "pca", "t-sne"}
     assert len(result["tsne"]) == 200
     assert {place.stem for place in out.glob("*.png")} == {"cluster", "channel", "photon_energy"}
     clusters = Dataset.open(str(out / "clusters"))
