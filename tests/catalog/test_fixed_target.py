@@ -83,7 +83,7 @@ def test_measured_electrons_leak_into_the_holes_by_the_resolution() -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("source.of.q2_min=9.5", "9.5 GeV² is out of reach; with a beam of 5.5 GeV.*below 9.26"),
+        ("source.of.q2_min=9.5", "9.5 GeV² is out of reach; with a beam of 5.5 GeV.*below 9.259"),
         ("conditions.beam_energy=0.1", "out of reach"),
         ("source.of.acceptance.theta_max=0.1", "theta_min must be below theta_max"),
         ("source.of.acceptance.sectors=1", "source.*sectors"),

@@ -29,6 +29,14 @@ def test_arguments_default_to_the_function_s_own_names() -> None:
     torch.testing.assert_close(explicit, column(13, 10))
 
 
+def test_arguments_may_be_numbers() -> None:
+    shifted = evaluate("kinematics.transverse_momentum(px, -4)", COLUMNS)
+    torch.testing.assert_close(shifted, column(5, 4))
+    torch.testing.assert_close(
+        evaluate("detector.ratio(px, 1.5e1)", COLUMNS), COLUMNS["px"] / column(15, 15)
+    )
+
+
 def test_observables_may_use_those_before_them() -> None:
     definitions = Definitions(
         observables={
@@ -46,6 +54,7 @@ def test_observables_may_use_those_before_them() -> None:
         ("kinematics.transverse_mass", "no such function; known: .*kinematics.polar_angle"),
         ("os.system(px)", "no such function"),
         ("kinematics.momentum", "'pz' is neither a finite number nor one of"),
+        ("kinematics.transverse_momentum(px, 4.0.0)", "'4.0.0' is neither a finite number nor one"),
         ("kinematics.transverse_momentum(px)", r"takes \(px, py\)"),
         ("px + py", "write it as"),
     ],
