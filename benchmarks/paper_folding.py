@@ -54,6 +54,7 @@ EDGES = {
     "log10 x": np.linspace(-3, 0, 41),
     "log10 Q2": np.linspace(0.3, 2.5, 41),
 }
+Q2_BINS = 10 ** EDGES["log10 Q2"][::4]
 X_BINS = ((0.002, 0.005), (0.005, 0.013), (0.013, 0.032), (0.032, 0.08))
 RESULTS = Path(__file__).parent / "results"
 
@@ -114,37 +115,36 @@ def electrons(events: torch.Tensor) -> Columns:
     return {name: column.numpy() for name, column in columns.items()}
 
 
-def reduced(events: Columns, weight: np.ndarray, x_bin: tuple[float, float]) -> np.ndarray:
-    """Return σ_r over its mean in bins of Q² at x in a bin, up to the total cross section."""
+def reduced(events: Columns, x_bin: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return σ_r in `Q2_BINS` at x in a bin, over the total cross section, and its error."""
     q2, x, y = 10 ** events["log10 Q2"], 10 ** events["log10 x"], events["y"]
     factor = dis.reduction(*(torch.from_numpy(values) for values in (q2, x, y))).numpy()
     inside = (x > x_bin[0]) & (x < x_bin[1])
-    edges = 10 ** EDGES["log10 Q2"][::4]
-    value = np.histogram(q2[inside], edges, weights=(factor * weight)[inside])[0]
-    result: np.ndarray = value / (np.diff(edges) * weight.sum())
-    return result
+    sums, squares = (
+        np.histogram(q2[inside], Q2_BINS, weights=factor[inside] ** power)[0] for power in (1, 2)
+    )
+    volume = np.diff(Q2_BINS) * (x_bin[1] - x_bin[0]) * len(q2)
+    return sums / volume, np.sqrt(squares) / volume
 
 
 def unfolding(
     storage: str, replicas: int, assignments: tuple[str, ...]
-) -> tuple[list[dict[str, Any]], bytes]:
-    """Return a row for each level and variable of the closure test, and its picture."""
+) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """Return a row for each level and variable of the closure test, and its pictures."""
     response = trained("response-electrons", storage)
-    truth = {
-        "vertex": prepare(DatasetSpec.load("dis-ep-50-y"), storage).load("test").x,
-        "measured": prepare(DatasetSpec.load("dis-ep-50-measured"), storage).load("test").x,
-    }
+    vertex = prepare(DatasetSpec.load("dis-ep-50-y"), storage)
+    measured = prepare(DatasetSpec.load("dis-ep-50-measured"), storage)
+    truth = {"vertex": vertex.load("test").x, "measured": measured.load("test").x}
     ensemble: dict[str, list[Columns]] = {"vertex": [], "measured": []}
     for seed in range(1, replicas + 1):
         own = (f"training.seed={seed}", "training.bootstrap=true", f"teacher={response.uri}")
         generator = trained("unfold-dis", storage, *own, *assignments)
         rng = torch.Generator().manual_seed(seed)
         context = torch.full((EVENTS, 1), BEAM_ENERGY, dtype=torch.float64)
-        vertex = generator.generate(context, generator=rng)
-        seen = response.decode(
-            response.noise_shape.draw(EVENTS, rng), torch.cat([vertex, context], dim=1)
-        )
-        for level, events in (("vertex", vertex), ("measured", seen)):
+        made = generator.generate(context, generator=rng)
+        noise = response.noise_shape.draw(EVENTS, rng)
+        seen = response.decode(noise, torch.cat([made, context], dim=1))
+        for level, events in (("vertex", made), ("measured", seen)):
             ensemble[level].append(electrons(events))
     true = {level: electrons(events) for level, events in truth.items()}
     rows, bands = [], {}
@@ -161,29 +161,42 @@ def unfolding(
         row |= {"within 2 σ": found.coverage[0.954], "mean |pull|": np.abs(found.values).mean()}
         rows.append({key: float(v) if isinstance(v, float) else v for key, v in row.items()})
         print(rounded(rows[-1]), flush=True)
-    rows += _sigma_r(true["vertex"], ensemble["vertex"])
-    rows += _omnifold(storage, truth["measured"], true["vertex"], ensemble["vertex"])
-    return rows, _picture(bands)
+    cross_sections, picture = _sigma_r(true["vertex"], ensemble["vertex"])
+    rows += cross_sections
+    rows += _omnifold(storage, measured.load("train").x, true["vertex"], ensemble["vertex"])
+    return rows, {"unfolding": _picture(bands), "sigma-r": picture}
 
 
-def _sigma_r(true: Columns, ensemble: list[Columns]) -> list[dict[str, Any]]:
-    """Return the mean deviation of σ_r from the truth's, over bins of Q², in each bin of x."""
+def _sigma_r(true: Columns, ensemble: list[Columns]) -> tuple[list[dict[str, Any]], bytes]:
+    """Return the median deviation of σ_r from the truth's in each bin of x, and its picture."""
     rows = []
-    for x_bin in X_BINS:
-        expected = reduced(true, np.ones(len(true["y"])), x_bin)
-        filled = expected > 0
-        made = [reduced(c, np.ones(EVENTS), x_bin)[filled] / expected[filled] for c in ensemble]
-        ratio = np.mean(made, axis=0)
-        rows.append(
-            {
-                "reduced cross section, x in": x_bin,
-                "bins": int(filled.sum()),
-                "mean |ratio - 1|": float(np.abs(ratio - 1).mean()),
-                "spread of replicas": float(np.std(made, axis=0, ddof=1).mean()),
-            }
-        )
-        print(rounded(rows[-1]), flush=True)
-    return rows
+    with style.context(STYLE):
+        figure = Figure(figsize=(11, 3.0), layout="constrained")
+        for axes, x_bin in zip(figure.subplots(1, len(X_BINS)), X_BINS, strict=True):
+            expected, error = reduced(true, x_bin)
+            made = np.array([reduced(columns, x_bin)[0] for columns in ensemble])
+            middle, spread = made.mean(axis=0), made.std(axis=0, ddof=1)
+            filled = expected > 0
+            row: dict[str, Any] = {"x": x_bin, "bins of Q2": int(filled.sum())}
+            for name, deviation in (
+                ("|ratio - 1|", np.abs(middle - expected)),
+                ("spread of replicas", spread),
+                ("error of the truth", error),
+            ):
+                row[f"σ_r, median {name}"] = float(np.median(deviation[filled] / expected[filled]))
+            rows.append(row)
+            print(rounded(row), flush=True)
+            draw_band(axes, Q2_BINS, middle, spread)
+            axes.stairs(middle, Q2_BINS, color=GENERATED, label="replicas")
+            centres = np.sqrt(Q2_BINS[1:] * Q2_BINS[:-1])
+            axes.errorbar(centres, expected, error, fmt="o", ms=3, color=TRUTH, label="truth")
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.set_title(f"{x_bin[0]:g} < x < {x_bin[1]:g}")
+            axes.set_xlabel("Q² [GeV²]")
+        figure.axes[0].set_ylabel("σ_r, arbitrary units")
+        figure.axes[0].legend(fontsize=7.5)
+        return rows, png(figure)
 
 
 def _omnifold(
@@ -191,13 +204,11 @@ def _omnifold(
 ) -> list[dict[str, Any]]:
     """Return KS distances from the truth at the vertex: of OmniFold and of the first replica."""
     pairs = prepare(DatasetSpec.load("folding-electrons-flat"), storage).load("train")
-    simulated = Simulated(_momentum(pairs.context), _momentum(pairs.x), np.ones(len(pairs)))
-    weights = list(
-        omnifold(
-            simulated, _momentum(measured), np.ones(len(measured)), iterations=ITERATIONS, seed=1
-        )
-    )[-1]
-    own = electrons(pairs.context[:, :4])
+    at_vertex = pairs.context[:, :4]
+    simulated = Simulated(_coordinates(at_vertex), _coordinates(pairs.x), np.ones(len(pairs)))
+    data, ones = _coordinates(measured), np.ones(len(measured))
+    *_, weights = omnifold(simulated, data, ones, iterations=ITERATIONS, seed=1)
+    own = electrons(at_vertex)
     rows = []
     for variable in EDGES:
         row = {"at the vertex": variable}
@@ -211,12 +222,10 @@ def _omnifold(
     return rows
 
 
-def _momentum(events: torch.Tensor) -> np.ndarray:
-    """Return log pT, the pseudorapidity and |p| of events (n, >= 3): what tells ν1 and ν2."""
-    px, py, pz = events[:, :3].double().unbind(1)
-    p = (px**2 + py**2 + pz**2).sqrt()
-    pt = torch.hypot(px, py)
-    return torch.stack([pt.log(), torch.asinh(pz / pt), p], dim=1).numpy()
+def _coordinates(events: torch.Tensor) -> np.ndarray:
+    """Return ν1 and ν2 of electrons (n, 2): what its rival's critic sees, but for the azimuth."""
+    columns = electrons(events)
+    return np.stack([columns["nu1"], columns["nu2"]], axis=1)
 
 
 def _ks(truth: np.ndarray, values: np.ndarray, weight: np.ndarray) -> float:
@@ -254,8 +263,9 @@ def main() -> None:
         if options.row == "folding":
             rows = folding(storage, assignments)
         else:
-            rows, picture = unfolding(storage, options.replicas, assignments)
-            (RESULTS / "paper-unfolding.png").write_bytes(picture)
+            rows, pictures = unfolding(storage, options.replicas, assignments)
+            for name, picture in pictures.items():
+                (RESULTS / f"paper-{name}.png").write_bytes(picture)
     result = {"cores": os.cpu_count(), "set": assignments, "rows": rows, "with": environment()}
     place = RESULTS / f"paper-{options.row}.json"
     place.write_text(json.dumps(result, indent=2) + "\n")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from pydantic import PositiveFloat
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from mleg_ray.events import EventSchema
@@ -93,17 +93,26 @@ class SphericalMap(ScatteredElectronMap):
     """FAT-GAN in spherical coordinates: (log(E_b - E'), logit(θ/π), φ/π).
 
     No generated event has E' > E_b or θ outside (0, π); E' > 0 is not promised. The critic sees
-    these, with the seam of φ at π, and px, py, pz, pT, E' and pz/pT. `energy` is E' as generated,
-    so one below zero lies off the mass shell. Source: the variant of FAT-GAN in Alanazi, Machine
-    Learning-Based Event Generator, Old Dominion University 2022. Events within `resolution` (GeV)
-    of E_b or beyond it, and those along the beam, are moved inside and counted.
+    these, with the seam of φ at π, and px, py, pz, pT, E' and pz/pT, and with `sectors`, n of them,
+    cos nφ and sin nφ: the holes between the sectors of a detector are then one place of its view.
+    `energy` is E' as generated, so one below zero lies off the mass shell. Source: the variant of
+    FAT-GAN in Alanazi, Machine Learning-Based Event Generator, Old Dominion University 2022; the
+    sectors are an addition. Events within `resolution` (GeV) of E_b or beyond it, and those along
+    the beam, are moved inside and counted.
     """
 
     periodic = (2,)
 
-    def __init__(self, schema: EventSchema, fixed: Mapping[str, float], resolution: float) -> None:
-        super().__init__(schema, fixed, n_features=3, n_augmented=9)
+    def __init__(
+        self,
+        schema: EventSchema,
+        fixed: Mapping[str, float],
+        resolution: float,
+        sectors: int | None,
+    ) -> None:
+        super().__init__(schema, fixed, n_features=3, n_augmented=11 if sectors else 9)
         self._resolution = resolution
+        self._sectors = sectors
 
     def _encode(self, events: Tensor, context: Tensor) -> Tensor:
         px, py, pz = self._momentum(events)
@@ -118,7 +127,11 @@ class SphericalMap(ScatteredElectronMap):
     def _view(self, raw: Tensor, context: Tensor) -> Tensor:
         px, py, pz, energy = self._unpack(raw, context)
         pt = _smooth_norm(px, py)
-        return torch.cat([raw, torch.stack([px, py, pz, pt, energy, pz / pt], dim=1)], dim=1)
+        extras = [px, py, pz, pt, energy, pz / pt]
+        if self._sectors:
+            angle = self._sectors * math.pi * raw[:, 2]
+            extras += [angle.cos(), angle.sin()]
+        return torch.cat([raw, torch.stack(extras, dim=1)], dim=1)
 
     def _log_abs_det(self, events: Tensor, context: Tensor) -> Tensor:
         # d³p = E'² sin θ dE' dθ dφ for a massless electron.
@@ -236,14 +249,15 @@ class CartesianMapConfig(FeatureMapConfig):
 
 @FEATURE_MAPS.register
 class SphericalMapConfig(FeatureMapConfig):
-    """Configuration of `SphericalMap`; `resolution` in GeV."""
+    """Configuration of `SphericalMap`; `resolution` in GeV, `sectors` of the detector in φ."""
 
     kind: Literal["dis-spherical"] = "dis-spherical"
     resolution: PositiveFloat = 1e-6
+    sectors: PositiveInt | None = None
 
     def build(self, schema: EventSchema, conditions: Mapping[str, float]) -> SphericalMap:
         """Build the unfitted map; `ConfigError` if the dataset lacks a field it needs."""
-        return SphericalMap(schema, conditions, self.resolution)
+        return SphericalMap(schema, conditions, self.resolution, self.sectors)
 
 
 @FEATURE_MAPS.register

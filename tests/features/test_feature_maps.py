@@ -50,7 +50,8 @@ class TestContract:
             features[:, i] = torch.remainder(features[:, i] + 1, 2) - 1
         context = torch.full((64, 1), 50.0, dtype=torch.float64)
         events = fitted.inverse(features, context)
-        inside = events[:, 3] > 0  # spherical coordinates do not promise it
+        # Spherical and light-cone coordinates do not promise an electron.
+        inside = (events[:, :3].norm(dim=1) - events[:, 3]).abs() < 1e-6
         assert inside.float().mean() > 0.5
         back = fitted(events, context)
         torch.testing.assert_close(back[inside], features[inside], rtol=1e-6, atol=1e-6)
@@ -130,6 +131,27 @@ class TestContract:
         schema = EventSchema([Field(name="px"), Field(name="beam_energy", role="condition")])
         with pytest.raises(ConfigError, match="py, pz, energy"):
             FEATURE_MAPS[kind]().build(schema, {"beam_energy": 50.0})
+
+
+def test_the_critic_sees_all_sectors_as_one() -> None:
+    plain, sectored = (
+        FEATURE_MAPS["dis-spherical"](**options)
+        .build(SCHEMA, {"beam_energy": 50.0})
+        .fit([electrons(5000, 1)])
+        for options in ({}, {"sectors": 6})
+    )
+    features = torch.zeros(7, 3, dtype=torch.float64)
+    features[:, 2] = 1 / 24 + torch.arange(7).double() / 3  # half turns, a sector further each
+    context = torch.full((7, 1), 50.0, dtype=torch.float64)
+    of_sector = sectored.augment(features, context)[:, plain.n_augmented :]
+    assert of_sector.shape == (7, 2)
+    torch.testing.assert_close(of_sector, of_sector[:1].expand(7, 2))
+    features[:, 2] += 1 / 6
+    assert (sectored.augment(features, context)[:, -2:] - of_sector).abs().min() > 1
+    torch.testing.assert_close(
+        sectored.augment(features, context)[:, : plain.n_augmented],
+        plain.augment(features, context),
+    )
 
 
 class TestKinematicMap:
