@@ -24,6 +24,7 @@ SMALL = {
     "fatgan-lsgan": (*ADVERSARIES, "objective.mmd_weight=0"),
     "fatgan-wgan-clipped": (*ADVERSARIES, "objective.mmd_weight=0"),
     "fatgan-mmd-gan": ADVERSARIES,
+    "fatgan-clas": (*ADVERSARIES, "objective.mmd_weight=0"),
     "fatgan-quick": ("model.generator.widths=[16, 16]", "model.critic.widths=[16, 16]"),
     "unfold-dis": ADVERSARIES,
     "bvae-dis": ("model.encoder.widths=[16]", "model.decoder.widths=[16]"),

@@ -33,7 +33,7 @@ from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.events import Batch, EventSchema, Field, stored_fields
 from mleg_ray.interpret.events import SPLIT
 from mleg_ray.interpret.landscape import player_of
-from mleg_ray.models import NoiseMap
+from mleg_ray.models.gan import GAN
 from mleg_ray.models.nets import Conditional
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.storage import join
@@ -155,10 +155,11 @@ def activations(checkpoint: Checkpoint, events: Batch, spec: LatentSpec) -> Acti
             encoded = feature_map.encoded(batch)
             features, seen = encoded.x, feature_map.augment(encoded.x, encoded.context)
         else:
-            assert isinstance(model, NoiseMap)
+            assert isinstance(model, GAN)
             generator = stream(derive_seed(spec.seed, "latent/noise"), checkpoint.device)
-            seen = model.noise(len(batch), generator=generator)
-            features = model.decode(seen, condition)
+            noise = model.noise(len(batch), generator=generator)
+            seen = model.seen(noise)
+            features = model.decode(noise, condition)
             made = feature_map.inverse(features, batch.context)
             batch = Batch(made, batch.context, batch.weight)
         layer = network.hidden(seen, condition, spec.layer)

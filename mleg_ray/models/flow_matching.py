@@ -24,7 +24,7 @@ class FlowMatching(NoiseMap):
         super().__init__()
         self.noise_shape = NoiseShape.of_features(widths.features, widths.periodic)
         self._steps = config.ode_steps
-        n_in = self.noise_shape.seamless_width + 1
+        n_in = self.noise_shape.seamless_width() + 1
         self.field = Conditional(config.network, n_in, widths.conditions, widths.features)
 
     def players(self) -> Mapping[str, nn.Module]:

@@ -9,21 +9,26 @@ from torch import Tensor, nn
 from mleg_ray.errors import ConfigError
 from mleg_ray.models.base import MODELS, ModelConfig, NoiseMap, Widths
 from mleg_ray.models.nets import Conditional, MLPConfig
-from mleg_ray.models.noise import NoiseShape
+from mleg_ray.models.noise import NoiseShape, wrapped
 
 
 class GAN(NoiseMap):
     """Generator: noise -> features; critic: augmented features -> numbers for each event.
 
     Source: FAT-GAN, Alanazi et al., arXiv:2001.11103; conditional form: both networks see the
-    standardised conditions, or the generator alone.
+    standardised conditions, or the generator alone. With `noise_harmonics` the generator turns a
+    uniform angle φ for each feature angle and sees it as cos kφ and sin kφ: an even azimuth is what
+    it starts from, and no part of the circle is left out where holes divide it.
     """
 
     def __init__(self, config: "AdversariesConfig", widths: Widths, critic_outputs: int) -> None:
         super().__init__()
-        self.noise_shape = NoiseShape.normal(config.noise_dim)
-        n = widths.conditions
-        self.generator = Conditional(config.generator, config.noise_dim, n, widths.features)
+        self._features = NoiseShape.of_features(widths.features, widths.periodic)
+        self._harmonics = config.noise_harmonics
+        angles = len(widths.periodic) if self._harmonics else 0
+        self.noise_shape = NoiseShape.normal(config.noise_dim, angles)
+        n, n_in = widths.conditions, self.noise_shape.seamless_width(self._harmonics)
+        self.generator = Conditional(config.generator, n_in, n, widths.features)
         seen = n if config.conditional_critic else 0
         self.critic = Conditional(config.critic, widths.augmented, seen, critic_outputs)
 
@@ -31,10 +36,18 @@ class GAN(NoiseMap):
         """Return the generator and the critic."""
         return {"generator": self.generator, "critic": self.critic}
 
+    def seen(self, noise: Tensor) -> Tensor:
+        """Return noise (n, d) as the generator sees it, angles as their harmonics."""
+        return self.noise_shape.seamless(noise, self._harmonics)
+
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Map noise (n, noise_dim) under `condition` (n, C) to features (n, features)."""
-        features: Tensor = self.generator(noise, condition)
-        return features
+        """Map noise (n, d) under `condition` (n, C) to features (n, features)."""
+        out: Tensor = self.generator(self.seen(noise), condition)
+        _, turned = self.noise_shape.split(noise)
+        if not turned.shape[1]:
+            return out
+        line, angle = self._features.split(out)
+        return self._features.join(line, wrapped(turned + angle))
 
 
 class AdversariesConfig(ModelConfig):
@@ -42,16 +55,23 @@ class AdversariesConfig(ModelConfig):
 
     A generator without noise, `noise_dim = 0`, maps each event's conditions to one event. Without
     `conditional_critic` only the distribution of all events together is compared.
+    `noise_harmonics` adds a uniform angle for each feature that is an angle, which the generator
+    turns: [1] is its cosine and sine, [1, 6] also tells where in one of six sectors it is.
     """
 
     noise_dim: NonNegativeInt
+    noise_harmonics: tuple[PositiveInt, ...] = ()
     generator: MLPConfig
     critic: MLPConfig
     conditional_critic: bool = True
 
     def require_input(self, widths: Widths) -> None:
-        """Raise `ConfigError` if the generator would see neither noise nor conditions."""
-        if self.noise_dim == widths.conditions == 0:
+        """Raise `ConfigError` if the generator would see no noise that it is to see."""
+        if self.noise_harmonics and not widths.periodic:
+            raise ConfigError(
+                "model.noise_harmonics: no feature of features.kind is an angle; leave it out"
+            )
+        if self.noise_dim == widths.conditions == 0 and not self.noise_harmonics:
             raise ConfigError(
                 "model.noise_dim: 0 leaves the generator without any input, as no condition of the "
                 "dataset varies; give it noise"

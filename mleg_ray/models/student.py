@@ -28,7 +28,7 @@ class Student(NoiseMap):
             self._features if config.noise_dim is None else NoiseShape.normal(config.noise_dim)
         )
         self.student = Conditional(
-            config.network, self.noise_shape.seamless_width, widths.conditions, widths.features
+            config.network, self.noise_shape.seamless_width(), widths.conditions, widths.features
         )
 
     def players(self) -> Mapping[str, nn.Module]:

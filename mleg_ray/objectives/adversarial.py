@@ -48,7 +48,7 @@ class Adversarial(Objective):
         """Return the loss of `critic` or `generator` and its parts."""
         assert isinstance(model, GAN)
         condition = feature_map.condition(batch.context)
-        draws = noise.normal(len(batch), len(model.noise_shape.line))
+        draws = model.noise_shape.draw_from(noise, len(batch))
         with torch.set_grad_enabled(player == "generator"):
             generated = model.decode(draws, condition)
             measured = self.measured(generated, feature_map, batch.context, noise)

@@ -43,9 +43,11 @@ class Distillation(Objective):
         assert isinstance(model, Student)
         shape = teacher.noise_shape
         if model.noise_shape != shape:
-            mend = "leave model.noise_dim out" if shape.circle else None
-            mend = mend or f"set model.noise_dim = {len(shape.line)}"
-            raise ConfigError(f"the teacher's noise is not the student's; {mend}")
+            mend = f"set model.noise_dim = {len(shape.line)}"
+            mend = "leave model.noise_dim out" if shape.circle else mend
+            raise ConfigError(
+                f"the teacher's noise, {shape}, is not the student's, {model.noise_shape}; {mend}"
+            )
 
     def learn_from(
         self,

@@ -28,9 +28,8 @@ class VelocityMatching(Objective):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of the one player, `field`."""
         assert isinstance(model, FlowMatching)
-        n, shape = len(batch), model.noise_shape
-        start = shape.of(noise.normal(n, len(shape.line)), noise.uniform(n, len(shape.circle)))
-        time = noise.uniform(n, 1)
+        start = model.noise_shape.draw_from(noise, len(batch))
+        time = noise.uniform(len(batch), 1)
         point, velocity = model.path(start, batch.x, time)
         found = model.velocity(point, time, feature_map.condition(batch.context))
         error = (found - velocity).square().sum(dim=1)

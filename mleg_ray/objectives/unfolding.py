@@ -68,9 +68,7 @@ class Unfolding(Adversarial):
         self, features: Tensor, feature_map: FeatureMap, context: Tensor, noise: Noise
     ) -> Tensor:
         """Return the features of the folded events, (B, n_features)."""
-        shape = self._response.noise_shape
-        n = len(features)
-        draws = shape.of(noise.normal(n, len(shape.line)), noise.uniform(n, len(shape.circle)))
+        draws = self._response.noise_shape.draw_from(noise, len(features))
         folded = self._folded(feature_map.inverse(features, context), context, draws)
         result: Tensor = feature_map(folded, context.double()).float()
         return result

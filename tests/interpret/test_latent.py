@@ -129,7 +129,9 @@ def test_every_gans_layers_can_be_read(
     network = checkpoint.model.players()[player]
     last = network.net[-1](torch.from_numpy(seen[1].layer).float())
     if player == "generator":
-        torch.testing.assert_close(last, torch.from_numpy(seen[1].features).float())
+        features = torch.from_numpy(seen[1].features).float()
+        straight = [i for i in range(3) if i not in checkpoint.feature_map.periodic]
+        torch.testing.assert_close(last[:, straight], features[:, straight])
     else:
         encoded = checkpoint.feature_map.encoded(events)
         view = checkpoint.feature_map.augment(encoded.x, encoded.context)

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from mleg_ray.errors import ConfigError
 from mleg_ray.models import MODELS, Model, Widths
+from mleg_ray.models.gan import GAN
 from tests.recipes import SMALL, small_run
 
 CONDITIONS = [0, 1]
@@ -67,6 +69,36 @@ def test_condition_changes_the_sample(recipe: str) -> None:
     with torch.no_grad():
         shifted = model.sample(50, torch.ones(50, 1), generator=generator)
     assert not torch.equal(shifted, sample(model, 50, 1, 1))
+
+
+class TestNoiseHarmonics:
+    def test_the_generator_turns_them(self) -> None:
+        """A generator that turns by nothing leaves the circle as even as the noise is."""
+        model = small_run("fatgan-clas").model.build(Widths(3, 0, 7, (1,)))
+        assert isinstance(model, GAN)
+        assert str(model.noise_shape) == "4 numbers and 1 angles"
+        with torch.no_grad():
+            last = list(model.generator.parameters())[-2:]
+            for parameter in last:
+                parameter.zero_()
+        noise = model.noise(100, generator=torch.Generator().manual_seed(1))
+        features = model.decode(noise, torch.zeros(100, 0))
+        torch.testing.assert_close(features[:, 1], noise[:, 4])
+        assert not features[:, [0, 2]].any()
+        with torch.no_grad():
+            last[1][1] = 0.7  # half turns: some leave the circle, and come back
+        turned = model.decode(noise, torch.zeros(100, 0))[:, 1]
+        assert turned.abs().max() <= 1
+        torch.testing.assert_close((turned - noise[:, 4]).remainder(2), torch.full((100,), 0.7))
+
+    def test_need_a_feature_that_is_one(self) -> None:
+        with pytest.raises(ConfigError, match=r"model\.noise_harmonics: no feature"):
+            small_run("fatgan-clas").model.build(Widths(3, 0, 7))
+
+    def test_are_noise_enough(self) -> None:
+        config = small_run("fatgan-clas", "model.noise_dim=0").model
+        model = config.build(Widths(3, 0, 7, (2,)))
+        assert sample(model, 10, 0, 1).unique(dim=0).shape == (10, 3)
 
 
 def test_residual_layers_add_their_input() -> None:

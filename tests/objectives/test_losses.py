@@ -37,6 +37,8 @@ AFTER_20_STEPS = {
     "fatgan-wgan-clipped energies": 0.0103247,
     "fatgan-mmd-gan one energy": 0.801336,
     "fatgan-mmd-gan energies": 0.244049,
+    "fatgan-clas one energy": 0.12475,
+    "fatgan-clas energies": 0.00420103,
     "unfold-dis one energy": 0.221587,
     "unfold-dis energies": 0.177652,
     "wae-dis one energy": 13.0438,
