@@ -56,7 +56,7 @@ def layers(checkpoint: Checkpoint, storage: str) -> list[dict[str, Any]]:
         found = look(checkpoint, spec, storage, join(storage, "latent", f"{GAN}-{layer}"))
         told = {where: [f.value, f.uncertainty] for where, f in found.separation["channel"].items()}
         purity = found.purity["channel"]
-        row = {"layer": layer, **told, "by chance": found.separation["channel"]["layer"].floor}
+        row = {"number": layer, **told, "by chance": found.separation["channel"]["layer"].floor}
         clusters = [cluster for cluster in found.clusters if cluster.number >= 0]
         row |= {"clusters": len(clusters), "purity": [purity.value, purity.floor]}
         rows.append(row)
