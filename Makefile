@@ -23,10 +23,11 @@ lint: install  ## style, types and the layers of the house
 	$(BIN)/lint-imports
 
 # The others want a checkpoint or events: see their --help.
-STANDALONE := cost_model tallies evaluate train_overhead tune_stacked paper_amplification
+STANDALONE := cost_model tallies evaluate train_overhead tune_stacked
 
 bench: install  ## side-by-side measurements; tables on the terminal, JSON in benchmarks/results
 	for script in $(STANDALONE); do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	$(BIN)/python benchmarks/paper_electron.py amplification
 
 install: $(INSTALLED)
 

@@ -11,8 +11,10 @@ judges it by the test split at these energies. Prints a row for each energy and 
 import argparse
 import json
 import os
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
+
+from paper.measuring import RESULTS, rounded
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
@@ -28,6 +30,7 @@ from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, join
 
+PYTHIA, TAPES = "dis-ep-energies", "dis-ep-energies-tapes"
 TRAINED, BETWEEN, BEYOND = (10, 20, 30, 40, 50), (15, 25, 35, 45), (60, 70, 90)
 JUDGING_EVENTS = 300_000
 W2 = 'observables.w2={ expression = "dis.w2", unit = "GeV2", label = "W^2", log = true }'
@@ -36,7 +39,6 @@ SUBJECTS = {
     "kl": ["energy", "px", "py", "pz", "w2"],
     "unphysical_rate": ["any"],
 }
-RESULTS = Path(__file__).parent / "results"
 
 
 def figures(truth: Dataset, checkpoint: Checkpoint, storage: str, energy: float) -> dict[str, Any]:
@@ -65,6 +67,32 @@ def figures(truth: Dataset, checkpoint: Checkpoint, storage: str, energy: float)
     return row
 
 
+def prepared(storage: str, root: str = "") -> Dataset:
+    """Prepare what is learned: Pythia events, or the authors' if the folder of theirs is given."""
+    if root:
+        return prepare(DatasetSpec.load(TAPES, (f"source.root={root}", W2)), storage)
+    return prepare(DatasetSpec.load(PYTHIA, (W2,)), storage)
+
+
+def judged(checkpoint: Checkpoint, dataset: Dataset, storage: str) -> Iterator[dict[str, Any]]:
+    """Judge a checkpoint at each energy, by the authors' test splits or by fresh Pythia events."""
+    tapes = dataset.manifest.name == TAPES
+    for energy in TRAINED if tapes else sorted(TRAINED + BETWEEN + BEYOND):
+        truth = dataset.at({"beam_energy": energy}) if tapes else _fresh(energy, storage)
+        yield figures(truth, checkpoint, storage, energy)
+
+
+def _fresh(energy: float, storage: str) -> Dataset:
+    assignments = (
+        f"name=dis-ep-{energy}",
+        f"conditions.beam_energy={float(energy)}",
+        f"source.events={JUDGING_EVENTS}",
+        "source.seed=20261122",
+        W2,
+    )
+    return prepare(DatasetSpec.load("dis-ep-50", assignments), join(storage, "judging"))
+
+
 def main() -> None:
     """Train, sample and judge at each energy; print the rows, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -74,17 +102,15 @@ def main() -> None:
     parser.add_argument("--storage", default="mleg-storage/benchmarks")
     options = parser.parse_args()
     storage = absolute(options.storage)
-    tapes = (f"source.root={options.root}",) if options.root else ()
-    name = "dis-ep-energies-tapes" if tapes else "dis-ep-energies"
     rows = []
     with ray_session():
-        dataset = prepare(DatasetSpec.load(name, (*tapes, W2)), storage)
+        dataset = prepared(storage, options.root)
+        name = dataset.manifest.name
         run = RunConfig.load(options.recipe, (f"dataset={name}", *options.assignments))
         checkpoint = train(run, dataset, storage, name=run_name(options.recipe, run, dataset))
-        for energy in TRAINED if tapes else sorted(TRAINED + BETWEEN + BEYOND):
-            truth = dataset.at({"beam_energy": energy}) if tapes else _fresh(energy, storage)
-            rows.append(figures(truth, checkpoint, storage, energy))
-            print({k: round(v, 4) if isinstance(v, float) else v for k, v in rows[-1].items()})
+        for row in judged(checkpoint, dataset, storage):
+            rows.append(row)
+            print(rounded(row), flush=True)
     RESULTS.mkdir(exist_ok=True)
     result = {
         "recipe": options.recipe,
@@ -97,17 +123,6 @@ def main() -> None:
     }
     place = RESULTS / f"energies-{options.recipe}-{name}.json"
     place.write_text(json.dumps(result, indent=2) + "\n")
-
-
-def _fresh(energy: float, storage: str) -> Dataset:
-    assignments = (
-        f"name=dis-ep-{energy}",
-        f"conditions.beam_energy={float(energy)}",
-        f"source.events={JUDGING_EVENTS}",
-        "source.seed=20261122",
-        W2,
-    )
-    return prepare(DatasetSpec.load("dis-ep-50", assignments), join(storage, "judging"))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import json
 import os
 import statistics
 import time
-from pathlib import Path
 from typing import Any
+
+from paper.measuring import RESULTS, rounded
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
@@ -29,7 +30,6 @@ from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, join
 
 DATASET = "dis-ep-50-tape2"
-RESULT = Path(__file__).parent / "results" / "tape2_quality.json"
 
 
 def figures(card: Scorecard) -> dict[str, float]:
@@ -77,11 +77,6 @@ def measured(
     return checkpoint, row | {"training_s": checkpoint.card.seconds, "wall_s": wall} | figures(card)
 
 
-def rounded(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row as it is printed."""
-    return {key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}
-
-
 def main() -> None:
     """Train, sample and judge each recipe with each seed; print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -100,9 +95,9 @@ def main() -> None:
                 _, row = measured(recipe, tuple(options.assignments), dataset, storage, seed)
                 rows.append(row)
                 print(rounded(row))
-    RESULT.parent.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True)
     result = {"cores": os.cpu_count(), "rows": rows, "with": environment()}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    (RESULTS / "tape2_quality.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib import style
+from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
@@ -44,21 +45,25 @@ def _surface(landscape: Landscape) -> Figure:
     return figure
 
 
+def draw_contours(panel: Axes, landscape: Landscape, pair: int) -> None:
+    """Draw one pair's contours, and the trained weights in their middle."""
+    axis, values = landscape.spec.axis, np.array(landscape.surfaces[pair])
+    levels = np.unique(np.quantile(values, np.linspace(0, 1, LEVELS + 1)))
+    norm = BoundaryNorm(levels, 256)
+    filled = panel.contourf(axis, axis, values.T, levels, cmap=COLOURS, norm=norm)
+    panel.contour(axis, axis, values.T, levels, colors=INK, linewidths=0.3)
+    panel.plot(0, 0, "o", color=GENERATED, markersize=4)
+    panel.set_aspect("equal")
+    panel.set_xlabel(f"direction {2 * pair + 1}")
+    panel.set_ylabel(f"direction {2 * pair + 2}")
+    panel.figure.colorbar(filled, ax=panel, shrink=0.85, ticks=levels[::3], format="%.3g")
+
+
 def _contours(landscape: Landscape) -> Figure:
-    axis = landscape.spec.axis
-    figure = Figure(figsize=(3.5 * landscape.spec.pairs + 0.4, 3.5), layout="constrained")
-    panels = figure.subplots(1, landscape.spec.pairs, squeeze=False)[0]
-    for number, (panel, surface) in enumerate(zip(panels, landscape.surfaces, strict=True), 1):
-        values = np.array(surface)
-        levels = np.unique(np.quantile(values, np.linspace(0, 1, LEVELS + 1)))
-        norm = BoundaryNorm(levels, 256)
-        filled = panel.contourf(axis, axis, values.T, levels, cmap=COLOURS, norm=norm)
-        panel.contour(axis, axis, values.T, levels, colors=INK, linewidths=0.3)
-        panel.plot(0, 0, "o", color=GENERATED, markersize=4)
-        panel.set_aspect("equal")
-        panel.set_xlabel(f"direction {2 * number - 1}")
-        panel.set_ylabel(f"direction {2 * number}")
-        figure.colorbar(filled, ax=panel, shrink=0.85, ticks=levels[::3], format="%.3g")
+    pairs = landscape.spec.pairs
+    figure = Figure(figsize=(3.5 * pairs + 0.4, 3.5), layout="constrained")
+    for pair, panel in enumerate(figure.subplots(1, pairs, squeeze=False)[0]):
+        draw_contours(panel, landscape, pair)
     roughness, bent = landscape.roughness, landscape.nonconvex_share
     figure.suptitle(
         f"Loss of the {landscape.spec.player}: roughness {roughness.value:.2f} ± "

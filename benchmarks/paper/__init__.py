@@ -1,0 +1,1 @@
+"""The systems of the machine-learning event generator dissertation, a module for each kind."""

@@ -1,0 +1,73 @@
+"""How the depth of a GAN's networks, and shortcuts over its layers, shape the surface of its loss.
+
+FAT-GAN with 10 and 15 residual blocks and with 15 plain layers in both networks, all alike
+otherwise, learns 45% of the FAT-GAN authors' events; then the surface of both players' losses is
+computed around the trained weights.
+"""
+
+import itertools
+from collections.abc import Mapping
+
+from matplotlib import style
+from matplotlib.figure import Figure
+from tape2_quality import DATASET
+
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.cluster.prepare import prepare
+from mleg_ray.interpret.events import validation_events
+from mleg_ray.interpret.landscape import Landscape, LandscapeSpec, landscape
+from mleg_ray.report.drawing import STYLE, png
+from mleg_ray.report.landscape import draw_contours, write_landscape
+from paper.measuring import RESULTS, SMALL_GAN, Options, Results
+
+NETWORKS = {"10 residual": (10, True), "15 residual": (15, True), "15 plain": (15, False)}
+# Further out the generator's T(pz) = log(E_b - pz) overflows.
+REACH = {"critic": 1.0, "generator": 0.25}
+WIDTH = {"quick": 64, "full": 512}
+QUICK = (*SMALL_GAN, "training.steps=1000", "selection.every=50")
+
+
+def landscapes(options: Options, results: Results) -> None:
+    """Train each network, and compute both players' surfaces."""
+    spec = DatasetSpec.load(DATASET, (f"source.root={options.root}",))
+    dataset = prepare(spec, options.storage)
+    drawn: dict[tuple[str, str], Landscape] = {}
+    for name, (blocks, residual) in NETWORKS.items():
+        for seed in options.seeds:
+            own = networks(blocks, residual, WIDTH[options.budget])
+            checkpoint = options.trained("fatgan", seed, *own, quick=QUICK, dataset=dataset)
+            for player, reach in REACH.items():
+                wanted = LandscapeSpec(player=player, reach=reach, pairs=3, seed=seed)
+                events = validation_events(dataset, wanted.events, seed)
+                found = landscape(checkpoint, events, wanted)
+                folder = f"landscape-{name.replace(' ', '-')}-{player}-{seed}"
+                write_landscape(found, str(RESULTS / folder))
+                figures = {"ks_sum": checkpoint.card.metrics["ks_sum"], "loss": found.loss}
+                for figure in ("span", "roughness", "nonconvex_share"):
+                    spread = getattr(found, figure)
+                    figures[figure] = [spread.value, spread.uncertainty]
+                results.add({"blocks": name, "player": player}, seed, figures)
+                drawn.setdefault((name, player), found)
+    results.draw(contours(drawn))
+
+
+def networks(blocks: int, residual: bool, width: int) -> tuple[str, ...]:
+    """Return assignments: a layer that lifts the input to the width, then the blocks.
+
+    Nothing is dropped out, so that all three critics differ in their blocks alone.
+    """
+    table = f"{{ widths = {[width] * (blocks + 1)}, residual = {str(residual).lower()} }}"
+    return (f"model.generator={table}", f"model.critic={table}")
+
+
+def contours(found: Mapping[tuple[str, str], Landscape]) -> bytes:
+    """Draw the first pair's contours of every network (across) and player (down)."""
+    with style.context(STYLE):
+        figure = Figure(figsize=(10.2, 6.4), layout="constrained")
+        panels = figure.subplots(len(REACH), len(NETWORKS))
+        for panel, (player, name) in zip(
+            panels.flat, itertools.product(REACH, NETWORKS), strict=True
+        ):
+            draw_contours(panel, found[name, player], pair=0)
+            panel.set_title(f"{player}, {name}")
+        return png(figure)

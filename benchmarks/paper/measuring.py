@@ -1,0 +1,154 @@
+"""What the rows have in common: options, training, and what becomes of their figures."""
+
+import json
+import os
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.cluster.prepare import prepare
+from mleg_ray.cluster.train import run_name, train
+from mleg_ray.evaluation.estimate import Estimate
+from mleg_ray.evaluation.scorecards import Scorecard
+from mleg_ray.run import RunConfig
+
+RESULTS = Path(__file__).parent.parent / "results"
+
+# The same small networks and steps for every GAN of the quick budget: some minutes of one CPU.
+ADAM = '{ learning_rate = 5e-4, betas = [0.5, 0.9], schedule = "cosine" }'
+SMALL_GAN = (
+    "model.noise_dim=8",
+    "model.generator.widths=[64, 64, 64]",
+    "model.critic.widths=[128, 128, 128]",
+    "training.steps=3000",
+    "training.batch_size=512",
+    "training.threads=1",
+    f"training.optimisers.generator={ADAM}",
+    f"training.optimisers.critic={ADAM}",
+    "selection.every=100",
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a row is measured with; `root` is the folder of the authors' tapes, or empty."""
+
+    row: str
+    budget: Literal["quick", "full"]
+    root: str
+    seeds: tuple[int, ...]
+    replicas: int
+    assignments: tuple[str, ...]
+    storage: str
+
+    def trained(
+        self,
+        recipe: str,
+        seed: int,
+        *own: str,
+        quick: tuple[str, ...] = (),
+        dataset: Dataset | None = None,
+    ) -> Checkpoint:
+        """Train a recipe with a seed: `quick` at that budget, then `own`, then the user's `--set`.
+
+        The dataset is the recipe's own, which is prepared first, unless another is given.
+        """
+        values = (*(quick if self.budget == "quick" else ()), *own, f"training.seed={seed}")
+        if dataset is not None:
+            values = (f"dataset={dataset.manifest.name}", *values)
+        run = RunConfig.load(recipe, (*values, *self.assignments))
+        events = dataset or prepare(DatasetSpec.load(run.dataset), self.storage)
+        return train(run, events, self.storage, name=run_name(recipe, run, events))
+
+
+class Results:
+    """The figures of a row of the dissertation's table.
+
+    They are printed, and written to JSON, as they come: what was measured before an interruption is
+    kept.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._name = f"paper-electron-{options.row}-{options.budget}"
+        self._rows: list[tuple[Row, int, Row]] = []
+
+    def add(self, labels: Row, seed: int, figures: Row) -> None:
+        """Keep what was measured of that which the labels name, with a seed."""
+        self._rows.append((labels, seed, figures))
+        print(rounded(labels | {"seed": seed} | figures), flush=True)
+        self._write()
+
+    def finish(self) -> None:
+        """Print the medians over the seeds, if there are several."""
+        for row in self._medians():
+            print(rounded(row), flush=True)
+
+    def draw(self, picture: bytes, name: str = "") -> None:
+        """Keep a picture (PNG)."""
+        RESULTS.mkdir(exist_ok=True)
+        parts = [self._name, name] if name else [self._name]
+        (RESULTS / f"{'-'.join(parts)}.png").write_bytes(picture)
+
+    def _write(self) -> None:
+        RESULTS.mkdir(exist_ok=True)
+        result = {
+            "row": self._options.row,
+            "budget": self._options.budget,
+            "set": self._options.assignments,
+            "cores": os.cpu_count(),
+            "rows": [labels | {"seed": seed} | figures for labels, seed, figures in self._rows],
+            "medians": self._medians(),
+            "with": environment(),
+        }
+        (RESULTS / f"{self._name}.json").write_text(json.dumps(result, indent=2) + "\n")
+
+    def _medians(self) -> list[Row]:
+        groups: dict[str, list[tuple[Row, Row]]] = {}
+        for labels, _, figures in self._rows:
+            groups.setdefault(json.dumps(labels), []).append((labels, figures))
+        return [
+            group[0][0] | {"median of": len(group)} | _median([figures for _, figures in group])
+            for group in groups.values()
+            if len(group) > 1
+        ]
+
+
+def _median(rows: list[Row]) -> Row:
+    result: Row = {}
+    for name, first in rows[0].items():
+        values = [row[name] for row in rows if name in row]
+        if isinstance(first, list):
+            result[name] = [statistics.median(column) for column in zip(*values, strict=True)]
+        elif isinstance(first, int | float):
+            result[name] = statistics.median(values)
+    return result
+
+
+def estimates(card: Scorecard, *metrics: str) -> Row:
+    """Return value, floor and the floor's spread of all that a scorecard has of some metrics."""
+    return {
+        f"{metric}, {subject}": [figure.value, figure.floor, figure.floor_spread]
+        for metric in metrics
+        for subject, figure in card.figures[metric].items()
+        if isinstance(figure, Estimate)
+    }
+
+
+def rounded(row: Mapping[str, Any]) -> Row:
+    """Return a row as it is printed: four digits behind the point."""
+    return {
+        key: [_short(v) for v in value] if isinstance(value, list | tuple) else _short(value)
+        for key, value in row.items()
+    }
+
+
+def _short(value: object) -> object:
+    return round(value, 4) if isinstance(value, float) else value

@@ -1,0 +1,197 @@
+"""Unfolding: bootstrap replicas of a generator at the vertex, taught by measured events alone.
+
+A closure test against the truth at both levels: bands and pulls, the reduced cross section, and
+OmniFold on the same data.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from matplotlib import style
+from matplotlib.figure import Figure
+
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.cluster.prepare import prepare
+from mleg_ray.evaluation.pulls import Pulls, pulls
+from mleg_ray.physics import dis
+from mleg_ray.report.drawing import GENERATED, STYLE, TRUTH, draw_band, png
+from mleg_ray.sampling.omnifold import Simulated, omnifold
+from paper.measuring import Options, Results
+
+BEAM_ENERGY = 50.0
+EVENTS = 100_000  # of each replica
+ITERATIONS = 5
+EDGES = {
+    "nu1": np.linspace(-4, 2, 41),
+    "nu2": np.linspace(1.6, 4.6, 41),
+    "log10 x": np.linspace(-3, 0, 41),
+    "log10 Q2": np.linspace(0.3, 2.5, 41),
+}
+Q2_BINS = 10 ** EDGES["log10 Q2"][::4]
+X_BINS = ((0.002, 0.005), (0.005, 0.013), (0.013, 0.032), (0.032, 0.08))
+Columns = dict[str, np.ndarray]
+
+
+def electrons(events: torch.Tensor) -> Columns:
+    """Return ν1, ν2, log x, log Q² and y of electrons (n, 4): px, py, pz, energy."""
+    px, py, pz = events[:, :3].double().unbind(1)
+    beam = torch.full_like(px, BEAM_ENERGY)
+    q2, x, y = (f(px, py, pz, beam).clamp(min=1e-9) for f in (dis.q2, dis.x_bj, dis.inelasticity))
+    columns = {
+        "nu1": (q2 / (2 * BEAM_ENERGY)).log(),
+        "nu2": (2 * BEAM_ENERGY * y).log(),
+        "log10 x": x.log10(),
+        "log10 Q2": q2.log10(),
+        "y": y,
+    }
+    return {name: column.numpy() for name, column in columns.items()}
+
+
+def reduced(events: Columns, x_bin: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return σ_r in `Q2_BINS` at x in a bin, over the total cross section, and its error."""
+    q2, x, y = 10 ** events["log10 Q2"], 10 ** events["log10 x"], events["y"]
+    factor = dis.reduction(*(torch.from_numpy(values) for values in (q2, x, y))).numpy()
+    inside = (x > x_bin[0]) & (x < x_bin[1])
+    sums, squares = (
+        np.histogram(q2[inside], Q2_BINS, weights=factor[inside] ** power)[0] for power in (1, 2)
+    )
+    volume = np.diff(Q2_BINS) * (x_bin[1] - x_bin[0]) * len(q2)
+    return sums / volume, np.sqrt(squares) / volume
+
+
+def unfolding(options: Options, results: Results) -> None:
+    """Train as many replicas for each seed; judge the ensemble, and its rival."""
+    response = options.trained("response-electrons", 1)
+    vertex = prepare(DatasetSpec.load("dis-ep-50-y"), options.storage)
+    measured = prepare(DatasetSpec.load("dis-ep-50-measured"), options.storage)
+    true = {
+        "vertex": electrons(vertex.load("test").x),
+        "measured": electrons(measured.load("test").x),
+    }
+    for seed in options.seeds:
+        ensemble = replicas(options, seed, response)
+        _bands(true, ensemble, seed, results)
+        _sigma_r(true["vertex"], ensemble["vertex"], seed, results)
+        data = measured.load("train").x
+        _omnifold(options.storage, data, true["vertex"], ensemble["vertex"], seed, results)
+
+
+def replicas(options: Options, seed: int, response: Checkpoint) -> dict[str, list[Columns]]:
+    """Train an ensemble's bootstrap replicas; return `EVENTS` events of each at both levels."""
+    ensemble: dict[str, list[Columns]] = {"vertex": [], "measured": []}
+    for replica in range((seed - 1) * options.replicas + 1, seed * options.replicas + 1):
+        own = ("training.bootstrap=true", f"teacher={response.uri}")
+        generator = options.trained("unfold-dis", replica, *own)
+        rng = torch.Generator().manual_seed(replica)
+        context = torch.full((EVENTS, 1), BEAM_ENERGY, dtype=torch.float64)
+        made = generator.generate(context, generator=rng)
+        noise = response.noise_shape.draw(EVENTS, rng)
+        seen = response.decode(noise, torch.cat([made, context], dim=1))
+        for level, events in (("vertex", made), ("measured", seen)):
+            ensemble[level].append(electrons(events))
+    return ensemble
+
+
+def _bands(
+    true: Mapping[str, Columns], ensemble: Mapping[str, list[Columns]], seed: int, results: Results
+) -> None:
+    """Keep pulls and coverage of each variable at each level, and draw the bands."""
+    bands = {}
+    for level, variable in ((a, b) for a in true for b in EDGES):
+        values = true[level][variable]
+        made = [columns[variable] for columns in ensemble[level]]
+        found = pulls(values, np.ones(len(values)), made, EDGES[variable])
+        bands[level, variable] = found
+        figures = {
+            "within 1 σ": found.coverage[0.683],
+            "within 2 σ": found.coverage[0.954],
+            "mean |pull|": float(np.abs(found.values).mean()),
+        }
+        results.add({"level": level, "variable": variable}, seed, figures)
+    results.draw(_picture(bands))
+
+
+def _sigma_r(true: Columns, ensemble: list[Columns], seed: int, results: Results) -> None:
+    """Keep the median deviation of σ_r from the truth's in each bin of x, and draw it."""
+    with style.context(STYLE):
+        figure = Figure(figsize=(11, 3.0), layout="constrained")
+        for axes, x_bin in zip(figure.subplots(1, len(X_BINS)), X_BINS, strict=True):
+            expected, error = reduced(true, x_bin)
+            made = np.array([reduced(columns, x_bin)[0] for columns in ensemble])
+            middle, spread = made.mean(axis=0), made.std(axis=0, ddof=1)
+            filled = expected > 0
+            deviations = {
+                "|ratio - 1|": np.abs(middle - expected),
+                "spread of replicas": spread,
+                "error of the truth": error,
+            }
+            figures = {
+                f"σ_r, median {name}": float(np.median(deviation[filled] / expected[filled]))
+                for name, deviation in deviations.items()
+            }
+            results.add({"x": x_bin, "bins of Q2": int(filled.sum())}, seed, figures)
+            draw_band(axes, Q2_BINS, middle, spread)
+            axes.stairs(middle, Q2_BINS, color=GENERATED, label="replicas")
+            centres = np.sqrt(Q2_BINS[1:] * Q2_BINS[:-1])
+            axes.errorbar(centres, expected, error, fmt="o", ms=3, color=TRUTH, label="truth")
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.set_title(f"{x_bin[0]:g} < x < {x_bin[1]:g}")
+            axes.set_xlabel("Q² [GeV²]")
+        figure.axes[0].set_ylabel("σ_r, arbitrary units")
+        figure.axes[0].legend(fontsize=7.5)
+        results.draw(png(figure), "sigma-r")
+
+
+def _omnifold(
+    storage: str,
+    measured: torch.Tensor,
+    true: Columns,
+    ensemble: list[Columns],
+    seed: int,
+    results: Results,
+) -> None:
+    """Keep KS distances from the truth at the vertex: of OmniFold and of the first replica."""
+    pairs = prepare(DatasetSpec.load("folding-electrons-flat"), storage).load("train")
+    at_vertex = pairs.context[:, :4]
+    simulated = Simulated(_coordinates(at_vertex), _coordinates(pairs.x), np.ones(len(pairs)))
+    data, ones = _coordinates(measured), np.ones(len(measured))
+    *_, weights = omnifold(simulated, data, ones, iterations=ITERATIONS, seed=seed)
+    own = electrons(at_vertex)
+    for variable in EDGES:
+        values, half = ensemble[0][variable], true[variable]
+        figures = {
+            "ks of OmniFold": _ks(true[variable], own[variable], weights),
+            "ks of one replica": _ks(true[variable], values, np.ones(len(values))),
+            "floor": _ks(half[::2], half[1::2], np.ones(len(half) // 2)),
+        }
+        results.add({"at the vertex": variable}, seed, figures)
+
+
+def _coordinates(events: torch.Tensor) -> np.ndarray:
+    """Return ν1 and ν2 of electrons (n, 2): what its rival's critic sees, but for the azimuth."""
+    columns = electrons(events)
+    return np.stack([columns["nu1"], columns["nu2"]], axis=1)
+
+
+def _ks(truth: np.ndarray, values: np.ndarray, weight: np.ndarray) -> float:
+    order, grid = np.argsort(values), np.sort(truth)
+    share = np.concatenate([[0.0], np.cumsum(weight[order])]) / weight.sum()
+    at = share[np.searchsorted(values[order], grid, side="right")]
+    return float(np.abs(at - np.arange(1, len(grid) + 1) / len(grid)).max())
+
+
+def _picture(bands: Mapping[tuple[str, str], Pulls]) -> bytes:
+    """Draw truth and bands of the replicas at both levels."""
+    with style.context(STYLE):
+        figure = Figure(figsize=(11, 5.2), layout="constrained")
+        axes = figure.subplots(2, len(EDGES))
+        for axis, ((level, variable), found) in zip(axes.flat, bands.items(), strict=True):
+            axis.stairs(found.truth, found.edges, color=TRUTH, label="truth")
+            draw_band(axis, found.edges, found.generated, found.generated_error)
+            axis.stairs(found.generated, found.edges, color=GENERATED, label="replicas")
+            axis.set_xlabel(f"{variable}, {level}")
+        axes.flat[0].legend(fontsize=7.5)
+        return png(figure)
