@@ -423,27 +423,16 @@ def landscape(
     """Draw the surface of a player's loss around its trained weights, and say how rough it is."""
     from mleg_ray.checkpoint import Checkpoint, run_label
     from mleg_ray.config import parse
-    from mleg_ray.console import progress_bar
-    from mleg_ray.interpret.events import own_dataset, validation_events
-    from mleg_ray.interpret.landscape import LandscapeSpec, landscape, player_of
-    from mleg_ray.report.landscape import write_landscape
+    from mleg_ray.interpret.landscape import LandscapeSpec
+    from mleg_ray.report.landscape import JSON, survey
     from mleg_ray.storage import absolute, join, storage_root
 
     values = {"player": player, "grid": grid, "reach": reach, "pairs": pairs}
     spec = parse(LandscapeSpec, {**values, "events": events, "seed": seed}, "mleg landscape")
     root = storage_root(storage)
-    trained = Checkpoint.load(absolute(checkpoint))
-    player_of(trained, trained.model, player)
-    chosen = validation_events(own_dataset(trained, root), events, seed)
-    with progress_bar("Moving the weights", pairs * grid**2) as bar:
-        found = landscape(trained, chosen, spec, bar.update)
     target = out or join(root, "reports", f"landscape-{run_label(checkpoint)}-{player}")
-    say(
-        f"Loss {found.loss:.4g}; roughness {found.roughness.value:.3g} ± "
-        f"{found.roughness.uncertainty:.2g} of a bowl's; not convex at "
-        f"{found.nonconvex_share.value:.0%} of the points"
-    )
-    typer.echo(write_landscape(found, absolute(target)))
+    survey(Checkpoint.load(absolute(checkpoint)), spec, root, absolute(target))
+    typer.echo(join(absolute(target), JSON))
 
 
 @app.command()

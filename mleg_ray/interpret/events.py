@@ -8,10 +8,11 @@ from torch import Tensor
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import DataError
-from mleg_ray.events import Batch
+from mleg_ray.events import Batch, EventSchema
 from mleg_ray.randomness import derive_seed
 
 SPLIT = "validation"
+FEW = 12  # values at most of a condition by which events are grouped
 
 
 def own_dataset(checkpoint: Checkpoint, storage: str) -> Dataset:
@@ -51,6 +52,15 @@ def validation_labels(dataset: Dataset, n: int, seed: int) -> dict[str, Tensor]:
     """Return the labels (n,) of the events that `validation_events` draws, by name."""
     chosen = torch.from_numpy(_chosen(dataset, n, seed))
     return {name: values[chosen] for name, values in dataset.labels(SPLIT).items()}
+
+
+def known_conditions(schema: EventSchema, events: Batch) -> dict[str, Tensor]:
+    """Return the conditions (n,) that have 2 to `FEW` values among the events, by name.
+
+    They group events as labels do, also the generated ones, which have no labels.
+    """
+    conditions = dict(zip(schema.conditions, events.context.T, strict=True))
+    return {name: values for name, values in conditions.items() if 2 <= len(values.unique()) <= FEW}
 
 
 def _chosen(dataset: Dataset, n: int, seed: int) -> NDArray[np.int64]:

@@ -3,12 +3,12 @@
 The generator is looked at while it makes events of noise, the critic while it sees true events. The
 activations (n, width) are projected on their two principal components and embedded by t-SNE (van
 der Maaten & Hinton, J. Mach. Learn. Res. 9 (2008) 2579), in whose plane DBSCAN (Ester et al., KDD
-1996) finds clusters. Where true events have labels, figures tell how well clusters and layer
-separate them; a layer that helps separates them better than the features do. Distances know no
-weights: every event counts once.
+1996) finds clusters. Where events have labels, or conditions of few values, figures tell how well
+clusters and layer separate them; a layer that helps separates them better than the features do.
+Distances know no weights: every event counts once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -27,7 +27,7 @@ from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_j
 from mleg_ray.catalog.shards import ShardEntry, footer_metadata, write_shard
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config
-from mleg_ray.errors import CheckpointError
+from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.events import Batch, EventSchema, Field, stored_fields
@@ -39,6 +39,7 @@ from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.storage import join
 
 CLUSTER = Field(name="cluster", role="label", description="of DBSCAN; -1: in none")
+NONE = -1  # the number of what is in no cluster
 FOLDS = 5
 SHUFFLES = 50  # of the labels, for a purity's floor
 
@@ -86,11 +87,11 @@ class Cluster(Config):
 class Latent(Config):
     """A layer's activations of n events in a plane, their clusters, and what these separate.
 
-    `explained` are the principal components' shares of the variance. Of each label, `purity` is the
-    share of the events in clusters that have their cluster's likeliest label, beside that of
-    shuffled labels; `separation` is how often the nearest events predict an event's label, in the
-    space of the features, of the player's input, of the layer and of both planes, beside the
-    likeliest label's share.
+    `explained` are the principal components' shares of the variance. Of each label, and of each
+    condition of few values, `purity` is the share of the events in clusters that have their
+    cluster's likeliest value, beside that of shuffled values; `separation` is how often the nearest
+    events predict an event's value, in the space of the features, of the player's input, of the
+    layer and of both planes, beside the likeliest value's share.
     """
 
     format_version: Literal[1] = 1
@@ -123,6 +124,27 @@ class Activations:
     layer: FloatArray
 
 
+def network_of(checkpoint: Checkpoint, spec: LatentSpec) -> Conditional:
+    """Return the player of a checkpoint whose layer is asked for.
+
+    Raises:
+        CheckpointError: the model has no such player, or this no such layer.
+    """
+    players = checkpoint.model.players()
+    network = player_of(checkpoint, checkpoint.model, spec.player)
+    if not isinstance(network, Conditional):
+        readable = [name for name, player in players.items() if isinstance(player, Conditional)]
+        raise CheckpointError(
+            f"{checkpoint.uri}: '{spec.player}' has no hidden layers that can be read; players "
+            f"that have: {', '.join(readable) or 'none'}"
+        )
+    if spec.layer > network.depth:
+        raise CheckpointError(
+            f"{checkpoint.uri}: '{spec.player}' has --layer 1 to {network.depth}, not {spec.layer}"
+        )
+    return network
+
+
 def activations(checkpoint: Checkpoint, events: Batch, spec: LatentSpec) -> Activations:
     """Run a player up to a hidden layer.
 
@@ -133,21 +155,10 @@ def activations(checkpoint: Checkpoint, events: Batch, spec: LatentSpec) -> Acti
         spec: the player and its layer.
 
     Raises:
-        CheckpointError: the model has no such player, this no such layer, or what comes out is NaN
-            or infinite.
+        CheckpointError: see `network_of`; what comes out is NaN or infinite.
     """
     model, feature_map = checkpoint.model, checkpoint.feature_map
-    network = player_of(checkpoint, model, spec.player)
-    if not isinstance(network, Conditional):
-        readable = [k for k, p in model.players().items() if isinstance(p, Conditional)]
-        raise CheckpointError(
-            f"{checkpoint.uri}: '{spec.player}' has no hidden layers that can be read; players "
-            f"that have: {', '.join(readable) or 'none'}"
-        )
-    if spec.layer > network.depth:
-        raise CheckpointError(
-            f"{checkpoint.uri}: '{spec.player}' has --layer 1 to {network.depth}, not {spec.layer}"
-        )
+    network = network_of(checkpoint, spec)
     batch = events.to(checkpoint.device)
     with torch.no_grad():
         condition = feature_map.condition(batch.context).float()
@@ -179,7 +190,8 @@ def latent(
     Args:
         checkpoint: whose they are.
         seen: the activations.
-        labels: of the events, (n,) by name; none of generated ones.
+        labels: what is known of the events, (n,) by name: true ones' labels, and conditions of few
+            values.
         spec: what is to be computed.
     """
     pca, explained = principal_plane(seen.layer)
@@ -286,6 +298,21 @@ def separation(points: FloatArray, labels: Labels, spec: LatentSpec) -> Estimate
     )
 
 
+def clustered(origin: Dataset, labels: Container[str]) -> EventSchema:
+    """Return the fields of a dataset's events that have these labels only, and `CLUSTER`.
+
+    Raises:
+        ConfigError: the dataset has a column `cluster` already.
+    """
+    known = [f for f in origin.schema.fields if f.role != "label" or f.name in labels]
+    if CLUSTER.name in {field.name for field in known}:
+        raise ConfigError(
+            f"{origin.uri}: has a field '{CLUSTER.name}', the name of what is to be found; rename "
+            "it, then prepare and train again"
+        )
+    return EventSchema((*known, CLUSTER))
+
+
 def write_clusters(
     result: Latent, events: Batch, labels: Mapping[str, Tensor], origin: Dataset, folder: str
 ) -> Dataset:
@@ -294,17 +321,15 @@ def write_clusters(
     Args:
         result: their clusters; it goes into the dataset's provenance, but for the points.
         events: the events of the activations.
-        labels: those that they have, by name.
+        labels: what is known of them, (n,) by name: their labels, and maybe conditions.
         origin: the dataset that says what their columns are.
         folder: where the dataset goes.
 
     Raises:
-        ConfigError: the dataset has a column `cluster` already.
+        ConfigError: see `clustered`.
         ResourceError: nothing can be written there.
     """
-    manifest = origin.manifest
-    known = [f for f in manifest.fields if f.role != "label" or f.name in labels]
-    schema = EventSchema((*known, CLUSTER))
+    manifest, schema = origin.manifest, clustered(origin, labels)
     columns = {**schema.columns(events), **labels, CLUSTER.name: torch.tensor(result.cluster)}
     if schema.weight:
         columns[schema.weight] = events.weight

@@ -7,27 +7,63 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
 from mleg_ray.catalog.dataset import write_json
-from mleg_ray.interpret.landscape import Landscape
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.console import progress_bar, say
+from mleg_ray.interpret.events import own_dataset, validation_events
+from mleg_ray.interpret.landscape import Landscape, LandscapeSpec, landscape, player_of
 from mleg_ray.report.drawing import GENERATED, INK, STYLE, png
+from mleg_ray.report.folder import Analysis, claim
 from mleg_ray.storage import join, write_bytes
 
-JSON = "landscape.json"
+SURFACE, CONTOURS, JSON = "surface.png", "contours.png", "landscape.json"
 COLOURS = "cividis"  # also for colour-blind readers, and monotonic in grey
 LEVELS = 12  # each between two lines: a twelfth of the plane
+
+
+def survey(checkpoint: Checkpoint, spec: LandscapeSpec, storage: str, out: str) -> Landscape:
+    """Compute a landscape on the validation split of the checkpoint's own dataset, and write it.
+
+    `out` gets what `write_landscape` writes; an analysis that is there is replaced. The player, the
+    dataset and the folder are checked before anything is computed.
+
+    Raises:
+        CheckpointError: see `landscape`.
+        ConfigError: `out` holds something else.
+        DataError: the dataset is not there, or has too few events.
+        ResourceError: nothing can be written.
+    """
+    player_of(checkpoint, checkpoint.model, spec.player)
+    events = validation_events(own_dataset(checkpoint, storage), spec.events, spec.seed)
+    analysis = Analysis(
+        kind="landscape",
+        spec=spec.model_dump(mode="json"),
+        checkpoint=checkpoint.digest,
+        results=(SURFACE, CONTOURS, JSON),
+    )
+    claim(out, analysis)
+    with progress_bar("Moving the weights", spec.pairs * spec.grid**2) as bar:
+        found = landscape(checkpoint, events, spec, bar.update)
+    write_landscape(found, out)
+    say(
+        f"Loss {found.loss:.4g}; roughness {found.roughness.value:.3g} ± "
+        f"{found.roughness.uncertainty:.2g} of a bowl's; not convex at "
+        f"{found.nonconvex_share.value:.0%} of the points"
+    )
+    return found
 
 
 def write_landscape(landscape: Landscape, out: str) -> str:
     """Write a landscape's pictures and figures into the folder `out`; return the JSON's place."""
     for name, content in landscape_pngs(landscape).items():
-        write_bytes(join(out, f"{name}.png"), content)
+        write_bytes(join(out, name), content)
     write_json(join(out, JSON), landscape.model_dump(mode="json"))
     return join(out, JSON)
 
 
 def landscape_pngs(landscape: Landscape) -> dict[str, bytes]:
-    """Draw the first pair's surface, and the contours of every pair around the trained weights."""
+    """Draw the first pair's surface, and the contours of every pair, by their files' names."""
     with style.context(STYLE):
-        return {"surface": png(_surface(landscape)), "contours": png(_contours(landscape))}
+        return {SURFACE: png(_surface(landscape)), CONTOURS: png(_contours(landscape))}
 
 
 def _surface(landscape: Landscape) -> Figure:

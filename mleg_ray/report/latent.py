@@ -6,23 +6,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mleg_ray.catalog.dataset import Dataset, write_json
+from mleg_ray.catalog.dataset import write_json
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.console import say
-from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.estimate import Estimate
-from mleg_ray.events import Batch
-from mleg_ray.interpret.events import own_dataset, validation_events, validation_labels
+from mleg_ray.events import Field
+from mleg_ray.interpret.events import (
+    known_conditions,
+    own_dataset,
+    validation_events,
+    validation_labels,
+)
 from mleg_ray.interpret.latent import (
     CLUSTER,
     Latent,
     LatentSpec,
     activations,
+    clustered,
     latent,
+    network_of,
     write_clusters,
 )
+from mleg_ray.report.folder import Analysis, claim
 from mleg_ray.report.latent_figures import planes_png
-from mleg_ray.storage import exists, is_vacant, join, remove_folder, require_writable, write_bytes
+from mleg_ray.storage import join, write_bytes
 
 RESULT, CLUSTERS = "latent.json", "clusters"
 
@@ -30,47 +37,56 @@ RESULT, CLUSTERS = "latent.json", "clusters"
 def look(checkpoint: Checkpoint, spec: LatentSpec, storage: str, out: str) -> Latent:
     """Analyse a layer on the validation split of the checkpoint's own dataset.
 
-    Writes `latent.json`, the dataset `clusters` and the pictures into `out`; an analysis that is
-    there is replaced.
+    Writes the pictures, the dataset `clusters` and, last, `latent.json` into `out`; an analysis
+    that is there is replaced. The layer, the dataset and the folder are checked before anything is
+    computed.
 
     Raises:
         CheckpointError: see `activations`.
-        ConfigError: `out` holds something else.
+        ConfigError: `out` holds something else, or the dataset a field `cluster`.
         DataError: the dataset is not there, or has too few events.
         ResourceError: nothing can be written.
     """
-    if not is_vacant(out) and not exists(join(out, RESULT)):
-        raise ConfigError(f"{out}: holds other files and no {RESULT}; choose another --out")
-    require_writable(out)
+    network_of(checkpoint, spec)
     dataset = own_dataset(checkpoint, storage)
     events = validation_events(dataset, spec.events, spec.seed)
-    labels = validation_labels(dataset, spec.events, spec.seed) if spec.player == "critic" else {}
+    labels = known_conditions(dataset.schema, events)
+    if spec.player == "critic":  # the generator's events are made, and have no labels
+        labels |= validation_labels(dataset, spec.events, spec.seed)
+    schema = clustered(dataset, labels)
+    drawn = {*schema.labels, *schema.varying(dataset.manifest.conditions)}
+    fields = [field for field in schema.fields if field.name in drawn]
+    analysis = Analysis(
+        kind="latent",
+        spec=spec.model_dump(mode="json"),
+        checkpoint=checkpoint.digest,
+        results=(RESULT, CLUSTERS, *(_picture(field) for field in fields)),
+    )
+    claim(out, analysis)
     seen = activations(checkpoint, events, spec)
     result = latent(checkpoint, seen, labels, spec)
-    remove_folder(join(out, CLUSTERS))
     write_clusters(result, seen.events, labels, dataset, join(out, CLUSTERS))
-    _draw(result, seen.events, labels, dataset, out)
+    columns = {**schema.columns(events), **labels, CLUSTER.name: torch.tensor(result.cluster)}
+    _draw(result, {field: columns[field.name] for field in fields}, out)
     write_json(join(out, RESULT), result.model_dump(mode="json"))
     _say(result)
     return result
 
 
-def _draw(
-    result: Latent, events: Batch, labels: Mapping[str, Tensor], dataset: Dataset, out: str
-) -> None:
-    """Draw the planes by cluster, by each label, and by each condition that varies."""
+def _picture(field: Field) -> str:
+    return f"{field.name}.png"
+
+
+def _draw(result: Latent, columns: Mapping[Field, Tensor], out: str) -> None:
+    """Draw the planes by each column (n,) of the events."""
     share = f"{sum(result.explained):.0%} of the variance"
     planes = {
         f"principal components ({share})": np.array(result.pca),
         f"t-SNE, perplexity {result.spec.perplexity:g}": np.array(result.tsne),
     }
-    schema, fixed = dataset.schema, dataset.manifest.conditions
-    columns = {CLUSTER.name: torch.tensor(result.cluster), **labels}
-    columns |= {name: schema.columns(events)[name] for name in schema.varying(fixed)}
-    units = {field.name: field.unit for field in (*schema.fields, CLUSTER)}
-    for name, values in columns.items():
-        picture = planes_png(planes, values.double().numpy(), name, units[name])
-        write_bytes(join(out, f"{name}.png"), picture)
+    for field, values in columns.items():
+        content = planes_png(planes, values.double().numpy(), field)
+        write_bytes(join(out, _picture(field)), content)
 
 
 def _say(result: Latent) -> None:

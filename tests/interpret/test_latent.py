@@ -11,9 +11,13 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.config import parse
 from mleg_ray.errors import CheckpointError, ConfigError
+from mleg_ray.events import Batch, EventSchema, Field
+from mleg_ray.interpret.events import FEW, known_conditions
 from mleg_ray.interpret.latent import (
+    CLUSTER,
     LatentSpec,
     activations,
+    clustered,
     latent,
     principal_plane,
     purity,
@@ -220,3 +224,42 @@ def test_clusters_are_found_described_and_written_back(tmp_path: Path) -> None:
     described = written.manifest.provenance["latent"]
     assert [cluster["number"] for cluster in described["clusters"]] == [0, 1, 2]
     assert "tsne" not in described
+
+
+def test_conditions_of_few_values_group_events() -> None:
+    names = {"one": 1, "two": 2, "few": FEW, "many": FEW + 1}
+    conditions = [Field(name=name, role="condition") for name in names]
+    rows = torch.arange(500, dtype=torch.float64)
+    context = torch.stack([rows % values for values in names.values()], dim=1)
+    events = Batch(rows[:, None], context, torch.ones(500))
+    found = known_conditions(EventSchema([Field(name="x"), *conditions]), events)
+    assert list(found) == ["two", "few"]
+    assert torch.equal(found["two"], rows % 2)
+
+
+@pytest.mark.parametrize("player", PLAYERS)
+def test_a_condition_is_told_and_stays_one_column(tmp_path: Path, player: str) -> None:
+    """The network is given the beam energy; noise and the critic's input know nothing of it."""
+    dataset = prepared_dataset(tmp_path / "data", 300, beams=(10.0, 30.0, 50.0))
+    checkpoint = small_checkpoint(tmp_path / "checkpoint", conditional=True)
+    events = dataset.load("validation")
+    labels = known_conditions(dataset.schema, events)
+    asked = spec(player=player, events=300)
+    seen = activations(checkpoint, events, asked)
+    result = latent(checkpoint, seen, labels, asked)
+    told = result.separation["beam_energy"]
+    assert told["input"].significance < 4 < told["layer"].significance
+    assert set(result.clusters[0].majority) == {"beam_energy"}
+    written = write_clusters(result, seen.events, labels, dataset, str(tmp_path / "clusters"))
+    assert written.schema.fields == (*dataset.schema.fields, CLUSTER)
+    beams = [batch.context[:, 0] for batch in written.batches()]
+    assert torch.equal(torch.cat(beams).sort().values, events.context[:, 0].sort().values)
+
+
+def test_a_dataset_that_has_clusters_is_refused(tmp_path: Path) -> None:
+    dataset = prepared_dataset(tmp_path / "data", 20)
+    fields = (*dataset.manifest.fields, CLUSTER)
+    again = Dataset("again", dataset.manifest.model_copy(update={"fields": fields}))
+    assert clustered(again, ()).labels == ("cluster",)  # made events do not have that label
+    with pytest.raises(ConfigError, match="again: has a field 'cluster'.*rename it"):
+        clustered(again, ("cluster",))

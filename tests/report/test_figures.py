@@ -6,7 +6,10 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
+from mleg_ray.events import Field
+from mleg_ray.interpret.latent import CLUSTER
 from mleg_ray.physics.observables import Plane
+from mleg_ray.report import latent_figures
 from mleg_ray.report.drawing import axis_label
 from mleg_ray.report.figures import correlation_pngs, drawable, observable_png, plane_pngs
 from mleg_ray.report.latent_figures import planes_png
@@ -78,12 +81,23 @@ def test_training_curves_leave_out_what_is_not_finite():
     assert list(training_pngs([{"step": 1, "ks_sum": 2.0}])) == ["training-ks"]
 
 
-@pytest.mark.parametrize("groups", [1, 3, 9, 40])
-def test_dots_are_coloured_by_groups_or_on_a_scale(groups):
+@pytest.mark.parametrize("groups", [1, 3, 40, 90])
+def test_marks_are_groups_or_on_a_scale(groups):
     plane = np.random.default_rng(1).standard_normal((100, 2))
     values = np.arange(100) % groups - 1.0
-    assert planes_png({"one": plane, "other": 2 * plane}, values, "cluster").startswith(PNG)
-    assert planes_png({"one": plane}, values + 0.5, "energy", "GeV").startswith(PNG)
+    energy = Field(name="energy", unit="GeV", description="costs $ and $_{")
+    assert planes_png({"one": plane, "other": 2 * plane}, values, CLUSTER).startswith(PNG)
+    assert planes_png({"one": plane}, values, energy).startswith(PNG)
+
+
+def test_only_clusters_have_events_in_none(monkeypatch):
+    """Of a charge, -1 is a value as any other."""
+    seen = []
+    monkeypatch.setattr(latent_figures, "_draw_groups", lambda *given: seen.append(given[-1]))
+    plane, values = {"one": np.zeros((2, 2))}, np.array([-1.0, 1.0])
+    planes_png(plane, values, CLUSTER)
+    planes_png(plane, values, Field(name="charge", role="label"))
+    assert [list(groups) for groups in seen] == [[1], [-1, 1]]
 
 
 def test_axes_are_labelled_with_units():

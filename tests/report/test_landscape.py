@@ -8,6 +8,7 @@ from PIL import Image
 
 from mleg_ray import cli
 from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.report import landscape
 from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
 
@@ -63,3 +64,37 @@ def test_bad_requests_are_answered_before_any_work(
     assert end.value.code == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (storage / "nothing").exists()
+
+
+def test_other_files_are_refused_before_any_work(
+    storage: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(landscape, "landscape", None)
+    (tmp_path / "surface.png").write_text("mine")
+    with pytest.raises(SystemExit) as end:
+        run(storage, "--player", "critic", "--out", str(tmp_path))
+    assert end.value.code == 2
+    assert "holds other files and no analysis.json" in " ".join(capsys.readouterr().err.split())
+    assert [place.read_text() for place in tmp_path.iterdir()] == ["mine"]
+
+
+def test_the_same_command_completes_what_a_killed_one_left(
+    storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("--player", "generator", "--out", str(tmp_path / "out"))
+    with monkeypatch.context() as killed, pytest.raises(SystemExit):
+        killed.setattr(landscape, "write_json", interrupted)
+        run(storage, *asked)
+    left = {place.name for place in (tmp_path / "out").iterdir()}
+    assert left == {"analysis.json", "surface.png", "contours.png"}
+    with pytest.raises(SystemExit) as end:
+        run(storage, *asked)
+    assert end.value.code == 0
+    assert json.loads((tmp_path / "out" / "landscape.json").read_text())["spec"]["grid"] == 5
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt

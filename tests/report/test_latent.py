@@ -14,6 +14,7 @@ from mleg_ray.cli import main
 from mleg_ray.interpret.events import validation_events, validation_labels
 from mleg_ray.physics.dis import PROTON_MASS
 from mleg_ray.physics.photoproduction import PION_MASS
+from mleg_ray.report import latent
 from mleg_ray.run import RunConfig
 from mleg_ray.training.trainee import Trainee
 from tests.recipes import ADVERSARIES
@@ -58,16 +59,23 @@ def test_labels_belong_to_their_events(storage: Path) -> None:
         assert all_labels[same.item()] == labels[row]
 
 
-def test_the_command_writes_figures_clusters_and_pictures(
-    storage: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    checkpoint, out = str(storage / "runs" / "photo" / "checkpoint"), storage / "out"
-    asked = ["--layer=2", "--events=200", "--perplexity=20", f"--storage={storage}"]
+def run(storage: Path, out: Path, *options: str) -> int | str | None:
+    """Run the command on the small checkpoint; return its exit status."""
+    checkpoint = str(storage / "runs" / "photo" / "checkpoint")
+    asked = ["--events=200", "--perplexity=20", f"--storage={storage}", f"--out={out}"]
     with pytest.raises(SystemExit) as end:
-        main(["latent", checkpoint, "--player=critic", *asked, f"--out={out}"])
-    assert end.value.code == 0
+        main(["latent", checkpoint, *asked, *options])
+    return end.value.code
+
+
+def test_the_command_writes_figures_clusters_and_pictures(
+    storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(storage, out, "--player=critic", "--layer=2") == 0
     assert capsys.readouterr().out.strip() == str(out)
     result = json.loads((out / "latent.json").read_text())
+    assert set(result["separation"]) == set(result["purity"]) == {"channel", "photon_energy"}
     assert set(result["separation"]["channel"]) == {"features", "input", "layer", "pca", "t-sne"}
     assert len(result["tsne"]) == 200
     assert {place.stem for place in out.glob("*.png")} == {"cluster", "channel", "photon_energy"}
@@ -76,14 +84,62 @@ def test_the_command_writes_figures_clusters_and_pictures(
     assert set(clusters.labels()) == {"channel", "cluster"}
 
 
-def test_a_folder_of_other_files_is_refused(
-    storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_generators_events_are_told_by_their_condition(storage: Path, tmp_path: Path) -> None:
+    """Made events have no label; the network is given the photon energy, the noise knows none."""
+    assert run(storage, tmp_path, "--player=generator", "--layer=1") == 0
+    result = json.loads((tmp_path / "latent.json").read_text())
+    assert set(result["separation"]) == {"photon_energy"}
+    told = {
+        space: figure["value"] for space, figure in result["separation"]["photon_energy"].items()
+    }
+    assert told["input"] < 0.5 < 0.7 < told["layer"]
+    clusters = Dataset.open(str(tmp_path / "clusters"))
+    assert clusters.schema.conditions == ("photon_energy",)
+    assert clusters.schema.labels == ("cluster",)
+
+
+def test_an_analysis_takes_the_place_of_another(storage: Path, tmp_path: Path) -> None:
+    assert run(storage, tmp_path, "--player=critic", "--layer=1") == 0
+    (tmp_path / "notes.txt").write_text("mine")
+    assert run(storage, tmp_path, "--player=generator", "--layer=1") == 0
+    assert {place.stem for place in tmp_path.glob("*.png")} == {"cluster", "photon_energy"}
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_the_same_command_completes_what_a_killed_one_left(
+    storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as killed:
+        killed.setattr(latent, "planes_png", interrupted)
+        assert run(storage, out, "--player=critic", "--layer=1") == 130
+    assert {place.name for place in out.iterdir()} == {"analysis.json", "clusters"}
+    assert run(storage, out, "--player=critic", "--layer=1") == 0
+    assert (out / "latent.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "holds other files and no analysis.json; choose another --out"),
+        (["--layer=3"], "has --layer 1 to 2, not 3"),
+        (["--events=1e6"], "validation events, not 1,000,000"),
+    ],
+)
+def test_bad_requests_are_answered_before_any_work(
+    storage: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setattr(latent, "activations", None)
     (tmp_path / "thesis.tex").write_text("mine")
-    checkpoint = str(storage / "runs" / "photo" / "checkpoint")
-    asked = ["--player=generator", "--layer=1", f"--storage={storage}", f"--out={tmp_path}"]
-    with pytest.raises(SystemExit) as end:
-        main(["latent", checkpoint, *asked])
-    assert end.value.code == 2
-    assert "holds other files and no latent.json" in capsys.readouterr().err.replace("\n", " ")
+    assert run(storage, tmp_path, "--player=generator", "--layer=1", *options) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
     assert [place.name for place in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
