@@ -12,7 +12,7 @@ from mleg_ray.checkpoint import Card, DatasetCard
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.provenance import recorded
-from mleg_ray.events import VERTEX, Batch, unlabelled
+from mleg_ray.events import VERTEX, Batch, Field, unlabelled
 from mleg_ray.sampling.plan import FoldedEvents
 
 
@@ -20,6 +20,7 @@ class Folding:
     """The events of a dataset's split, as conditions of a model.
 
     A condition `vertex_px` is the dataset's own `vertex_px`, or, where there is none, its `px`.
+    Each event keeps its weight, if the dataset has weights.
     """
 
     def __init__(self, dataset: Dataset, split: str | None, card: DatasetCard) -> None:
@@ -28,13 +29,8 @@ class Folding:
         Raises:
             ConfigError: there is no such column, or one of another unit, or a condition that was
                 fixed in training has another value.
-            DataError: the dataset has weights, which the folded events would lack, or is measured
-                already.
+            DataError: the dataset is measured already.
         """
-        if dataset.schema.weight:
-            raise DataError(
-                f"{dataset.uri}: its events have weights, which folded ones cannot carry yet"
-            )
         fixed = dataset.manifest.conditions
         for name in card.conditions.keys() & fixed.keys():
             if card.conditions[name] != fixed[name]:
@@ -76,6 +72,14 @@ class Folding:
         """The names of the conditions that differ from event to event."""
         return self._columns
 
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What a folded event has: the model's fields and conditions, and the dataset's weight."""
+        return (
+            *(field for field in self._card.fields if field.role != "weight"),
+            *(field for field in self._dataset.manifest.fields if field.role == "weight"),
+        )
+
     def survey(self, card: Card) -> tuple[FoldedEvents, int]:
         """Read all events; return what they are, and how many a model was not trained for.
 
@@ -105,14 +109,15 @@ class Folding:
             split=self._split,
             shards=tuple(rows),
             ranges={name: (low[name], high[name]) for name in self._columns},
+            weight=self._dataset.schema.weight,
         )
         return events, outside
 
-    def shard(self, index: int) -> Tensor:
-        """Return the conditions (n, C), float64, of the events of a shard."""
+    def shard(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return the conditions (n, C) and weights (n,), float64, of the events of a shard."""
         entry = self._dataset.shards(self._split)[index]
         [batch] = self._dataset.read([entry])
-        return self._context(batch)
+        return self._context(batch), batch.weight
 
     def head(self, events: int) -> Tensor:
         """Return the conditions (n, C), float64, of the first events, all if there are fewer."""
@@ -120,7 +125,7 @@ class Folding:
 
     def _until(self, events: int) -> Iterator[Tensor]:
         for index in itertools.count():
-            context = self.shard(index)
+            context, _ = self.shard(index)
             yield context
             events -= len(context)
             if events <= 0 or index + 1 == len(self._dataset.shards(self._split)):

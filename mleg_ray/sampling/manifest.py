@@ -44,12 +44,12 @@ MAX_SHARD_BYTES = 256_000_000
 
 
 class PlanFile(Config):
-    """The content of plan.json; `bins_sha256` is that of the tallies' bins."""
+    """The content of plan.json; `bins_sha256` is that of the tallies' bins, if there are any."""
 
     format_version: Literal[1] = 1
     checkpoint_uri: str
     spec: SampleSpec
-    bins_sha256: str
+    bins_sha256: str | None
 
 
 class Production(Config):
@@ -77,14 +77,19 @@ class Efficiency(Config):
 
 @dataclass(frozen=True)
 class SampleJob:
-    """One sample to make: what, where, and in which shards."""
+    """One sample to make: what, where, and in which shards; `bins` are those of its tallies."""
 
     checkpoint: Checkpoint
     spec: SampleSpec
     folder: str
     shards: tuple[ShardPlan, ...]
     sampler: Sampler
-    bins: bytes
+    bins: bytes | None
+
+    @property
+    def bins_sha256(self) -> str | None:
+        """The digest of the bins, None without tallies."""
+        return None if self.bins is None else sha256(self.bins)
 
 
 def plan_sample(
@@ -152,7 +157,7 @@ def plan_sample(
         )
     if there:
         _require_same(folder, there.spec, spec)
-    bins = _bins(folder, sampler, there)
+    bins = _bins(folder, sampler, there) if spec.tallied else None
     return SampleJob(checkpoint, spec, folder, tuple(spec.plan()), sampler, bins)
 
 
@@ -171,7 +176,7 @@ def plan_fold(
     Raises:
         ConfigError: the events lack a condition of the model, or lie outside the region that it was
             trained in, unless `extrapolate`; see `plan_sample`.
-        DataError: the events have weights, or are damaged.
+        DataError: the events are damaged, or a number of them is not finite.
     """
     card = checkpoint.card
     folds, outside = Folding(dataset, split, card.dataset).survey(card)
@@ -212,7 +217,7 @@ def whole_shards(job: SampleJob, *, rehash: bool = False) -> dict[int, ShardReco
     count as missing and are generated again.
     """
     bytes_there = sizes(job.folder)
-    bins = sha256(job.bins)
+    bins = job.bins_sha256
 
     def whole(shard: ShardPlan) -> ShardRecord | None:
         record = _record(job.folder, shard) if shard.record_file in bytes_there else None
@@ -242,7 +247,7 @@ def rehearse(job: SampleJob, missing: Sequence[ShardPlan]) -> None:
 
 def begin(job: SampleJob) -> None:
     """Write plan.json, the first file, and the bins of the tallies."""
-    plan = PlanFile(checkpoint_uri=job.checkpoint.uri, spec=job.spec, bins_sha256=sha256(job.bins))
+    plan = PlanFile(checkpoint_uri=job.checkpoint.uri, spec=job.spec, bins_sha256=job.bins_sha256)
     write_json(join(job.folder, PLAN), plan.model_dump(mode="json"))
     _write_bins(job)
 
@@ -273,11 +278,11 @@ def finish(
         conditions=job.spec.conditions,
         provenance=_provenance(job, records, production),
         shards=tuple(records[shard.index].entry for shard in job.shards),
-        bins=FileEntry.of(BINS, job.bins),
+        bins=None if job.bins is None else FileEntry.of(BINS, job.bins),
         where=job.spec.where,
         partition=job.spec.partition,
         name=card.dataset.name,
-        fields=card.dataset.fields,
+        fields=job.sampler.fields,
         **dict(card.dataset.definitions),
     )
     if not exists(place) or not _says(Dataset.open(job.folder).manifest, manifest):
@@ -368,6 +373,8 @@ def _record(folder: str, shard: ShardPlan) -> ShardRecord | None:
 
 def _write_bins(job: SampleJob) -> None:
     """Write the bins unless they are there: a complete sample is not touched."""
+    if job.bins is None:
+        return
     place = join(job.folder, BINS)
     if not exists(place) or read_bytes(place) != job.bins:
         write_bytes(place, job.bins)

@@ -7,10 +7,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.dataset import SAMPLED, Dataset
+from mleg_ray.catalog.shards import record_file
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard, environment
 from mleg_ray.cli import app
 from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.evaluation.datasets import from_generated
+from mleg_ray.events import Field
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.manifest import SampleJob, begin, finish, plan_fold, whole_shards
 from mleg_ray.storage import write_bytes
@@ -50,6 +53,11 @@ def vertex(tmp_path: Path) -> Dataset:
     return prepared_dataset(tmp_path / "vertex", shard_rows=700)
 
 
+@pytest.fixture
+def weighted(tmp_path: Path) -> Dataset:
+    return prepared_dataset(tmp_path / "weighted", shard_rows=700, weighted=True)
+
+
 def run(job: SampleJob) -> Dataset:
     begin(job)
     missing = {shard.index: shard for shard in job.shards}.keys() - whole_shards(job).keys()
@@ -68,6 +76,68 @@ def test_each_event_is_measured_once(detector: Checkpoint, vertex: Dataset, tmp_
     assert np.median(ratio) == pytest.approx(1, abs=0.05)
     spec = folded.manifest.provenance["spec"]["folds"]
     assert (spec["dataset_digest"], spec["split"]) == (vertex.digest, "test")
+
+
+def test_each_event_keeps_its_weight(
+    detector: Checkpoint, weighted: Dataset, tmp_path: Path
+) -> None:
+    folded = run(plan_fold(detector, weighted, None, str(tmp_path / "out"), seed=1))
+    true, seen = weighted.load(), folded.load()
+    assert (true.weight < 0).any()
+    assert torch.equal(seen.weight, true.weight)
+    torch.testing.assert_close(seen.context, true.x.float().double(), rtol=0, atol=0)
+    assert folded.schema.weight == "weight"
+    assert not verified(Path(folded.uri)).faults
+
+
+def test_weights_change_no_event(
+    detector: Checkpoint, vertex: Dataset, weighted: Dataset, tmp_path: Path
+) -> None:
+    plain = run(plan_fold(detector, vertex, "test", str(tmp_path / "plain"), seed=1))
+    heavy = run(plan_fold(detector, weighted, "test", str(tmp_path / "heavy"), seed=1))
+    assert torch.equal(plain.load().x, heavy.load().x)
+    assert plain.schema.weight is None
+    assert plain.manifest.bins is not None
+
+
+def test_weighted_events_are_completed_alike(
+    detector: Checkpoint, weighted: Dataset, tmp_path: Path
+) -> None:
+    folded = run(plan_fold(detector, weighted, None, str(tmp_path / "out"), seed=1))
+    third, fifth = (folded.manifest.shards[k] for k in (3, 5))
+    (tmp_path / "out" / third.file).unlink()
+    (tmp_path / "out" / record_file(fifth.file)).unlink()
+    (tmp_path / "out" / SAMPLED).unlink()
+    job = plan_fold(detector, weighted, None, str(tmp_path / "out"), seed=1)
+    assert len(whole_shards(job)) == 8
+    assert run(job).manifest.shards == folded.manifest.shards
+    assert not verified(tmp_path / "out").faults
+
+
+def test_weights_of_folded_events_are_evaluated(
+    detector: Checkpoint, weighted: Dataset, tmp_path: Path
+) -> None:
+    folded = run(plan_fold(detector, weighted, "test", str(tmp_path / "out"), seed=1))
+    sample, weight = from_generated(folded, seed=1), weighted.load("test").weight
+    assert sample.weight.sum() == pytest.approx(float(weight.sum()))
+    assert sample.unphysical.total.weight == pytest.approx(float(weight.sum()))
+    assert sample.tally is None  # it counts events of equal weights
+
+
+def test_weights_of_a_detectors_training_are_not_the_events_own(
+    detector: Checkpoint, vertex: Dataset, weighted: Dataset, tmp_path: Path
+) -> None:
+    own = Field(name="training_weight", role="weight")
+    dataset = detector.card.dataset.model_copy(update={"fields": (*PAIRS.fields, own)})
+    card = detector.card.model_copy(update={"dataset": dataset})
+    trained = Checkpoint(detector.run, card, detector.feature_map, detector.model)
+    trained.save(str(tmp_path / "detector"))
+    plain = run(plan_fold(trained, vertex, "test", str(tmp_path / "plain"), seed=1))
+    assert plain.schema.weight is None
+    assert not verified(Path(plain.uri)).faults
+    heavy = run(plan_fold(trained, weighted, "test", str(tmp_path / "heavy"), seed=1))
+    assert heavy.schema.weight == "weight"
+    assert torch.equal(heavy.load().weight, weighted.load("test").weight)
 
 
 def test_shards_are_those_of_the_events_and_made_again_alike(
