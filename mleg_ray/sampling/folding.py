@@ -2,7 +2,9 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Container, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,6 +18,18 @@ from mleg_ray.events import VERTEX, Batch, Field, unlabelled
 from mleg_ray.sampling.plan import FoldedEvents
 
 
+@dataclass(frozen=True)
+class Survey:
+    """The events to be folded, and how many lie outside the region that a model was trained in.
+
+    These are `outside` in all; of each condition with such events, `strayed` has their number.
+    """
+
+    events: FoldedEvents
+    outside: int
+    strayed: dict[str, int]
+
+
 class Folding:
     """The events of a dataset's split, as conditions of a model.
 
@@ -27,10 +41,16 @@ class Folding:
         """Find each condition among the dataset's columns.
 
         Raises:
-            ConfigError: there is no such column, or one of another unit, or a condition that was
-                fixed in training has another value.
+            ConfigError: the checkpoint is no detector's, there is no such column, or one of another
+                unit, or a condition that was fixed in training has another value.
             DataError: the dataset is measured already.
         """
+        if not set(card.schema_.vertex) - set(card.conditions):
+            raise ConfigError(
+                "the checkpoint measures nothing: no condition of it is a true value that differs "
+                f"from event to event, as {VERTEX}{card.schema_.event[0]} would be; name a "
+                "detector's generator, or take `mleg sample`"
+            )
         fixed = dataset.manifest.conditions
         for name in card.conditions.keys() & fixed.keys():
             if card.conditions[name] != fixed[name]:
@@ -55,11 +75,6 @@ class Folding:
                     f"none of {had}"
                 )
             self._columns[field.name] = found
-        if not self._columns:
-            raise ConfigError(
-                "the checkpoint measures nothing: no condition of it differs from event to event; "
-                "name a detector's, or take `mleg sample`"
-            )
         source = recorded(dataset.manifest.provenance, "source", "kind")
         if source == "folded" and set(self._columns.values()) <= {*dataset.schema.event}:
             raise DataError(
@@ -80,29 +95,41 @@ class Folding:
             *(field for field in self._dataset.manifest.fields if field.role == "weight"),
         )
 
-    def survey(self, card: Card) -> tuple[FoldedEvents, int]:
-        """Read all events; return what they are, and how many a model was not trained for.
+    def survey(self, card: Card) -> Survey:
+        """Read all events, and see which of them a model was not trained for.
 
         Raises:
-            DataError: shards are gone or damaged.
+            DataError: shards are gone or damaged, or a condition or weight is not finite.
         """
         low = dict.fromkeys(self._columns, math.inf)
         high = dict.fromkeys(self._columns, -math.inf)
+        broken, strayed = Counter[str](), Counter[str]()
         outside = done = 0
         rows = []
         with progress_bar("Reading events", self._dataset.rows(self._split)) as bar:
-            for context in map(self._context, self._dataset.batches(self._split)):
+            for batch in self._dataset.batches(self._split):
+                context = self._context(batch)
                 strange = torch.zeros(len(context), dtype=torch.bool)
+                if self._dataset.schema.weight:
+                    broken[self._dataset.schema.weight] += _not_finite(batch.weight)
                 for name, column in zip(card.dataset.schema_.conditions, context.T, strict=True):
                     if name in self._columns:
                         low[name] = min(low[name], float(column.min()))
                         high[name] = max(high[name], float(column.max()))
                         first, last = card.condition_range[name]
-                        strange |= (column < first) | (column > last)
+                        strays = (column < first) | (column > last)
+                        strayed[name] += int(strays.sum())
+                        strange |= strays
+                        broken[self._columns[name]] += _not_finite(column)
                 outside += int(strange.sum())
                 rows.append(len(context))
                 done += len(context)
                 bar.update(done)
+        if found := [f"'{name}' in {n:,}" for name, n in broken.items() if n]:
+            raise DataError(
+                f"{self._dataset.uri}: of {done:,} events, values are not finite: "
+                f"{', '.join(found)}; remove or mend these events at their source"
+            )
         events = FoldedEvents(
             uri=self._dataset.uri,
             dataset_digest=self._dataset.digest,
@@ -111,7 +138,7 @@ class Folding:
             ranges={name: (low[name], high[name]) for name in self._columns},
             weight=self._dataset.schema.weight,
         )
-        return events, outside
+        return Survey(events, outside, {name: n for name, n in strayed.items() if n})
 
     def shard(self, index: int) -> tuple[Tensor, Tensor]:
         """Return the conditions (n, C) and weights (n,), float64, of the events of a shard."""
@@ -143,6 +170,10 @@ class Folding:
                 value = self._card.conditions[field.name]
                 parts.append(torch.full((len(batch),), value, dtype=torch.float64))
         return torch.stack(parts, dim=1)
+
+
+def _not_finite(column: Tensor) -> int:
+    return int((~column.isfinite()).sum())
 
 
 def folding(events: FoldedEvents, card: DatasetCard) -> Folding:

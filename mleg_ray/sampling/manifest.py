@@ -16,7 +16,7 @@ from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.models.base import NoiseMap
-from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
+from mleg_ray.sampling.conditions import beyond, extrapolations, resolve_conditions
 from mleg_ray.sampling.folding import Folding
 from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.plan import BINS, FoldedEvents, SampleSpec, ShardPlan, ShardRecord
@@ -174,23 +174,23 @@ def plan_fold(
     """Say what is to be folded: event i becomes event i of the sample, shard by shard.
 
     Raises:
-        ConfigError: the events lack a condition of the model, or lie outside the region that it was
-            trained in, unless `extrapolate`; see `plan_sample`.
+        ConfigError: the model is no detector's, the events lack a condition of it, or lie outside
+            the region that it was trained in, unless `extrapolate`; see `plan_sample`.
         DataError: the events are damaged, or a number of them is not finite.
     """
     card = checkpoint.card
-    folds, outside = Folding(dataset, split, card.dataset).survey(card)
-    if outside and not extrapolate:
-        ranges = (
-            f"{name} from {low:g} to {high:g}, not {folds.ranges[name][0]:g} to "
-            f"{folds.ranges[name][1]:g}"
-            for name, (low, high) in card.condition_range.items()
-            if name in folds.ranges
+    survey = Folding(dataset, split, card.dataset).survey(card)
+    folds = survey.events
+    if survey.outside and not extrapolate:
+        strayed = (
+            f"{name} of {survey.strayed[name]:,}, by up to {found.distance:g} (it was trained from "
+            f"{found.trained[0]:g} to {found.trained[1]:g})"
+            for name, found in beyond(card, folds.ranges).items()
         )
         raise ConfigError(
-            f"{dataset.uri}: {outside:,} of {sum(folds.shards):,} events lie outside the region "
-            f"that the checkpoint was trained in: {'; '.join(ranges)}. Add --extrapolate if they "
-            "are to be folded all the same"
+            f"{dataset.uri}: {survey.outside:,} of {sum(folds.shards):,} events lie outside the "
+            f"region that the checkpoint was trained in: {'; '.join(strayed)}. Add --extrapolate "
+            "if they are to be folded all the same"
         )
     return plan_sample(
         checkpoint,

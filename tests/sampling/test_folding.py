@@ -1,14 +1,16 @@
 """Folding a dataset: one event for each event, under its conditions, shard by shard."""
 
+import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from mleg_ray.catalog.dataset import SAMPLED, Dataset
-from mleg_ray.catalog.shards import record_file
+from mleg_ray.catalog.shards import FileEntry, record_file
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard, environment
 from mleg_ray.cli import app
 from mleg_ray.errors import ConfigError, DataError
@@ -178,10 +180,33 @@ def test_a_folded_dataset_is_verified(
     assert not verified(Path(folded.uri)).faults
 
 
-def test_a_model_that_measures_nothing_is_refused(vertex: Dataset, tmp_path: Path) -> None:
-    generator = small_checkpoint(tmp_path / "fatgan")
-    with pytest.raises(ConfigError, match="the checkpoint measures nothing"):
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_model_that_measures_nothing_is_refused(
+    vertex: Dataset, tmp_path: Path, conditional: bool
+) -> None:
+    generator = small_checkpoint(tmp_path / "fatgan", conditional=conditional)
+    with pytest.raises(ConfigError, match="measures nothing: .* as vertex_px .*`mleg sample`"):
         plan_fold(generator, vertex, "test", str(tmp_path / "out"), seed=1)
+
+
+def test_events_that_are_not_finite_are_refused(
+    detector: Checkpoint, weighted: Dataset, tmp_path: Path
+) -> None:
+    shard = weighted.shards("test")[0]
+    place = tmp_path / "weighted" / shard.file
+    table = pq.read_table(place)
+    for name, rows, value in (("px", [1, 5], np.nan), ("energy", 7, np.inf), ("weight", 2, np.nan)):
+        values = table[name].to_numpy().copy()
+        values[rows] = value
+        column = table.schema.get_field_index(name)
+        table = table.set_column(column, table.schema.field(name), [values])
+    pq.write_table(table, place)  # not `write_shard`, which refuses such numbers
+    entry = shard.model_copy(update=dict(FileEntry.of(shard.file, place.read_bytes())))
+    manifest = weighted.manifest.model_copy(update={"shards": (entry,)})
+    damaged = Dataset(weighted.uri, manifest)
+    with pytest.raises(DataError, match="700 events.*'weight' in 1, 'px' in 2, 'energy' in 1; rem"):
+        plan_fold(detector, damaged, "test", str(tmp_path / "out"), seed=1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_events_outside_the_trained_region_are_refused_unless_told(
@@ -190,7 +215,14 @@ def test_events_outside_the_trained_region_are_refused_unless_told(
     far = prepared_dataset(tmp_path / "far", beams=(80.0,))
     with pytest.raises(ConfigError, match=r"of 500 events lie outside.*Add --extrapolate") as error:
         plan_fold(detector, far, "test", str(tmp_path / "out"), seed=1)
-    assert "vertex_energy from -51 to 51, not" in str(error.value)
+    number, distance = re.findall(
+        r"vertex_energy of (\d+), by up to ([\d.]+) \(it was trained from -51 to 51\)",
+        str(error.value),
+    )[0]
+    energy = far.load("test").x[:, 3]
+    assert int(number) == int((energy > 51).sum())
+    assert float(distance) == pytest.approx(float(energy.max()) - 51, rel=1e-4)
+    assert "vertex_px" not in str(error.value)  # all inside
     assert not (tmp_path / "out").exists()
     job = plan_fold(detector, far, "test", str(tmp_path / "out"), seed=1, extrapolate=True)
     marked = run(job).manifest.provenance["extrapolations"]
