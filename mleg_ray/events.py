@@ -44,7 +44,10 @@ def unlabelled(fields: Iterable[Field]) -> tuple[Field, ...]:
 
 
 class EventSchema:
-    """The fields of a dataset, by role, in the order of a `Batch`'s columns."""
+    """The fields of a dataset, by role, in the order of a `Batch`'s columns.
+
+    `vertex` are the conditions that are true values: a detector's generator has some.
+    """
 
     def __init__(self, fields: Iterable[Field]) -> None:
         self.fields = tuple(fields)
@@ -60,6 +63,7 @@ class EventSchema:
         if len(weights) > 1:
             raise ConfigError(f"fields: one weight at most, not {', '.join(weights)}")
         self.weight = weights[0] if weights else None
+        self.vertex = tuple(name for name in self.conditions if name.startswith(VERTEX))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, EventSchema) and self.fields == other.fields

@@ -11,6 +11,9 @@ import pytest
 # Before any test module imports Ray, which reads them once.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.1"  # report() waits for it: 2 s by default
+# Before any imports torch. Beside other work, threads that spin at each other's barriers need
+# many times as long; the tests' networks gain nothing by them on an idle machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("RAY_ADDRESS", None)
 os.environ.pop("MLEG_IMPORT_ROOT", None)
 os.environ.pop("MLEG_STORAGE", None)

@@ -2,31 +2,46 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.events import Field
 from tests.dis_events import FIELDS, electrons
+
+WEIGHT = Field(name="weight", role="weight")
 
 
 def prepared_dataset(
-    folder: Path, shard_rows: int = 500, beams: tuple[float, ...] = (50.0,)
+    folder: Path,
+    shard_rows: int = 500,
+    beams: tuple[float, ...] = (50.0,),
+    *,
+    weighted: bool = False,
 ) -> Dataset:
-    """Write eight train shards, one of validation and one of test into `folder`."""
+    """Write eight train shards, one of validation and one of test into `folder`.
+
+    Every third of `weighted` events has the weight -0.5, the others have random ones.
+    """
     spec = DatasetSpec.load("dis-ep-50")
     splits = ["train"] * 8 + ["validation", "test"]
     conditions = {"beam_energy": beams[0]} if len(beams) == 1 else {}
-    fields = [field for field in FIELDS if field.name not in conditions]
+    declared = (*FIELDS, WEIGHT) if weighted else FIELDS
+    fields = [field for field in declared if field.name not in conditions]
     shards = []
     for i, split in enumerate(splits):
         batch = electrons(shard_rows, seed=i, beam_energies=beams)
         columns = dict(zip(("px", "py", "pz", "energy"), batch.x.T.numpy(), strict=True))
         columns["beam_energy"] = batch.context[:, 0].numpy()
+        columns["weight"] = np.random.default_rng(i).uniform(0.5, 1.5, shard_rows)
+        columns["weight"][::3] = -0.5
         shards.append(
             write_shard(str(folder), f"shards/{i:05d}.parquet", columns, fields, {}, split=split)
         )
     manifest = DatasetManifest(
         name="toy-dis",
-        fields=FIELDS,
+        fields=declared,
         conditions=conditions,
         **dict(spec.definitions),
         provenance={},

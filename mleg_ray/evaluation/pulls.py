@@ -52,11 +52,20 @@ def pulls(
     """Compare the events of an ensemble's replicas, each (n,), with true ones (m,) of weights (m,).
 
     Raises:
-        DataError: fewer than three replicas, or no bin with 10 true events.
+        DataError: fewer than three replicas or one without events, a value or weight that is not
+            finite, weights whose sum is not positive, or no bin with 10 true events.
     """
     if len(replicas) < 3:
         raise DataError(f"{len(replicas)} replicas have no spread worth the name; make ten")
+    generated = ((f"values of replica {k}", values) for k, values in enumerate(replicas))
+    for name, values in (("true values", truth), ("weights", weight), *generated):
+        if len(values) == 0:
+            raise DataError(f"pulls: no {name}")
+        if bad := int((~np.isfinite(values)).sum()):
+            raise DataError(f"pulls: {bad:,} {name} are not finite")
     total = weight.sum()
+    if total <= 0:
+        raise DataError(f"pulls: the weights sum to {total:g}; a share needs a positive sum")
     share, squares, counts = (
         np.histogram(truth, edges, weights=w)[0].astype(float)
         for w in (weight / total, np.square(weight / total), np.ones_like(weight))

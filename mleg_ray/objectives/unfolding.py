@@ -34,7 +34,7 @@ class Unfolding(Adversarial):
 
     def require_teacher(self, teacher: Teacher, schema: EventSchema, model: Model) -> None:
         """Raise `ConfigError` unless the teacher measures true events of the dataset's fields."""
-        if not any(name.startswith(VERTEX) for name in teacher.schema.conditions):
+        if not teacher.schema.vertex:
             raise ConfigError(
                 f"teacher: no condition of it is a true value, as {VERTEX}{schema.event[0]} would "
                 "be; name a detector's generator, such as the recipe response-electrons"

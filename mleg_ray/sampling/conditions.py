@@ -64,6 +64,11 @@ def extrapolations(card: Card, spec: SampleSpec) -> dict[str, Extrapolation]:
     ranges = {name: (value, value) for name, value in spec.conditions.items()}
     ranges |= {name: spectrum.range for name, spectrum in spec.spectra.items()}
     ranges |= spec.folds.ranges if spec.folds else {}
+    return beyond(card, ranges)
+
+
+def beyond(card: Card, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Extrapolation]:
+    """Return the conditions whose smallest or largest value lies outside the trained range."""
     found = {}
     for name, (smallest, largest) in ranges.items():
         low, high = card.condition_range[name]

@@ -2,7 +2,9 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Container, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,28 +14,42 @@ from mleg_ray.checkpoint import Card, DatasetCard
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.provenance import recorded
-from mleg_ray.events import VERTEX, Batch, unlabelled
+from mleg_ray.events import VERTEX, Batch, Field, unlabelled
 from mleg_ray.sampling.plan import FoldedEvents
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The events to be folded, and how many lie outside the region that a model was trained in.
+
+    These are `outside` in all; of each condition with such events, `strayed` has their number.
+    """
+
+    events: FoldedEvents
+    outside: int
+    strayed: dict[str, int]
 
 
 class Folding:
     """The events of a dataset's split, as conditions of a model.
 
     A condition `vertex_px` is the dataset's own `vertex_px`, or, where there is none, its `px`.
+    Each event keeps its weight, if the dataset has weights.
     """
 
     def __init__(self, dataset: Dataset, split: str | None, card: DatasetCard) -> None:
         """Find each condition among the dataset's columns.
 
         Raises:
-            ConfigError: there is no such column, or one of another unit, or a condition that was
-                fixed in training has another value.
-            DataError: the dataset has weights, which the folded events would lack, or is measured
-                already.
+            ConfigError: the checkpoint is no detector's, there is no such column, or one of another
+                unit, or a condition that was fixed in training has another value.
+            DataError: the dataset is measured already.
         """
-        if dataset.schema.weight:
-            raise DataError(
-                f"{dataset.uri}: its events have weights, which folded ones cannot carry yet"
+        if not set(card.schema_.vertex) - set(card.conditions):
+            raise ConfigError(
+                "the checkpoint measures nothing: no condition of it is a true value that differs "
+                f"from event to event, as {VERTEX}{card.schema_.event[0]} would be; name a "
+                "detector's generator, or take `mleg sample`"
             )
         fixed = dataset.manifest.conditions
         for name in card.conditions.keys() & fixed.keys():
@@ -59,11 +75,6 @@ class Folding:
                     f"none of {had}"
                 )
             self._columns[field.name] = found
-        if not self._columns:
-            raise ConfigError(
-                "the checkpoint measures nothing: no condition of it differs from event to event; "
-                "name a detector's, or take `mleg sample`"
-            )
         source = recorded(dataset.manifest.provenance, "source", "kind")
         if source == "folded" and set(self._columns.values()) <= {*dataset.schema.event}:
             raise DataError(
@@ -76,43 +87,64 @@ class Folding:
         """The names of the conditions that differ from event to event."""
         return self._columns
 
-    def survey(self, card: Card) -> tuple[FoldedEvents, int]:
-        """Read all events; return what they are, and how many a model was not trained for.
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What a folded event has: the model's fields and conditions, and the dataset's weight."""
+        return (
+            *(field for field in self._card.fields if field.role != "weight"),
+            *(field for field in self._dataset.manifest.fields if field.role == "weight"),
+        )
+
+    def survey(self, card: Card) -> Survey:
+        """Read all events, and see which of them a model was not trained for.
 
         Raises:
-            DataError: shards are gone or damaged.
+            DataError: shards are gone or damaged, or a condition or weight is not finite.
         """
         low = dict.fromkeys(self._columns, math.inf)
         high = dict.fromkeys(self._columns, -math.inf)
+        broken, strayed = Counter[str](), Counter[str]()
         outside = done = 0
         rows = []
         with progress_bar("Reading events", self._dataset.rows(self._split)) as bar:
-            for context in map(self._context, self._dataset.batches(self._split)):
+            for batch in self._dataset.batches(self._split):
+                context = self._context(batch)
                 strange = torch.zeros(len(context), dtype=torch.bool)
+                if self._dataset.schema.weight:
+                    broken[self._dataset.schema.weight] += _not_finite(batch.weight)
                 for name, column in zip(card.dataset.schema_.conditions, context.T, strict=True):
                     if name in self._columns:
                         low[name] = min(low[name], float(column.min()))
                         high[name] = max(high[name], float(column.max()))
                         first, last = card.condition_range[name]
-                        strange |= (column < first) | (column > last)
+                        strays = (column < first) | (column > last)
+                        strayed[name] += int(strays.sum())
+                        strange |= strays
+                        broken[self._columns[name]] += _not_finite(column)
                 outside += int(strange.sum())
                 rows.append(len(context))
                 done += len(context)
                 bar.update(done)
+        if found := [f"'{name}' in {n:,}" for name, n in broken.items() if n]:
+            raise DataError(
+                f"{self._dataset.uri}: of {done:,} events, values are not finite: "
+                f"{', '.join(found)}; remove or mend these events at their source"
+            )
         events = FoldedEvents(
             uri=self._dataset.uri,
             dataset_digest=self._dataset.digest,
             split=self._split,
             shards=tuple(rows),
             ranges={name: (low[name], high[name]) for name in self._columns},
+            weight=self._dataset.schema.weight,
         )
-        return events, outside
+        return Survey(events, outside, {name: n for name, n in strayed.items() if n})
 
-    def shard(self, index: int) -> Tensor:
-        """Return the conditions (n, C), float64, of the events of a shard."""
+    def shard(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return the conditions (n, C) and weights (n,), float64, of the events of a shard."""
         entry = self._dataset.shards(self._split)[index]
         [batch] = self._dataset.read([entry])
-        return self._context(batch)
+        return self._context(batch), batch.weight
 
     def head(self, events: int) -> Tensor:
         """Return the conditions (n, C), float64, of the first events, all if there are fewer."""
@@ -120,7 +152,7 @@ class Folding:
 
     def _until(self, events: int) -> Iterator[Tensor]:
         for index in itertools.count():
-            context = self.shard(index)
+            context, _ = self.shard(index)
             yield context
             events -= len(context)
             if events <= 0 or index + 1 == len(self._dataset.shards(self._split)):
@@ -138,6 +170,10 @@ class Folding:
                 value = self._card.conditions[field.name]
                 parts.append(torch.full((len(batch),), value, dtype=torch.float64))
         return torch.stack(parts, dim=1)
+
+
+def _not_finite(column: Tensor) -> int:
+    return int((~column.isfinite()).sum())
 
 
 def folding(events: FoldedEvents, card: DatasetCard) -> Folding:

@@ -16,7 +16,7 @@ from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.models.base import NoiseMap
-from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
+from mleg_ray.sampling.conditions import beyond, extrapolations, resolve_conditions
 from mleg_ray.sampling.folding import Folding
 from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.plan import BINS, FoldedEvents, SampleSpec, ShardPlan, ShardRecord
@@ -44,12 +44,12 @@ MAX_SHARD_BYTES = 256_000_000
 
 
 class PlanFile(Config):
-    """The content of plan.json; `bins_sha256` is that of the tallies' bins."""
+    """The content of plan.json; `bins_sha256` is that of the tallies' bins, if there are any."""
 
     format_version: Literal[1] = 1
     checkpoint_uri: str
     spec: SampleSpec
-    bins_sha256: str
+    bins_sha256: str | None
 
 
 class Production(Config):
@@ -77,14 +77,19 @@ class Efficiency(Config):
 
 @dataclass(frozen=True)
 class SampleJob:
-    """One sample to make: what, where, and in which shards."""
+    """One sample to make: what, where, and in which shards; `bins` are those of its tallies."""
 
     checkpoint: Checkpoint
     spec: SampleSpec
     folder: str
     shards: tuple[ShardPlan, ...]
     sampler: Sampler
-    bins: bytes
+    bins: bytes | None
+
+    @property
+    def bins_sha256(self) -> str | None:
+        """The digest of the bins, None without tallies."""
+        return None if self.bins is None else sha256(self.bins)
 
 
 def plan_sample(
@@ -152,7 +157,7 @@ def plan_sample(
         )
     if there:
         _require_same(folder, there.spec, spec)
-    bins = _bins(folder, sampler, there)
+    bins = _bins(folder, sampler, there) if spec.tallied else None
     return SampleJob(checkpoint, spec, folder, tuple(spec.plan()), sampler, bins)
 
 
@@ -169,23 +174,23 @@ def plan_fold(
     """Say what is to be folded: event i becomes event i of the sample, shard by shard.
 
     Raises:
-        ConfigError: the events lack a condition of the model, or lie outside the region that it was
-            trained in, unless `extrapolate`; see `plan_sample`.
-        DataError: the events have weights, or are damaged.
+        ConfigError: the model is no detector's, the events lack a condition of it, or lie outside
+            the region that it was trained in, unless `extrapolate`; see `plan_sample`.
+        DataError: the events are damaged, or a number of them is not finite.
     """
     card = checkpoint.card
-    folds, outside = Folding(dataset, split, card.dataset).survey(card)
-    if outside and not extrapolate:
-        ranges = (
-            f"{name} from {low:g} to {high:g}, not {folds.ranges[name][0]:g} to "
-            f"{folds.ranges[name][1]:g}"
-            for name, (low, high) in card.condition_range.items()
-            if name in folds.ranges
+    survey = Folding(dataset, split, card.dataset).survey(card)
+    folds = survey.events
+    if survey.outside and not extrapolate:
+        strayed = (
+            f"{name} of {survey.strayed[name]:,}, by up to {found.distance:g} (it was trained from "
+            f"{found.trained[0]:g} to {found.trained[1]:g})"
+            for name, found in beyond(card, folds.ranges).items()
         )
         raise ConfigError(
-            f"{dataset.uri}: {outside:,} of {sum(folds.shards):,} events lie outside the region "
-            f"that the checkpoint was trained in: {'; '.join(ranges)}. Add --extrapolate if they "
-            "are to be folded all the same"
+            f"{dataset.uri}: {survey.outside:,} of {sum(folds.shards):,} events lie outside the "
+            f"region that the checkpoint was trained in: {'; '.join(strayed)}. Add --extrapolate "
+            "if they are to be folded all the same"
         )
     return plan_sample(
         checkpoint,
@@ -212,7 +217,7 @@ def whole_shards(job: SampleJob, *, rehash: bool = False) -> dict[int, ShardReco
     count as missing and are generated again.
     """
     bytes_there = sizes(job.folder)
-    bins = sha256(job.bins)
+    bins = job.bins_sha256
 
     def whole(shard: ShardPlan) -> ShardRecord | None:
         record = _record(job.folder, shard) if shard.record_file in bytes_there else None
@@ -242,7 +247,7 @@ def rehearse(job: SampleJob, missing: Sequence[ShardPlan]) -> None:
 
 def begin(job: SampleJob) -> None:
     """Write plan.json, the first file, and the bins of the tallies."""
-    plan = PlanFile(checkpoint_uri=job.checkpoint.uri, spec=job.spec, bins_sha256=sha256(job.bins))
+    plan = PlanFile(checkpoint_uri=job.checkpoint.uri, spec=job.spec, bins_sha256=job.bins_sha256)
     write_json(join(job.folder, PLAN), plan.model_dump(mode="json"))
     _write_bins(job)
 
@@ -273,11 +278,11 @@ def finish(
         conditions=job.spec.conditions,
         provenance=_provenance(job, records, production),
         shards=tuple(records[shard.index].entry for shard in job.shards),
-        bins=FileEntry.of(BINS, job.bins),
+        bins=None if job.bins is None else FileEntry.of(BINS, job.bins),
         where=job.spec.where,
         partition=job.spec.partition,
         name=card.dataset.name,
-        fields=card.dataset.fields,
+        fields=job.sampler.fields,
         **dict(card.dataset.definitions),
     )
     if not exists(place) or not _says(Dataset.open(job.folder).manifest, manifest):
@@ -368,6 +373,8 @@ def _record(folder: str, shard: ShardPlan) -> ShardRecord | None:
 
 def _write_bins(job: SampleJob) -> None:
     """Write the bins unless they are there: a complete sample is not touched."""
+    if job.bins is None:
+        return
     place = join(job.folder, BINS)
     if not exists(place) or read_bytes(place) != job.bins:
         write_bytes(place, job.bins)

@@ -37,27 +37,42 @@ def omnifold(
     a physical spectrum must be. The sum of the weights is that of the simulation's own.
 
     Raises:
-        DataError: too few events, or a number that is not finite.
+        DataError: too few events, a number or weight that is not finite, another number of weights
+            than of events, or weights whose sum is not positive, also those of an iteration.
     """
-    for name, values in (
-        ("simulated vertex", simulated.vertex),
-        ("simulated measured", simulated.measured),
-        ("measured", data),
+    for name, values, weights in (
+        ("simulated vertex", simulated.vertex, simulated.weight),
+        ("simulated measured", simulated.measured, simulated.weight),
+        ("measured", data, weight),
     ):
         if len(values) < MINIMUM_EVENTS:
             raise DataError(
                 f"{len(values)} {name} events are too few to unfold; {MINIMUM_EVENTS} are needed"
             )
-        if not np.isfinite(values).all():
-            raise DataError(f"{name} events: a number is not finite")
-    own, total = simulated.weight, simulated.weight.sum()
-    weights = own
+        if len(weights) != len(values):
+            raise DataError(f"{name} events: {len(weights)} weights for {len(values)} events")
+        for what, numbers in (("number", values), ("weight", weights)):
+            if not np.isfinite(numbers).all():
+                raise DataError(f"{name} events: a {what} is not finite")
+        _positive_sum(name, weights)
+    own = weights = simulated.weight
+    total = own.sum()
     for iteration in range(iterations):
         seeds = (derive_seed(seed, "omnifold", iteration, step) % 2**31 for step in (1, 2))
         pulled = weights * _ratio(data, weight, simulated.measured, weights, next(seeds))
         weights = own * _ratio(simulated.vertex, pulled, simulated.vertex, own, next(seeds))
-        weights = weights * (total / weights.sum())
+        weights = weights * (total / _positive_sum("unfolded", weights))
         yield weights
+
+
+def _positive_sum(name: str, weights: FloatArray) -> float:
+    total = float(weights.sum())
+    if total <= 0:
+        raise DataError(
+            f"{name} events: the weights sum to {total:g}; unfolding needs a positive sum, take "
+            "more events or fewer of negative weight"
+        )
+    return total
 
 
 def _ratio(

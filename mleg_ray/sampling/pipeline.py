@@ -32,7 +32,7 @@ class Generated:
     `stored` has the event fields as they are written, `counted` what else is compared, from the
     stored numbers and rounded to single precision, `broken` the events that break each rule, and
     `kept` the numbers of those that pass the sample's `where`, None without one. `tried` events
-    were generated for these.
+    were generated for these. `weight` has those of folded events, None if all have the sampler's.
     """
 
     stored: dict[str, Tensor]
@@ -40,6 +40,7 @@ class Generated:
     broken: dict[str, Tensor]
     kept: Tensor | None
     tried: int
+    weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.stored.values())))

@@ -46,7 +46,8 @@ class ShardPlan:
 class FoldedEvents(Config):
     """The events of a dataset that are folded: a split (all if None), and its shards' rows.
 
-    `ranges` has the smallest and the largest value of each condition that they give.
+    `ranges` has the smallest and the largest value of each condition that they give, `weight` is
+    the name of their weight, which each keeps, None if they have none.
     """
 
     uri: str
@@ -54,6 +55,7 @@ class FoldedEvents(Config):
     split: str | None
     shards: tuple[PositiveInt, ...]
     ranges: dict[str, tuple[float, float]]
+    weight: str | None = None
 
 
 class SampleSpec(Config):
@@ -108,6 +110,11 @@ class SampleSpec(Config):
             )
         return self
 
+    @property
+    def tallied(self) -> bool:
+        """Whether its shards have tallies, which count events of equal weights."""
+        return self.folds is None or self.folds.weight is None
+
     def plan(self) -> list[ShardPlan]:
         """Return the shards: all of `shard_events` but the last, or those of the folded events.
 
@@ -143,21 +150,23 @@ def _shortest(value: float) -> str:
 class ShardRecord(Config):
     """The proof beside a shard of what it is: written after it, so its presence means "whole".
 
-    `sample` is the digest of the sample's specification, `bins` that of its tallies' bins, `tried`
-    the number of events generated until there were enough that pass `where`.
+    `sample` is the digest of the sample's specification, `bins` that of its tallies' bins, None if
+    it has no tallies, `tried` the number of events generated until there were enough that pass
+    `where`.
     """
 
     sample: str
-    bins: str
+    bins: str | None
     index: int
     entry: ShardEntry
     tried: int
 
-    def proves(self, spec: SampleSpec, bins: str, shard: ShardPlan) -> bool:
-        """Tell whether this is the record of that shard of that sample, with its tally."""
-        promised = (spec.digest(), bins, shard.index, shard.file, shard.events, shard.tally_file)
-        entry, tally = self.entry, self.entry.tally
-        return tally is not None and promised == (
+    def proves(self, spec: SampleSpec, bins: str | None, shard: ShardPlan) -> bool:
+        """Tell whether this is the record of that shard of that sample, with its tally if any."""
+        promised = (spec.digest(), bins, shard.index, shard.file, shard.events)
+        entry = self.entry
+        tally_file = entry.tally.file if entry.tally else None
+        return (*promised, shard.tally_file if spec.tallied else None) == (
             *(self.sample, self.bins, self.index),
-            *(entry.file, entry.rows, tally.file),
+            *(entry.file, entry.rows, tally_file),
         )

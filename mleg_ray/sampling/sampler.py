@@ -3,6 +3,7 @@
 import functools
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from mleg_ray.console import progress_bar
 from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
-from mleg_ray.events import stored_fields
+from mleg_ray.events import EventSchema, stored_fields
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.sampling.folding import folding
 from mleg_ray.sampling.pipeline import Generated, Pipeline
@@ -39,7 +40,7 @@ class Sampler:
 
     Memory is bounded by one shard's columns, compared ones included, and one batch's activations.
     A weight field is filled with the train split's mean weight, so that sums of weights keep their
-    meaning.
+    meaning; that of folded events with their own. `fields` are those of the sample.
     """
 
     def __init__(self, checkpoint: Checkpoint, spec: SampleSpec, folder: str) -> None:
@@ -48,15 +49,15 @@ class Sampler:
                 f"{checkpoint.uri}: was replaced while a sample of it was made; put the old one "
                 "back, or sample the new one to another --out"
             )
-        self.stored_fields = stored_fields(
-            checkpoint.card.dataset.fields, {*spec.conditions, spec.partition}
-        )
         self._checkpoint = checkpoint
         self._spec = spec
         self._folder = folder
         self._dataset = checkpoint.card.dataset
         self._mean_weight = checkpoint.feature_map.weight_mean.cpu()
         self._folding = folding(spec.folds, self._dataset) if spec.folds else None
+        self.fields = self._folding.fields if self._folding else self._dataset.fields
+        self.stored_fields = stored_fields(self.fields, {*spec.conditions, spec.partition})
+        self._weight_name = EventSchema(self.fields).weight
 
     @property
     def event_bytes(self) -> int:
@@ -74,7 +75,7 @@ class Sampler:
         return len(parquet(arrays, self.stored_fields, {})) / len(self._pilot)
 
     def write(self, shard: ShardPlan, events: Generated) -> ShardRecord:
-        """Write a shard's events, its tally, then its record.
+        """Write a shard's events, its tally if the sample has tallies, then its record.
 
         Raises:
             ResourceError: no permission or no space; nothing is left under the final names.
@@ -98,14 +99,18 @@ class Sampler:
             seed=shard.seed,
             conditions=shard.at,
         )
-        bins, bins_sha256 = self._bins
-        tally = self.tally(events, bins).to_bytes()
-        write_bytes(join(self._folder, shard.tally_file), tally)
+        bins_sha256 = None
+        if self._spec.tallied:
+            bins, bins_sha256 = self._bins
+            tally = self.tally(events, bins).to_bytes()
+            write_bytes(join(self._folder, shard.tally_file), tally)
+            counted = FileEntry.of(shard.tally_file, tally)
+            entry = entry.model_copy(update={"tally": counted})
         record = ShardRecord(
             sample=digest,
             bins=bins_sha256,
             index=shard.index,
-            entry=entry.model_copy(update={"tally": FileEntry.of(shard.tally_file, tally)}),
+            entry=entry,
             tried=events.tried,
         )
         write_json(join(self._folder, shard.record_file), record.model_dump(mode="json"))
@@ -119,11 +124,11 @@ class Sampler:
             ConfigError: fewer than one in `MOST_TRIES` events pass the sample's `where`.
             ResourceError: this node cannot compile.
         """
-        given = self._folding.shard(shard.index) if self._folding else None
+        given, weight = self._folding.shard(shard.index) if self._folding else (None, None)
         events = self._generate(shard, MOST_TRIES * shard.events, self._spec.compiled, given)
         if len(events) < shard.events:
             raise self._too_few(events)
-        return events
+        return replace(events, weight=weight)
 
     def _generate(
         self,
@@ -193,21 +198,24 @@ class Sampler:
         """Count a shard's events as they are stored."""
         parts = []
         n = len(events)
+        weight = self._weight(events)
         for start in range(0, n, COUNTED_EVENTS):
             rows = slice(start, min(start + COUNTED_EVENTS, n))
             masks = {name: mask[rows] for name, mask in events.broken.items()}
-            weights = self._mean_weight.expand(rows.stop - start)
             columns = {name: column[rows].numpy() for name, column in events.columns.items()}
-            unphysical = UnphysicalTally.count(masks, weights)
+            unphysical = UnphysicalTally.count(masks, weight[rows])
             parts.append(Tally.of(columns, bins, self._dataset.planes, unphysical))
         return functools.reduce(operator.add, parts)
 
     def _columns(self, events: Generated) -> dict[str, NDArray[Any]]:
         """Return the columns to be written: the events', and their weight if there is a field."""
         columns = {name: column.numpy() for name, column in events.stored.items()}
-        if weight := self._dataset.schema_.weight:
-            columns[weight] = self._mean_weight.expand(len(events)).numpy()
+        if self._weight_name:
+            columns[self._weight_name] = self._weight(events).numpy()
         return columns
+
+    def _weight(self, events: Generated) -> Tensor:
+        return self._mean_weight.expand(len(events)) if events.weight is None else events.weight
 
     @functools.cache  # noqa: B019 - a sampler lives as long as its process
     def _pipeline(self, compiled: bool) -> Pipeline:

@@ -51,6 +51,23 @@ def test_error_of_a_share_is_binomial() -> None:
 
 
 @pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        ("truth", np.full(50, np.nan), "50 true values are not finite"),
+        ("weight", np.append(np.ones(49), np.inf), "1 weights are not finite"),
+        ("weight", -np.ones(50), "the weights sum to -50"),
+        ("replica", np.append(np.zeros(48), [np.nan, -np.inf]), "2 values of replica 3 are not"),
+        ("replica", np.empty(0), "no values of replica 3"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(part: str, values: np.ndarray, message: str) -> None:
+    given = {"truth": np.zeros(50), "weight": np.ones(50), "replica": np.zeros(50)} | {part: values}
+    replicas = [np.zeros(50)] * 3 + [given["replica"]]
+    with pytest.raises(DataError, match=message):
+        pulls(given["truth"], given["weight"], replicas, EDGES)
+
+
+@pytest.mark.parametrize(
     ("replicas", "truth", "message"),
     [(2, np.zeros(50), "2 replicas have no spread"), (5, np.full(50, 9.0), "no bin of 40 holds")],
 )

@@ -1,16 +1,21 @@
 """Folding a dataset: one event for each event, under its conditions, shard by shard."""
 
+import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.dataset import SAMPLED, Dataset
+from mleg_ray.catalog.shards import FileEntry, record_file
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard, environment
 from mleg_ray.cli import app
 from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.evaluation.datasets import from_generated
+from mleg_ray.events import Field
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.manifest import SampleJob, begin, finish, plan_fold, whole_shards
 from mleg_ray.storage import write_bytes
@@ -50,6 +55,11 @@ def vertex(tmp_path: Path) -> Dataset:
     return prepared_dataset(tmp_path / "vertex", shard_rows=700)
 
 
+@pytest.fixture
+def weighted(tmp_path: Path) -> Dataset:
+    return prepared_dataset(tmp_path / "weighted", shard_rows=700, weighted=True)
+
+
 def run(job: SampleJob) -> Dataset:
     begin(job)
     missing = {shard.index: shard for shard in job.shards}.keys() - whole_shards(job).keys()
@@ -68,6 +78,68 @@ def test_each_event_is_measured_once(detector: Checkpoint, vertex: Dataset, tmp_
     assert np.median(ratio) == pytest.approx(1, abs=0.05)
     spec = folded.manifest.provenance["spec"]["folds"]
     assert (spec["dataset_digest"], spec["split"]) == (vertex.digest, "test")
+
+
+def test_each_event_keeps_its_weight(
+    detector: Checkpoint, weighted: Dataset, tmp_path: Path
+) -> None:
+    folded = run(plan_fold(detector, weighted, None, str(tmp_path / "out"), seed=1))
+    true, seen = weighted.load(), folded.load()
+    assert (true.weight < 0).any()
+    assert torch.equal(seen.weight, true.weight)
+    torch.testing.assert_close(seen.context, true.x.float().double(), rtol=0, atol=0)
+    assert folded.schema.weight == "weight"
+    assert not verified(Path(folded.uri)).faults
+
+
+def test_weights_change_no_event(
+    detector: Checkpoint, vertex: Dataset, weighted: Dataset, tmp_path: Path
+) -> None:
+    plain = run(plan_fold(detector, vertex, "test", str(tmp_path / "plain"), seed=1))
+    heavy = run(plan_fold(detector, weighted, "test", str(tmp_path / "heavy"), seed=1))
+    assert torch.equal(plain.load().x, heavy.load().x)
+    assert plain.schema.weight is None
+    assert plain.manifest.bins is not None
+
+
+def test_weighted_events_are_completed_alike(
+    detector: Checkpoint, weighted: Dataset, tmp_path: Path
+) -> None:
+    folded = run(plan_fold(detector, weighted, None, str(tmp_path / "out"), seed=1))
+    third, fifth = (folded.manifest.shards[k] for k in (3, 5))
+    (tmp_path / "out" / third.file).unlink()
+    (tmp_path / "out" / record_file(fifth.file)).unlink()
+    (tmp_path / "out" / SAMPLED).unlink()
+    job = plan_fold(detector, weighted, None, str(tmp_path / "out"), seed=1)
+    assert len(whole_shards(job)) == 8
+    assert run(job).manifest.shards == folded.manifest.shards
+    assert not verified(tmp_path / "out").faults
+
+
+def test_weights_of_folded_events_are_evaluated(
+    detector: Checkpoint, weighted: Dataset, tmp_path: Path
+) -> None:
+    folded = run(plan_fold(detector, weighted, "test", str(tmp_path / "out"), seed=1))
+    sample, weight = from_generated(folded, seed=1), weighted.load("test").weight
+    assert sample.weight.sum() == pytest.approx(float(weight.sum()))
+    assert sample.unphysical.total.weight == pytest.approx(float(weight.sum()))
+    assert sample.tally is None  # it counts events of equal weights
+
+
+def test_weights_of_a_detectors_training_are_not_the_events_own(
+    detector: Checkpoint, vertex: Dataset, weighted: Dataset, tmp_path: Path
+) -> None:
+    own = Field(name="training_weight", role="weight")
+    dataset = detector.card.dataset.model_copy(update={"fields": (*PAIRS.fields, own)})
+    card = detector.card.model_copy(update={"dataset": dataset})
+    trained = Checkpoint(detector.run, card, detector.feature_map, detector.model)
+    trained.save(str(tmp_path / "detector"))
+    plain = run(plan_fold(trained, vertex, "test", str(tmp_path / "plain"), seed=1))
+    assert plain.schema.weight is None
+    assert not verified(Path(plain.uri)).faults
+    heavy = run(plan_fold(trained, weighted, "test", str(tmp_path / "heavy"), seed=1))
+    assert heavy.schema.weight == "weight"
+    assert torch.equal(heavy.load().weight, weighted.load("test").weight)
 
 
 def test_shards_are_those_of_the_events_and_made_again_alike(
@@ -108,10 +180,33 @@ def test_a_folded_dataset_is_verified(
     assert not verified(Path(folded.uri)).faults
 
 
-def test_a_model_that_measures_nothing_is_refused(vertex: Dataset, tmp_path: Path) -> None:
-    generator = small_checkpoint(tmp_path / "fatgan")
-    with pytest.raises(ConfigError, match="the checkpoint measures nothing"):
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_model_that_measures_nothing_is_refused(
+    vertex: Dataset, tmp_path: Path, conditional: bool
+) -> None:
+    generator = small_checkpoint(tmp_path / "fatgan", conditional=conditional)
+    with pytest.raises(ConfigError, match="measures nothing: .* as vertex_px .*`mleg sample`"):
         plan_fold(generator, vertex, "test", str(tmp_path / "out"), seed=1)
+
+
+def test_events_that_are_not_finite_are_refused(
+    detector: Checkpoint, weighted: Dataset, tmp_path: Path
+) -> None:
+    shard = weighted.shards("test")[0]
+    place = tmp_path / "weighted" / shard.file
+    table = pq.read_table(place)
+    for name, rows, value in (("px", [1, 5], np.nan), ("energy", 7, np.inf), ("weight", 2, np.nan)):
+        values = table[name].to_numpy().copy()
+        values[rows] = value
+        column = table.schema.get_field_index(name)
+        table = table.set_column(column, table.schema.field(name), [values])
+    pq.write_table(table, place)  # not `write_shard`, which refuses such numbers
+    entry = shard.model_copy(update=dict(FileEntry.of(shard.file, place.read_bytes())))
+    manifest = weighted.manifest.model_copy(update={"shards": (entry,)})
+    damaged = Dataset(weighted.uri, manifest)
+    with pytest.raises(DataError, match="700 events.*'weight' in 1, 'px' in 2, 'energy' in 1; rem"):
+        plan_fold(detector, damaged, "test", str(tmp_path / "out"), seed=1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_events_outside_the_trained_region_are_refused_unless_told(
@@ -120,7 +215,14 @@ def test_events_outside_the_trained_region_are_refused_unless_told(
     far = prepared_dataset(tmp_path / "far", beams=(80.0,))
     with pytest.raises(ConfigError, match=r"of 500 events lie outside.*Add --extrapolate") as error:
         plan_fold(detector, far, "test", str(tmp_path / "out"), seed=1)
-    assert "vertex_energy from -51 to 51, not" in str(error.value)
+    number, distance = re.findall(
+        r"vertex_energy of (\d+), by up to ([\d.]+) \(it was trained from -51 to 51\)",
+        str(error.value),
+    )[0]
+    energy = far.load("test").x[:, 3]
+    assert int(number) == int((energy > 51).sum())
+    assert float(distance) == pytest.approx(float(energy.max()) - 51, rel=1e-4)
+    assert "vertex_px" not in str(error.value)  # all inside
     assert not (tmp_path / "out").exists()
     job = plan_fold(detector, far, "test", str(tmp_path / "out"), seed=1, extrapolate=True)
     marked = run(job).manifest.provenance["extrapolations"]

@@ -1,5 +1,7 @@
 """Unfolding by weights: what a detector smeared and shifted is found again, weights included."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,8 +44,8 @@ def test_weights_of_data_and_simulation_count() -> None:
     low, high = simulated(3, 0.0), simulated(4, 0.6)
     data = np.concatenate([low.measured, high.measured])
     weight = np.repeat([0.5, 1.0], N)
-    rng = np.random.default_rng(5)
-    simulation = simulated(6, 0.0, weight=rng.uniform(0.5, 1.5, N))
+    plain = simulated(6, 0.0)
+    simulation = replace(plain, weight=np.where(plain.vertex[:, 0] > 0, 1.3, 0.7))
     last = unfolded(simulation, data, weight, 2)[-1]
     assert mean_of(simulation.vertex, last) == pytest.approx(0.4, abs=0.08)
 
@@ -56,12 +58,32 @@ def test_data_like_the_simulation_change_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("data", "weight", "message"),
     [
-        (np.zeros((10, 1)), "10 measured events are too few to unfold"),
-        (np.full((N, 1), np.nan), "measured events: a number is not finite"),
+        (np.zeros((10, 1)), np.ones(10), "10 measured events are too few to unfold"),
+        (np.full((N, 1), np.nan), np.ones(N), "measured events: a number is not finite"),
+        (np.zeros((N, 1)), np.ones(N - 1), f"^measured events: {N - 1} weights for {N} events"),
+        (np.zeros((N, 1)), np.full(N, np.inf), "^measured events: a weight is not finite"),
+        (np.zeros((N, 1)), np.zeros(N), "^measured events: the weights sum to 0"),
+        (np.zeros((N, 1)), -np.ones(N), "^measured events: the weights sum to -6000"),
     ],
 )
-def test_what_cannot_be_unfolded_is_refused(data: np.ndarray, message: str) -> None:
+def test_what_cannot_be_unfolded_is_refused(
+    data: np.ndarray, weight: np.ndarray, message: str
+) -> None:
     with pytest.raises(DataError, match=message):
-        next(omnifold(simulated(1, 0.0), data, np.ones(len(data)), iterations=1, seed=1))
+        next(omnifold(simulated(1, 0.0), data, weight, iterations=1, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.ones(N + 1), f"{N + 1} weights for {N} events"),
+        (np.full(N, np.nan), "a weight is not finite"),
+        (np.repeat([1.0, -1.0], N // 2), "the weights sum to 0"),
+    ],
+)
+def test_a_simulation_of_bad_weights_is_refused(weight: np.ndarray, message: str) -> None:
+    simulation = simulated(1, 0.0, weight)
+    with pytest.raises(DataError, match=f"simulated vertex events: {message}"):
+        next(omnifold(simulation, simulation.measured, np.ones(N), iterations=1, seed=1))

@@ -109,7 +109,7 @@ class FoldedConfig(SourceConfig):
     def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
         """Raise `ConfigError` unless source, detector and schema fit together."""
         units = {field.name: field.unit for field in schema.fields}
-        for name in _vertex(schema):
+        for name in schema.vertex:
             true = name.removeprefix(VERTEX)
             if true not in schema.event or units[true] != units[name]:
                 raise ConfigError(
@@ -125,7 +125,7 @@ class FoldedConfig(SourceConfig):
         """Open the other source; `UserError` if it cannot be."""
         self.check(schema, conditions)
         source = self.of.open(_true_schema(schema), conditions, shard_events)
-        return Folded(self, source, _vertex(schema))
+        return Folded(self, source, schema.vertex)
 
     def planned_events(self) -> int | None:
         """Return how many events there will be, if the other source knows."""
@@ -162,10 +162,6 @@ class Folded(Source):
             "detector": self._config.detector.model_dump(mode="json"),
             "seed": self._config.seed,
         }
-
-
-def _vertex(schema: EventSchema) -> tuple[str, ...]:
-    return tuple(name for name in schema.conditions if name.startswith(VERTEX))
 
 
 def _true_schema(schema: EventSchema) -> EventSchema:
