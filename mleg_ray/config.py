@@ -75,32 +75,54 @@ def read_toml(path: Path) -> dict[str, Any]:
     return parse_toml(content, str(path))
 
 
-def read_extended(name: str, folder: str, section: str = "") -> tuple[dict[str, Any], str]:
+def read_extended(
+    name: str, folder: str, tables: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], str]:
     """Read `NAME.toml` of `folder`, or a path, with what it extends; return that and the path.
 
     `folder` is `data_catalog` or `tuning`. A file may say `extends = "OTHER"`: the other file's
     keys and tables then hold wherever this one has none of its own; tables are replaced whole,
-    never merged. With a `section`, those are the keys and tables of that section, and of all
-    others the file has its own alone.
+    never merged. With `tables`, a file has these alone; those are then the keys and tables of the
+    first of them, and of all others the file has its own.
+
+    Raises:
+        ConfigError: a file is absent, not valid TOML or extends itself, or has something else than
+            its `tables`.
     """
     path = find_named(name, folder)
-    return _extended(path, folder, section, ()), str(path)
+    return _extended(path, folder, tables, ()), str(path)
 
 
-def _extended(path: Path, folder: str, section: str, extending: tuple[Path, ...]) -> dict[str, Any]:
+def _extended(
+    path: Path, folder: str, tables: tuple[str, ...], extending: tuple[Path, ...]
+) -> dict[str, Any]:
     if path.resolve() in extending:
         raise ConfigError(f"{path}: extends itself: {' -> '.join(p.stem for p in extending)}")
     values = read_toml(path)
     base = values.pop("extends", None)
+    if tables:
+        _require_tables(values, tables, path)
     if base is None:
         return values
     if not isinstance(base, str):
         raise ConfigError(f"{path}: extends: name one other file (got {base!r})")
     place = find_named(base, folder)
-    other = _extended(place, folder, section, (*extending, path.resolve()))
-    if not section:
+    other = _extended(place, folder, tables, (*extending, path.resolve()))
+    if not tables:
         return other | values
-    return values | {section: other.get(section, {}) | values.get(section, {})}
+    inherited = tables[0]
+    return values | {inherited: other.get(inherited, {}) | values.get(inherited, {})}
+
+
+def _require_tables(values: Mapping[str, Any], tables: tuple[str, ...], path: Path) -> None:
+    for name, value in values.items():
+        if name not in tables:
+            raise ConfigError(
+                f"{path}: unknown table or key '{name}'{suggest(name, list(tables))}; it may have "
+                f"the tables {', '.join(tables)}, and the key extends"
+            )
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path}: {name}: a table is needed (got {value!r})")
 
 
 def parse_toml(content: bytes, origin: str) -> dict[str, Any]:
