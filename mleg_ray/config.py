@@ -4,6 +4,7 @@ A component keeps its own small `Config` subclass beside it; families of compone
 objectives, feature maps, sources) are chosen by their `kind` through a `Registry`.
 """
 
+import contextlib
 import copy
 import difflib
 import hashlib
@@ -15,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from mleg_ray.errors import ConfigError
 
@@ -149,6 +151,15 @@ def parse(cls: type[AnyConfig], values: Mapping[str, Any], origin: str) -> AnyCo
     return result
 
 
+@contextlib.contextmanager
+def inside(table: str) -> Iterator[None]:
+    """Make the key with which the message of a `ConfigError` begins one of `table`."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{table}.{error}") from None
+
+
 def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """Return `values` with `a.b=v` assignments applied; `v` is read as a TOML value or a string."""
     result: dict[str, Any] = copy.deepcopy(dict(values))
@@ -231,7 +242,10 @@ def _toml_value(text: str) -> Any:  # noqa: ANN401 - whatever TOML holds
 
 def _faults(error: ValidationError, cls: type[Config], parents: tuple[Any, ...] = ()) -> list[str]:
     lines = []
-    for fault in error.errors():
+    faults = error.errors()
+    for fault in faults:
+        if fault["type"] == "too_short" and any(_below(other, fault) for other in faults):
+            continue  # pydantic counts faulty items as none
         location = (*parents, *fault["loc"])
         cause = fault.get("ctx", {}).get("error")
         if isinstance(cause, ValidationError):  # a registered kind's own faults, one level down
@@ -239,6 +253,12 @@ def _faults(error: ValidationError, cls: type[Config], parents: tuple[Any, ...] 
         else:
             lines.append(_describe(fault["type"], fault["msg"], fault.get("input"), location, cls))
     return lines
+
+
+def _below(fault: ErrorDetails, above: ErrorDetails) -> bool:
+    """Tell whether a fault lies in what another is about."""
+    length = len(above["loc"])
+    return len(fault["loc"]) > length and fault["loc"][:length] == above["loc"]
 
 
 def _describe(
@@ -292,4 +312,4 @@ def _kinds(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:
 def suggest(name: str, known: list[str]) -> str:
     """Return a hint at the nearest of the known names, empty if none is near."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    return f" (did you mean '{close[0]}'?)" if close and close[0] != name else ""

@@ -90,6 +90,22 @@ def test_all_faults_are_told_at_once() -> None:
     assert len(str(caught.value).splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "faults"),
+    [
+        ("selection.observables", "[1, 2]", ["selection.observables.0", "selection.observables.1"]),
+        ("objective.mmd_bandwidths", "[-1.0]", ["objective.mmd_bandwidths.0"]),
+        ("model.generator.widths", "[]", ["model.generator.widths"]),
+    ],
+)
+def test_a_list_of_faulty_items_is_not_called_empty(
+    key: str, value: str, faults: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.load("fatgan-quick", (f"{key}={value}",))
+    assert [line.split(": ")[2] for line in str(caught.value).splitlines()] == faults
+
+
 def test_override_reads_toml_values_and_plain_strings() -> None:
     values = override({"a": {"b": 1}}, ["a.b=2.5", "a.c=[1, 2]", "d.e=text", 'd.f="1"'])
     assert values == {"a": {"b": 2.5, "c": [1, 2]}, "d": {"e": "text", "f": "1"}}
