@@ -161,7 +161,13 @@ def inside(table: str) -> Iterator[None]:
 
 
 def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """Return `values` with `a.b=v` assignments applied; `v` is read as a TOML value or a string."""
+    """Return `values` with `a.b=v` assignments applied; `v` is read as a TOML value or a string.
+
+    They are applied in order: of two of the same key the last holds.
+
+    Raises:
+        ConfigError: an assignment has no key or `=`, or its key cannot be placed.
+    """
     result: dict[str, Any] = copy.deepcopy(dict(values))
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
