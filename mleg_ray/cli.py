@@ -42,7 +42,12 @@ def _count(text: str) -> int:
 
 def _workers(text: str) -> int | None:
     """Read a number of workers; None for `auto`, as many as the cluster has or may start."""
-    return None if text == "auto" else _count(text)
+    if text == "auto":
+        return None
+    count = _count(text)
+    if count < 1:
+        raise typer.BadParameter(f"{text!r}: at least one is needed")
+    return count
 
 
 def _size(text: str) -> int:
@@ -244,6 +249,7 @@ def sample(
         typer.Option(
             "--simulate",
             metavar="WORKERS",
+            min=1,
             help="Only rehearse it, with so many workers that sleep: time, bytes, driver's load.",
         ),
     ] = None,
@@ -541,12 +547,19 @@ def _conditions(assignments: Sequence[str]) -> dict[str, float]:
             conditions[name] = float(text)
         except ValueError:
             raise ConfigError(f"--condition {name}={text}: write it as {name}=NUMBER") from None
+        if not math.isfinite(conditions[name]):
+            raise ConfigError(f"--condition {name}={text}: a finite number is needed")
     return conditions
 
 
 def _assigned(assignments: Sequence[str]) -> dict[str, str]:
-    parts = [assignment.partition("=") for assignment in assignments]
-    return {name.strip(): text.strip() for name, _, text in parts}
+    assigned: dict[str, str] = {}
+    for assignment in assignments:
+        name, _, text = (part.strip() for part in assignment.partition("="))
+        if name in assigned:
+            raise ConfigError(f"--condition {name}: given as {assigned[name]} and as {text}")
+        assigned[name] = text
+    return assigned
 
 
 def _interrupt(command: Sequence[str], *_: object) -> None:

@@ -4,6 +4,7 @@ A component keeps its own small `Config` subclass beside it; families of compone
 objectives, feature maps, sources) are chosen by their `kind` through a `Registry`.
 """
 
+import contextlib
 import copy
 import difflib
 import hashlib
@@ -15,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from mleg_ray.errors import ConfigError
 
@@ -75,32 +77,54 @@ def read_toml(path: Path) -> dict[str, Any]:
     return parse_toml(content, str(path))
 
 
-def read_extended(name: str, folder: str, section: str = "") -> tuple[dict[str, Any], str]:
+def read_extended(
+    name: str, folder: str, tables: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], str]:
     """Read `NAME.toml` of `folder`, or a path, with what it extends; return that and the path.
 
     `folder` is `data_catalog` or `tuning`. A file may say `extends = "OTHER"`: the other file's
     keys and tables then hold wherever this one has none of its own; tables are replaced whole,
-    never merged. With a `section`, those are the keys and tables of that section, and of all
-    others the file has its own alone.
+    never merged. With `tables`, a file has these alone; those are then the keys and tables of the
+    first of them, and of all others the file has its own.
+
+    Raises:
+        ConfigError: a file is absent, not valid TOML or extends itself, or has something else than
+            its `tables`.
     """
     path = find_named(name, folder)
-    return _extended(path, folder, section, ()), str(path)
+    return _extended(path, folder, tables, ()), str(path)
 
 
-def _extended(path: Path, folder: str, section: str, extending: tuple[Path, ...]) -> dict[str, Any]:
+def _extended(
+    path: Path, folder: str, tables: tuple[str, ...], extending: tuple[Path, ...]
+) -> dict[str, Any]:
     if path.resolve() in extending:
         raise ConfigError(f"{path}: extends itself: {' -> '.join(p.stem for p in extending)}")
     values = read_toml(path)
     base = values.pop("extends", None)
+    if tables:
+        _require_tables(values, tables, path)
     if base is None:
         return values
     if not isinstance(base, str):
         raise ConfigError(f"{path}: extends: name one other file (got {base!r})")
     place = find_named(base, folder)
-    other = _extended(place, folder, section, (*extending, path.resolve()))
-    if not section:
+    other = _extended(place, folder, tables, (*extending, path.resolve()))
+    if not tables:
         return other | values
-    return values | {section: other.get(section, {}) | values.get(section, {})}
+    inherited = tables[0]
+    return values | {inherited: other.get(inherited, {}) | values.get(inherited, {})}
+
+
+def _require_tables(values: Mapping[str, Any], tables: tuple[str, ...], path: Path) -> None:
+    for name, value in values.items():
+        if name not in tables:
+            raise ConfigError(
+                f"{path}: unknown table or key '{name}'{suggest(name, list(tables))}; it may have "
+                f"the tables {', '.join(tables)}, and the key extends"
+            )
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path}: {name}: a table is needed (got {value!r})")
 
 
 def parse_toml(content: bytes, origin: str) -> dict[str, Any]:
@@ -127,8 +151,23 @@ def parse(cls: type[AnyConfig], values: Mapping[str, Any], origin: str) -> AnyCo
     return result
 
 
+@contextlib.contextmanager
+def inside(table: str) -> Iterator[None]:
+    """Make the key with which the message of a `ConfigError` begins one of `table`."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{table}.{error}") from None
+
+
 def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """Return `values` with `a.b=v` assignments applied; `v` is read as a TOML value or a string."""
+    """Return `values` with `a.b=v` assignments applied; `v` is read as a TOML value or a string.
+
+    They are applied in order: of two of the same key the last holds.
+
+    Raises:
+        ConfigError: an assignment has no key or `=`, or its key cannot be placed.
+    """
     result: dict[str, Any] = copy.deepcopy(dict(values))
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
@@ -209,7 +248,10 @@ def _toml_value(text: str) -> Any:  # noqa: ANN401 - whatever TOML holds
 
 def _faults(error: ValidationError, cls: type[Config], parents: tuple[Any, ...] = ()) -> list[str]:
     lines = []
-    for fault in error.errors():
+    faults = error.errors()
+    for fault in faults:
+        if fault["type"] == "too_short" and any(_below(other, fault) for other in faults):
+            continue  # pydantic counts faulty items as none
         location = (*parents, *fault["loc"])
         cause = fault.get("ctx", {}).get("error")
         if isinstance(cause, ValidationError):  # a registered kind's own faults, one level down
@@ -217,6 +259,12 @@ def _faults(error: ValidationError, cls: type[Config], parents: tuple[Any, ...] 
         else:
             lines.append(_describe(fault["type"], fault["msg"], fault.get("input"), location, cls))
     return lines
+
+
+def _below(fault: ErrorDetails, above: ErrorDetails) -> bool:
+    """Tell whether a fault lies in what another is about."""
+    length = len(above["loc"])
+    return len(fault["loc"]) > length and fault["loc"][:length] == above["loc"]
 
 
 def _describe(
@@ -270,4 +318,4 @@ def _kinds(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:
 def suggest(name: str, known: list[str]) -> str:
     """Return a hint at the nearest of the known names, empty if none is near."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    return f" (did you mean '{close[0]}'?)" if close and close[0] != name else ""

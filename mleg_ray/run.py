@@ -1,6 +1,6 @@
 """One run: a dataset, how it is mapped, what is trained, and how its snapshot is chosen."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field as Option
@@ -13,6 +13,7 @@ from mleg_ray.models import MODELS, Model, ModelConfig, Widths
 from mleg_ray.objectives import OBJECTIVES, ObjectiveConfig
 from mleg_ray.randomness import derive_seed
 
+TABLES = ("run", "space", "study")  # of a recipe
 Fraction = Annotated[float, Option(ge=0, lt=1)]
 
 
@@ -127,9 +128,23 @@ class RunConfig(Config):
     def load(recipe: str, assignments: tuple[str, ...] = ()) -> "RunConfig":
         """Read the `[run]` of `tuning/RECIPE.toml` or a path, with `--set` assignments applied.
 
-        A recipe may extend another one's `[run]`, see `read_extended`.
+        Raises:
+            ConfigError: see `read_recipe`; or a key is missing, unknown or has an impossible value.
         """
-        values, origin = read_extended(recipe, "tuning", "run")
-        if "run" not in values:
-            raise ConfigError(f"{origin}: no [run] table")
-        return parse(RunConfig, override(values["run"], assignments), f"{origin}: run")
+        tables, origin = read_recipe(recipe)
+        return parse(RunConfig, override(tables["run"], assignments), f"{origin}: run")
+
+
+def read_recipe(recipe: str, needed: tuple[str, ...] = ("run",)) -> tuple[dict[str, Any], str]:
+    """Return the tables of `tuning/RECIPE.toml` or a path, and that path.
+
+    A recipe may extend another one's `[run]`, see `read_extended`.
+
+    Raises:
+        ConfigError: the recipe cannot be read, lacks a `needed` table, or has other than `TABLES`.
+    """
+    tables, origin = read_extended(recipe, "tuning", TABLES)
+    for name in needed:
+        if name not in tables:
+            raise ConfigError(f"{origin}: no [{name}] table; it needs {', '.join(needed)}")
+    return tables, origin

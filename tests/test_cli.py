@@ -63,6 +63,9 @@ def test_help_names_every_command(mleg) -> None:
         assert command in text
 
 
+TWICE = ("--condition", "beam_energy=10", "--condition", "beam_energy = 20")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -73,6 +76,11 @@ def test_help_names_every_command(mleg) -> None:
         (["train", "fatgan-quick", "--set", "training.stpes=1"], "did you mean 'steps'?"),
         (["sample", "nothing", "--events", "10"], "not a checkpoint"),
         (["sample", "nothing", "--events", "10", "--condition", "x"], "write it as x=NUMBER"),
+        (["sample", "nothing", "--events", "10", *TWICE], "beam_energy: given as 10 and as 20"),
+        (["evaluate", "nothing", "--truth", "nope", *TWICE], "beam_energy: given as 10 and as 20"),
+        (["evaluate", "nothing", "--condition", "x=nan"], "x=nan: a finite number is needed"),
+        (["sample", "nothing", "--events", "10", "--workers", "0"], "at least one is needed"),
+        (["fold", "nothing", "nothing", "--workers", "-1"], "at least one is needed"),
         (["evaluate", "nothing", "--truth", "nope"], "no dataset 'nope' in"),
         (["tune", "flow-dis"], "no [space] table"),
         (["sample", "nothing", "--events", "10", "--prefer", "flops<=1"], "not a study's folder"),

@@ -1,6 +1,7 @@
 """Configuration: strict at the edge, with messages that name the key and the mend."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,22 @@ def test_all_faults_are_told_at_once() -> None:
     assert len(str(caught.value).splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "faults"),
+    [
+        ("selection.observables", "[1, 2]", ["selection.observables.0", "selection.observables.1"]),
+        ("objective.mmd_bandwidths", "[-1.0]", ["objective.mmd_bandwidths.0"]),
+        ("model.generator.widths", "[]", ["model.generator.widths"]),
+    ],
+)
+def test_a_list_of_faulty_items_is_not_called_empty(
+    key: str, value: str, faults: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.load("fatgan-quick", (f"{key}={value}",))
+    assert [line.split(": ")[2] for line in str(caught.value).splitlines()] == faults
+
+
 def test_override_reads_toml_values_and_plain_strings() -> None:
     values = override({"a": {"b": 1}}, ["a.b=2.5", "a.c=[1, 2]", "d.e=text", 'd.f="1"'])
     assert values == {"a": {"b": 2.5, "c": [1, 2]}, "d": {"e": "text", "f": "1"}}
@@ -114,6 +131,30 @@ def test_broken_toml_names_file_and_line(tmp_path: Path) -> None:
 
 
 def test_recipe_without_a_run_table(tmp_path: Path) -> None:
-    (tmp_path / "empty.toml").write_text("x = 1\n")
-    with pytest.raises(ConfigError, match=r"no \[run\] table"):
+    (tmp_path / "empty.toml").write_text("")
+    with pytest.raises(ConfigError, match=r"empty.toml: no \[run\] table"):
         RunConfig.load(str(tmp_path / "empty.toml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[trainin]\nsteps = 3\n", r"unknown table or key 'trainin'; .* tables run, space, study"),
+        ("[studdy]\ntrials = 3\n", r"unknown table or key 'studdy' \(did you mean 'study'\?\)"),
+        ("dataset = 'mine'\n", "unknown table or key 'dataset'"),
+        ("run = 3\n", r"run: a table is needed \(got 3\)"),
+        ("[[space]]\n", "space: a table is needed"),
+    ],
+)
+@pytest.mark.parametrize("load", [RunConfig.load, Plan.load])
+def test_a_recipe_has_its_three_tables_alone(
+    tmp_path: Path, load: Callable[[str], object], content: str, message: str
+) -> None:
+    recipe, base = tmp_path / "mine.toml", tmp_path / "base.toml"
+    recipe.write_text(content)
+    with pytest.raises(ConfigError, match=f"mine.toml: {message}"):
+        load(str(recipe))
+    base.write_text(content)
+    recipe.write_text(f'extends = "{base}"\n')
+    with pytest.raises(ConfigError, match=f"base.toml: {message}"):
+        load(str(recipe))

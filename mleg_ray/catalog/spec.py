@@ -7,7 +7,7 @@ from pydantic import Field as Option
 from pydantic import PositiveInt, SerializeAsAny, model_validator
 
 from mleg_ray.catalog.sources import SOURCES, SourceConfig
-from mleg_ray.config import Config, override, parse, read_extended
+from mleg_ray.config import Config, inside, override, parse, read_extended
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema, Field, stored_fields
 from mleg_ray.physics.observables import Definitions
@@ -61,7 +61,8 @@ class DatasetSpec(Definitions):
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
         schema = self.schema_
-        self.source.check(schema, self.conditions)
+        with inside("source"):
+            self.source.check(schema, self.conditions)
         unknown = sorted(set(self.conditions) - set(schema.conditions))
         if unknown:
             raise ConfigError(f"conditions: {', '.join(unknown)} is no field with role 'condition'")

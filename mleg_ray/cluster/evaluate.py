@@ -87,7 +87,8 @@ def evaluate_checkpoint(
     if varying:
         raise ConfigError(
             f"{truth.uri}: {', '.join(varying)} varies from event to event; name one value of each "
-            f"with --condition {varying[0]}=VALUE"
+            f"with --condition {varying[0]}=VALUE, or judge a sample that has them (mleg sample, "
+            "or of a detector mleg fold)"
         )
     conditions = truth.manifest.conditions
     events = SAMPLED_TIMES * min(truth.rows(split), MAX_EVENTS)

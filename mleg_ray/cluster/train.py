@@ -31,6 +31,7 @@ from mleg_ray.errors import (
     TrainingDivergedError,
 )
 from mleg_ray.features import FeatureMap
+from mleg_ray.models import Model
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, exists, join, matching, read_bytes, sha256, write_bytes
 from mleg_ray.training.share import fitted_map, mixed_shards
@@ -60,7 +61,8 @@ def train(
     take a GPU each if the cluster has enough of them. `callbacks` are Ray Train's.
 
     Raises:
-        UserError: shards damaged, not enough CPUs or shards for the workers, storage not writable.
+        UserError: the model cannot be built for the dataset, shards damaged, not enough CPUs or
+            shards for the workers, storage not writable.
         TrainingDivergedError: not a single snapshot was finite.
     """
     require_name(name)
@@ -72,6 +74,7 @@ def train(
     if exists(join(kept, CARD)):
         say(f"Run {name} is finished already.")
         return Checkpoint.load(kept)
+    unfitted_model(run, dataset)  # refuses what cannot be built now, not inside a worker
     shards = mixed_shards(dataset, run.training.seed)
     if workers > len(shards):
         raise ResourceError(
@@ -144,6 +147,15 @@ def with_teacher(run: RunConfig, dataset: Dataset, storage: str) -> RunConfig:
     return run.model_copy(update={"teacher": _teacher(run, dataset, storage)})
 
 
+def unfitted_model(run: RunConfig, dataset: Dataset) -> Model:
+    """Build a run's model for a dataset of which no event was looked at.
+
+    Raises:
+        ConfigError: the feature map does not fit the fields, or the model not the features.
+    """
+    return run.build_model(run.features.build(dataset.schema, dataset.manifest.conditions))
+
+
 class RunOrder(Config):
     """What a run's folder was begun for: nothing else may continue it."""
 
@@ -180,7 +192,7 @@ def _teacher(run: RunConfig, dataset: Dataset, storage: str) -> str:
                 f"--set teacher=DIRECTORY; there {'are ' + found if found else 'is none'}"
             )
     checkpoint = Checkpoint.load(uri)
-    model = run.build_model(run.features.build(dataset.schema, dataset.manifest.conditions))
+    model = unfitted_model(run, dataset)
     try:
         run.objective.build().require_teacher(checkpoint, dataset.schema, model)
     except ConfigError as error:

@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import STUDIES, environment, run_uri
 from mleg_ray.cluster.session import possible_cpus, ray_session, require_cpus, require_node
-from mleg_ray.cluster.train import require_name, tell_outside, with_teacher
+from mleg_ray.cluster.train import require_name, tell_outside, unfitted_model, with_teacher
 from mleg_ray.cluster.trial import Surroundings, run_trial
 from mleg_ray.console import Bar, progress_bar, say
 from mleg_ray.errors import ConfigError, ResourceError, TrainingDivergedError, UserError
@@ -46,12 +46,13 @@ def run_study(
     ones are not repeated, and `study.trials` may have grown.
 
     Raises:
-        UserError: see `begin`, `fitted_map`, `require_node` and `ray_session`.
+        UserError: see `unfitted_model`, `fitted_map`, `begin`, `require_node`, `ray_session`.
         TrainingDivergedError: no trial ended in a usable model.
     """
     require_name(name)
     folder = join(storage, STUDIES, name)
     plan = plan.model_copy(update={"run": with_teacher(plan.run, dataset, storage)})
+    unfitted_model(plan.run, dataset)  # refuses what cannot be built now, not in every trial
     judge(plan.run, dataset)  # refuses unknown observables and damaged shards now
     feature_map, _ = fitted_map(plan.run, dataset)
     tell_outside(feature_map)

@@ -137,7 +137,7 @@ def joint(compute: Callable[[Pool, np.random.Generator], Estimate]) -> Metric:
 def copied_events(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
     """Return `memorisation`, if the training events are at hand."""
     if comparison.training is None:
-        raise NotComputableError("the training events were not given")
+        raise NotComputableError("the truth's data are not known to have trained it")
     truth, generated = comparison.truth, comparison.generated
     return {ALL: memorisation(truth, generated, comparison.training, rng)}
 

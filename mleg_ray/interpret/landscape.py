@@ -26,6 +26,9 @@ from mleg_ray.models import Model
 from mleg_ray.objectives import Objective
 from mleg_ray.randomness import Noise, derive_seed, stream
 
+# Of a loss's size: what a surface must span. Single precision rounds a loss to 1e-7 of it, and a
+# bowl of this span on the default grid bends by 1e-6 from point to point.
+RESOLVED = 1e-4
 BENT = 1e-3  # of a bowl's curvature: less is rounding of single precision
 
 
@@ -106,7 +109,7 @@ def landscape(
 
     Raises:
         CheckpointError: the model has no such player, its teacher is not the one it learned from,
-            or a loss is NaN or infinite.
+            a loss is NaN or infinite, or a surface is flat within `RESOLVED`.
     """
     model, objective = copy.deepcopy(checkpoint.model), taught(checkpoint)
     player = player_of(checkpoint, model, spec.player)
@@ -118,6 +121,12 @@ def landscape(
         raise CheckpointError(
             f"{checkpoint.uri}: the loss of '{spec.player}' is not finite everywhere on the grid; "
             "take a smaller --reach"
+        )
+    if any(np.ptp(surface) <= RESOLVED * np.abs(surface).max() for surface in found):
+        raise CheckpointError(
+            f"{checkpoint.uri}: around the trained weights the loss of '{spec.player}' is flat, "
+            f"{trained:g} within {RESOLVED:g} of it, so that its shape is rounding; take a larger "
+            "--reach, and if it stays flat, the network is dead: train it anew"
         )
     return Landscape(
         spec=spec,
@@ -214,13 +223,10 @@ def roughness(surface: FloatArray) -> float:
     its height, 0 for a plane, and grows with how often and how sharply the slope changes.
 
     Args:
-        surface: losses (grid, grid).
+        surface: losses (grid, grid), not all the same.
     """
-    unit = _bowl(surface)
-    if unit == 0:
-        return 0.0
     bends = np.concatenate([np.diff(surface, 2, axis=axis).ravel() for axis in (0, 1)])
-    return float(np.abs(bends).mean() / unit)
+    return float(np.abs(bends).mean() / _bowl(surface))
 
 
 def nonconvex_share(surface: FloatArray) -> float:

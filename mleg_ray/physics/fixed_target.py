@@ -23,6 +23,7 @@ from mleg_ray.physics.kinematics import momentum
 PION_MASS = 0.1349768  # GeV, of the neutral one; Particle Data Group 2024
 RHO_MASS = 0.77526  # GeV, Particle Data Group 2024
 LOWEST_W = PROTON_MASS + PION_MASS  # GeV: the lightest system of hadrons beyond the proton itself
+THRESHOLD = (LOWEST_W**2 - PROTON_MASS**2) / (2 * PROTON_MASS)  # GeV, of the beam
 DIPOLE = 0.71  # GeV², of the nucleon's form factor (1 + Q²/0.71)⁻²
 
 
@@ -69,7 +70,7 @@ def electron(
 
 
 def largest_q2(beam_energy: float) -> float:
-    """Q² of an electron turned back by the lightest hadrons, GeV²; not positive below threshold."""
+    """Q² of an electron turned back by the lightest hadrons, GeV²; > 0 above `THRESHOLD`."""
     room = PROTON_MASS**2 + 2 * PROTON_MASS * beam_energy - LOWEST_W**2
     return 2 * beam_energy * room / (PROTON_MASS + 2 * beam_energy)
 

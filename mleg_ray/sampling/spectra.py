@@ -219,6 +219,8 @@ def read_condition(name: str, text: str, storage: str) -> float | Spectrum:
     except ValueError:
         numbers = ()
     origin = f"--condition {name}={text}"
+    if not all(map(math.isfinite, numbers)):
+        raise ConfigError(f"{origin}: finite numbers are needed")
     if kind in ("uniform", "log-uniform") and len(numbers) == 2:
         return parse(SPECTRA[kind], {"kind": kind, "low": numbers[0], "high": numbers[1]}, origin)
     if kind == "choice" and numbers:

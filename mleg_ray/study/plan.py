@@ -10,9 +10,9 @@ import optuna
 from pydantic import Field as Option
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny, model_validator
 
-from mleg_ray.config import Config, Registry, override, parse, read_extended
+from mleg_ray.config import Config, Registry, override, parse
 from mleg_ray.errors import ConfigError
-from mleg_ray.run import RunConfig
+from mleg_ray.run import TABLES, RunConfig, read_recipe
 from mleg_ray.study.space import PARAMETERS, Parameter, Space, flatten
 
 Objective = Literal["ks_sum", "c2st_auc", "throughput", "flops", "seconds"]
@@ -305,10 +305,7 @@ class Plan(Config):
         Raises:
             ConfigError: names the file, the key and the mend.
         """
-        tables, origin = read_extended(recipe, "tuning", "run")
-        for name in ("run", "space", "study"):
-            if name not in tables:
-                raise ConfigError(f"{origin}: no [{name}] table; a study needs one")
+        tables, origin = read_recipe(recipe, needed=TABLES)
         to_study = tuple(a for a in assignments if a.startswith("study."))
         to_run = tuple(a for a in assignments if a not in to_study)
         table = {

@@ -85,14 +85,22 @@ def test_a_cut_on_y_that_nothing_passes_is_refused() -> None:
 @pytest.mark.parametrize(
     ("dataset", "assignment", "message"),
     [
-        ("folding-toy-normal", "source.detector.widths={ y = 0.1 }", "name each of x once"),
+        (
+            "folding-toy-normal",
+            "source.detector.widths={ y = 0.1 }",
+            "source.detector.widths: name each of x",
+        ),
         ("folding-toy-normal", "source.detector={ kind = 'tracker' }", "measures px, py, pz, en"),
         ("folding-toy-normal", "source.of.distribution=cauchy", "source.*distribution"),
         ("folding-toy-normal", "source.of={ kind = 'folded' }", "source"),
         ("folding-toy-normal", "fields.1.name=vertex_y", "'vertex_y'.*needs an event field 'y'"),
         ("folding-toy-normal", "fields.1.unit=GeV", "'x' of the same unit"),
-        ("folding-electrons-flat", "source.of.q2_max=20_000.0", "out of reach at s = 10000 GeV"),
-        ("folding-electrons-flat", "source.of.q2_max=0.5", "q2_min must be below q2_max"),
+        (
+            "folding-electrons-flat",
+            "source.of.q2_max=20_000.0",
+            "source.of.q2_max: .*out of reach at",
+        ),
+        ("folding-electrons-flat", "source.of.q2_max=0.5", "source.of: q2_min must be below"),
         ("folding-electrons-flat", "source.of.y_min=1.5", "y_min"),
         ("folding-electrons-flat", "source.detector.theta=-1.0", "theta"),
     ],

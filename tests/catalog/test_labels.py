@@ -55,5 +55,5 @@ def test_a_label_that_the_source_does_not_make_is_refused() -> None:
     fields = "[{name='x'}, {name='channel', role='label'}]"
     source = "{kind='toy', distribution='normal', events=10, seed=1}"
     assignments = (f"source={source}", f"fields={fields}", "observables={}", "planes=[]")
-    with pytest.raises(ConfigError, match="source toy: its events have no label 'channel'"):
+    with pytest.raises(ConfigError, match="source.kind: events of toy have no label 'channel'"):
         DatasetSpec.load("folding-toy-normal", assignments)

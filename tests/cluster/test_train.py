@@ -178,6 +178,20 @@ class TestRefusals:
         with pytest.raises(DataError, match="truncated or altered"):
             train(small_run("bvae-dis"), dataset, str(tmp_path), name="x")
 
+    @pytest.mark.parametrize(
+        ("recipe", "assignment", "message"),
+        [
+            ("fatgan-quick", "model.noise_dim=0", "model.noise_dim: 0 leaves the generator"),
+            ("flow-photoproduction", "training.steps=1", "needs the fields p_px.* the dataset has"),
+        ],
+    )
+    def test_model_that_cannot_be_built(
+        self, dataset: Dataset, tmp_path: Path, recipe: str, assignment: str, message: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=message):
+            train(RunConfig.load(recipe, (assignment,)), dataset, str(tmp_path), name="x")
+        assert not (tmp_path / "runs").exists()
+
     def test_unknown_observable(self, dataset: Dataset, tmp_path: Path) -> None:
         run = small_run("bvae-dis", 'selection.observables=["px", "w2"]')
         with pytest.raises(ConfigError, match="no w2"):

@@ -237,6 +237,11 @@ class TestRefusals:
         with pytest.raises(ConfigError, match="no w2"):
             run_study(plan, dataset, str(tmp_path), name="x")
 
+    def test_model_that_cannot_be_built(self, dataset: Dataset, tmp_path: Path) -> None:
+        plan = small_plan(tmp_path, run=('features={ kind = "pion-pair" }',))
+        with pytest.raises(ConfigError, match="needs the fields p_px.* the dataset has px"):
+            run_study(plan, dataset, str(tmp_path), name="x")
+
     def test_name(self, dataset: Dataset, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="--name"):
             run_study(small_plan(tmp_path), dataset, str(tmp_path), name="../x")

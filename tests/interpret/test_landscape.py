@@ -75,7 +75,6 @@ def test_roughness_is_that_of_bowls():
     assert roughness(bowl) == pytest.approx(1)
     assert roughness(7 - 3 * bowl) == pytest.approx(1)
     assert roughness(2 * A - B) == pytest.approx(0, abs=1e-12)
-    assert roughness(np.full((5, 5), 3.0)) == 0
     fine = np.linspace(-1, 1, 201)
     # |(cos k a)''| = k² |cos k a|, of mean 2/π; along b nothing bends; the span is 2.
     k = 4 * np.pi
@@ -150,6 +149,16 @@ def test_another_teacher_is_refused(checkpoints, tmp_path):
 def test_an_overflowing_loss_asks_for_a_smaller_reach(checkpoints):
     with pytest.raises(CheckpointError, match="take a smaller --reach"):
         landscape(checkpoints["fatgan-quick"], training_events(10), spec(reach=1e30))
+
+
+def test_a_flat_loss_asks_for_a_larger_reach(checkpoints, tmp_path):
+    with pytest.raises(CheckpointError, match="'critic' is flat.*take a larger --reach"):
+        landscape(checkpoints["fatgan-quick"], training_events(50), spec(reach=1e-6))
+    dead = small_checkpoint(tmp_path)
+    for parameter in dead.model.players()["critic"].parameters():
+        parameter.data.zero_()
+    with pytest.raises(CheckpointError, match="the network is dead"):
+        landscape(dead, training_events(50), spec())
 
 
 @pytest.mark.parametrize(

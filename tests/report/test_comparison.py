@@ -51,7 +51,7 @@ def test_a_line_has_the_worst_subject_or_the_one_that_stands_for_all():
 def test_what_no_sample_has_is_said_once():
     assert list(missing(CARDS)) == [
         "Sliced W₁: not computable, because all truth values of x2 are 1.",
-        "Memorisation: not computable, because the training events were not given.",
+        "Memorisation: not computable, because the truth's data are not known to have trained it.",
         "Invalid events, %: not applicable.",
     ]
 
@@ -67,7 +67,10 @@ def test_csv_holds_every_figure(tmp_path):
     assert float(row["value"]) == figure.value
     assert (float(row["floor"]), row["verdict"]) == (figure.floor, figure.verdict)
     absent = next(r for r in rows if r["metric"] == "memorisation")
-    assert (absent["value"], absent["note"]) == ("", "the training events were not given")
+    assert (absent["value"], absent["note"]) == (
+        "",
+        "the truth's data are not known to have trained it",
+    )
 
 
 def test_latex_is_a_whole_table_with_escaped_names():

@@ -60,7 +60,10 @@ class SourceConfig(Config):
 
     @abstractmethod
     def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless this source can fill the schema's stored fields."""
+        """Raise `ConfigError` unless this source can fill the schema's stored fields.
+
+        The message begins with the key at fault, of this table.
+        """
 
     @abstractmethod
     def open(
@@ -76,10 +79,10 @@ class SourceConfig(Config):
 def require_no_more(kind: str, schema: EventSchema, labels: Container[str] = ()) -> None:
     """Raise `ConfigError` if the schema has a weight, or a label that the source does not make."""
     if schema.weight:
-        raise ConfigError(f"source {kind}: its events have no weight '{schema.weight}'")
+        raise ConfigError(f"kind: events of {kind} have no weight '{schema.weight}'")
     unknown = [name for name in schema.labels if name not in labels]
     if unknown:
-        raise ConfigError(f"source {kind}: its events have no label '{unknown[0]}'")
+        raise ConfigError(f"kind: events of {kind} have no label '{unknown[0]}'")
 
 
 MAX_SHARDS = 1_000_000  # of one dataset, prepared or generated

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveFloat, SerializeAsAny
 
 from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig
-from mleg_ray.config import Config, Registry
+from mleg_ray.config import Config, Registry, inside
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import VERTEX, EventSchema
 from mleg_ray.physics import detector
@@ -26,7 +26,10 @@ class DetectorConfig(Config):
 
     @abstractmethod
     def check(self, schema: EventSchema) -> None:
-        """Raise `ConfigError` unless this detector can measure the schema's event fields."""
+        """Raise `ConfigError` unless this detector can measure the schema's event fields.
+
+        The message begins with the key at fault, of this table.
+        """
 
     @abstractmethod
     def measured(self, columns: Columns, rng: np.random.Generator) -> Columns:
@@ -47,7 +50,7 @@ class GaussianDetector(DetectorConfig):
         """Raise `ConfigError` unless there is a width for each event field."""
         if set(self.widths) != set(schema.event):
             raise ConfigError(
-                f"source.detector.widths: name each of {', '.join(schema.event)} once; they name "
+                f"widths: name each of {', '.join(schema.event)} once; they name "
                 f"{', '.join(self.widths)}"
             )
 
@@ -79,8 +82,8 @@ class Tracker(DetectorConfig):
         wrong = [name for name in MOMENTUM if units.get(name) != "GeV"]
         if wrong or set(schema.event) != set(MOMENTUM):
             raise ConfigError(
-                f"source.detector: a tracker measures {', '.join(MOMENTUM)} in GeV; the dataset's "
-                f"fields are {', '.join(f'{name} [{units[name]}]' for name in schema.event)}"
+                f"kind: a tracker measures {', '.join(MOMENTUM)} in GeV; the dataset's fields are "
+                f"{', '.join(f'{name} [{units[name]}]' for name in schema.event)}"
             )
 
     def measured(self, columns: Columns, rng: np.random.Generator) -> Columns:
@@ -113,11 +116,13 @@ class FoldedConfig(SourceConfig):
             true = name.removeprefix(VERTEX)
             if true not in schema.event or units[true] != units[name]:
                 raise ConfigError(
-                    f"source folded: the condition '{name}' [{units[name]}] needs an event field "
-                    f"'{true}' of the same unit"
+                    f"kind: with {self.kind}, the condition '{name}' [{units[name]}] needs an "
+                    f"event field '{true}' of the same unit"
                 )
-        self.detector.check(schema)
-        self.of.check(_true_schema(schema), conditions)
+        with inside("detector"):
+            self.detector.check(schema)
+        with inside("of"):
+            self.of.check(_true_schema(schema), conditions)
 
     def open(
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int

@@ -13,7 +13,7 @@ from torch import Tensor
 from mleg_ray.catalog.sources.base import SOURCES, Columns
 from mleg_ray.catalog.sources.toys import MOMENTUM, ElectronConfig
 from mleg_ray.config import Config
-from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema
 from mleg_ray.physics import fixed_target
 from mleg_ray.physics.detector import coil_distance
@@ -22,6 +22,7 @@ from mleg_ray.physics.kinematics import momentum, polar_angle
 
 PROPOSALS = 100_000  # drawn at a time
 LATTICE = 400  # points along Q² and W where the largest density is looked for
+LEAST = 10  # of so many that must be accepted: a thousand events cost seconds then, not minutes
 MARGIN = 1.1  # by which the density may exceed its largest on the lattice
 
 
@@ -43,7 +44,7 @@ class Acceptance(Config):
     @model_validator(mode="after")
     def _angles(self) -> Self:
         if self.theta_min >= self.theta_max:
-            raise ConfigError("source.acceptance: theta_min must be below theta_max")
+            raise ConfigError("theta_min must be below theta_max")
         return self
 
     def accepts(self, px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
@@ -70,37 +71,50 @@ class FixedTargetConfig(ElectronConfig):
     acceptance: Acceptance | None = None
 
     def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless electrons are declared, and Q² is within their reach."""
+        """Raise `ConfigError` unless electrons are declared, made, and more than hardly seen."""
         super().require(schema, conditions)
-        reach = fixed_target.largest_q2(conditions["beam_energy"])
+        beam = conditions["beam_energy"]
+        if beam <= fixed_target.THRESHOLD:
+            raise ConfigError(
+                f"kind: with {self.kind}, conditions.beam_energy must be above "
+                f"{fixed_target.THRESHOLD:.4g} GeV, where a proton at rest yields a pion (got "
+                f"{beam:g})"
+            )
+        reach = fixed_target.largest_q2(beam)
         if self.q2_min >= reach:
             raise ConfigError(
-                f"source.q2_min: {self.q2_min:g} GeV² is out of reach; with a beam of "
-                f"{conditions['beam_energy']:g} GeV off a proton at rest Q² is below {reach:g} GeV²"
+                f"q2_min: {self.q2_min:g} GeV² is out of reach; with a beam of {beam:g} GeV off a "
+                f"proton at rest Q² is below {reach:g} GeV²"
+            )
+        tried = self._accepted(np.random.default_rng(0), beam, MARGIN * self._largest_density(beam))
+        if tried.shape[1] < LEAST:
+            raise ConfigError(
+                f"{'acceptance' if self.acceptance else 'q2_min'}: hardly an electron passes, with "
+                f"a beam of {beam:g} GeV and Q² above {self.q2_min:g} GeV²; change acceptance, "
+                "q2_min or conditions.beam_energy"
             )
 
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
-        """Return n electrons; `DataError` if hardly any is accepted."""
+        """Return n electrons."""
         beam = conditions["beam_energy"]
         ceiling = MARGIN * self._largest_density(beam)
         kept = torch.empty(4, 0, dtype=torch.float64)
         while kept.shape[1] < n:
-            u = torch.from_numpy(rng.random((4, PROPOSALS)))
-            q2, w = self._point(u[0], u[1], beam)
-            density = self._density(q2, w, beam)
-            assert density.max() <= ceiling, "a cross section between the points of the lattice"
-            real = density > u[2] * ceiling
-            phi = math.pi * (2 * u[3, real] - 1)
-            electrons = torch.stack(fixed_target.electron(q2[real], w[real], phi, beam))
-            if self.acceptance:
-                electrons = electrons[:, self.acceptance.accepts(*electrons[:3])]
-            if electrons.shape[1] == 0:
-                raise DataError(
-                    f"source {self.kind}: hardly an electron is accepted; widen source.acceptance "
-                    "or raise source.q2_min"
-                )
-            kept = torch.cat([kept, electrons], dim=1)
+            kept = torch.cat([kept, self._accepted(rng, beam, ceiling)], dim=1)
         return dict(zip(MOMENTUM, kept[:, :n].numpy(), strict=True))
+
+    def _accepted(self, rng: np.random.Generator, beam: float, ceiling: float) -> Tensor:
+        """Return the electrons (4, B) that are seen of `PROPOSALS`, GeV."""
+        u = torch.from_numpy(rng.random((4, PROPOSALS)))
+        q2, w = self._point(u[0], u[1], beam)
+        density = self._density(q2, w, beam)
+        assert density.max() <= ceiling, "a cross section between the points of the lattice"
+        real = density > u[2] * ceiling
+        phi = math.pi * (2 * u[3, real] - 1)
+        electrons = torch.stack(fixed_target.electron(q2[real], w[real], phi, beam))
+        if self.acceptance:
+            electrons = electrons[:, self.acceptance.accepts(*electrons[:3])]
+        return electrons
 
     def _point(self, u: Tensor, v: Tensor, beam: float) -> tuple[Tensor, Tensor]:
         """Return Q² and W at (u, v) of the unit square: even in 1/Q², as the flux nearly is."""

@@ -36,6 +36,7 @@ PHOTON_ENERGY, CHANNEL = "photon_energy", "channel"
 # Masses and widths, GeV: Particle Data Group 2024, rounded.
 DELTA, RHO = (1.232, 0.117), (0.775, 0.147)
 THRESHOLD = ((PROTON_MASS + 2 * PION_MASS) ** 2 - PROTON_MASS**2) / (2 * PROTON_MASS)
+HIGHEST = 1e4  # GeV: rounding moves m² = E² - p² by 1e-16 E², here half a millionth of a pion's
 
 Final = tuple[Tensor, Tensor, Tensor]  # p, π⁺, π⁻: four-momenta (B, 4)
 
@@ -82,20 +83,26 @@ class PhotoproductionConfig(DrawnConfig):
             PHOTON_ENERGY,
         ):
             raise ConfigError(
-                f"source {self.kind}: it makes the event fields {', '.join(FIELDS)} and the "
+                f"kind: {self.kind} makes the event fields {', '.join(FIELDS)} and the "
                 f"condition {PHOTON_ENERGY}, all in GeV, and the label {CHANNEL}; the dataset "
                 f"declares {', '.join(f'{name} [{unit}]' for name, unit in units.items())}"
             )
         if (PHOTON_ENERGY in conditions) == bool(self.photon_energies):
             raise ConfigError(
-                f"source {self.kind}: give the photon's energy once, either as "
-                f"conditions.{PHOTON_ENERGY} or, to let it vary, as source.photon_energies"
+                "photon_energies: give the photon's energy once, here to let it vary, or else as "
+                f"conditions.{PHOTON_ENERGY}"
             )
-        lowest = min(stratum[PHOTON_ENERGY] for stratum in self.strata(conditions))
+        energies = [stratum[PHOTON_ENERGY] for stratum in self.strata(conditions)]
+        lowest, highest = min(energies), max(energies)
         if lowest <= THRESHOLD:
             raise ConfigError(
-                f"source {self.kind}: a photon of {lowest:g} GeV makes no p π⁺ π⁻; choose more "
+                f"photon_energies: a photon of {lowest:g} GeV makes no p π⁺ π⁻; choose more "
                 f"than {THRESHOLD:.4g} GeV"
+            )
+        if highest > HIGHEST:
+            raise ConfigError(
+                f"photon_energies: of a photon of {highest:g} GeV double precision does not tell "
+                f"the pions' masses; choose {HIGHEST:g} GeV at most"
             )
 
     def strata(self, conditions: Mapping[str, float]) -> Sequence[Mapping[str, float]]:

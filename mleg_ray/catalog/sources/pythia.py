@@ -51,18 +51,18 @@ class PythiaDISConfig(SourceConfig):
         """Raise `ConfigError` unless the fields are an electron's and the beam energy is known."""
         if set(schema.event) != set(MOMENTUM) or schema.conditions != (BEAM_ENERGY,):
             raise ConfigError(
-                f"source pythia-dis: it makes the event fields {', '.join(MOMENTUM)} "
+                f"kind: pythia-dis makes the event fields {', '.join(MOMENTUM)} "
                 f"and the condition {BEAM_ENERGY}; the dataset declares "
                 f"{', '.join((*schema.event, *schema.conditions))}"
             )
         require_no_more(self.kind, schema)
         if (BEAM_ENERGY in conditions) == bool(self.beam_energies):
             raise ConfigError(
-                f"source pythia-dis: give the beam energy once, either as conditions.{BEAM_ENERGY} "
-                "or, to let it vary, as source.beam_energies"
+                f"beam_energies: give the beam energy once, here to let it vary, or else as "
+                f"conditions.{BEAM_ENERGY}"
             )
         for field in schema.fields:
-            conversion("GeV", field.unit, f"fields: '{field.name}'")
+            conversion("GeV", field.unit, f"kind: {self.kind} makes the field '{field.name}'")
 
     def open(
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
@@ -193,7 +193,7 @@ def _generate(settings: Mapping[str, str], rows: int, y_min: float) -> np.ndarra
             outside += 1
             if outside > MOST_OUTSIDE * (row + 1):
                 raise DataError(
-                    f"source pythia-dis: hardly an event has y >= {y_min:g}; lower source.y_min"
+                    f"source pythia-dis: hardly an event has y >= {y_min:g}; lower its y_min"
                 )
             continue
         electrons[row] = electron.px(), electron.py(), electron.pz(), electron.e()

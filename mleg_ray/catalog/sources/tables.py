@@ -76,17 +76,15 @@ class ImportConfig(SourceConfig):
             missing, unknown = stored - set(origins), set(origins) - stored
             if missing or unknown or len(set(origins)) < len(origins):
                 raise ConfigError(
-                    f"source import: {files.path}: source.columns and constants must name each "
-                    f"of {', '.join(sorted(stored))} once; they name {', '.join(sorted(origins))}"
+                    f"columns: with the constants of {files.path} they must name each of "
+                    f"{', '.join(sorted(stored))} once; they name {', '.join(sorted(origins))}"
                 )
         taken: dict[int | str, str] = {}
         for name, column in self.columns.items():
-            conversion(column.unit, units[name], f"source.columns.{name}")
+            conversion(column.unit, units[name], f"columns.{name}")
             other = taken.setdefault(column.column, name)
             if other != name:
-                raise ConfigError(
-                    f"source.columns: {other} and {name} both read column {column.column!r}"
-                )
+                raise ConfigError(f"columns: {other} and {name} both read column {column.column!r}")
 
     def open(
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int

@@ -28,7 +28,7 @@ class ToyConfig(DrawnConfig):
         names = (*schema.event, *schema.conditions)
         if names != ("x",):
             raise ConfigError(
-                f"source toy: it makes the field x alone; the dataset declares {', '.join(names)}"
+                f"kind: toy makes the field x alone; the dataset declares {', '.join(names)}"
             )
 
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
@@ -47,7 +47,7 @@ class ElectronConfig(DrawnConfig):
         needed = dict.fromkeys((*MOMENTUM, "beam_energy"), "GeV")
         if units != needed or "beam_energy" not in conditions:
             raise ConfigError(
-                f"source {self.kind}: it makes the event fields {', '.join(MOMENTUM)} in GeV under "
+                f"kind: {self.kind} makes the event fields {', '.join(MOMENTUM)} in GeV under "
                 "conditions.beam_energy; the dataset declares "
                 f"{', '.join(f'{name} [{unit}]' for name, unit in units.items())}"
             )
@@ -69,7 +69,7 @@ class FlatDISConfig(ElectronConfig):
     @model_validator(mode="after")
     def _ranges(self) -> Self:
         if self.q2_min >= self.q2_max:
-            raise ConfigError("source flat-dis: q2_min must be below q2_max")
+            raise ConfigError("q2_min must be below q2_max")
         return self
 
     def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
@@ -78,8 +78,7 @@ class FlatDISConfig(ElectronConfig):
         s = 4 * conditions["beam_energy"] ** 2
         if self.q2_max >= s:
             raise ConfigError(
-                f"source.q2_max: {self.q2_max:g} GeV² is out of reach at s = {s:g} GeV²; "
-                "choose less"
+                f"q2_max: {self.q2_max:g} GeV² is out of reach at s = {s:g} GeV²; choose less"
             )
 
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
