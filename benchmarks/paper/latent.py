@@ -43,5 +43,5 @@ def layers(checkpoint: Checkpoint, seed: int, storage: str, results: Results) ->
             figures: Row = {space: [f.value, f.uncertainty] for space, f in spaces.items()}
             figures |= {"by chance": spaces["layer"].floor, "clusters": clusters}
             figures["purity, by chance"] = [purity.value, purity.floor]
-            labels = {"dataset": checkpoint.run.dataset, "player": player, "layer": layer}
+            labels = {"dataset": checkpoint.run.dataset, "player": player, "number": layer}
             results.add(labels | {"label": label}, seed, figures)
