@@ -20,6 +20,7 @@ from mleg_ray.study.ledger import load
 from mleg_ray.study.summary import Summary
 from mleg_ray.training.trainee import Trainee
 from tests.prepared import prepared_dataset
+from tests.processes import running
 from tests.study.plans import small_plan
 
 pytestmark = [pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(600)]
@@ -135,7 +136,8 @@ def long_plan(folder: Path):
 
 def test_killed_driver_loses_one_interval_at_most(dataset: Dataset, tmp_path: Path) -> None:
     # A Ray of its own with four CPUs, that dies with its driver.
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    own = ("MLEG_TEST_DRIVER", str(tmp_path))
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | dict([own])
     script = f"import ray\nray.init(num_cpus=4, include_dashboard=False)\n{DRIVER}"
     driver = subprocess.Popen(
         [sys.executable, "-c", script, dataset.uri, str(tmp_path)],
@@ -154,7 +156,8 @@ def test_killed_driver_loses_one_interval_at_most(dataset: Dataset, tmp_path: Pa
     assert [trial.state for trial in killed] == [TrialState.COMPLETE, TrialState.RUNNING]
     reported = max(killed[1].intermediate_values, default=0)
     first = (folder / "runs" / "0000" / "checkpoint" / "card.json").stat().st_mtime_ns
-    time.sleep(3)  # the workers notice that their driver is gone
+    while any(running("=".join(own))):  # the workers notice that their driver is gone
+        time.sleep(0.1)
     state = torch.load(folder / "runs" / "0001" / "training_state.pt", weights_only=True)
     assert state["loop"]["step"] >= reported
 
