@@ -24,36 +24,46 @@ is given.
 """
 
 import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
-from paper.acceptance import acceptance
-from paper.amplification import amplification
-from paper.energies import energies
-from paper.exclusive import exclusive
-from paper.folding import folding
-from paper.landscapes import landscapes
-from paper.latent import latent
+from paper import (
+    acceptance,
+    amplification,
+    energies,
+    exclusive,
+    folding,
+    landscapes,
+    latent,
+    tape2,
+    unfolding,
+)
 from paper.measuring import Options, Results
-from paper.tape2 import RECIPES, compare
-from paper.unfolding import unfolding
 
 from mleg_ray.cluster.session import ray_session
+from mleg_ray.console import say
+from mleg_ray.errors import UserError
+from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute
 
-ROWS = dict.fromkeys(RECIPES, compare) | {
-    "acceptance": acceptance,
-    "energies": energies,
-    "folding": folding,
-    "unfolding": unfolding,
-    "amplification": amplification,
-    "exclusive": exclusive,
-    "latent": latent,
-    "landscapes": landscapes,
+# What measures each row, and the recipes that it trains.
+ROWS: dict[str, tuple[Callable[[Options, Results], None], tuple[str, ...]]] = {
+    **{row: (tape2.compare, recipes) for row, recipes in tape2.RECIPES.items()},
+    "acceptance": (acceptance.acceptance, acceptance.RECIPES),
+    "energies": (energies.energies, (energies.RECIPE,)),
+    "folding": (folding.folding, tuple(folding.SYSTEMS)),
+    "unfolding": (unfolding.unfolding, unfolding.RECIPES),
+    "amplification": (amplification.amplification, amplification.RECIPES),
+    "exclusive": (exclusive.exclusive, (exclusive.FLOW, exclusive.GAN)),
+    "latent": (latent.latent, (exclusive.GAN, energies.RECIPE)),
+    "landscapes": (landscapes.landscapes, (landscapes.RECIPE,)),
 }
-OF_THE_TAPES = {*RECIPES, "landscapes"}
+OF_THE_TAPES = {*tape2.RECIPES, "landscapes"}
 
 
-def main() -> None:
-    """Measure a row with each seed."""
+def asked() -> Options:
+    """Read the command line; what is wrong there is told before anything is prepared."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -69,9 +79,15 @@ def main() -> None:
     given = parser.parse_args()
     if given.row in OF_THE_TAPES and not given.root:
         parser.error(f"{given.row} needs --root, the folder of the authors' tapes")
+    if given.root and not Path(given.root).is_dir():
+        parser.error(f"--root {given.root}: no such folder")
     if given.replicas < 3:
         parser.error("--replicas: an ensemble of fewer than 3 has no spread worth the name")
-    options = Options(
+    if min(given.seeds) < 1 or len(set(given.seeds)) < len(given.seeds):
+        parser.error("--seeds: positive numbers, each once")
+    for recipe in ROWS[given.row][1]:
+        RunConfig.load(recipe, tuple(given.assignments))
+    return Options(
         row=given.row,
         budget=given.budget,
         root=given.root,
@@ -80,10 +96,20 @@ def main() -> None:
         assignments=tuple(given.assignments),
         storage=absolute(given.storage),
     )
-    results = Results(options)
-    with ray_session():
-        ROWS[given.row](options, results)
-    results.finish()
+
+
+def main() -> None:
+    """Measure a row with each seed."""
+    try:
+        options = asked()
+        measure, _ = ROWS[options.row]
+        results = Results(options)
+        with ray_session():
+            measure(options, results)
+        results.finish()
+    except UserError as error:
+        say(f"error: {error}", style="red")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -108,7 +108,8 @@ def _extended(
         return values
     if not isinstance(base, str):
         raise ConfigError(f"{path}: extends: name one other file (got {base!r})")
-    place = find_named(base, folder)
+    # A path is seen from the file that names it, a name from anywhere.
+    place = path.parent / base if base.endswith(".toml") else find_named(base, folder)
     other = _extended(place, folder, tables, (*extending, path.resolve()))
     if not tables:
         return other | values

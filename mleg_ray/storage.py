@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import posixpath
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from mleg_ray.errors import ResourceError
 
-PARTIAL_SUFFIX = ".partial"
+PARTIAL = re.compile(r"\.\d+\.partial$")  # with its writer's process number
 
 
 def storage_root(option: str | None = None) -> str:
@@ -105,7 +106,7 @@ def write_bytes(uri: str, content: bytes) -> None:
         if not isinstance(fs, LocalFileSystem):
             fs.pipe_file(path, content)
             return
-        partial = Path(f"{path}.{os.getpid()}{PARTIAL_SUFFIX}")
+        partial = Path(_partial(path))
         partial.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(partial, "wb") as stream:
@@ -118,18 +119,23 @@ def write_bytes(uri: str, content: bytes) -> None:
             raise
 
 
+def _partial(path: str) -> str:
+    return f"{path}.{os.getpid()}.partial"
+
+
 def is_vacant(uri: str) -> bool:
     """Tell whether a folder holds nothing, or nothing but what killed writers left."""
     with _opened(uri) as (fs, path):
         files = fs.ls(path, detail=False) if fs.exists(path) else []
-    return all(file.endswith(PARTIAL_SUFFIX) for file in files)
+    return all(PARTIAL.search(file) for file in files)
 
 
 def remove_partials(folder: str) -> None:
     """Remove what killed writers left in a local folder (object stores leave nothing visible)."""
     if not is_remote(folder):
-        for leftover in Path(folder).rglob(f"*{PARTIAL_SUFFIX}"):
-            leftover.unlink(missing_ok=True)
+        for leftover in Path(folder).rglob("*.partial"):
+            if PARTIAL.search(leftover.name) and not leftover.is_dir():
+                leftover.unlink(missing_ok=True)
 
 
 def remove(uri: str) -> None:
@@ -160,7 +166,7 @@ def upload(folder: Path, uri: str) -> None:
 
 def require_writable(uri: str) -> None:
     """Fail early, with the mend, when nothing can be written below `uri`."""
-    probe = join(uri, f"{os.getpid()}-probe{PARTIAL_SUFFIX}")
+    probe = join(uri, _partial("probe"))
     write_bytes(probe, b"")
     remove(probe)
 

@@ -32,6 +32,10 @@ def test_a_recipe_extends_the_run_of_another(tmp_path: Path) -> None:
     assert RunConfig.load(str(mine)).dataset == "mine"
     with pytest.raises(ConfigError, match=r"no \[space\] table"):  # a study is a recipe's own
         Plan.load(str(mine))
+    (tmp_path / "folder").mkdir()
+    other = tmp_path / "folder" / "other.toml"
+    other.write_text('extends = "../mine.toml"\n[run.features]\nkind = "standard"\n')
+    assert RunConfig.load(str(other)).dataset == "mine"  # a path is seen from its file
     mine.write_text('extends = "nowhere"\n')
     with pytest.raises(ConfigError, match=r"no nowhere\.toml"):
         RunConfig.load(str(mine))

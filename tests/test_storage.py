@@ -80,7 +80,7 @@ def test_a_job_does_not_store_in_its_vanishing_folder(
 
 def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
     (tmp_path / "shards").mkdir()
-    (tmp_path / "shards" / f"a.123{storage.PARTIAL_SUFFIX}").write_text("half")
+    (tmp_path / "shards" / "a.123.partial").write_text("half")
     (tmp_path / "shards" / "b.parquet").write_text("whole")
     storage.remove_partials(str(tmp_path))
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["b.parquet"]

@@ -30,6 +30,7 @@ SYSTEMS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "sectors": ("fatgan-clas", SMALL_GAN, ()),
     "flow": ("flow-clas", (), ()),
 }
+RECIPES = ("fatgan-clas", "flow-clas")
 
 
 def acceptance(options: Options, results: Results) -> None:

@@ -20,6 +20,7 @@ from mleg_ray.report.drawing import STYLE, png
 from mleg_ray.report.landscape import draw_contours, write_landscape
 from paper.measuring import RESULTS, SMALL_GAN, Options, Results
 
+RECIPE = "fatgan"
 NETWORKS = {"10 residual": (10, True), "15 residual": (15, True), "15 plain": (15, False)}
 # Further out the generator's T(pz) = log(E_b - pz) overflows.
 REACH = {"critic": 1.0, "generator": 0.25}
@@ -35,7 +36,7 @@ def landscapes(options: Options, results: Results) -> None:
     for name, (blocks, residual) in NETWORKS.items():
         for seed in options.seeds:
             own = networks(blocks, residual, WIDTH[options.budget])
-            checkpoint = options.trained("fatgan", seed, *own, quick=QUICK, dataset=dataset)
+            checkpoint = options.trained(RECIPE, seed, *own, quick=QUICK, dataset=dataset)
             for player, reach in REACH.items():
                 wanted = LandscapeSpec(player=player, reach=reach, pairs=3, seed=seed)
                 events = validation_events(dataset, wanted.events, seed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.dataset import Dataset, write_json
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.cluster.prepare import prepare
@@ -16,6 +16,7 @@ from mleg_ray.cluster.train import run_name, train
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.run import RunConfig
+from mleg_ray.storage import write_bytes
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -71,20 +72,25 @@ class Options:
 class Results:
     """The figures of a row of the dissertation's table.
 
-    They are printed, and written to JSON, as they come: what was measured before an interruption is
-    kept.
+    They are printed, and written to JSON, as they come, beside those of other seeds and other
+    `--set`: what was measured before, and before an interruption, is kept.
     """
 
     def __init__(self, options: Options) -> None:
-        self._options = options
+        self._set = list(options.assignments)
         self._name = f"paper-electron-{options.row}-{options.budget}"
-        self._rows: list[tuple[Row, int, Row]] = []
+        self._place = RESULTS / f"{self._name}.json"
+        there = json.loads(self._place.read_text()) if self._place.exists() else {"rows": []}
+        self._rows: list[Row] = there["rows"]
 
     def add(self, labels: Row, seed: int, figures: Row) -> None:
         """Keep what was measured of that which the labels name, with a seed."""
-        self._rows.append((labels, seed, figures))
+        known = json.loads(json.dumps({"of": labels, "seed": seed, "set": self._set}))
+        self._rows = [row for row in self._rows if any(row[key] != known[key] for key in known)]
+        self._rows.append(known | {"figures": figures, "with": environment()})
         print(rounded(labels | {"seed": seed} | figures), flush=True)
-        self._write()
+        result = {"cores": os.cpu_count(), "rows": self._rows, "medians": self._medians()}
+        write_json(str(self._place), result)
 
     def finish(self) -> None:
         """Print the medians over the seeds, if there are several."""
@@ -93,29 +99,16 @@ class Results:
 
     def draw(self, picture: bytes, name: str = "") -> None:
         """Keep a picture (PNG)."""
-        RESULTS.mkdir(exist_ok=True)
         parts = [self._name, name] if name else [self._name]
-        (RESULTS / f"{'-'.join(parts)}.png").write_bytes(picture)
-
-    def _write(self) -> None:
-        RESULTS.mkdir(exist_ok=True)
-        result = {
-            "row": self._options.row,
-            "budget": self._options.budget,
-            "set": self._options.assignments,
-            "cores": os.cpu_count(),
-            "rows": [labels | {"seed": seed} | figures for labels, seed, figures in self._rows],
-            "medians": self._medians(),
-            "with": environment(),
-        }
-        (RESULTS / f"{self._name}.json").write_text(json.dumps(result, indent=2) + "\n")
+        write_bytes(str(RESULTS / f"{'-'.join(parts)}.png"), picture)
 
     def _medians(self) -> list[Row]:
-        groups: dict[str, list[tuple[Row, Row]]] = {}
-        for labels, _, figures in self._rows:
-            groups.setdefault(json.dumps(labels), []).append((labels, figures))
+        groups: dict[str, list[Row]] = {}
+        for row in self._rows:
+            if row["set"] == self._set:
+                groups.setdefault(json.dumps(row["of"]), []).append(row)
         return [
-            group[0][0] | {"median of": len(group)} | _median([figures for _, figures in group])
+            group[0]["of"] | {"median of": len(group)} | _median([row["figures"] for row in group])
             for group in groups.values()
             if len(group) > 1
         ]

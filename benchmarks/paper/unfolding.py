@@ -31,6 +31,8 @@ EDGES = {
 }
 Q2_BINS = 10 ** EDGES["log10 Q2"][::4]
 X_BINS = ((0.002, 0.005), (0.005, 0.013), (0.013, 0.032), (0.032, 0.08))
+RECIPES = ("response-electrons", "unfold-dis")
+
 Columns = dict[str, np.ndarray]
 
 

@@ -1,6 +1,6 @@
 """Judge generated datasets by true events; only a checkpoint, which is sampled first, needs Ray."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.table import Table
 
@@ -67,7 +67,7 @@ def evaluate(
             seed=seed,
             progress=bar.update,
         )
-    write_report(card, true_events, generated_events, out, _history(generated))
+    write_report(card, true_events, generated_events, out, _trained(generated))
     for line in card.headline():
         say(line)
     return card
@@ -185,10 +185,10 @@ def _training_events(truth: Dataset, generated: Dataset, seed: int) -> Sample | 
     return from_dataset(truth, "train", seed=seed)
 
 
-def _history(generated: Dataset) -> Sequence[Mapping[str, float]]:
-    """Return the training run's snapshots if the sample's checkpoint is still where it was."""
+def _trained(generated: Dataset) -> Card | None:
+    """Return the card of the sample's checkpoint if that is still where it was."""
     uri = recorded(generated.manifest.provenance, "checkpoint", "uri")
     if not isinstance(uri, str) or not exists(join(uri, CARD)):
-        return ()
+        return None
     place = join(uri, CARD)
-    return parse(Card, read_json(place), place).history
+    return parse(Card, read_json(place), place)

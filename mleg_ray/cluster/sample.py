@@ -119,7 +119,9 @@ def complete(
         records |= made
         require_all_there(job)
     dataset = finish(job, records, production)
-    say(f"Sample of {dataset.manifest.name}: {dataset.rows():,} events in {job.folder}")
+    folded = job.spec.folds
+    title = f"Folded {folded.uri}" if folded else f"Sample of {dataset.manifest.name}"
+    say(f"{title}: {dataset.rows():,} events in {job.folder}")
     if job.spec.where:
         passed = parse(Efficiency, dataset.manifest.provenance["efficiency"], job.folder)
         say(

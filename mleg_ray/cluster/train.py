@@ -103,7 +103,7 @@ def train(
             environment=environment(),
             board=board,
         )
-        trainer = ray.train.torch.TorchTrainer(
+        trainer = _Trainer(
             work,
             train_loop_config={"task": task},
             scaling_config=ray.train.ScalingConfig(
@@ -126,6 +126,11 @@ def train(
         with board.shown("training", run.training.steps):
             result = trainer.fit()
     return _keep(folder, result, kept)
+
+
+class _Trainer(ray.train.torch.TorchTrainer):
+    def _register_sigint_handler(self, controller: object) -> None:
+        """Leave an interrupt to the command: Ray's own handler would end it without a word."""
 
 
 def require_name(name: str) -> None:

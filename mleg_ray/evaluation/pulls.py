@@ -18,7 +18,7 @@ class Pulls:
     """Shares of the events in each of k bins (k,), their errors (k,), and how far they differ.
 
     `generated` is the mean of the replicas, `generated_error` their spread: the uncertainty of one.
-    `used` are the bins with at least 10 true events.
+    `used` are the bins with at least 10 true events, and with an error of either.
     """
 
     edges: FloatArray
@@ -63,6 +63,8 @@ def pulls(
             raise DataError(f"pulls: no {name}")
         if bad := int((~np.isfinite(values)).sum()):
             raise DataError(f"pulls: {bad:,} {name} are not finite")
+    if len(weight) != len(truth):
+        raise DataError(f"pulls: {len(weight):,} weights for {len(truth):,} true values")
     total = weight.sum()
     if total <= 0:
         raise DataError(f"pulls: the weights sum to {total:g}; a share needs a positive sum")
@@ -70,16 +72,21 @@ def pulls(
         np.histogram(truth, edges, weights=w)[0].astype(float)
         for w in (weight / total, np.square(weight / total), np.ones_like(weight))
     )
-    used = counts >= MINIMUM_TRUTH_EVENTS
-    if not used.any():
-        raise DataError(f"no bin of {len(edges) - 1} holds {MINIMUM_TRUTH_EVENTS:g} true events")
     shares = np.stack([np.histogram(values, edges)[0] / len(values) for values in replicas])
+    # Of a share, not of a count: in one bin with all events there is no error.
+    truth_error = np.sqrt(squares * (1 - share).clip(min=0))
+    generated_error = shares.std(axis=0, ddof=1)
+    used = (counts >= MINIMUM_TRUTH_EVENTS) & (truth_error + generated_error > 0)
+    if not used.any():
+        raise DataError(
+            f"no bin of {len(edges) - 1} holds {MINIMUM_TRUTH_EVENTS:g} true events and has an "
+            "error; choose other edges"
+        )
     return Pulls(
         edges=edges,
         truth=share,
-        # Of a share, not of a count: in one bin with all events there is no error.
-        truth_error=np.sqrt(squares * (1 - share)),
+        truth_error=truth_error,
         generated=shares.mean(axis=0),
-        generated_error=shares.std(axis=0, ddof=1),
+        generated_error=generated_error,
         used=used,
     )

@@ -40,7 +40,7 @@ class LandscapeSpec(Config):
     """
 
     player: str
-    grid: Annotated[int, Option(ge=5)] = 21
+    grid: Annotated[int, Option(ge=5, le=501)] = 21
     reach: PositiveFloat = 1.0
     pairs: Annotated[int, Option(ge=2)] = 3
     events: PositiveInt = 2000

@@ -20,6 +20,7 @@ from mleg_ray.storage import (
 )
 
 ANALYSIS = "analysis.json"
+MEND = "choose another --out"
 
 Name = Annotated[str, Option(pattern=r"^[^/.][^/]*$")]  # of what lies in the folder, never outside
 
@@ -40,29 +41,46 @@ class Analysis(Config):
 def claim(folder: str, analysis: Analysis) -> None:
     """Make a folder an analysis's own, before anything long is computed.
 
-    Results of an analysis that is there, also of a killed one, are removed; no other file is.
+    An analysis of the same kind that is there, also a killed one, stays until `renew`.
 
     Raises:
         ConfigError: the folder holds other files and no `analysis.json`, or one of something else.
         DataError: its `analysis.json` is damaged.
         ResourceError: nothing can be written there.
     """
-    old = _results_there(folder)
+    there = _there(folder)
+    if there and there.kind != analysis.kind:
+        raise ConfigError(f"{folder}: holds an analysis of kind '{there.kind}'; {MEND}")
     require_writable(folder)
     remove_partials(folder)
-    for name in old:
+    if not there:
+        _write(folder, analysis)
+
+
+def renew(folder: str, analysis: Analysis) -> None:
+    """Remove the results that lie in a claimed folder, and no other file, now that there are new.
+
+    Raises:
+        ResourceError: nothing can be removed or written there.
+    """
+    there = _there(folder)
+    for name in there.results if there else ():
         remove_folder(join(folder, name))
+    _write(folder, analysis)
+
+
+def _write(folder: str, analysis: Analysis) -> None:
     write_json(join(folder, ANALYSIS), analysis.model_dump(mode="json"))
 
 
-def _results_there(folder: str) -> tuple[str, ...]:
-    place, mend = join(folder, ANALYSIS), "choose another --out"
+def _there(folder: str) -> Analysis | None:
+    place = join(folder, ANALYSIS)
     if exists(place):
-        content = read_json(place, mend)
+        content = read_json(place, MEND)
         try:
-            return parse(Analysis, content, place).results
+            return parse(Analysis, content, place)
         except ConfigError:
-            raise ConfigError(f"{place}: of no analysis that this version makes; {mend}") from None
+            raise ConfigError(f"{place}: of no analysis that this version makes; {MEND}") from None
     if not is_vacant(folder):
-        raise ConfigError(f"{folder}: holds other files and no {ANALYSIS}; {mend}")
-    return ()
+        raise ConfigError(f"{folder}: holds other files and no {ANALYSIS}; {MEND}")
+    return None

@@ -3,12 +3,13 @@
 import base64
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
 
+from mleg_ray.checkpoint import Card
 from mleg_ray.evaluation.c2st import LARGE_WEIGHT, SMALL_WEIGHT
 from mleg_ray.evaluation.estimate import (
     FLOOR_SIGMAS,
@@ -60,7 +61,10 @@ METRIC_TEXT = {
     "kpd": ("KPD", "kernel distance of the observables' joint distributions"),
     "memorisation": ("Memorisation", "distance to training events over that among them; 1 at best"),
     "amplification": ("Amplification", "truth events a sample is worth, per training event"),
-    "events_per_second": ("Speed", "events generated and written per second"),
+    "events_per_second": (
+        "Events per second",
+        "written, the start of the run included",
+    ),
 }
 
 
@@ -82,14 +86,14 @@ def write_report(
     truth: Sample,
     generated: Sample,
     out: str,
-    history: Sequence[Mapping[str, float]] = (),
+    trained: Card | None = None,
 ) -> str:
     """Write figures, page and scorecard into the folder `out`; return the page's place.
 
-    `history` holds the training run's snapshots (see `training_pngs`), if known. The scorecard
-    comes last, so a folder that has one is whole.
+    `trained` is the card of the checkpoint that generated, if known. The scorecard comes last, so a
+    folder that has one is whole.
     """
-    pictures = draw(truth, generated, history) | draw_classifiers(card)
+    pictures = draw(truth, generated, trained) | draw_classifiers(card)
     for name, png in pictures.items():
         write_bytes(join(out, FIGURES, f"{name}.png"), png)
     page = join(out, REPORT)
@@ -98,9 +102,7 @@ def write_report(
     return page
 
 
-def draw(
-    truth: Sample, generated: Sample, history: Sequence[Mapping[str, float]] = ()
-) -> dict[str, bytes]:
+def draw(truth: Sample, generated: Sample, trained: Card | None = None) -> dict[str, bytes]:
     """Return all pictures of a report as PNGs by name; what has no density is left out."""
     pictures: dict[str, bytes] = {}
     if min(truth.weight.sum(), generated.weight.sum()) > 0:
@@ -112,8 +114,8 @@ def draw(
                 pictures[f"observable-{name}"] = observable_png(name, truth, generated)
         panels = correlation_pngs(truth, generated)
         pictures |= {f"correlation-{k}": png for k, png in panels.items()}
-    if history:
-        pictures |= training_pngs(history)
+    if trained:
+        pictures |= training_pngs(trained.history, trained.step)
     return pictures
 
 

@@ -12,7 +12,7 @@ from mleg_ray.console import progress_bar, say
 from mleg_ray.interpret.events import own_dataset, validation_events
 from mleg_ray.interpret.landscape import Landscape, LandscapeSpec, landscape, player_of
 from mleg_ray.report.drawing import GENERATED, INK, STYLE, png
-from mleg_ray.report.folder import Analysis, claim
+from mleg_ray.report.folder import Analysis, claim, renew
 from mleg_ray.storage import join, write_bytes
 
 SURFACE, CONTOURS, JSON = "surface.png", "contours.png", "landscape.json"
@@ -23,8 +23,8 @@ LEVELS = 12  # each between two lines: a twelfth of the plane
 def survey(checkpoint: Checkpoint, spec: LandscapeSpec, storage: str, out: str) -> Landscape:
     """Compute a landscape on the validation split of the checkpoint's own dataset, and write it.
 
-    `out` gets what `write_landscape` writes; an analysis that is there is replaced. The player, the
-    dataset and the folder are checked before anything is computed.
+    `out` gets what `write_landscape` writes; an earlier one that is there is replaced when all is
+    computed. The player, the dataset and the folder are checked before.
 
     Raises:
         CheckpointError: see `landscape`.
@@ -43,6 +43,7 @@ def survey(checkpoint: Checkpoint, spec: LandscapeSpec, storage: str, out: str) 
     claim(out, analysis)
     with progress_bar("Moving the weights", spec.pairs * spec.grid**2) as bar:
         found = landscape(checkpoint, events, spec, bar.update)
+    renew(out, analysis)
     write_landscape(found, out)
     say(
         f"Loss {found.loss:.4g}; roughness {found.roughness.value:.3g} ± "

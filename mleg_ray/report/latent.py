@@ -27,7 +27,7 @@ from mleg_ray.interpret.latent import (
     network_of,
     write_clusters,
 )
-from mleg_ray.report.folder import Analysis, claim
+from mleg_ray.report.folder import Analysis, claim, renew
 from mleg_ray.report.latent_figures import planes_png
 from mleg_ray.storage import join, write_bytes
 
@@ -37,9 +37,9 @@ RESULT, CLUSTERS = "latent.json", "clusters"
 def look(checkpoint: Checkpoint, spec: LatentSpec, storage: str, out: str) -> Latent:
     """Analyse a layer on the validation split of the checkpoint's own dataset.
 
-    Writes the pictures, the dataset `clusters` and, last, `latent.json` into `out`; an analysis
-    that is there is replaced. The layer, the dataset and the folder are checked before anything is
-    computed.
+    Writes the pictures, the dataset `clusters` and, last, `latent.json` into `out`; an earlier
+    analysis that is there is replaced when all is computed. The layer, the dataset and the folder
+    are checked before.
 
     Raises:
         CheckpointError: see `activations`.
@@ -65,6 +65,7 @@ def look(checkpoint: Checkpoint, spec: LatentSpec, storage: str, out: str) -> La
     claim(out, analysis)
     seen = activations(checkpoint, events, spec)
     result = latent(checkpoint, seen, labels, spec)
+    renew(out, analysis)
     write_clusters(result, seen.events, labels, dataset, join(out, CLUSTERS))
     columns = {**schema.columns(events), **labels, CLUSTER.name: torch.tensor(result.cluster)}
     _draw(result, {field: columns[field.name] for field in fields}, out)
@@ -96,8 +97,11 @@ def _say(result: Latent) -> None:
         f"Layer {result.spec.layer} of the {result.spec.player}, {result.width} wide: "
         f"{len(found)} clusters with {inside:,} of {len(result.cluster):,} events"
     )
+    if not found:
+        say("  no cluster, hence no purity: raise --eps or lower --min-samples", style="yellow")
     for label, estimate in result.purity.items():
-        say(f"  {label}: purity of the clusters {_beside_chance(estimate)}")
+        if found:
+            say(f"  {label}: purity of the clusters {_beside_chance(estimate)}")
         for space, accuracy in result.separation[label].items():
             say(f"  {label}: told by its neighbours in the {space} {_beside_chance(accuracy)}")
 

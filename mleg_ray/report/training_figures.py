@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,11 +10,11 @@ from matplotlib.figure import Figure
 from mleg_ray.report.drawing import FAINT, GENERATED, INK, STYLE, png
 
 
-def training_pngs(history: Sequence[Mapping[str, float]]) -> dict[str, bytes]:
+def training_pngs(history: Sequence[Mapping[str, float]], kept: int) -> dict[str, bytes]:
     """Draw a run's snapshots: the selecting score with each observable's KS, and the losses.
 
     Each entry holds `step` and `ks_sum`; keys `ks.NAME` are distances, keys that end in `loss` are
-    losses.
+    losses. The snapshot of step `kept` is that of the checkpoint.
     """
     keys = list(dict.fromkeys(key for snapshot in history for key in snapshot))
     losses = [key for key in keys if key.endswith("loss")]
@@ -28,10 +27,9 @@ def training_pngs(history: Sequence[Mapping[str, float]]) -> dict[str, bytes]:
             axes.plot(*_curve(history, key), color=FAINT, alpha=0.5, linewidth=0.8, label=label)
         steps, values = _curve(history, "ks_sum")
         axes.plot(steps, values, color=INK, label="sum over observables")
-        if values:
-            best = int(np.argmin(values))
-            label = f"best: step {steps[best]:,.0f}"
-            axes.plot(steps[best], values[best], "o", color=GENERATED, label=label)
+        if kept in steps:
+            height = values[steps.index(kept)]
+            axes.plot(kept, height, "o", color=GENERATED, label=f"kept: step {kept:,}")
         axes.set_yscale("log")
         axes.legend(fontsize=7.5, framealpha=0.85, frameon=True, edgecolor="none")
         pictures["training-ks"] = png(figure)

@@ -47,6 +47,11 @@ def resolve_conditions(
             )
     for name in names:
         if name not in fixed and name not in given:
+            if name in card.dataset.schema_.vertex:
+                raise ConfigError(
+                    "the checkpoint is a detector's, which measures the events of a dataset: "
+                    "`mleg fold CHECKPOINT DATASET`"
+                )
             low, high = card.condition_range[name]
             raise ConfigError(
                 f"the checkpoint needs --condition {name}=VALUE; "

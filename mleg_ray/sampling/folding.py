@@ -99,16 +99,21 @@ class Folding:
         """Read all events, and see which of them a model was not trained for.
 
         Raises:
-            DataError: shards are gone or damaged, or a condition or weight is not finite.
+            DataError: shards are gone, damaged or empty, or a condition or weight is not finite.
         """
         low = dict.fromkeys(self._columns, math.inf)
         high = dict.fromkeys(self._columns, -math.inf)
         broken, strayed = Counter[str](), Counter[str]()
         outside = done = 0
-        rows = []
+        rows: list[int] = []
         with progress_bar("Reading events", self._dataset.rows(self._split)) as bar:
             for batch in self._dataset.batches(self._split):
                 context = self._context(batch)
+                if len(context) == 0:
+                    raise DataError(
+                        f"{self._dataset.uri}: shard {len(rows)} has no events, so that the "
+                        "folded ones would lose their places; make it again in larger shards"
+                    )
                 strange = torch.zeros(len(context), dtype=torch.bool)
                 if self._dataset.schema.weight:
                     broken[self._dataset.schema.weight] += _not_finite(batch.weight)

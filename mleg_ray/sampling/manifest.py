@@ -5,7 +5,8 @@ Nothing here knows who generates the shards: `mleg_ray.cluster.sample` does so i
 
 import datetime
 import math
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -334,16 +335,23 @@ def _plan_there(folder: str) -> PlanFile | None:
 
 
 def _require_same(folder: str, there: SampleSpec, spec: SampleSpec) -> None:
-    differences = [
-        f"{key} is {getattr(there, key)} there, {getattr(spec, key)} is asked for"
-        for key in SampleSpec.model_fields
-        if getattr(there, key) != getattr(spec, key)
-    ]
+    differences = list(_differences(there, spec))
     if differences:
         raise ConfigError(
             f"{folder}: holds another sample ({'; '.join(differences)}); "
             "choose another --out, or ask for the same to complete it"
         )
+
+
+def _differences(there: Config, asked: Config, within: str = "") -> Iterator[str]:
+    for key in type(there).model_fields:
+        old, new = getattr(there, key), getattr(asked, key)
+        if isinstance(old, Config) and isinstance(new, Config):
+            yield from _differences(old, new, f"{within}{key}.")
+        elif old != new:
+            # Of a thousand shards' rows the first six will do.
+            old, new = (reprlib.repr(v) if isinstance(v, tuple) else v for v in (old, new))
+            yield f"{within}{key} is {old} there, {new} is asked for"
 
 
 def _bins(folder: str, sampler: Sampler, plan: PlanFile | None) -> bytes:

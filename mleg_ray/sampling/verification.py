@@ -25,7 +25,7 @@ from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Batch
 from mleg_ray.sampling.manifest import PlanFile
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
-from mleg_ray.storage import PARTIAL_SUFFIX, join, sizes
+from mleg_ray.storage import PARTIAL, join, sizes
 
 COMPARED = 4_000_000  # events among which copies are sought, the first ones of every shard
 MOVED = 1e-4  # of a shard's events: other arithmetic may count one in the next bin
@@ -248,7 +248,7 @@ def _strangers(dataset: Dataset) -> Iterator[str]:
     if manifest.bins:
         known.add(manifest.bins.file)
     for file in sorted(sizes(dataset.uri)):
-        if file not in known and not file.endswith(PARTIAL_SUFFIX):
+        if file not in known and not PARTIAL.search(file):
             yield file
 
 

@@ -20,7 +20,6 @@ from mleg_ray.catalog.prepare import (
 )
 from mleg_ray.catalog.shards import footer
 from mleg_ray.errors import ConfigError, DataError, ResourceError
-from mleg_ray.storage import PARTIAL_SUFFIX
 from tests.catalog.specs import table_spec, write_tape
 
 
@@ -92,7 +91,7 @@ def test_an_interrupted_run_is_completed_to_the_same_dataset(spec, storage, tmp_
     folder = dataset_uri(storage, "small")
     with pytest.raises(DataError, match="absent or not finished"):
         Dataset.open(folder)
-    leftover = f"{folder}/shards/00099.parquet.1{PARTIAL_SUFFIX}"
+    leftover = f"{folder}/shards/00099.parquet.1.partial"
     with open(leftover, "w") as stream:
         stream.write("half")
     assert len(whole_shards(plan_dataset(spec, storage))) == 7

@@ -63,6 +63,10 @@ def test_checkpoint_tells_all_and_samples(undisturbed: Checkpoint, dataset: Data
     assert events.shape == (100, 4)
 
 
+def test_an_interrupt_stays_the_command_s(undisturbed: Checkpoint) -> None:
+    assert "ray" not in getattr(signal.getsignal(signal.SIGINT), "__module__", "")
+
+
 def test_finished_run_is_not_trained_again(
     undisturbed: Checkpoint, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def test_error_of_a_share_is_binomial() -> None:
         ("weight", -np.ones(50), "the weights sum to -50"),
         ("replica", np.append(np.zeros(48), [np.nan, -np.inf]), "2 values of replica 3 are not"),
         ("replica", np.empty(0), "no values of replica 3"),
+        ("weight", np.ones(49), "49 weights for 50 true values"),
     ],
 )
 def test_numbers_that_are_none_are_refused(part: str, values: np.ndarray, message: str) -> None:
@@ -69,7 +70,11 @@ def test_numbers_that_are_none_are_refused(part: str, values: np.ndarray, messag
 
 @pytest.mark.parametrize(
     ("replicas", "truth", "message"),
-    [(2, np.zeros(50), "2 replicas have no spread"), (5, np.full(50, 9.0), "no bin of 40 holds")],
+    [
+        (2, np.zeros(50), "2 replicas have no spread"),
+        (5, np.full(50, 9.0), "no bin of 40 holds"),
+        (5, np.zeros(50), "has an error"),
+    ],
 )
 def test_what_has_no_bands_is_refused(replicas: int, truth: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):

@@ -76,9 +76,9 @@ def test_training_curves_leave_out_what_is_not_finite():
         {"step": 1, "ks_sum": 2.0, "ks.px": 0.1, "critic_loss": 1.0},
         {"step": 2, "ks_sum": 1.0, "ks.px": 0.1, "critic_loss": float("nan")},
     ]
-    pictures = training_pngs(history)
+    pictures = training_pngs(history, 20)
     assert list(pictures) == ["training-ks", "training-losses"]
-    assert list(training_pngs([{"step": 1, "ks_sum": 2.0}])) == ["training-ks"]
+    assert list(training_pngs([{"step": 1, "ks_sum": 2.0}], 1)) == ["training-ks"]
 
 
 @pytest.mark.parametrize("groups", [1, 3, 40, 90])

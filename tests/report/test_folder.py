@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mleg_ray.errors import ConfigError, DataError, ResourceError
-from mleg_ray.report.folder import ANALYSIS, Analysis, claim
+from mleg_ray.report.folder import ANALYSIS, Analysis, claim, renew
 
 
 def analysis(*results: str) -> Analysis:
@@ -38,9 +38,25 @@ def test_results_that_are_there_go_and_other_files_stay(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "clusters" / "shards").mkdir(parents=True)
     (tmp_path / "clusters" / "shards" / "0").touch()
-    claim(str(tmp_path), analysis("c.png"))
+    claim(str(tmp_path), analysis("c.png"))  # computing may fail: all stays
+    assert names(tmp_path) == {ANALYSIS, "a.png", "clusters", "notes.txt"}
+    renew(str(tmp_path), analysis("c.png"))
     assert names(tmp_path) == {ANALYSIS, "notes.txt"}
     assert json.loads((tmp_path / ANALYSIS).read_text())["results"] == ["c.png"]
+
+
+def test_another_kind_is_refused(tmp_path: Path) -> None:
+    claim(str(tmp_path), analysis("a.png"))
+    landscape = analysis("surface.png").model_copy(update={"kind": "landscape"})
+    with pytest.raises(ConfigError, match="an analysis of kind 'latent'; choose another --out"):
+        claim(str(tmp_path), landscape)
+
+
+def test_partial_files_of_others_are_no_leftovers(tmp_path: Path) -> None:
+    (tmp_path / "movie.mkv.partial").touch()
+    with pytest.raises(ConfigError, match="holds other files"):
+        claim(str(tmp_path), analysis())
+    assert names(tmp_path) == {"movie.mkv.partial"}
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../mine", "/mine", "a/../../mine"])

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,7 +50,8 @@ def page() -> str:
     origin = generated.origin.model_copy(update={"provenance": {"production": run}})
     generated = replace(generated, origin=origin)
     card = card_of(truth, generated)
-    pictures = draw(truth, generated, [{"step": 1, "ks_sum": 1.0}]) | draw_classifiers(card)
+    trained = SimpleNamespace(history=[{"step": 1, "ks_sum": 1.0}], step=1)
+    pictures = draw(truth, generated, trained) | draw_classifiers(card)
     return render(card, pictures)
 
 

@@ -17,7 +17,14 @@ from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.datasets import from_generated
 from mleg_ray.events import Field
 from mleg_ray.run import RunConfig
-from mleg_ray.sampling.manifest import SampleJob, begin, finish, plan_fold, whole_shards
+from mleg_ray.sampling.manifest import (
+    SampleJob,
+    begin,
+    finish,
+    plan_fold,
+    plan_sample,
+    whole_shards,
+)
 from mleg_ray.storage import write_bytes
 from tests.checkpoints import made, small_checkpoint
 from tests.dis_events import PAIRS, measured
@@ -207,6 +214,32 @@ def test_events_that_are_not_finite_are_refused(
     with pytest.raises(DataError, match="700 events.*'weight' in 1, 'px' in 2, 'energy' in 1; rem"):
         plan_fold(detector, damaged, "test", str(tmp_path / "out"), seed=1)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_shard_is_refused(detector: Checkpoint, weighted: Dataset, tmp_path: Path) -> None:
+    shard = weighted.shards("test")[0]
+    place = tmp_path / "weighted" / shard.file
+    pq.write_table(pq.read_table(place).slice(0, 0), place)
+    file = dict(FileEntry.of(shard.file, place.read_bytes()))
+    manifest = weighted.manifest.model_copy(
+        update={"shards": (shard.model_copy(update=file | {"rows": 0}),)}
+    )
+    with pytest.raises(DataError, match="shard 0 has no events"):
+        plan_fold(detector, Dataset(weighted.uri, manifest), "test", str(tmp_path / "out"), seed=1)
+
+
+def test_a_folder_of_other_folded_events_is_refused_in_a_few_words(
+    detector: Checkpoint, vertex: Dataset, weighted: Dataset, tmp_path: Path
+) -> None:
+    begin(plan_fold(detector, vertex, None, str(tmp_path / "out"), seed=1))
+    with pytest.raises(ConfigError, match=r"\(folds.uri is .*; folds.weight is None") as caught:
+        plan_fold(detector, weighted, None, str(tmp_path / "out"), seed=1)
+    assert len(str(caught.value)) < 800
+
+
+def test_a_detector_is_not_sampled(detector: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a detector's, .* `mleg fold CHECKPOINT DATASET`"):
+        plan_sample(detector, 100, str(tmp_path / "out"), seed=1, conditions={})
 
 
 def test_events_outside_the_trained_region_are_refused_unless_told(
