@@ -73,8 +73,8 @@ def measured(
     generated = sample(checkpoint.uri, events, target, seed=seed)
     report = join(storage, "reports", target.rsplit("/", 1)[-1])
     card = evaluate(generated.uri, dataset, "test", report, seed=seed)
-    row = {"recipe": recipe, "seed": seed, "steps": checkpoint.card.step}
-    return checkpoint, row | {"training_s": checkpoint.card.seconds, "wall_s": wall} | figures(card)
+    row = {"steps": checkpoint.card.step, "training_s": checkpoint.card.seconds, "wall_s": wall}
+    return checkpoint, row | figures(card)
 
 
 def main() -> None:
@@ -93,8 +93,8 @@ def main() -> None:
         for recipe in options.recipes:
             for seed in options.seeds:
                 _, row = measured(recipe, tuple(options.assignments), dataset, storage, seed)
-                rows.append(row)
-                print(rounded(row))
+                rows.append({"recipe": recipe, "seed": seed} | row)
+                print(rounded(rows[-1]))
     RESULTS.mkdir(exist_ok=True)
     result = {"cores": os.cpu_count(), "rows": rows, "with": environment()}
     (RESULTS / "tape2_quality.json").write_text(json.dumps(result, indent=2) + "\n")
