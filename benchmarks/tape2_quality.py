@@ -32,6 +32,11 @@ from mleg_ray.storage import absolute, join
 DATASET = "dis-ep-50-tape2"
 
 
+def tape2(root: str, storage: str) -> Dataset:
+    """Prepare the authors' events, which lie in the folder `root`."""
+    return prepare(DatasetSpec.load(DATASET, (f"source.root={root}",)), storage)
+
+
 def figures(card: Scorecard) -> dict[str, float]:
     """Return the quoted figures and their floors."""
 
@@ -89,7 +94,7 @@ def main() -> None:
     storage = absolute(options.storage)
     rows = []
     with ray_session():
-        dataset = prepare(DatasetSpec.load(DATASET, (f"source.root={options.root}",)), storage)
+        dataset = tape2(options.root, storage)
         for recipe in options.recipes:
             for seed in options.seeds:
                 _, row = measured(recipe, tuple(options.assignments), dataset, storage, seed)

@@ -21,10 +21,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tape2_quality import DATASET, tape2
+
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import environment, run_uri
-from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.tune import run_study
 from mleg_ray.run import RunConfig
@@ -33,7 +33,6 @@ from mleg_ray.study.ledger import load
 from mleg_ray.study.plan import Plan
 from mleg_ray.training.trainee import Trainee
 
-DATASET = "dis-ep-50-tape2"
 RESULT = Path(__file__).parent / "results" / "tune_overhead.json"
 
 
@@ -70,7 +69,7 @@ def main() -> None:
     alone = {"pruning": None, "repeats": None, "points": ()}
     plan = plan.model_copy(update={"space": space, "study": plan.study.model_copy(update=alone)})
     with ray_session(spare=0):
-        dataset = prepare(DatasetSpec.load(DATASET, (f"source.root={options.root}",)), storage)
+        dataset = tape2(options.root, storage)
         started = time.monotonic()
         summary = run_study(plan, dataset, storage, name=f"overhead-{stamp}")
         study_s = time.monotonic() - started

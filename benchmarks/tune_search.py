@@ -15,15 +15,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from mleg_ray.catalog.spec import DatasetSpec
+from tape2_quality import DATASET, tape2
+
 from mleg_ray.checkpoint import environment
-from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.tune import run_study
 from mleg_ray.storage import absolute
 from mleg_ray.study.plan import Plan, RandomSearch
 
-DATASET = "dis-ep-50-tape2"
 RESULT = Path(__file__).parent / "results" / "tune_search.json"
 
 
@@ -40,7 +39,7 @@ def main() -> None:
     storage = absolute(options.storage)
     rows = []
     with ray_session(spare=0):
-        dataset = prepare(DatasetSpec.load(DATASET, (f"source.root={options.root}",)), storage)
+        dataset = tape2(options.root, storage)
         for seed in range(1, options.studies + 1):
             plan = Plan.load(options.recipe, (f"dataset={DATASET}", *options.assignments))
             asked = {"trials": 100_000, "seconds": options.seconds, "seed": seed, "repeats": None}

@@ -16,13 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tape2_quality import DATASET, figures
+from tape2_quality import DATASET, figures, tape2
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.cluster.evaluate import evaluate
-from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.train import train
@@ -57,7 +55,7 @@ def main() -> None:
     plan = Plan.load("fatgan-quick", assignments)
     rows = []
     with ray_session(spare=0):
-        dataset = prepare(DatasetSpec.load(DATASET, (f"source.root={options.root}",)), storage)
+        dataset = tape2(options.root, storage)
         started = time.monotonic()
         summary = run_study(plan, dataset, storage, name=f"tape2-{int(time.time())}")
         wall = time.monotonic() - started

@@ -17,7 +17,7 @@ import fsspec
 from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.implementations.local import LocalFileSystem
 
-from mleg_ray.errors import ResourceError
+from mleg_ray.errors import ConfigError, ResourceError
 
 PARTIAL = re.compile(r"\.\d+\.partial$")  # with its writer's process number
 
@@ -123,11 +123,16 @@ def _partial(path: str) -> str:
     return f"{path}.{os.getpid()}.partial"
 
 
-def is_vacant(uri: str) -> bool:
-    """Tell whether a folder holds nothing, or nothing but what killed writers left."""
-    with _opened(uri) as (fs, path):
+def require_vacant(folder: str, plan: str) -> None:
+    """Refuse an --out that lacks its `plan`, and holds more than what killed writers left.
+
+    Raises:
+        ConfigError: names the folder, the file that it lacks, and the mend.
+    """
+    with _opened(folder) as (fs, path):
         files = fs.ls(path, detail=False) if fs.exists(path) else []
-    return all(PARTIAL.search(file) for file in files)
+    if not all(PARTIAL.search(file) for file in files):
+        raise ConfigError(f"{folder}: holds other files and no {plan}; choose another --out")
 
 
 def remove_partials(folder: str) -> None:

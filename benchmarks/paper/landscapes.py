@@ -2,7 +2,7 @@
 
 FAT-GAN with 10 and 15 residual blocks and with 15 plain layers in both networks, all alike
 otherwise, learns 45% of the FAT-GAN authors' events; then the surface of both players' losses is
-computed around the trained weights.
+computed around the trained weights. The reports lie in the storage folder.
 """
 
 import itertools
@@ -10,15 +10,13 @@ from collections.abc import Mapping
 
 from matplotlib import style
 from matplotlib.figure import Figure
-from tape2_quality import DATASET
+from tape2_quality import tape2
 
-from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.cluster.prepare import prepare
-from mleg_ray.interpret.events import validation_events
-from mleg_ray.interpret.landscape import Landscape, LandscapeSpec, landscape
+from mleg_ray.interpret.landscape import Landscape, LandscapeSpec
 from mleg_ray.report.drawing import STYLE, png
-from mleg_ray.report.landscape import draw_contours, write_landscape
-from paper.measuring import RESULTS, SMALL_GAN, Options, Results
+from mleg_ray.report.landscape import draw_contours, survey
+from mleg_ray.storage import join
+from paper.measuring import SMALL_GAN, Options, Results
 
 RECIPE = "fatgan"
 NETWORKS = {"10 residual": (10, True), "15 residual": (15, True), "15 plain": (15, False)}
@@ -30,19 +28,17 @@ QUICK = (*SMALL_GAN, "training.steps=1000", "selection.every=50")
 
 def landscapes(options: Options, results: Results) -> None:
     """Train each network, and compute both players' surfaces."""
-    spec = DatasetSpec.load(DATASET, (f"source.root={options.root}",))
-    dataset = prepare(spec, options.storage)
+    dataset = tape2(options.root, options.storage)
     drawn: dict[tuple[str, str], Landscape] = {}
     for name, (blocks, residual) in NETWORKS.items():
         for seed in options.seeds:
             own = networks(blocks, residual, WIDTH[options.budget])
             checkpoint = options.trained(RECIPE, seed, *own, quick=QUICK, dataset=dataset)
             for player, reach in REACH.items():
-                wanted = LandscapeSpec(player=player, reach=reach, pairs=3, seed=seed)
-                events = validation_events(dataset, wanted.events, seed)
-                found = landscape(checkpoint, events, wanted)
-                folder = f"landscape-{name.replace(' ', '-')}-{player}-{seed}"
-                write_landscape(found, str(RESULTS / folder))
+                spec = LandscapeSpec(player=player, reach=reach, pairs=3, seed=seed)
+                folder = f"{checkpoint.digest[:8]}-{player}-{seed}"
+                out = join(options.storage, "landscapes", folder)
+                found = survey(checkpoint, spec, options.storage, out)
                 figures = {"ks_sum": checkpoint.card.metrics["ks_sum"], "loss": found.loss}
                 for figure in ("span", "roughness", "nonconvex_share"):
                     spread = getattr(found, figure)

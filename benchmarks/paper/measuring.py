@@ -49,6 +49,10 @@ class Options:
     assignments: tuple[str, ...]
     storage: str
 
+    def budgeted(self, quick: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what the quick budget assigns, nothing at the full one."""
+        return quick if self.budget == "quick" else ()
+
     def trained(
         self,
         recipe: str,
@@ -61,7 +65,7 @@ class Options:
 
         The dataset is the recipe's own, which is prepared first, unless another is given.
         """
-        values = (*(quick if self.budget == "quick" else ()), *own, f"training.seed={seed}")
+        values = (*self.budgeted(quick), *own, f"training.seed={seed}")
         if dataset is not None:
             values = (f"dataset={dataset.manifest.name}", *values)
         run = RunConfig.load(recipe, (*values, *self.assignments))

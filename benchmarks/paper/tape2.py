@@ -7,10 +7,8 @@ recipes of some minutes of one CPU as they are.
 
 from matplotlib import style
 from matplotlib.figure import Figure
-from tape2_quality import DATASET, measured
+from tape2_quality import measured, tape2
 
-from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.cluster.prepare import prepare
 from mleg_ray.report.drawing import STYLE, png
 from paper.measuring import SMALL_GAN, Options, Results
 
@@ -25,13 +23,11 @@ QUICK = {"coordinates": SMALL_GAN, "losses": SMALL_GAN, "families": ("training.t
 
 def compare(options: Options, results: Results) -> None:
     """Measure every recipe of the row, and draw how its validation score fell."""
-    budget = QUICK[options.row] if options.budget == "quick" else ()
-    spec = DatasetSpec.load(DATASET, (f"source.root={options.root}",))
-    dataset = prepare(spec, options.storage)
+    assignments = (*options.budgeted(QUICK[options.row]), *options.assignments)
+    dataset = tape2(options.root, options.storage)
     curves = {}
     for recipe in RECIPES[options.row]:
         for seed in options.seeds:
-            assignments = (*budget, *options.assignments)
             checkpoint, figures = measured(recipe, assignments, dataset, options.storage, seed)
             curves.setdefault(recipe, checkpoint.card.history)
             results.add({"recipe": recipe}, seed, figures)

@@ -12,7 +12,14 @@ from mleg_ray.cluster.session import in_parallel
 from mleg_ray.config import Config, parse
 from mleg_ray.console import say
 from mleg_ray.errors import ConfigError
-from mleg_ray.storage import absolute, exists, is_vacant, join, remove_partials, require_writable
+from mleg_ray.storage import (
+    absolute,
+    exists,
+    join,
+    remove_partials,
+    require_vacant,
+    require_writable,
+)
 
 CONVERSION = "conversion.json"
 
@@ -63,8 +70,8 @@ def _require_same(out: str, asked: Conversion) -> None:
         there = parse(Conversion, read_json(place, "choose another --out"), place)
         if (there.dataset, there.to) != (asked.dataset, asked.to):
             raise ConfigError(f"{out}: holds another conversion; choose another --out")
-    elif not is_vacant(out):
-        raise ConfigError(f"{out}: holds other files and no {CONVERSION}; choose another --out")
+    else:
+        require_vacant(out, CONVERSION)
 
 
 @ray.remote(num_cpus=1, max_retries=3)

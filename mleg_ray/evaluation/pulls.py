@@ -53,7 +53,8 @@ def pulls(
 
     Raises:
         DataError: fewer than three replicas or one without events, a value or weight that is not
-            finite, weights whose sum is not positive, or no bin with 10 true events.
+            finite, not a weight for each true value, weights whose sum is not positive, or no bin
+            with 10 true events and an error.
     """
     if len(replicas) < 3:
         raise DataError(f"{len(replicas)} replicas have no spread worth the name; make ten")

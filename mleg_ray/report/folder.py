@@ -12,10 +12,10 @@ from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError
 from mleg_ray.storage import (
     exists,
-    is_vacant,
     join,
     remove_folder,
     remove_partials,
+    require_vacant,
     require_writable,
 )
 
@@ -81,6 +81,5 @@ def _there(folder: str) -> Analysis | None:
             return parse(Analysis, content, place)
         except ConfigError:
             raise ConfigError(f"{place}: of no analysis that this version makes; {MEND}") from None
-    if not is_vacant(folder):
-        raise ConfigError(f"{folder}: holds other files and no {ANALYSIS}; {MEND}")
+    require_vacant(folder, ANALYSIS)
     return None

@@ -25,11 +25,11 @@ from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
 from mleg_ray.storage import (
     exists,
-    is_vacant,
     join,
     read_bytes,
     remove_partials,
     require_space,
+    require_vacant,
     require_writable,
     sha256,
     sizes,
@@ -329,8 +329,7 @@ def _plan_there(folder: str) -> PlanFile | None:
     place = join(folder, PLAN)
     if exists(place):
         return parse(PlanFile, read_json(place, "choose another --out"), place)
-    if not is_vacant(folder):
-        raise ConfigError(f"{folder}: holds other files and no {PLAN}; choose another --out")
+    require_vacant(folder, PLAN)
     return None
 
 

@@ -24,7 +24,7 @@ from mleg_ray.evaluation.estimate import NotComputableError
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.events import Batch, Field, stored_fields, unlabelled
 from mleg_ray.randomness import derive_seed, stream
-from mleg_ray.storage import exists, is_vacant, join, read_bytes, sha256
+from mleg_ray.storage import exists, join, read_bytes, require_vacant, sha256
 
 SELECT = 0.25  # of the learning events: when to stop, calibration, and where weights are cut
 LARGEST = 0.999  # the quantile of the weights at which they are cut
@@ -226,6 +226,5 @@ def require_own(folder: str, spec: ReweightSpec) -> None:
         if parse(ReweightSpec, read_json(place), place) != spec:
             raise ConfigError(f"{folder}: holds another reweighted sample; choose another --out")
         return
-    if not is_vacant(folder):
-        raise ConfigError(f"{folder}: holds other files and no {PLAN}; choose another --out")
+    require_vacant(folder, PLAN)
     write_json(place, spec.model_dump(mode="json"))
