@@ -1,33 +1,92 @@
-"""Events in memory: what a field means, and a batch of them."""
+"""Events in memory: what their fields and groups mean, events by name, and minibatches of features.
+
+Physical events go by name (`Events`); only features, as networks take them, are a matrix (`Batch`).
+"""
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
+from pydantic import Field as Option
+from pydantic import NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 
-VERTEX = "vertex_"  # begins the name of a condition that is a true value, the field's without it
 Role = Literal["event", "condition", "weight", "label"]
 Unit = Literal["GeV", "MeV", "TeV", "rad", "deg", "cm", "mm", "1"]
+COUNT = "count"  # `jet.count` is the number of jets; no field may be called so
 
 
 class Field(Config):
-    """One number of an event: its name, unit ("1" if none), role, stored precision and meaning.
+    """One quantity of an event: its name, unit ("1" if none), role, stored precision and meaning.
 
-    Roles: `event` is generated, `condition` is given to the generator (a beam energy), `weight` is
-    the event's statistical weight, which may be negative. A `label` tells where a true event is
-    from; no model ever sees it, and no generated event has one.
+    A name with a dot belongs to a group: `jet.pt`. Roles: `event` is generated, `condition` is
+    given to the generator (a beam energy), `weight` is the event's statistical weight, which may be
+    negative. A `label` tells where a true event is from; no model ever sees it, and no generated
+    event has one.
+
+    A field with a `shape`, such as (layers, rows, columns), is an image. Stored `sparse`, it is a
+    list of the cells that are not zero, for images of which most are empty.
     """
 
-    name: str
+    name: str = Option(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")
     unit: Unit = "1"
     role: Role = "event"
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: Literal["float32", "float64", "int8", "int16", "int32"] = "float32"
+    shape: tuple[PositiveInt, ...] = ()
+    storage: Literal["dense", "sparse"] = "dense"
     description: str = ""
+
+    @property
+    def group(self) -> str:
+        """The group that it belongs to, empty if none."""
+        return group_of(self.name)
+
+    @model_validator(mode="after")
+    def _is_stored_somehow(self) -> Self:
+        if self.storage == "sparse" and not self.shape:
+            raise ValueError("storage: only an image, a field with a shape, can be sparse")
+        if self.shape and (self.group or self.role != "event"):
+            raise ValueError("shape: an image has role 'event' and belongs to no group")
+        if self.role == "weight" and (self.group or not self.dtype.startswith("float")):
+            raise ValueError("role: a weight is one number an event, float32 or float64")
+        if self.name.partition(".")[2] == COUNT:
+            raise ValueError(f"name: '{self.name}' is the number of a group's objects; choose another")
+        return self
+
+
+class Group(Config):
+    """Fields that belong together: `jet.pt`, `jet.eta`; once in each event, or up to `most` times.
+
+    Objects are kept in the order of the field `ordered_by`, the largest first; beyond `most` they
+    are dropped from the end. `pdg_id` and `mass` (GeV) are those of the particle, if all are of one
+    kind: event records tell them. `truth_of` names the group of which this one, of conditions, has
+    the true values: what a detector measures of `vertex` is `electron`, say.
+    """
+
+    most: PositiveInt | None = None
+    ordered_by: str = ""
+    pdg_id: int | None = None
+    mass: NonNegativeFloat | None = None
+    truth_of: str = ""
+
+    @model_validator(mode="after")
+    def _has_an_order(self) -> Self:
+        if (self.most is None) == bool(self.ordered_by):
+            raise ValueError(
+                "ordered_by: a group of up to `most` objects needs the field by which they are "
+                "ordered, the largest first; one that is there once has none"
+            )
+        return self
+
+
+def group_of(name: str) -> str:
+    """Return the group of a column's name: "jet" of "jet.pt", empty of "beam_energy"."""
+    group, dot, _ = name.partition(".")
+    return group if dot else ""
 
 
 def stored_fields(fields: Iterable[Field], fixed: Container[str | None]) -> tuple[Field, ...]:
@@ -44,41 +103,92 @@ def unlabelled(fields: Iterable[Field]) -> tuple[Field, ...]:
 
 
 class EventSchema:
-    """The fields of a dataset, by role, in the order of a `Batch`'s columns.
+    """The fields of a dataset by role, and its groups."""
 
-    `vertex` are the conditions that are true values: a detector's generator has some.
-    """
-
-    def __init__(self, fields: Iterable[Field]) -> None:
+    def __init__(self, fields: Iterable[Field], groups: Mapping[str, Group] | None = None) -> None:
         self.fields = tuple(fields)
-        self.event = tuple(field.name for field in self.fields if field.role == "event")
-        self.conditions = tuple(field.name for field in self.fields if field.role == "condition")
-        self.labels = tuple(field.name for field in self.fields if field.role == "label")
-        weights = tuple(field.name for field in self.fields if field.role == "weight")
+        self.groups = dict(groups or {})
+        self.event = self._of_role("event")
+        self.conditions = self._of_role("condition")
+        self.labels = self._of_role("label")
         names = [field.name for field in self.fields]
         if len(set(names)) < len(names):
             raise ConfigError(f"fields: names must differ: {', '.join(names)}")
         if not self.event:
             raise ConfigError("fields: at least one field needs role = 'event'")
+        weights = self._of_role("weight")
         if len(weights) > 1:
             raise ConfigError(f"fields: one weight at most, not {', '.join(weights)}")
         self.weight = weights[0] if weights else None
-        self.vertex = tuple(name for name in self.conditions if name.startswith(VERTEX))
+        self._check_groups()
+
+    def _of_role(self, role: Role) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields if field.role == role)
+
+    def _check_groups(self) -> None:
+        members: dict[str, list[Field]] = {name: [] for name in self.groups}
+        for field in self.fields:
+            if field.group and field.group not in self.groups:
+                raise ConfigError(
+                    f"fields: '{field.name}' belongs to no declared group; add [groups.{field.group}]"
+                )
+            if field.name in self.groups:
+                raise ConfigError(f"groups.{field.name}: a field has this name; choose another")
+            if field.group:
+                members[field.group].append(field)
+        for name, group in self.groups.items():
+            if not members[name]:
+                raise ConfigError(f"groups.{name}: no field '{name}.…' belongs to it; leave it out")
+            ordering = [f for f in members[name] if f.name == f"{name}.{group.ordered_by}"]
+            if group.most is not None and not ordering:
+                known = ", ".join(f.name.partition(".")[2] for f in members[name])
+                raise ConfigError(
+                    f"groups.{name}.ordered_by: no field '{group.ordered_by}' belongs to the "
+                    f"group; those are {known}"
+                )
+            if group.most is not None and any(f.role == "condition" for f in members[name]):
+                raise ConfigError(
+                    f"groups.{name}: conditions are numbers of the event; objects cannot be given"
+                )
+            if group.truth_of:
+                self._check_truth(name, group.truth_of, members)
+
+    def _check_truth(self, name: str, of: str, members: Mapping[str, list[Field]]) -> None:
+        units = {f.name: f.unit for f in self.fields if f.role == "event"}
+        for field in members[name]:
+            measured = f"{of}.{field.name.partition('.')[2]}"
+            if field.role != "condition" or units.get(measured) != field.unit:
+                raise ConfigError(
+                    f"groups.{name}.truth_of: the true value '{field.name}' [{field.unit}] must "
+                    f"be a condition, and '{measured}' an event field of the same unit"
+                )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, EventSchema) and self.fields == other.fields
+        return isinstance(other, EventSchema) and (self.fields, self.groups) == (
+            other.fields,
+            other.groups,
+        )
 
     __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def objects(self) -> dict[str, int]:
+        """The largest number of objects an event may have, of each group that has a number."""
+        return {name: group.most for name, group in self.groups.items() if group.most is not None}
+
+    @property
+    def truth(self) -> dict[str, str]:
+        """The field that is measured, of each condition that is its true value."""
+        pairs = {}
+        for name in self.conditions:
+            group, _, part = name.partition(".")
+            if part and self.groups[group].truth_of:
+                pairs[name] = f"{self.groups[group].truth_of}.{part}"
+        return pairs
 
     def varying(self, fixed: Container[str]) -> tuple[str, ...]:
         """Return the conditions that differ from event to event: all but the `fixed` ones."""
         return tuple(name for name in self.conditions if name not in fixed)
-
-    def columns(self, batch: "Batch") -> dict[str, Tensor]:
-        """Return the batch's event fields and conditions by name, each of shape (B,)."""
-        columns = {name: batch.x[:, i] for i, name in enumerate(self.event)}
-        columns |= {name: batch.context[:, i] for i, name in enumerate(self.conditions)}
-        return columns
 
     def require(self, names: Iterable[str], by: str) -> None:
         """Raise `ConfigError` unless every name is an event field or a condition."""
@@ -89,37 +199,123 @@ class EventSchema:
                 f"the dataset has {', '.join((*self.event, *self.conditions))}"
             )
 
+    def events(
+        self,
+        columns: Mapping[str, Tensor],
+        conditions: Mapping[str, float],
+        present: Mapping[str, Tensor] | None = None,
+    ) -> "Events":
+        """Make events of columns as `Events` has them; `conditions` fills those that have one value.
+
+        Columns of no field are left out; the weight is 1 if the schema has none.
+        """
+        n = len(columns[self.event[0]])
+        fixed = {
+            name: torch.full((n,), value, dtype=torch.float64) for name, value in conditions.items()
+        }
+        known = {**fixed, **columns}
+        names = [f.name for f in self.fields if f.role != "weight" and f.name in known]
+        weight = columns[self.weight].double() if self.weight else torch.ones(n).double()
+        return Events({name: known[name] for name in names}, present or {}, weight)
+
+
+@dataclass(frozen=True)
+class Events:
+    """B events by name: a number (B,), a field of a group of objects (B, most), an image (B, *shape).
+
+    Numbers are float64; images and whole numbers keep their stored precision. Conditions and labels
+    are columns too. `present` (B, most), boolean, tells by group which objects there are: the first
+    ones; what is absent is zero. Weights (B,), also negative ones, travel with the events
+    everywhere.
+    """
+
+    columns: Mapping[str, Tensor]
+    present: Mapping[str, Tensor]
+    weight: Tensor
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def __getitem__(self, rows: Any) -> "Events":  # noqa: ANN401 - whatever indexes a tensor's rows
+        return self._each(lambda tensor: tensor[rows])
+
+    def to(self, device: torch.device | str) -> "Events":
+        """Return the events on another device."""
+        return self._each(lambda tensor: tensor.to(device))
+
+    def repeat(self, times: int) -> "Events":
+        """Return all events `times` over, in the order of whole repetitions."""
+        return Events.concatenate([self] * times)
+
+    def choose(self, names: Iterable[str]) -> "Events":
+        """Return the events with these columns alone, and the objects of their groups."""
+        columns = {name: self.columns[name] for name in names}
+        groups = {group_of(name) for name in columns}
+        present = {name: there for name, there in self.present.items() if name in groups}
+        return Events(columns, present, self.weight)
+
+    def replacing(self, gone: Container[str], new: Mapping[str, Tensor]) -> "Events":
+        """Return the events with columns taken away and others added."""
+        kept = {name: column for name, column in self.columns.items() if name not in gone}
+        return Events(kept | dict(new), self.present, self.weight)
+
+    def weighted(self, weight: Tensor) -> "Events":
+        """Return the events with other weights (B,)."""
+        return Events(self.columns, self.present, weight)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory the tensors take, in bytes."""
+        return sum(t.nbytes for t in (*self.columns.values(), *self.present.values(), self.weight))
+
+    @staticmethod
+    def concatenate(parts: Iterable["Events"]) -> "Events":
+        """Join events of the same columns, in order."""
+        parts = list(parts)
+        return Events(
+            {name: torch.cat([part.columns[name] for part in parts]) for name in parts[0].columns},
+            {name: torch.cat([part.present[name] for part in parts]) for name in parts[0].present},
+            torch.cat([part.weight for part in parts]),
+        )
+
+    def _each(self, change: Any) -> "Events":  # noqa: ANN401 - a function of a tensor
+        return Events(
+            {name: change(column) for name, column in self.columns.items()},
+            {name: change(there) for name, there in self.present.items()},
+            change(self.weight),
+        )
+
 
 @dataclass(frozen=True)
 class Batch:
-    """B events: `x` (B, ...) numbers to generate, `context` (B, C) conditions, `weight` (B,).
+    """B events as networks take them, float32.
 
-    In physical space `x` has the schema's event fields as float64 columns; a feature map turns it
-    into features. Conditions and weights, also negative ones, travel with the events everywhere.
+    `x` (B, n) are features, `condition` (B, c) the conditions as networks see them, and `weight`
+    (B,) has mean one over the train split.
     """
 
     x: Tensor
-    context: Tensor
+    condition: Tensor
     weight: Tensor
 
     def __len__(self) -> int:
         return len(self.weight)
 
     def __getitem__(self, rows: Any) -> "Batch":  # noqa: ANN401 - whatever indexes a tensor's rows
-        return Batch(self.x[rows], self.context[rows], self.weight[rows])
+        return Batch(self.x[rows], self.condition[rows], self.weight[rows])
 
-    def to(self, *args: Any, **kwargs: Any) -> "Batch":  # noqa: ANN401 - as Tensor.to
-        """Return the batch on another device or with another dtype, as `Tensor.to`."""
-        return Batch(
-            self.x.to(*args, **kwargs),
-            self.context.to(*args, **kwargs),
-            self.weight.to(*args, **kwargs),
-        )
+    def to(self, device: torch.device | str) -> "Batch":
+        """Return the batch on another device."""
+        return Batch(self.x.to(device), self.condition.to(device), self.weight.to(device))
+
+    def weighted(self, weight: Tensor) -> "Batch":
+        """Return the batch with other weights (B,)."""
+        return Batch(self.x, self.condition, weight)
 
     @property
     def nbytes(self) -> int:
         """The memory the tensors take, in bytes."""
-        return self.x.nbytes + self.context.nbytes + self.weight.nbytes
+        return self.x.nbytes + self.condition.nbytes + self.weight.nbytes
 
     @staticmethod
     def concatenate(batches: Iterable["Batch"]) -> "Batch":
@@ -127,22 +323,6 @@ class Batch:
         parts = list(batches)
         return Batch(
             torch.cat([part.x for part in parts]),
-            torch.cat([part.context for part in parts]),
+            torch.cat([part.condition for part in parts]),
             torch.cat([part.weight for part in parts]),
         )
-
-    @staticmethod
-    def from_columns(
-        schema: EventSchema, columns: Mapping[str, Tensor], conditions: Mapping[str, float]
-    ) -> "Batch":
-        """Build a batch from named columns; `conditions` fills those that are not columns."""
-        n = len(columns[schema.event[0]])
-        x = torch.stack([columns[name].double() for name in schema.event]).T
-        fixed = {
-            name: torch.full((n,), value, dtype=torch.float64) for name, value in conditions.items()
-        }
-        given = {**fixed, **columns}
-        context = [given[name].double() for name in schema.conditions]
-        weight = columns[schema.weight].double() if schema.weight else torch.ones(n).double()
-        empty = torch.empty(n, 0, dtype=torch.float64)
-        return Batch(x, torch.stack(context, dim=1) if context else empty, weight)

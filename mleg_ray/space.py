@@ -1,0 +1,150 @@
+"""The layout of a flat vector of numbers: which belong together, and which are angles."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from mleg_ray.randomness import Noise
+
+
+@dataclass(frozen=True)
+class Part:
+    """Numbers that belong together, and the `shape` in which a network may see them.
+
+    Numbers of the event are (f,), objects (K, f), an image (channels, rows, columns). `names` are
+    those of the numbers along the last axis, of an image that of its field. `circle` are the
+    positions along the last axis of angles, in half turns, (-1, 1].
+    """
+
+    shape: tuple[int, ...]
+    names: tuple[str, ...] = ()
+    circle: tuple[int, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """How many numbers there are."""
+        width = 1
+        for length in self.shape:
+            width *= length
+        return width
+
+
+@dataclass(frozen=True)
+class Space:
+    """Parts by name, one behind the other in a vector of `width` numbers.
+
+    Its numbers lie on the line or on the circle. Noise of the same layout has a standard normal
+    number for each of the first and a uniform angle for each of the second.
+    """
+
+    parts: Mapping[str, Part]
+
+    @classmethod
+    def numbers(cls, width: int, angles: int = 0) -> Self:
+        """Return a space of `width` numbers on the line, and angles behind them, as GANs' noise."""
+        circle = tuple(range(width, width + angles))
+        return cls({"noise": Part((width + angles,), circle=circle)})
+
+    @property
+    def width(self) -> int:
+        """The length of the vector."""
+        return sum(part.width for part in self.parts.values())
+
+    @cached_property
+    def where(self) -> dict[str, slice]:
+        """Where each part stands in the vector."""
+        places, start = {}, 0
+        for name, part in self.parts.items():
+            places[name] = slice(start, start + part.width)
+            start += part.width
+        return places
+
+    @cached_property
+    def circle(self) -> tuple[int, ...]:
+        """The positions of all angles in the vector."""
+        return tuple(
+            self.where[name].start + row * part.shape[-1] + position
+            for name, part in self.parts.items()
+            if part.circle
+            for row in range(part.width // part.shape[-1])
+            for position in part.circle
+        )
+
+    @cached_property
+    def line(self) -> tuple[int, ...]:
+        """The positions of all other numbers."""
+        angles = set(self.circle)
+        return tuple(i for i in range(self.width) if i not in angles)
+
+    def __str__(self) -> str:
+        return f"{len(self.line)} numbers and {len(self.circle)} angles"
+
+    def alike(self, other: "Space") -> bool:
+        """Tell whether noise of one is noise of the other: the same lines and circles."""
+        return (self.line, self.circle) == (other.line, other.circle)
+
+    def split(self, x: Tensor) -> dict[str, Tensor]:
+        """Return views of vectors (B, width), (B, *shape) of each part."""
+        return {
+            name: x[:, self.where[name]].unflatten(1, part.shape)
+            for name, part in self.parts.items()
+        }
+
+    def of(self, names: Sequence[str]) -> "Space":
+        """Return the space of some parts alone."""
+        return Space({name: self.parts[name] for name in names})
+
+    def divide(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the numbers on the line (B, lines) and the angles (B, circles)."""
+        return columns(x, self.line), columns(x, self.circle)
+
+    def join(self, line: Tensor, circle: Tensor) -> Tensor:
+        """Return vectors (B, width) of these; the inverse of `divide`."""
+        if not self.circle:
+            return line
+        order = (*self.line, *self.circle)
+        return columns(torch.cat([line, circle], dim=1), tuple(map(order.index, range(self.width))))
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return noise (n, width) on the generator's device."""
+        device = generator.device
+        normal = torch.randn(n, len(self.line), generator=generator, device=device)
+        uniform = torch.rand(n, len(self.circle), generator=generator, device=device)
+        return self.join(normal, 2 * uniform - 1)
+
+    def draw_from(self, noise: Noise, n: int) -> Tensor:
+        """Return noise (n, width) of the stream of a training."""
+        normal = noise.normal(n, len(self.line))
+        return self.join(normal, 2 * noise.uniform(n, len(self.circle)) - 1)
+
+    def seamless(self, x: Tensor, harmonics: Sequence[int] = (1,)) -> Tensor:
+        """Return vectors (B, width) as a network should see them: each angle φ as cos kφ, sin kφ.
+
+        The width is that of `seamless_width`; k runs over the `harmonics`.
+        """
+        line, circle = self.divide(x)
+        if not self.circle:
+            return line
+        angles = [k * torch.pi * circle for k in harmonics]
+        return torch.cat([line, *(f(angle) for angle in angles for f in (torch.cos, torch.sin))], 1)
+
+    def seamless_width(self, harmonics: Sequence[int] = (1,)) -> int:
+        """Return the width of what `seamless` returns."""
+        return len(self.line) + 2 * len(self.circle) * len(harmonics)
+
+
+def columns(x: Tensor, chosen: tuple[int, ...]) -> Tensor:
+    """Return some columns; a view, which costs nothing, if they are neighbours in order."""
+    first = chosen[0] if chosen else 0
+    if chosen == tuple(range(first, first + len(chosen))):
+        return x[:, first : first + len(chosen)]
+    return x[:, list(chosen)]
+
+
+def wrapped(half_turns: Tensor) -> Tensor:
+    """Return angles in half turns, of any shape, moved into [-1, 1)."""
+    return torch.remainder(half_turns + 1, 2) - 1
