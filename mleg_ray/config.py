@@ -40,11 +40,15 @@ AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
 class Registry(dict[str, type[AnyConfig]], Generic[AnyConfig]):
-    """`kind` -> config class of one family of components; users may add their own."""
+    """`kind` -> config class of one family of components; users may add their own.
 
-    def __init__(self, family: str) -> None:
+    A table without a kind is of the `default` one, if there is any.
+    """
+
+    def __init__(self, family: str, default: str | None = None) -> None:
         super().__init__()
         self.family = family
+        self._default = default
 
     def register(self, cls: type[AnyConfig]) -> type[AnyConfig]:
         """Class decorator: enter a config class under the default of its `kind` field."""
@@ -57,7 +61,7 @@ class Registry(dict[str, type[AnyConfig]], Generic[AnyConfig]):
             return value  # type: ignore[return-value]  # pydantic checks the family right after
         if not isinstance(value, Mapping):
             raise ValueError(f"expected a table with a 'kind', one of: {', '.join(sorted(self))}")
-        kind = value.get("kind")
+        kind = value.get("kind", self._default)
         if not isinstance(kind, str) or kind not in self:
             known = ", ".join(sorted(self))
             raise ValueError(f"unknown {self.family} kind {kind!r}; known kinds: {known}")

@@ -255,9 +255,11 @@ class Events:
         return Events(columns, present, self.weight)
 
     def replacing(self, gone: Container[str], new: Mapping[str, Tensor]) -> "Events":
-        """Return the events with columns taken away and others added."""
-        kept = {name: column for name, column in self.columns.items() if name not in gone}
-        return Events(kept | dict(new), self.present, self.weight)
+        """Return the events with `new` columns in the place of those that are `gone`."""
+        columns: dict[str, Tensor] = {}
+        for name, column in self.columns.items():
+            columns |= new if name in gone else {name: column}
+        return Events(columns | dict(new), self.present, self.weight)
 
     def weighted(self, weight: Tensor) -> "Events":
         """Return the events with other weights (B,)."""

@@ -132,6 +132,13 @@ class Space:
         angles = [k * torch.pi * circle for k in harmonics]
         return torch.cat([line, *(f(angle) for angle in angles for f in (torch.cos, torch.sin))], 1)
 
+    def unseamed(self, seen: Tensor) -> Tensor:
+        """Return the vectors (B, width) of which `seamless` made what is `seen`."""
+        if not self.circle:
+            return seen
+        line, cosine, sine = torch.split(seen, [len(self.line), *[len(self.circle)] * 2], dim=1)
+        return self.join(line, torch.atan2(sine, cosine) / torch.pi)
+
     def seamless_width(self, harmonics: Sequence[int] = (1,)) -> int:
         """Return the width of what `seamless` returns."""
         return len(self.line) + 2 * len(self.circle) * len(harmonics)

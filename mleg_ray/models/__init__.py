@@ -1,14 +1,14 @@
 """Generative models of features: one module a family, entered in `MODELS` on import."""
 
 from mleg_ray.models import flow, flow_matching, gan, student, vae
-from mleg_ray.models.base import MODELS, Model, ModelConfig, NoiseMap, Widths, generate
+from mleg_ray.models.base import MODELS, Model, ModelConfig, NoiseMap, Spaces, generate
 
 __all__ = [
     "MODELS",
     "Model",
     "ModelConfig",
     "NoiseMap",
-    "Widths",
+    "Spaces",
     "flow",
     "flow_matching",
     "gan",

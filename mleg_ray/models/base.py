@@ -2,27 +2,38 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
+from pydantic import SerializeAsAny
 from torch import Tensor, nn
 
 from mleg_ray.config import Config, Registry
+from mleg_ray.events import Events
 from mleg_ray.features import FeatureMap
-from mleg_ray.models.noise import NoiseShape
+from mleg_ray.models.networks import NETWORKS, NetworkConfig
+from mleg_ray.space import Space
+
+AnyNetwork = SerializeAsAny[Annotated[NetworkConfig, NETWORKS.chosen()]]
 
 
-class Widths(NamedTuple):
-    """What a model must know of its feature map."""
+class Spaces(NamedTuple):
+    """What a model must know of its feature map: the layouts of what it makes, of what it is given
+    and of what critics see.
+    """
 
-    features: int
-    conditions: int
-    augmented: int
-    periodic: tuple[int, ...] = ()
+    features: Space
+    condition: Space
+    view: Space
+
+    @staticmethod
+    def of(feature_map: FeatureMap) -> "Spaces":
+        """Return those of a feature map."""
+        return Spaces(feature_map.space, feature_map.condition_space, feature_map.view_space)
 
 
 class Model(nn.Module, ABC):
-    """A generative model of features: float32 tensors (B, features) under conditions (B, C)."""
+    """A generative model of features: float32 tensors (B, n) under conditions (B, c)."""
 
     @abstractmethod
     def players(self) -> Mapping[str, nn.Module]:
@@ -30,7 +41,7 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return n generated feature vectors (n, features) for `condition` (n, C)."""
+        """Return n generated feature vectors (n, features) for `condition` (n, c)."""
 
     def remember(self, features: Tensor, condition: Tensor) -> None:
         """Keep what sampling needs of the train split (most models: nothing)."""
@@ -39,48 +50,48 @@ class Model(nn.Module, ABC):
 class NoiseMap(Model):
     """A model that maps noise to features deterministically, so that another can learn its map."""
 
-    noise_shape: NoiseShape
+    noise_space: Space
 
     def noise(self, n: int, *, generator: torch.Generator) -> Tensor:
         """Return noise (n, d) on the generator's device."""
-        return self.noise_shape.draw(n, generator)
+        return self.noise_space.draw(n, generator)
 
     @abstractmethod
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Map noise (n, d) under `condition` (n, C) to features (n, features)."""
+        """Map noise (n, d) under `condition` (n, c) to features (n, features)."""
 
     def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return n generated feature vectors (n, features) for `condition` (n, C)."""
+        """Return n generated feature vectors (n, features) for `condition` (n, c)."""
         return self.decode(self.noise(n, generator=generator), condition)
 
 
 def generate(
-    model: Model, feature_map: FeatureMap, context: Tensor, *, generator: torch.Generator
-) -> Tensor:
-    """Generate one physical event for each row of conditions.
+    model: Model, feature_map: FeatureMap, given: Events, *, generator: torch.Generator
+) -> Events:
+    """Generate one physical event under the conditions of each that is given.
 
     Args:
         model: the model, on any device.
         feature_map: its map, on the same device.
-        context: physical conditions (n, C), float64, on that device.
+        given: events (n) on that device that have the conditions, and maybe nothing else.
         generator: the only source of randomness; of that device.
 
     Returns:
-        Events (n, n_fields), float64, in the schema's order and units.
+        Events (n) with the fields, in the schema's units, and the conditions and weights given.
     """
-    condition = feature_map.condition(context).float()
-    features = model.sample(len(context), condition, generator=generator)
-    return feature_map.inverse(features, context)
+    features = model.sample(len(given), feature_map.condition(given), generator=generator)
+    return feature_map.decode(features, given)
 
 
 class ModelConfig(Config):
-    """Base of the `[run.model]` tables."""
+    """Base of the `[run.model]` tables; `players` are the names of the model's."""
 
+    players: ClassVar[tuple[str, ...]]
     kind: str
 
     @abstractmethod
-    def build(self, widths: Widths) -> Model:
-        """Build the model with freshly drawn weights."""
+    def build(self, spaces: Spaces) -> Model:
+        """Build the model with freshly drawn weights; `ConfigError` if a network does not fit."""
 
 
 MODELS: Registry[ModelConfig] = Registry("model")

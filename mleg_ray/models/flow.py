@@ -10,8 +10,7 @@ from pydantic import Field as Option
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mleg_ray.models.base import MODELS, ModelConfig, NoiseMap, Widths
-from mleg_ray.models.noise import NoiseShape
+from mleg_ray.models.base import MODELS, ModelConfig, NoiseMap, Spaces
 
 
 class Flow(NoiseMap):
@@ -23,20 +22,20 @@ class Flow(NoiseMap):
     that no seam arises where the angle turns over.
     """
 
-    def __init__(self, config: "FlowConfig", widths: Widths) -> None:
+    def __init__(self, config: "FlowConfig", spaces: Spaces) -> None:
         super().__init__()
-        self.noise_shape = NoiseShape.of_features(widths.features, widths.periodic)
+        self.noise_space = spaces.features
         shape = {
             "transforms": config.transforms,
             "bins": config.bins,
             "hidden_features": config.hidden,
         }
-        n_line, n_circle = len(self.noise_shape.line), len(self.noise_shape.circle)
+        n_line, n_circle = len(spaces.features.line), len(spaces.features.circle)
         self.flow = nn.ModuleDict()
         if n_line:
-            self.flow["line"] = zuko.flows.NSF(n_line, widths.conditions, **shape)
+            self.flow["line"] = zuko.flows.NSF(n_line, spaces.condition.width, **shape)
         if n_circle:
-            self.flow["circle"] = zuko.flows.NCSF(n_circle, widths.conditions + n_line, **shape)
+            self.flow["circle"] = zuko.flows.NCSF(n_circle, spaces.condition.width + n_line, **shape)
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the flow."""
@@ -44,7 +43,7 @@ class Flow(NoiseMap):
 
     def log_prob(self, features: Tensor, condition: Tensor) -> Tensor:
         """Return the log density (B,) of features (B, features) under conditions (B, C)."""
-        line, circle = self.noise_shape.split(features)
+        line, circle = self.noise_space.divide(features)
         result = features.new_zeros(len(features))
         if "line" in self.flow:
             result = result + self.flow["line"](_context(condition)).log_prob(line)
@@ -56,14 +55,14 @@ class Flow(NoiseMap):
 
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Map base noise (n, features) to features (n, features)."""
-        line, circle = self.noise_shape.split(noise)
+        line, circle = self.noise_space.divide(noise)
         if "line" in self.flow:
             line = self.flow["line"](_context(condition)).transform.inv(line)
         if "circle" in self.flow:
             context = _context(torch.cat([condition, line], dim=1))
             angles = self.flow["circle"](context).transform.inv(math.pi * circle)
             circle = angles / math.pi
-        return self.noise_shape.join(line, circle)
+        return self.noise_space.join(line, circle)
 
 
 @MODELS.register
@@ -73,14 +72,15 @@ class FlowConfig(ModelConfig):
     Splines cover standardised features from -5 to 5; beyond, features pass unchanged.
     """
 
+    players = ("flow",)
     kind: Literal["flow"] = "flow"
     transforms: PositiveInt = 4
     bins: Annotated[int, Option(ge=2)] = 16
     hidden: Annotated[tuple[PositiveInt, ...], Option(min_length=1)] = (64, 64)
 
-    def build(self, widths: Widths) -> Flow:
+    def build(self, spaces: Spaces) -> Flow:
         """Build the model with freshly drawn weights."""
-        return Flow(self, widths)
+        return Flow(self, spaces)
 
 
 def _context(condition: Tensor) -> Tensor | None:

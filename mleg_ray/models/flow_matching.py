@@ -7,9 +7,8 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mleg_ray.models.base import MODELS, ModelConfig, NoiseMap, Widths
-from mleg_ray.models.nets import Conditional, MLPConfig
-from mleg_ray.models.noise import NoiseShape, wrapped
+from mleg_ray.models.base import MODELS, AnyNetwork, ModelConfig, NoiseMap, Spaces
+from mleg_ray.space import Space, wrapped
 
 
 class FlowMatching(NoiseMap):
@@ -20,12 +19,12 @@ class FlowMatching(NoiseMap):
     of Runge-Kutta steps of fourth order, so the map of noise to features is deterministic.
     """
 
-    def __init__(self, config: "FlowMatchingConfig", widths: Widths) -> None:
+    def __init__(self, config: "FlowMatchingConfig", spaces: Spaces) -> None:
         super().__init__()
-        self.noise_shape = NoiseShape.of_features(widths.features, widths.periodic)
+        self.noise_space = spaces.features
         self._steps = config.ode_steps
-        n_in = self.noise_shape.seamless_width() + 1
-        self.field = Conditional(config.network, n_in, widths.conditions, widths.features)
+        seen = Space.numbers(spaces.features.seamless_width() + 1)
+        self.field = config.network.build(seen, spaces.condition.width, spaces.features)
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the velocity field."""
@@ -33,13 +32,13 @@ class FlowMatching(NoiseMap):
 
     def path(self, start: Tensor, end: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
         """Return points at `time` (n, 1) on the shortest ways (n, features), and their velocity."""
-        line, circle = self.noise_shape.split(end - start)
-        velocity = self.noise_shape.join(line, wrapped(circle))
+        line, circle = self.noise_space.divide(end - start)
+        velocity = self.noise_space.join(line, wrapped(circle))
         return start + time * velocity, velocity
 
     def velocity(self, features: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         """Return v (n, features) at features (n, features) and times (n, 1)."""
-        seen = torch.cat([self.noise_shape.seamless(features), time], dim=1)
+        seen = torch.cat([self.noise_space.seamless(features), time], dim=1)
         result: Tensor = self.field(seen, condition)
         return result
 
@@ -56,18 +55,19 @@ class FlowMatching(NoiseMap):
             v3 = self.velocity(x + step / 2 * v2, middle, condition)
             v4 = self.velocity(x + step * v3, end, condition)
             x = x + step / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
-        line, circle = self.noise_shape.split(x)
-        return self.noise_shape.join(line, wrapped(circle))
+        line, circle = self.noise_space.divide(x)
+        return self.noise_space.join(line, wrapped(circle))
 
 
 @MODELS.register
 class FlowMatchingConfig(ModelConfig):
     """Configuration of `FlowMatching`: the field's network and the steps of the sampler."""
 
+    players = ("field",)
     kind: Literal["flow-matching"] = "flow-matching"
-    network: MLPConfig
+    network: AnyNetwork
     ode_steps: PositiveInt = 8
 
-    def build(self, widths: Widths) -> FlowMatching:
+    def build(self, spaces: Spaces) -> FlowMatching:
         """Build the model with freshly drawn weights."""
-        return FlowMatching(self, widths)
+        return FlowMatching(self, spaces)

@@ -7,9 +7,8 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.models.base import MODELS, ModelConfig, NoiseMap, Widths
-from mleg_ray.models.nets import Conditional, MLPConfig
-from mleg_ray.models.noise import NoiseShape, wrapped
+from mleg_ray.models.base import MODELS, AnyNetwork, ModelConfig, NoiseMap, Spaces
+from mleg_ray.space import Space, wrapped
 
 
 class GAN(NoiseMap):
@@ -21,16 +20,16 @@ class GAN(NoiseMap):
     it starts from, and no part of the circle is left out where holes divide it.
     """
 
-    def __init__(self, config: "AdversariesConfig", widths: Widths, critic_outputs: int) -> None:
+    def __init__(self, config: "AdversariesConfig", spaces: Spaces, critic_outputs: int) -> None:
         super().__init__()
-        self._features = NoiseShape.of_features(widths.features, widths.periodic)
+        self._features = spaces.features
         self._harmonics = config.noise_harmonics
-        angles = len(widths.periodic) if self._harmonics else 0
-        self.noise_shape = NoiseShape.normal(config.noise_dim, angles)
-        n, n_in = widths.conditions, self.noise_shape.seamless_width(self._harmonics)
-        self.generator = Conditional(config.generator, n_in, n, widths.features)
-        seen = n if config.conditional_critic else 0
-        self.critic = Conditional(config.critic, widths.augmented, seen, critic_outputs)
+        angles = len(spaces.features.circle) if self._harmonics else 0
+        self.noise_space = Space.numbers(config.noise_dim, angles)
+        n, seen = spaces.condition.width, self.noise_space.seamless_width(self._harmonics)
+        self.generator = config.generator.build(Space.numbers(seen), n, spaces.features)
+        judged = n if config.conditional_critic else 0
+        self.critic = config.critic.build(spaces.view, judged, Space.numbers(critic_outputs))
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the generator and the critic."""
@@ -38,15 +37,15 @@ class GAN(NoiseMap):
 
     def seen(self, noise: Tensor) -> Tensor:
         """Return noise (n, d) as the generator sees it, angles as their harmonics."""
-        return self.noise_shape.seamless(noise, self._harmonics)
+        return self.noise_space.seamless(noise, self._harmonics)
 
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Map noise (n, d) under `condition` (n, C) to features (n, features)."""
         out: Tensor = self.generator(self.seen(noise), condition)
-        _, turned = self.noise_shape.split(noise)
+        _, turned = self.noise_space.divide(noise)
         if not turned.shape[1]:
             return out
-        line, angle = self._features.split(out)
+        line, angle = self._features.divide(out)
         return self._features.join(line, wrapped(turned + angle))
 
 
@@ -59,19 +58,20 @@ class AdversariesConfig(ModelConfig):
     turns: [1] is its cosine and sine, [1, 6] also tells where in one of six sectors it is.
     """
 
+    players = ("generator", "critic")
     noise_dim: NonNegativeInt
     noise_harmonics: tuple[PositiveInt, ...] = ()
-    generator: MLPConfig
-    critic: MLPConfig
+    generator: AnyNetwork
+    critic: AnyNetwork
     conditional_critic: bool = True
 
-    def require_input(self, widths: Widths) -> None:
+    def require_input(self, spaces: Spaces) -> None:
         """Raise `ConfigError` if the generator would see no noise that it is to see."""
-        if self.noise_harmonics and not widths.periodic:
+        if self.noise_harmonics and not spaces.features.circle:
             raise ConfigError(
-                "model.noise_harmonics: no feature of features.kind is an angle; leave it out"
+                "model.noise_harmonics: no feature that features.steps make is an angle; leave it out"
             )
-        if self.noise_dim == widths.conditions == 0 and not self.noise_harmonics:
+        if self.noise_dim == spaces.condition.width == 0 and not self.noise_harmonics:
             raise ConfigError(
                 "model.noise_dim: 0 leaves the generator without any input, as no condition of the "
                 "dataset varies; give it noise"
@@ -84,10 +84,10 @@ class GANConfig(AdversariesConfig):
 
     kind: Literal["gan"] = "gan"
 
-    def build(self, widths: Widths) -> GAN:
+    def build(self, spaces: Spaces) -> GAN:
         """Build the model with freshly drawn weights."""
-        self.require_input(widths)
-        return GAN(self, widths, critic_outputs=1)
+        self.require_input(spaces)
+        return GAN(self, spaces, critic_outputs=1)
 
 
 @MODELS.register
@@ -97,7 +97,7 @@ class EmbeddingGANConfig(AdversariesConfig):
     kind: Literal["embedding-gan"] = "embedding-gan"
     embedding: PositiveInt
 
-    def build(self, widths: Widths) -> GAN:
+    def build(self, spaces: Spaces) -> GAN:
         """Build the model with freshly drawn weights."""
-        self.require_input(widths)
-        return GAN(self, widths, critic_outputs=self.embedding)
+        self.require_input(spaces)
+        return GAN(self, spaces, critic_outputs=self.embedding)

@@ -7,9 +7,8 @@ from typing import Literal
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mleg_ray.models.base import MODELS, ModelConfig, NoiseMap, Widths
-from mleg_ray.models.nets import Conditional, MLPConfig
-from mleg_ray.models.noise import NoiseShape, wrapped
+from mleg_ray.models.base import MODELS, AnyNetwork, ModelConfig, NoiseMap, Spaces
+from mleg_ray.space import Space, wrapped
 
 
 class Student(NoiseMap):
@@ -20,16 +19,15 @@ class Student(NoiseMap):
     nor features have a seam.
     """
 
-    def __init__(self, config: "StudentConfig", widths: Widths) -> None:
+    def __init__(self, config: "StudentConfig", spaces: Spaces) -> None:
         super().__init__()
-        self._features = NoiseShape.of_features(widths.features, widths.periodic)
+        self._features = spaces.features
         self._turns = config.noise_dim is None
-        self.noise_shape = (
-            self._features if config.noise_dim is None else NoiseShape.normal(config.noise_dim)
+        self.noise_space = (
+            spaces.features if config.noise_dim is None else Space.numbers(config.noise_dim)
         )
-        self.student = Conditional(
-            config.network, self.noise_shape.seamless_width(), widths.conditions, widths.features
-        )
+        seen = Space.numbers(self.noise_space.seamless_width())
+        self.student = config.network.build(seen, spaces.condition.width, spaces.features)
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the student."""
@@ -37,10 +35,10 @@ class Student(NoiseMap):
 
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Map noise (n, d) under `condition` (n, C) to features (n, features)."""
-        out = self.student(self.noise_shape.seamless(noise), condition)
-        line, angle = self._features.split(out)
+        out = self.student(self.noise_space.seamless(noise), condition)
+        line, angle = self._features.divide(out)
         if self._turns:
-            angle = angle + self._features.split(noise)[1]
+            angle = angle + self._features.divide(noise)[1]
         return self._features.join(line, wrapped(angle))
 
     def distance(self, features: Tensor, others: Tensor) -> Tensor:
@@ -48,7 +46,7 @@ class Student(NoiseMap):
 
         Angles are in half turns, so a small difference d counts (π d)².
         """
-        (a, angle_a), (b, angle_b) = self._features.split(features), self._features.split(others)
+        (a, angle_a), (b, angle_b) = self._features.divide(features), self._features.divide(others)
         turns = 2 * (1 - (math.pi * (angle_a - angle_b)).cos())
         return (a - b).square().sum(dim=1) + turns.sum(dim=1)
 
@@ -61,10 +59,11 @@ class StudentConfig(ModelConfig):
     leaving it out.
     """
 
+    players = ("student",)
     kind: Literal["student"] = "student"
-    network: MLPConfig
+    network: AnyNetwork
     noise_dim: PositiveInt | None = None
 
-    def build(self, widths: Widths) -> Student:
+    def build(self, spaces: Spaces) -> Student:
         """Build the model with freshly drawn weights."""
-        return Student(self, widths)
+        return Student(self, spaces)

@@ -8,21 +8,23 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from mleg_ray.models.base import MODELS, Model, ModelConfig, Widths
-from mleg_ray.models.nets import Conditional, MLPConfig
+from mleg_ray.models.base import MODELS, AnyNetwork, Model, ModelConfig, Spaces
+from mleg_ray.space import Space
 
 
 class Autoencoder(Model):
     """Encoder: features -> code parameters; decoder: code -> features; one player."""
 
-    def __init__(self, config: "AutoencoderConfig", widths: Widths, code_parameters: int) -> None:
+    def __init__(self, config: "AutoencoderConfig", spaces: Spaces, code_parameters: int) -> None:
         super().__init__()
         self.latent_dim = config.latent_dim
-        n = widths.conditions
+        n, code = spaces.condition.width, Space.numbers(config.latent_dim)
         self.autoencoder = nn.ModuleDict(
             {
-                "encoder": Conditional(config.encoder, widths.features, n, code_parameters),
-                "decoder": Conditional(config.decoder, config.latent_dim, n, widths.features),
+                "encoder": config.encoder.build(
+                    spaces.features, n, Space.numbers(code_parameters)
+                ),
+                "decoder": config.decoder.build(code, n, spaces.features),
             }
         )
 
@@ -60,8 +62,8 @@ class BetaVAE(PriorAutoencoder):
     Sources: Kingma & Welling, arXiv:1312.6114, eq. 10; Higgins et al., β-VAE, ICLR 2017.
     """
 
-    def __init__(self, config: "BetaVAEConfig", widths: Widths) -> None:
-        super().__init__(config, widths, 2 * config.latent_dim)
+    def __init__(self, config: "BetaVAEConfig", spaces: Spaces) -> None:
+        super().__init__(config, spaces, 2 * config.latent_dim)
 
     def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return μ + σ·noise (B, latent) and KL(N(μ, σ²) ‖ N(0, 1)) (B,)."""
@@ -76,8 +78,8 @@ class WassersteinAutoencoder(PriorAutoencoder):
     Source: Tolstikhin et al., arXiv:1711.01558.
     """
 
-    def __init__(self, config: "WassersteinAutoencoderConfig", widths: Widths) -> None:
-        super().__init__(config, widths, config.latent_dim)
+    def __init__(self, config: "WassersteinAutoencoderConfig", spaces: Spaces) -> None:
+        super().__init__(config, spaces, config.latent_dim)
 
     def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(features) (B, latent) and a vanishing KL term (B,); `noise` is not used."""
@@ -95,12 +97,12 @@ class AlphaVAE(Autoencoder):
     reference: Tensor
     reference_condition: Tensor
 
-    def __init__(self, config: "AlphaVAEConfig", widths: Widths) -> None:
-        super().__init__(config, widths, config.latent_dim)
+    def __init__(self, config: "AlphaVAEConfig", spaces: Spaces) -> None:
+        super().__init__(config, spaces, config.latent_dim)
         self.alpha = config.alpha
         n = config.reference_events
-        self.register_buffer("reference", torch.zeros(n, widths.features))
-        self.register_buffer("reference_condition", torch.zeros(n, widths.conditions))
+        self.register_buffer("reference", torch.zeros(n, spaces.features.width))
+        self.register_buffer("reference_condition", torch.zeros(n, spaces.condition.width))
 
     def remember(self, features: Tensor, condition: Tensor) -> None:
         """Keep the first `reference_events` events, repeated if there are fewer."""
@@ -126,9 +128,10 @@ class AlphaVAE(Autoencoder):
 class AutoencoderConfig(ModelConfig):
     """What the autoencoders' configurations share."""
 
+    players = ("autoencoder",)
     latent_dim: PositiveInt
-    encoder: MLPConfig
-    decoder: MLPConfig
+    encoder: AnyNetwork
+    decoder: AnyNetwork
 
 
 @MODELS.register
@@ -137,9 +140,9 @@ class BetaVAEConfig(AutoencoderConfig):
 
     kind: Literal["beta-vae"] = "beta-vae"
 
-    def build(self, widths: Widths) -> BetaVAE:
+    def build(self, spaces: Spaces) -> BetaVAE:
         """Build the model with freshly drawn weights."""
-        return BetaVAE(self, widths)
+        return BetaVAE(self, spaces)
 
 
 @MODELS.register
@@ -148,9 +151,9 @@ class WassersteinAutoencoderConfig(AutoencoderConfig):
 
     kind: Literal["wae"] = "wae"
 
-    def build(self, widths: Widths) -> WassersteinAutoencoder:
+    def build(self, spaces: Spaces) -> WassersteinAutoencoder:
         """Build the model with freshly drawn weights."""
-        return WassersteinAutoencoder(self, widths)
+        return WassersteinAutoencoder(self, spaces)
 
 
 @MODELS.register
@@ -161,6 +164,6 @@ class AlphaVAEConfig(AutoencoderConfig):
     alpha: PositiveFloat
     reference_events: PositiveInt = 20_000
 
-    def build(self, widths: Widths) -> AlphaVAE:
+    def build(self, spaces: Spaces) -> AlphaVAE:
         """Build the model with freshly drawn weights."""
-        return AlphaVAE(self, widths)
+        return AlphaVAE(self, spaces)

@@ -1,16 +1,20 @@
 """What is computed of events and required of them: named in the catalog and computed here.
 
 An expression is `module.function` or `module.function(argument, ...)` with a function of
-`mleg_ray.physics`; an argument is a column or a number, and without arguments the function's own
-parameter names are the columns. A constraint is `left <op> right` where each side is a number or a
+`mleg_ray.physics`; an argument is a column, a number or a group, and without arguments the
+function's own parameter names are the columns. A group stands for those of its fields that the next
+parameters name: `dis.q2(electron, beam_energy)` is `dis.q2(electron.px, electron.py, electron.pz,
+beam_energy)`, and parameters may have a number behind their name, as `px_1`, or the group's name
+before it, as `pip_px`. A constraint is `left <op> right` where each side is a number or a
 column (a field, a condition or an observable) and the operator is one of <=, <, >=, >.
 """
 
 import inspect
+import itertools
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Annotated, Any, Self
 
@@ -33,6 +37,7 @@ MODULES: dict[str, ModuleType] = {
     "kinematics": kinematics,
     "photoproduction": photoproduction,
 }
+_NUMBERED = re.compile(r"_\d+$")
 _CALL = re.compile(r"^(\w+)\.(\w+)(?:\(([\w.+\-\s,]*)\))?$")
 _COMPARISON = re.compile(r"^\s*([\w.+-]+)\s*(<=|>=|<|>)\s*([\w.+-]+)\s*$")
 # Of numbers as of tensors.
@@ -238,7 +243,7 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
     Raises:
         ConfigError: unknown module, function or column.
     """
-    function, arguments = _resolve(expression)
+    function, arguments = _resolve(expression, columns)
     like = next(iter(columns.values()))
     return function(*(_operand(name, columns, like, expression) for name in arguments))
 
@@ -279,7 +284,9 @@ def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression:
     return like.new_tensor(number)
 
 
-def _resolve(expression: str) -> tuple[Callable[..., Tensor], list[str]]:
+def _resolve(
+    expression: str, columns: Mapping[str, Tensor]
+) -> tuple[Callable[..., Tensor], list[str]]:
     match = _CALL.match(expression)
     if match is None:
         raise ConfigError(f"observable '{expression}': write it as 'module.function(column, ...)'")
@@ -291,10 +298,32 @@ def _resolve(expression: str) -> tuple[Callable[..., Tensor], list[str]]:
         )
         raise ConfigError(f"observable '{expression}': no such function; known: {known}")
     parameters = list(inspect.signature(function).parameters)
-    columns = [part.strip() for part in arguments.split(",")] if arguments else parameters
-    if len(columns) != len(parameters):
+    operands: list[str] = []
+    for given in arguments.split(",") if arguments else parameters:
+        operands += _fields(given.strip(), parameters[len(operands) :], columns)
+    if len(operands) != len(parameters):
         raise ConfigError(f"observable '{expression}': {name} takes ({', '.join(parameters)})")
-    return function, columns
+    return function, operands
+
+
+def _fields(given: str, parameters: list[str], columns: Mapping[str, Tensor]) -> list[str]:
+    """Return the columns that an argument stands for: itself, or a group's for the next parameters."""
+    if given in columns:
+        return [given]
+    named = (_NUMBERED.sub("", p.removeprefix(f"{given}_")) for p in parameters)
+    fields = itertools.takewhile(columns.__contains__, (f"{given}.{part}" for part in named))
+    # A group's fields fill each parameter once: the next electron brings its own.
+    return list(_first_run(fields)) or [given]
+
+
+def _first_run(names: Iterable[str]) -> Iterator[str]:
+    """Yield names until one comes again."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return
+        seen.add(name)
+        yield name
 
 
 def _public(module: ModuleType) -> list[tuple[str, Callable[..., Tensor]]]:

@@ -1,0 +1,445 @@
+"""The map between physical events and the flat vectors of features in which networks work."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Self
+
+import torch
+from pydantic import SerializeAsAny
+from torch import Tensor, nn
+
+from mleg_ray.config import Config
+from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.events import COUNT, Batch, Events, EventSchema, group_of
+from mleg_ray.features.moments import Moments
+from mleg_ray.features.steps import STEPS, Layout, Quantity, Step, StepConfig
+from mleg_ray.features.steps.count import Count
+from mleg_ray.features.view import EVERYTHING, NUMBERS, View
+from mleg_ray.randomness import Noise
+from mleg_ray.space import Part, Space
+
+MOST_OUTSIDE = 0.05
+CONDITION = "condition"
+
+
+class FeatureMap(nn.Module):
+    """Physical events <-> standardised features, and the quantities that a critic sees.
+
+    `steps` change columns of events one after the other; what they leave is laid out in `space` and
+    standardised with statistics of the train split, kept as float64 buffers, so that they travel in
+    the checkpoint and nowhere else. The statistics are those of a number, of a group's field over
+    all present objects, or of a channel over all its pixels; angles are never standardised. What
+    networks see of the conditions that vary is made by steps of their own, angles as cosine and
+    sine.
+
+    An absent object's features are noise of the layout of its part: as good as any other, and a
+    density of all features stays one.
+
+    Attributes:
+        space: the layout of features.
+        condition_space: that of the conditions as networks see them.
+        view_space: that of what a critic sees; an objective may ask for its numbers by name.
+        mean_log_abs_det: mean of `log_abs_det` over the train split's events inside.
+    """
+
+    feature_mean: Tensor
+    feature_std: Tensor
+    view_mean: Tensor
+    view_std: Tensor
+    condition_mean: Tensor
+    condition_std: Tensor
+    weight_mean: Tensor
+    outside_fraction: Tensor
+    mean_log_abs_det: Tensor
+
+    def __init__(
+        self, config: "FeatureMapConfig", schema: EventSchema, conditions: Mapping[str, float]
+    ) -> None:
+        """Build the unfitted map of a schema; `conditions` have one value throughout.
+
+        Raises:
+            ConfigError: a step, view or part names a column that is not there.
+        """
+        super().__init__()
+        self._schema = schema
+        self._fixed = {name: conditions[name] for name in schema.conditions if name in conditions}
+        objects = schema.objects
+        given = {name: Quantity(varies=name not in conditions) for name in schema.conditions}
+        made: Layout = {
+            field.name: Quantity((objects[field.group],) if field.group in objects else field.shape)
+            for field in schema.fields
+            if field.role == "event"
+        }
+        self.steps, made = _chained(config.steps, made, given)
+        self.condition_steps, seen = _chained(config.conditions, given, {})
+        _require_real(schema, self.steps, made)
+        self.space = _arranged(made, config.parts, objects)
+        self._objects = tuple(name for name in objects if name in self.space.parts)
+        self._shapes = {name: quantity.shape for name, quantity in made.items()}
+        self._stored = {
+            field.name: getattr(torch, field.dtype)
+            for field in schema.fields
+            if field.role == "event" and (field.shape or not field.dtype.startswith("float"))
+        }
+        varying = {name: quantity for name, quantity in seen.items() if quantity.varies}
+        self._fixed_seen = self._changed_once(seen)
+        self._conditions = Space({CONDITION: _numbers(varying)})
+        self.condition_space = Space({CONDITION: Part((self._conditions.seamless_width(),))})
+        columns = {name: torch.ones(1, *q.shape).double() for name, q in (made | given).items()}
+        self._view = View(config.view, self.space, list(self.steps), columns)
+        self.view_space = self._view.space
+        for name, width in (
+            ("feature", self.space.width),
+            ("view", self.view_space.width),
+            ("condition", self.condition_space.width),
+        ):
+            self.register_buffer(f"{name}_mean", torch.zeros(width, dtype=torch.float64))
+            self.register_buffer(f"{name}_std", torch.ones(width, dtype=torch.float64))
+        self.register_buffer("weight_mean", torch.ones((), dtype=torch.float64))
+        self.register_buffer("outside_fraction", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("mean_log_abs_det", torch.zeros((), dtype=torch.float64))
+
+    def _changed_once(self, seen: Layout) -> dict[str, float]:
+        """Return the conditions that do not vary as the steps of the conditions leave them."""
+        ones = {name: torch.ones(1).double() for name in self._schema.conditions}
+        fixed = {name: torch.tensor([value]).double() for name, value in self._fixed.items()}
+        events = Events(ones | fixed, {}, torch.ones(1))
+        for step in self.condition_steps:
+            events = step(events, noise=Noise(torch.device("cpu")))
+        return {n: events.columns[n].item() for n, q in seen.items() if not q.varies}
+
+    def fit(self, chunks: Iterable[Events]) -> Self:
+        """Learn the statistics in one pass over physical events of the train split.
+
+        Absolute weights are used: standardisation only sets scales, and must not fail where
+        negative weights leave a region with a negative sum.
+
+        Raises:
+            ConfigError: the settings of a step leave no room for events like these.
+            DataError: more than `MOST_OUTSIDE` of the events lie outside the steps' domain.
+        """
+        features = {name: Moments() for name in self.space.parts}
+        view, condition, log_abs_det = (Moments() for _ in range(3))
+        noise = Noise(torch.device("cpu"))
+        n = 0
+        weight_sum = outside_sum = torch.zeros((), dtype=torch.float64)
+        for events in chunks:
+            weight = events.weight.abs()
+            after, outside, slope = self._watched(events, noise)
+            for name, values in self.space.split(self._flat(after)).items():
+                features[name].add(*_samples(values, weight, after.present.get(name)))
+            numbers, _ = self._view.numbers(after)
+            view.add(_table(numbers, events), weight)
+            condition.add(self._seen_conditions(events), weight)
+            terms = torch.stack([slope, *self._counts(after).values()], dim=1)
+            log_abs_det.add(terms[~outside], weight[~outside])
+            n += len(events)
+            weight_sum = weight_sum + events.weight.sum()
+            outside_sum = outside_sum + outside.sum()
+        self._require_inside(float(outside_sum / n))
+        for name, moments in features.items():
+            self._standardise_part(name, moments)
+        mean, std = view.result()
+        self.view_mean[: len(mean)], self.view_std[: len(std)] = mean, std
+        self.condition_mean, self.condition_std = condition.result()
+        self.weight_mean = weight_sum / n
+        self.outside_fraction = outside_sum / n
+        (slope, *counts), _ = log_abs_det.result()
+        self.mean_log_abs_det = slope - self._log_scale(dict(zip(self._objects, counts, strict=True)))
+        return self
+
+    def encode(self, events: Events, *, noise: Noise) -> Batch:
+        """Map physical events to what networks take; `noise` fills what needs some.
+
+        Columns that are neither event fields nor conditions are left out.
+        """
+        after = self._forward(events, noise)
+        x = (self._flat(after) - self.feature_mean) / self.feature_std
+        for name, there in after.present.items():
+            absent = self.space.of([name]).draw_from(noise, len(events)).to(x)
+            part = x[:, self.space.where[name]]
+            filled = there.repeat_interleave(self.space.parts[name].shape[-1], dim=1)
+            x[:, self.space.where[name]] = torch.where(filled, part, absent)
+        weight = events.weight / self.weight_mean
+        return Batch(x.float(), self.condition(events), weight.float())
+
+    def condition(self, events: Events) -> Tensor:
+        """Return the conditions of events as networks see them, (B, c) float32."""
+        seen = self._seen_conditions(events)
+        return ((seen - self.condition_mean) / self.condition_std).float()
+
+    def decode(self, x: Tensor, given: Events) -> Events:
+        """Map features (B, n) back to physical events, in float64.
+
+        The exact inverse of `encode` on the steps' domain; differentiable. `given` are events that
+        have the conditions; those, and their weights, are the events' too.
+        """
+        # Column by column in memory, as all physics is computed: twice as fast.
+        rows = x.double().T.contiguous()
+        raw = rows * self.feature_std[:, None] + self.feature_mean[:, None]
+        conditions = {name: given.columns[name] for name in self._schema.conditions}
+        events = Events({**self._columns(raw), **conditions}, {}, given.weight)
+        for step in reversed(self.steps):
+            events = step.inverse(events)
+        columns = {name: events.columns[name] for name in self._schema.event}
+        columns |= {name: columns[name].to(dtype) for name, dtype in self._stored.items()}
+        return Events({**columns, **conditions}, events.present, given.weight)
+
+    def view(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Return what a critic sees of features x (B, n), (B, v): differentiable, standardised."""
+        raw = (x * self.feature_std.to(x.dtype) + self.feature_mean.to(x.dtype)).T
+        columns = {**self._columns(raw), **self.given(condition).columns}
+        numbers, events = self._view.numbers(Events(columns, {}, x[:, 0]))
+        seen = []
+        if numbers:
+            width = len(numbers)
+            mean, std = self.view_mean[:width].to(x.dtype), self.view_std[:width].to(x.dtype)
+            seen.append((torch.stack(list(numbers.values()), dim=1) - mean) / std)
+        for name, part in self.space.parts.items():
+            if len(part.shape) > 1:
+                values = x[:, self.space.where[name]]
+                if name in self._objects:
+                    there = events.present[name].repeat_interleave(part.shape[-1], dim=1)
+                    values = torch.where(there, values, 0.0)
+                seen.append(values)
+        return seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
+
+    def log_abs_det(self, events: Events) -> Tensor:
+        """Return log |det d features / d event| (B,), so that densities compare.
+
+        The features of present objects alone count, and of a momentum's energy none.
+        """
+        after, _, slope = self._watched(events, Noise(events.weight.device))
+        return slope - self._log_scale(self._counts(after))
+
+    def _forward(self, events: Events, noise: Noise) -> Events:
+        for step in self.steps:
+            events = step(events, noise=noise)
+        return events
+
+    def _watched(self, events: Events, noise: Noise) -> tuple[Events, Tensor, Tensor]:
+        """Return the events after all steps, which were outside, and log |det| (B,)."""
+        outside = torch.zeros(len(events), dtype=torch.bool, device=events.weight.device)
+        slope = events.weight.new_zeros(len(events))
+        for step in self.steps:
+            step.require(events)
+            outside = outside | step.outside(events)
+            slope = slope + step.log_abs_det(events)
+            events = step(events, noise=noise)
+        return events, outside, slope
+
+    def _flat(self, after: Events) -> Tensor:
+        """Return the columns that the steps left as vectors (B, n), float64."""
+        parts = []
+        for name, part in self.space.parts.items():
+            columns = [after.columns[column].double() for column in part.names]
+            if name in self._objects:
+                parts.append(torch.stack(columns, dim=2).flatten(1))
+            elif len(part.shape) > 1:
+                parts.append(columns[0].flatten(1))
+            else:
+                parts.append(torch.stack(columns, dim=1))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _columns(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return features, of shape (n, B), as the columns that the steps left."""
+        columns = {}
+        for name, part in self.space.parts.items():
+            own = rows[self.space.where[name]]
+            if name in self._objects:
+                objects = own.unflatten(0, part.shape)
+                columns |= {field: objects[:, i].T for i, field in enumerate(part.names)}
+            elif len(part.shape) > 1:
+                [field] = part.names
+                columns[field] = own.T.unflatten(1, self._shapes[field])
+            else:
+                columns |= dict(zip(part.names, own, strict=True))
+        return columns
+
+    def _seen_conditions(self, events: Events) -> Tensor:
+        """Return the conditions that vary as networks see them, not yet standardised, (B, c)."""
+        noise = Noise(events.weight.device)
+        changed = events
+        for step in self.condition_steps:
+            changed = step(changed, noise=noise)
+        [part] = self._conditions.parts.values()
+        return self._conditions.seamless(
+            _table({name: changed.columns[name] for name in part.names}, events)
+        )
+
+    def given(self, condition: Tensor) -> Events:
+        """Return events that have the physical conditions (B,) of what networks see of them (B, c).
+
+        The inverse of `condition`, in its precision; differentiable.
+        """
+        seen = condition * self.condition_std.to(condition) + self.condition_mean.to(condition)
+        [part] = self._conditions.parts.values()
+        numbers = self._conditions.unseamed(seen).T
+        columns = {k: condition.new_full((len(condition),), v) for k, v in self._fixed_seen.items()}
+        columns |= dict(zip(part.names, numbers, strict=True))
+        events = Events(columns, {}, condition.new_ones(len(condition)))
+        for step in reversed(self.condition_steps):
+            events = step.inverse(events)
+        fixed = {k: condition.new_full((len(condition),), v) for k, v in self._fixed.items()}
+        return events.replacing((), fixed)
+
+    def _counts(self, after: Events) -> dict[str, Tensor]:
+        """Return the number of objects (B,) of each group."""
+        return {name: after.present[name].sum(dim=1).double() for name in self._objects}
+
+    def _log_scale(self, counts: Mapping[str, Tensor]) -> Tensor:
+        """Return Σ log of the standard deviations by which events' features were divided."""
+        total = self.feature_std.new_zeros(())
+        for name, part in self.space.parts.items():
+            logs = self.feature_std[self.space.where[name]].log()
+            if name in self._objects:
+                total = total + counts[name] * logs[: part.shape[-1]].sum()
+            else:
+                total = total + logs.sum()
+        return total
+
+    def _standardise_part(self, name: str, moments: Moments) -> None:
+        part, where = self.space.parts[name], self.space.where[name]
+        if moments.empty:
+            raise DataError(f"no train event has any '{name}': there is nothing to learn of them")
+        mean, std = moments.result()
+        mean[list(part.circle)], std[list(part.circle)] = 0.0, 1.0
+        if name in self._objects:
+            mean, std = mean.repeat(part.shape[0]), std.repeat(part.shape[0])
+        elif len(part.shape) > 1:
+            pixels = part.width // part.shape[0]
+            mean, std = mean.repeat_interleave(pixels), std.repeat_interleave(pixels)
+        self.feature_mean[where], self.feature_std[where] = mean, std
+
+    def _require_inside(self, outside_fraction: float) -> None:
+        if outside_fraction > MOST_OUTSIDE:
+            kinds = ", ".join(type(step).__name__ for step in self.steps)
+            raise DataError(
+                f"{outside_fraction:.1%} of the train events lie outside the domain of the steps "
+                f"{kinds}, where they would be moved to its edges; choose other features.steps, or "
+                "settings that fit the dataset"
+            )
+
+
+class FeatureMapConfig(Config):
+    """The `[run.features]` table.
+
+    `steps` change event fields into features, `conditions` what networks see of the conditions;
+    `view` are the quantities that a critic sees (see `View`). Features that are numbers of the event
+    make one part of the space, `event`, unless `parts` gives some of them parts of their own; each
+    group of objects and each image is a part by its own name.
+    """
+
+    steps: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()
+    conditions: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()
+    view: tuple[str, ...] = (EVERYTHING,)
+    parts: dict[str, tuple[str, ...]] = {}
+
+    def build(self, schema: EventSchema, conditions: Mapping[str, float]) -> FeatureMap:
+        """Build the unfitted map; `ConfigError` if the dataset lacks a field that it needs."""
+        return FeatureMap(self, schema, conditions)
+
+
+def _chained(
+    configs: Sequence[StepConfig], changed: Layout, beside: Layout
+) -> tuple[nn.ModuleList, dict[str, Quantity]]:
+    """Build steps one after the other; return them, and the layout that they leave.
+
+    They change the columns `changed`; those `beside` stay as they are.
+    """
+    layout = dict(changed)
+    steps = nn.ModuleList()
+    for config in configs:
+        step = config.build({**layout, **beside})
+        if foreign := [name for name in step.reads if name in beside]:
+            raise ConfigError(
+                f"features.steps: {config.kind}: '{foreign[0]}' is a condition, which events keep; "
+                "what networks see of it is made by features.conditions"
+            )
+        kept: dict[str, Quantity] = {}
+        for name, quantity in layout.items():
+            kept |= step.writes if name in step.reads else {name: quantity}
+        layout = kept | dict(step.writes)
+        steps.append(step)
+    return steps, layout
+
+
+def _require_real(schema: EventSchema, steps: Iterable[Step], made: Layout) -> None:
+    """Raise `ConfigError` if steps leave whole numbers, or do not tell how many objects there are."""
+    counted = {step.group for step in steps if isinstance(step, Count)}
+    for group in schema.objects:
+        if group not in counted and any(group_of(name) == group for name in made):
+            raise ConfigError(
+                f"features.steps: the number of objects of '{group}' varies; begin with "
+                f"{{ kind = 'count', group = '{group}' }}"
+            )
+    whole = [f"{group}.{COUNT}" for group in counted]
+    whole += [field.name for field in schema.fields if not field.dtype.startswith("float")]
+    if left := [name for name in whole if name in made]:
+        raise ConfigError(
+            f"features.steps: '{left[0]}' is a whole number, and a network makes real ones; add "
+            f"{{ kind = 'dequantise', fields = ['{left[0]}'], levels = N }}"
+        )
+
+
+def _arranged(made: Layout, chosen: Mapping[str, tuple[str, ...]], objects: Mapping[str, int]) -> Space:
+    """Return the space of the columns that the steps leave.
+
+    First come the `chosen` parts and the other numbers, then objects, then images.
+    """
+    numbers = [name for name, quantity in made.items() if not quantity.shape]
+    taken = [name for names in chosen.values() for name in names]
+    for part, names in chosen.items():
+        if unknown := [name for name in names if name not in numbers]:
+            raise ConfigError(
+                f"features.parts.{part}: '{unknown[0]}' is no number of the event that the steps "
+                f"leave; those are {', '.join(numbers)}"
+            )
+    if len(set(taken)) < len(taken):
+        raise ConfigError("features.parts: a feature belongs to one part only")
+    grouped = {part: list(names) for part, names in chosen.items()}
+    grouped[NUMBERS] = [*grouped.get(NUMBERS, []), *(n for n in numbers if n not in taken)]
+    parts = {
+        part: _numbers({name: made[name] for name in names})
+        for part, names in grouped.items()
+        if names
+    }
+    for group, most in objects.items():
+        own = {n: q for n, q in made.items() if q.shape and group_of(n) == group}
+        circle = tuple(i for i, quantity in enumerate(own.values()) if quantity.circle)
+        if own:
+            parts[group] = Part((most, len(own)), tuple(own), circle)
+    for name, quantity in made.items():
+        if quantity.shape and group_of(name) not in objects:
+            parts[name] = Part(_channels(quantity.shape), (name,))
+    return Space(parts)
+
+
+def _numbers(layout: Layout) -> Part:
+    circle = tuple(i for i, quantity in enumerate(layout.values()) if quantity.circle)
+    return Part((len(layout),), tuple(layout), circle)
+
+
+def _channels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of an image as a convolution takes it: with its channels first."""
+    return shape if len(shape) > 2 else (1, *shape)
+
+
+def _table(columns: Mapping[str, Tensor], events: Events) -> Tensor:
+    """Return columns (B,) as a matrix (B, their number)."""
+    return torch.stack(list(columns.values()), dim=1) if columns else events.weight[:, None][:, :0]
+
+
+def _samples(
+    values: Tensor, weight: Tensor, present: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return what a part's statistics are of: rows (m, d) and their weights (m,).
+
+    Rows are events, present objects, or pixels, of features or channels d.
+    """
+    if values.ndim == 2:
+        return values, weight
+    if present is not None:
+        return values[present], weight[:, None].expand(present.shape)[present]
+    pixels = values.flatten(2)
+    rows = pixels.transpose(1, 2).flatten(0, 1)
+    return rows, weight.repeat_interleave(pixels.shape[2])

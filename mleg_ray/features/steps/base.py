@@ -1,0 +1,133 @@
+"""The contract of one invertible change of some columns of events."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mleg_ray.config import Config, Registry
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import Events, group_of
+from mleg_ray.randomness import Noise
+
+LEAST = 1e-30  # what a logarithm is taken of at least
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a column holds of one event: numbers of this `shape`; angles in half turns, or others.
+
+    The objects of a group of up to K have the shape (K,). `varies` tells a condition that differs
+    from event to event from one that does not.
+    """
+
+    shape: tuple[int, ...] = ()
+    circle: bool = False
+    varies: bool = True
+
+
+Layout = Mapping[str, Quantity]
+
+
+class Step(nn.Module, ABC):
+    """One change of the columns `reads` into the columns `writes`; all others pass.
+
+    `forward` and `inverse` undo each other on the step's domain; `uses` are the columns that it
+    needs beside those it changes, such as conditions, `shows` those of its `view`. What lies
+    outside the domain is moved inside by `forward`.
+    """
+
+    reads: tuple[str, ...]
+    uses: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    writes: Layout
+
+    def forward(self, events: Events, *, noise: Noise) -> Events:
+        """Return the events with the step's columns changed; `noise` is for what needs some."""
+        return events.replacing(self.reads, self.encode(events.columns))
+
+    def inverse(self, events: Events) -> Events:
+        """Return the events with the columns as they were, float64 or that of the columns."""
+        return events.replacing(self.writes, self.decode(events.columns))
+
+    @abstractmethod
+    def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the columns `writes` of those `reads`; differentiable on the domain."""
+
+    @abstractmethod
+    def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the columns `reads` of those `writes`; differentiable."""
+
+    @abstractmethod
+    def log_abs_det(self, before: Events) -> Tensor:
+        """Return log |det d writes / d reads| (B,) of events before the step; it adds over steps.
+
+        Of columns that follow from others, as an energy from momentum and mass, the latter count.
+        """
+
+    def outside(self, before: Events) -> Tensor:
+        """Return a boolean tensor (B,): events outside the domain, which are moved inside."""
+        return torch.zeros(len(before), dtype=torch.bool, device=before.weight.device)
+
+    def view(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the columns `shows`, which a critic may see, (B,); differentiable.
+
+        They are computed from the columns `writes`, with all their precision.
+        """
+        return {}
+
+    def require(self, before: Events) -> None:  # noqa: B027 - most steps have no such demand
+        """Raise `ConfigError` if the step's settings leave no room for events like these."""
+
+
+class StepConfig(Config):
+    """Base of the entries of `[run.features] steps` and `conditions`."""
+
+    kind: str
+
+    @abstractmethod
+    def build(self, layout: Layout) -> Step:
+        """Build the step for columns of this layout; `ConfigError` if one that it needs is absent."""
+
+
+STEPS: Registry[StepConfig] = Registry("step")
+
+
+def require_columns(names: tuple[str, ...], layout: Layout, by: str) -> None:
+    """Raise `ConfigError` unless all columns are there."""
+    missing = [name for name in names if name not in layout]
+    if missing:
+        raise ConfigError(f"{by} needs {', '.join(missing)}; there are {', '.join(layout)}")
+
+
+def renamed(prefix: str, name: str) -> str:
+    """Return the name of what a step makes of a column: "jet.log_pt" of "jet.pt"."""
+    group, part = group_of(name), name.rpartition(".")[2]
+    return f"{group}.{prefix}_{part}" if group else f"{prefix}_{part}"
+
+
+def members(group: str, *parts: str) -> tuple[str, ...]:
+    """Return the columns of a group: ("electron.px", "electron.py")."""
+    return tuple(f"{group}.{part}" for part in parts)
+
+
+def per_event(values: Tensor, name: str, events: Events) -> Tensor:
+    """Return the sum (B,) over each event's numbers of a column: of objects, those present."""
+    if values.ndim == 1:
+        return values
+    present = events.present.get(group_of(name))
+    if present is not None:
+        values = torch.where(present, values, 0.0)
+    return values.flatten(1).sum(dim=1)
+
+
+def any_present(marks: Tensor, name: str, events: Events) -> Tensor:
+    """Return a boolean tensor (B,): events with a mark on any number of a column."""
+    if marks.ndim == 1:
+        return marks
+    present = events.present.get(group_of(name))
+    if present is not None:
+        marks = marks & present
+    return marks.flatten(1).any(dim=1)

@@ -1,0 +1,74 @@
+"""Whole numbers as real ones."""
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field as Option
+from torch import Tensor
+
+from mleg_ray.events import Events
+from mleg_ray.features.steps.base import STEPS, Layout
+from mleg_ray.features.steps.elementwise import Elementwise, FieldsConfig
+from mleg_ray.randomness import Noise
+
+RESOLUTION = 1e-6  # how near to the ends, of all levels together
+
+
+class Dequantise(Elementwise):
+    """logit((k + u) / n) of a whole number k of 0 ... n - 1, with a u uniform in [0, 1).
+
+    Back, the number of the interval in which a real number lies is k, so any real number is one.
+    The likelihood of what is made bounds that of the whole numbers from below (Theis et al.,
+    arXiv:1511.01844, sec. 3.1). Other numbers count as outside, and are moved to the nearest.
+    """
+
+    prefix: ClassVar[str] = "level"
+
+    def __init__(self, fields: tuple[str, ...], levels: int, layout: Layout) -> None:
+        super().__init__(fields, layout)
+        self._levels = levels
+
+    def forward(self, events: Events, *, noise: Noise) -> Events:
+        """Return the events with dequantised columns."""
+        made = {}
+        for new, name in self.made.items():
+            column = events.columns[name].double()
+            width = column[0].numel() if len(column) else 1
+            u = noise.uniform(len(column), width).to(column).view(column.shape)
+            made[new] = self._spread(column, u)
+        return events.replacing(self.reads, made)
+
+    def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return the middle of the level: that of u = 1/2."""
+        return self._spread(x.double(), torch.full_like(x, 0.5, dtype=torch.float64))
+
+    def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return k."""
+        return (self._levels * y.sigmoid()).floor().clamp(max=self._levels - 1)
+
+    def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return that of the logit where u = 1/2."""
+        share = (x.double() + 0.5) / self._levels
+        return -(share * (1 - share)).log() - math.log(self._levels)
+
+    def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return where x is none of the levels."""
+        return (x != x.round()) | (x < 0) | (x > self._levels - 1)
+
+    def _spread(self, x: Tensor, u: Tensor) -> Tensor:
+        level = x.round().clamp(0, self._levels - 1)
+        return ((level + u) / self._levels).logit(eps=RESOLUTION)
+
+
+@STEPS.register
+class DequantiseConfig(FieldsConfig):
+    """Configuration of `Dequantise`: the fields hold whole numbers below `levels`."""
+
+    kind: Literal["dequantise"] = "dequantise"
+    levels: int = Option(ge=2)
+
+    def build(self, layout: Layout) -> Dequantise:
+        """Build the step."""
+        return Dequantise(self.fields, self.levels, layout)

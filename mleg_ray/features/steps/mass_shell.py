@@ -1,0 +1,68 @@
+"""Energies that follow from momenta."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from mleg_ray.events import Events
+from mleg_ray.features.steps.base import (
+    STEPS,
+    Layout,
+    Step,
+    StepConfig,
+    any_present,
+    members,
+    require_columns,
+)
+from mleg_ray.physics.kinematics import energy
+
+OFF_SHELL = 1e-4  # of the energy: more is no rounding
+
+
+class MassShell(Step):
+    """E = √(p² + m²) of a particle: the energy is no feature.
+
+    Events with a particle of another mass count as outside, where the momentum is kept.
+    """
+
+    def __init__(self, group: str, mass: float, layout: Layout) -> None:
+        super().__init__()
+        self.reads = members(group, "energy")
+        self.uses = members(group, "px", "py", "pz")
+        require_columns((*self.uses, *self.reads), layout, by="features: mass-shell")
+        self.writes = {}
+        self._mass = mass
+
+    def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return nothing."""
+        return {}
+
+    def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the energy."""
+        return {self.reads[0]: energy(*(columns[name] for name in self.uses), self._mass)}
+
+    def log_abs_det(self, before: Events) -> Tensor:
+        """Return 0: the energy is not free."""
+        return before.weight.new_zeros(len(before))
+
+    def outside(self, before: Events) -> Tensor:
+        """Return which events have a particle off its mass shell."""
+        [name] = self.reads
+        expected = self.decode(before.columns)[name]
+        off = (before.columns[name] - expected).abs() > OFF_SHELL * expected
+        return any_present(off, name, before)
+
+
+@STEPS.register
+class MassShellConfig(StepConfig):
+    """Configuration of `MassShell`: the `group` with px, py, pz and energy, and its `mass`, GeV."""
+
+    kind: Literal["mass-shell"] = "mass-shell"
+    group: str
+    mass: NonNegativeFloat = 0.0
+
+    def build(self, layout: Layout) -> MassShell:
+        """Build the step."""
+        return MassShell(self.group, self.mass, layout)

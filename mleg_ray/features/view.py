@@ -1,0 +1,112 @@
+"""What a critic sees of features: named quantities, and parts as they are."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import Events
+from mleg_ray.features.steps import Step
+from mleg_ray.physics.observables import evaluate
+from mleg_ray.space import Part, Space
+
+EVERYTHING = "*"
+NUMBERS = "event"
+
+
+class View:
+    """Named numbers of features, differentiable.
+
+    Each of `names` is a feature, a quantity that a step shows, a field, an expression of any of
+    these (see `mleg_ray.physics.observables`), or `*`: all features that are numbers, angles as
+    cosine and sine, and all that the steps show. Objects and images are seen as they are.
+
+    As few steps as can be are undone: what lies near an edge loses precision on the way back.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        space: Space,
+        steps: Sequence[Step],
+        columns: Mapping[str, Tensor],
+    ) -> None:
+        """Find the quantities.
+
+        Args:
+            names: what is seen.
+            space: the layout of features.
+            steps: those that made them.
+            columns: features and conditions of any event, (1, ...), to try on.
+
+        Raises:
+            ConfigError: one cannot be computed, or is not one number an event.
+        """
+        self._steps = tuple(steps)
+        line, circle = [], []
+        for part in space.parts.values():
+            if len(part.shape) == 1:
+                for position, name in enumerate(part.names):
+                    (circle if position in part.circle else line).append(name)
+        self._angles = {
+            f"{label} {name}": (name, function)
+            for name in circle
+            for label, function in (("cos", torch.cos), ("sin", torch.sin))
+        }
+        everything = (*line, *self._angles, *(name for step in steps for name in step.shows))
+        self.names = tuple(
+            name for given in names for name in (everything if given == EVERYTHING else (given,))
+        )
+        structured = {name: part for name, part in space.parts.items() if len(part.shape) > 1}
+        numbers = {NUMBERS: Part((len(self.names),), self.names)} if self.names else {}
+        self.space = Space(numbers | structured)
+        self._undone = len(self._steps) if structured else self._fewest(columns)
+        for name, value in self.numbers(_unweighted(columns))[0].items():
+            if value.shape != (1,):
+                raise ConfigError(f"features.view: '{name}' is not one number an event")
+
+    def _fewest(self, columns: Mapping[str, Tensor]) -> int:
+        """Return how many steps must be undone for all quantities to be known."""
+        events = _unweighted(columns)
+        for self._undone in range(len(self._steps) + 1):
+            try:
+                self.numbers(events)
+            except ConfigError as error:
+                fault = error
+            else:
+                return self._undone
+        raise ConfigError(f"features.view: {fault}")
+
+    def numbers(self, features: Events) -> tuple[dict[str, Tensor], Events]:
+        """Return the quantities (B,) by name, and the events as far as they had to be undone.
+
+        The columns of `features` are those that the steps left, and the physical conditions.
+        """
+        known = dict(features.columns)
+        known |= {
+            label: function(math.pi * known[name])
+            for label, (name, function) in self._angles.items()
+        }
+        events = features
+        for k, step in enumerate(reversed(self._steps)):
+            if not set(step.shows).isdisjoint(self.names):
+                known |= step.view(events.columns)
+            if k == self._undone:
+                break
+            events = step.inverse(events)
+            known = {**events.columns, **known}
+        return {name: _quantity(name, known) for name in self.names}, events
+
+
+def _unweighted(columns: Mapping[str, Tensor]) -> Events:
+    return Events(columns, {}, torch.ones(len(next(iter(columns.values())))))
+
+
+def _quantity(name: str, known: Mapping[str, Tensor]) -> Tensor:
+    if name in known:
+        return known[name]
+    if "(" not in name and "." not in name:
+        raise ConfigError(f"there is no '{name}'; there are {', '.join(sorted(known))}")
+    return evaluate(name, known)
