@@ -22,6 +22,7 @@ class GAN(NoiseMap):
 
     def __init__(self, config: "AdversariesConfig", spaces: Spaces, critic_outputs: int) -> None:
         super().__init__()
+        self._names = config.players
         self._features = spaces.features
         self._harmonics = config.noise_harmonics
         angles = len(spaces.features.circle) if self._harmonics else 0
@@ -32,8 +33,8 @@ class GAN(NoiseMap):
         self.critic = config.critic.build(spaces.view, judged, Space.numbers(critic_outputs))
 
     def players(self) -> Mapping[str, nn.Module]:
-        """Return the generator and the critic."""
-        return {"generator": self.generator, "critic": self.critic}
+        """Return the generator and the critic, by the names that objectives know."""
+        return dict(zip(self._names, (self.generator, self.critic), strict=True))
 
     def seen(self, noise: Tensor) -> Tensor:
         """Return noise (n, d) as the generator sees it, angles as their harmonics."""
@@ -94,6 +95,7 @@ class GANConfig(AdversariesConfig):
 class EmbeddingGANConfig(AdversariesConfig):
     """Configuration of a `GAN` whose critic embeds events in `embedding` dimensions."""
 
+    players = ("generator", "embedding")
     kind: Literal["embedding-gan"] = "embedding-gan"
     embedding: PositiveInt
 

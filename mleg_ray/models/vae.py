@@ -36,6 +36,10 @@ class Autoencoder(Model):
     def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return a code (B, latent) drawn with standard normal `noise`, and its KL term (B,)."""
 
+    @abstractmethod
+    def latent(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Return the code (B, latent) without noise."""
+
     def encode(self, features: Tensor, condition: Tensor) -> Tensor:
         """Return the encoder's code parameters (B, code_parameters)."""
         parameters: Tensor = self.autoencoder["encoder"](features, condition)
@@ -71,6 +75,10 @@ class BetaVAE(PriorAutoencoder):
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
         return mean + (0.5 * log_variance).exp() * noise, kl
 
+    def latent(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Return μ (B, latent)."""
+        return self.encode(features, condition).chunk(2, dim=1)[0]
+
 
 class WassersteinAutoencoder(PriorAutoencoder):
     """Deterministic codes, of which all together are to be N(0, 1).
@@ -83,7 +91,11 @@ class WassersteinAutoencoder(PriorAutoencoder):
 
     def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(features) (B, latent) and a vanishing KL term (B,); `noise` is not used."""
-        return self.encode(features, condition), features.new_zeros(len(features))
+        return self.latent(features, condition), features.new_zeros(len(features))
+
+    def latent(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Return f(features) (B, latent)."""
+        return self.encode(features, condition)
 
 
 class AlphaVAE(Autoencoder):
@@ -112,9 +124,12 @@ class AlphaVAE(Autoencoder):
 
     def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(features) + α·noise (B, latent) and a vanishing KL term (B,)."""
-        return self.encode(features, condition) + self.alpha * noise, features.new_zeros(
-            len(features)
-        )
+        code = self.latent(features, condition) + self.alpha * noise
+        return code, features.new_zeros(len(features))
+
+    def latent(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Return f(features) (B, latent)."""
+        return self.encode(features, condition)
 
     def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
         """Return n generated feature vectors (n, features) for `condition` (n, C)."""

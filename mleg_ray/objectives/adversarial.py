@@ -1,7 +1,7 @@
 """What adversarial objectives share, and those whose critic is a classifier."""
 
 from abc import abstractmethod
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field as Option
@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
-from mleg_ray.models.gan import GAN, GANConfig
+from mleg_ray.models.gan import GAN
 from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
 from mleg_ray.objectives.discrepancy import mmd2
 from mleg_ray.randomness import Noise
@@ -39,31 +39,33 @@ class Views(NamedTuple):
 class Adversarial(Objective):
     """A critic tells generated from real events; the generator moves to where it cannot."""
 
+    critic: ClassVar[str] = "critic"  # the player's name
+
     def __init__(self, critic_updates: int) -> None:
-        self.schedule = {"critic": critic_updates, "generator": 1}
+        self.schedule = {self.critic: critic_updates, "generator": 1}
 
     def loss(
         self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
     ) -> tuple[Tensor, Parts]:
-        """Return the loss of `critic` or `generator` and its parts."""
+        """Return the loss of the critic or the `generator`, and its parts."""
         assert isinstance(model, GAN)
-        condition = feature_map.condition(batch.context)
-        draws = model.noise_shape.draw_from(noise, len(batch))
+        condition = batch.condition
+        draws = model.noise_space.draw_from(noise, len(batch))
         with torch.set_grad_enabled(player == "generator"):
             generated = model.decode(draws, condition)
-            measured = self.measured(generated, feature_map, batch.context, noise)
-            fake = feature_map.augment(measured, batch.context)
+            measured = self.measured(generated, feature_map, condition, noise)
+            fake = feature_map.view(measured, batch.condition)
         with torch.no_grad():
-            real = feature_map.augment(batch.x, batch.context)
+            real = feature_map.view(batch.x, batch.condition)
         views = Views(real, fake, condition, batch.weight)
-        if player == "critic":
+        if player == self.critic:
             return self.critic_loss(model.critic, views, noise)
         return self.generator_loss(model.critic, views)
 
     def measured(
-        self, features: Tensor, feature_map: FeatureMap, context: Tensor, noise: Noise
+        self, features: Tensor, feature_map: FeatureMap, condition: Tensor, noise: Noise
     ) -> Tensor:
-        """Return what of generated features (B, n_features) is compared with data: these."""
+        """Return what of generated features (B, n) is compared with data: these."""
         return features
 
     @abstractmethod
@@ -105,7 +107,6 @@ class ScoreAdversarial(Adversarial):
 class ScoreConfig(ObjectiveConfig):
     """What adversaries by one score share: critic updates, η and the MMD kernel's widths σ."""
 
-    trains = GANConfig
     critic_updates: PositiveInt
     mmd_weight: NonNegativeFloat = 0.0
     mmd_bandwidths: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)] = (1.0,)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from mleg_ray.config import Config, Registry
-from mleg_ray.events import Batch, EventSchema
+from mleg_ray.events import Batch, Events, EventSchema
 from mleg_ray.features import FeatureMap
-from mleg_ray.models import Model, ModelConfig
-from mleg_ray.models.noise import NoiseShape
+from mleg_ray.models import Model
 from mleg_ray.randomness import Noise
+from mleg_ray.space import Space
 
 
 class Teacher(Protocol):
@@ -24,12 +24,12 @@ class Teacher(Protocol):
         ...
 
     @property
-    def noise_shape(self) -> NoiseShape:
-        """The shape of its noise."""
+    def noise_space(self) -> Space:
+        """The layout of its noise."""
         ...
 
-    def decode(self, noise: Tensor, context: Tensor) -> Tensor:
-        """Return the events (n, n_fields) that noise (n, d) becomes under conditions (n, C)."""
+    def decode(self, noise: Tensor, given: Events) -> Events:
+        """Return the events that noise (n, d) becomes under the conditions of those given."""
         ...
 
 
@@ -62,8 +62,8 @@ class Objective(ABC):
         `schema` is that of the run's dataset, `conditions` are the ranges of its train split.
         """
 
-    def observed(self, events: Tensor, context: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return what of generated physical events (n, n_fields) is compared with data: these."""
+    def observed(self, events: Events, *, generator: torch.Generator) -> Events:
+        """Return what of generated physical events is compared with data: these."""
         return events
 
     @abstractmethod
@@ -72,8 +72,7 @@ class Objective(ABC):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss that `player` minimises and its named parts, for the record.
 
-        `batch` holds float32 features (B, n_features), the physical conditions (B, C) and the
-        weights (B,).
+        `batch` holds features (B, n), conditions as networks see them (B, c) and weights (B,).
         """
 
     def constrain(self, player: str, module: nn.Module) -> None:  # noqa: B027 - most do not
@@ -81,13 +80,12 @@ class Objective(ABC):
 
 
 class ObjectiveConfig(Config):
-    """Base of the `[run.objective]` tables; `trains` is the family of models it knows.
+    """Base of the `[run.objective]` tables.
 
-    A teacher that is named by its recipe was trained on the run's own dataset, or, with
+    It trains any model that has the players which its objective moves. A teacher that is named by its recipe was trained on the run's own dataset, or, with
     `teacher_has_own_dataset`, on its recipe's.
     """
 
-    trains: ClassVar[type[ModelConfig]]
     needs_teacher: ClassVar[bool] = False
     teacher_has_own_dataset: ClassVar[bool] = False
     kind: str

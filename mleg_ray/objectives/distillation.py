@@ -10,10 +10,10 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import Batch, EventSchema
+from mleg_ray.events import Batch, Events, EventSchema
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
-from mleg_ray.models.student import Student, StudentConfig
+from mleg_ray.models.student import Student
 from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig, Teacher
 from mleg_ray.objectives.discrepancy import sliced_wasserstein2
 from mleg_ray.randomness import Noise, derive_seed, stream
@@ -41,12 +41,12 @@ class Distillation(Objective):
         if known != wanted:
             raise ConfigError(f"the teacher knows {', '.join(known)}; not {', '.join(wanted)}")
         assert isinstance(model, Student)
-        shape = teacher.noise_shape
-        if model.noise_shape != shape:
+        shape = teacher.noise_space
+        if not model.noise_space.alike(shape):
             mend = f"set model.noise_dim = {len(shape.line)}"
             mend = "leave model.noise_dim out" if shape.circle else mend
             raise ConfigError(
-                f"the teacher's noise, {shape}, is not the student's, {model.noise_shape}; {mend}"
+                f"the teacher's noise, {shape}, is not the student's, {model.noise_space}; {mend}"
             )
 
     def learn_from(
@@ -63,13 +63,13 @@ class Distillation(Objective):
         parts = []
         for start in range(0, self._config.pairs, CHUNK):
             n = min(CHUNK, self._config.pairs - start)
-            context = self._conditions(conditions, n, generator)
-            noise = teacher.noise_shape.draw(n, generator)
+            given = self._given(conditions, n, generator)
+            noise = teacher.noise_space.draw(n, generator)
             with torch.no_grad():
-                events = teacher.decode(noise, context)
-            parts.append((noise, feature_map(events, context).float(), context))
-        self._noise, self._features, context = map(torch.cat, zip(*parts, strict=True))
-        self._condition = feature_map.condition(context).float()
+                events = teacher.decode(noise, given)
+            pair = feature_map.encode(events, noise=Noise(device))
+            parts.append((noise, pair.x, pair.condition))
+        self._noise, self._features, self._condition = map(torch.cat, zip(*parts, strict=True))
 
     def loss(
         self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
@@ -84,28 +84,28 @@ class Distillation(Objective):
         loss = self._config.regression * regression
         if self._config.sliced == 0:
             return loss, {"regression": regression}
-        condition = feature_map.condition(batch.context)
+        condition = batch.condition
         generated, real = (
-            torch.cat([feature_map.augment(features, batch.context), condition], dim=1)
+            torch.cat([feature_map.view(features, condition), condition], dim=1)
             for features in (model.decode(z, condition), batch.x)
         )
         directions = noise.normal(self._config.directions, real.shape[1])
         sliced = sliced_wasserstein2(generated, real, batch.weight, directions)
         return loss + self._config.sliced * sliced, {"regression": regression, "sliced": sliced}
 
-    def _conditions(
+    def _given(
         self, ranges: Mapping[str, tuple[float, float]], n: int, generator: torch.Generator
-    ) -> Tensor:
-        columns = []
-        for low, high in ranges.values():
+    ) -> Events:
+        columns = {}
+        for name, (low, high) in ranges.items():
             u = torch.rand(n, generator=generator, device=generator.device, dtype=torch.float64)
             if 0 < low < high:
                 low, high = low / self._config.reach, high * self._config.reach
-                columns.append(low * (high / low) ** u)
+                columns[name] = low * (high / low) ** u
             else:
-                columns.append(low + (high - low) * u)
-        empty = torch.empty(n, 0, dtype=torch.float64, device=generator.device)
-        return torch.stack(columns, dim=1) if columns else empty
+                columns[name] = low + (high - low) * u
+        weight = torch.ones(n, dtype=torch.float64, device=generator.device)
+        return Events(columns, {}, weight)
 
 
 @OBJECTIVES.register
@@ -116,7 +116,6 @@ class DistillationConfig(ObjectiveConfig):
     extrapolation is learned too. It does not concern conditions of one value.
     """
 
-    trains = StudentConfig
     needs_teacher: ClassVar[bool] = True
     kind: Literal["distillation"] = "distillation"
     regression: NonNegativeFloat = 1.0

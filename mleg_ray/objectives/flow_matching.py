@@ -7,7 +7,7 @@ from torch import Tensor
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
-from mleg_ray.models.flow_matching import FlowMatching, FlowMatchingConfig
+from mleg_ray.models.flow_matching import FlowMatching
 from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
 from mleg_ray.randomness import Noise
 
@@ -28,10 +28,10 @@ class VelocityMatching(Objective):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of the one player, `field`."""
         assert isinstance(model, FlowMatching)
-        start = model.noise_shape.draw_from(noise, len(batch))
+        start = model.noise_space.draw_from(noise, len(batch))
         time = noise.uniform(len(batch), 1)
         point, velocity = model.path(start, batch.x, time)
-        found = model.velocity(point, time, feature_map.condition(batch.context))
+        found = model.velocity(point, time, batch.condition)
         error = (found - velocity).square().sum(dim=1)
         return (batch.weight * error).mean(), {}
 
@@ -40,7 +40,6 @@ class VelocityMatching(Objective):
 class VelocityMatchingConfig(ObjectiveConfig):
     """Conditional flow matching; it has no parameters."""
 
-    trains = FlowMatchingConfig
     kind: Literal["flow-matching"] = "flow-matching"
 
     def build(self) -> VelocityMatching:

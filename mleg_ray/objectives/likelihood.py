@@ -8,7 +8,7 @@ from torch import Tensor
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
-from mleg_ray.models.flow import Flow, FlowConfig
+from mleg_ray.models.flow import Flow
 from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
 from mleg_ray.randomness import Noise
 
@@ -32,7 +32,7 @@ class Likelihood(Objective):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of the one player, `flow`, and its parts."""
         assert isinstance(model, Flow)
-        log_prob = model.log_prob(batch.x, feature_map.condition(batch.context))
+        log_prob = model.log_prob(batch.x, batch.condition)
         bounded = torch.where(batch.weight < 0, log_prob.clamp(min=LEAST_LOG_PROB), log_prob)
         nll = -(batch.weight * bounded).mean()
         return nll, {"nll_physical": nll - feature_map.mean_log_abs_det.to(nll.dtype)}
@@ -42,7 +42,6 @@ class Likelihood(Objective):
 class LikelihoodConfig(ObjectiveConfig):
     """Negative log-likelihood of a flow; it has no parameters."""
 
-    trains = FlowConfig
     kind: Literal["likelihood"] = "likelihood"
 
     def build(self) -> Likelihood:

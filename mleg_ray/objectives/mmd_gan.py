@@ -1,13 +1,12 @@
 """The MMD-GAN: a critic that embeds events where a kernel tells real from generated best."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from mleg_ray.models.gan import EmbeddingGANConfig
 from mleg_ray.objectives.adversarial import Adversarial, Parts, Views
 from mleg_ray.objectives.base import OBJECTIVES, ObjectiveConfig
 from mleg_ray.objectives.discrepancy import mean_kernel, mmd2
@@ -24,6 +23,7 @@ class MMDGAN(Adversarial):
     """
 
     couples_events = True
+    critic: ClassVar[str] = "embedding"
 
     def __init__(self, config: "MMDGANConfig") -> None:
         super().__init__(config.critic_updates)
@@ -60,7 +60,6 @@ class MMDGAN(Adversarial):
 class MMDGANConfig(ObjectiveConfig):
     """Configuration of `MMDGAN`: critic updates, the kernel's widths σ and λ."""
 
-    trains = EmbeddingGANConfig
     kind: Literal["mmd-gan"] = "mmd-gan"
     critic_updates: PositiveInt
     bandwidths: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)]

@@ -8,10 +8,9 @@ from pydantic import SerializeAsAny
 from torch import Tensor, nn
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import VERTEX, EventSchema
+from mleg_ray.events import Events, EventSchema
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
-from mleg_ray.models.gan import GANConfig
 from mleg_ray.objectives.adversarial import Adversarial, Parts, ScoreConfig, Views
 from mleg_ray.objectives.base import OBJECTIVES, ObjectiveConfig, Teacher
 from mleg_ray.randomness import Noise
@@ -34,10 +33,11 @@ class Unfolding(Adversarial):
 
     def require_teacher(self, teacher: Teacher, schema: EventSchema, model: Model) -> None:
         """Raise `ConfigError` unless the teacher measures true events of the dataset's fields."""
-        if not teacher.schema.vertex:
+        truth = teacher.schema.truth
+        if not truth:
             raise ConfigError(
-                f"teacher: no condition of it is a true value, as {VERTEX}{schema.event[0]} would "
-                "be; name a detector's generator, such as the recipe response-electrons"
+                "teacher: no condition of it is the true value of a field; name a detector's "
+                "generator, such as the recipe response-electrons"
             )
         lacking = [name for name in schema.event if name not in teacher.schema.event]
         if lacking:
@@ -45,12 +45,10 @@ class Unfolding(Adversarial):
                 f"teacher: measures {', '.join(teacher.schema.event)}; not {', '.join(lacking)}"
             )
         for name in teacher.schema.conditions:
-            if name.removeprefix(VERTEX) not in schema.event and name not in schema.conditions:
-                raise ConfigError(
-                    f"teacher: needs '{name}', but the dataset has neither a field "
-                    f"'{name.removeprefix(VERTEX)}' to be generated nor that condition"
-                )
-        assert teacher.noise_shape  # raises for a teacher without noise
+            if truth.get(name) not in schema.event and name not in schema.conditions:
+                field = f"neither a field '{truth[name]}' to be generated nor" if name in truth else "not"
+                raise ConfigError(f"teacher: needs '{name}', but the dataset has {field} that condition")
+        assert teacher.noise_space  # raises for a teacher without noise
 
     def learn_from(
         self,
@@ -61,33 +59,26 @@ class Unfolding(Adversarial):
         seed: int,
     ) -> None:
         """Keep the teacher."""
-        self._response, self._schema = teacher, schema
-        self._order = [teacher.schema.event.index(name) for name in schema.event]
+        self._response, self._fields = teacher, schema.event
 
     def measured(
-        self, features: Tensor, feature_map: FeatureMap, context: Tensor, noise: Noise
+        self, features: Tensor, feature_map: FeatureMap, condition: Tensor, noise: Noise
     ) -> Tensor:
-        """Return the features of the folded events, (B, n_features)."""
-        draws = self._response.noise_shape.draw_from(noise, len(features))
-        folded = self._folded(feature_map.inverse(features, context), context, draws)
-        result: Tensor = feature_map(folded, context.double()).float()
-        return result
+        """Return the features of the folded events, (B, n)."""
+        draws = self._response.noise_space.draw_from(noise, len(features))
+        vertex = feature_map.decode(features, feature_map.given(condition))
+        return feature_map.encode(self._folded(vertex, draws), noise=noise).x
 
-    def observed(self, events: Tensor, context: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return the folded events (n, n_fields)."""
-        return self._folded(
-            events, context, self._response.noise_shape.draw(len(events), generator)
-        )
+    def observed(self, events: Events, *, generator: torch.Generator) -> Events:
+        """Return the folded events."""
+        return self._folded(events, self._response.noise_space.draw(len(events), generator))
 
-    def _folded(self, vertex: Tensor, context: Tensor, draws: Tensor) -> Tensor:
-        own, known = (
-            self._schema,
-            dict(zip(self._schema.conditions, context.unbind(1), strict=True)),
-        )
-        known |= {VERTEX + name: vertex[:, i] for i, name in enumerate(own.event)}
-        conditions = [known[name].double() for name in self._response.schema.conditions]
-        measured: Tensor = self._response.decode(draws, torch.stack(conditions, dim=1))
-        return measured[:, self._order]
+    def _folded(self, vertex: Events, draws: Tensor) -> Events:
+        schema = self._response.schema
+        known = vertex.columns
+        given = {n: known[schema.truth.get(n, n)].double() for n in schema.conditions}
+        measured = self._response.decode(draws, Events(given, {}, vertex.weight))
+        return vertex.replacing((), {name: measured.columns[name] for name in self._fields})
 
     def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
         """Return the adversary's loss of the critic and its parts."""
@@ -106,7 +97,6 @@ class Unfolding(Adversarial):
 class UnfoldingConfig(ObjectiveConfig):
     """Configuration of `Unfolding`: the adversary's own `[run.objective.adversary]` table."""
 
-    trains = GANConfig
     needs_teacher: ClassVar[bool] = True
     teacher_has_own_dataset: ClassVar[bool] = True
     kind: Literal["unfolding"] = "unfolding"

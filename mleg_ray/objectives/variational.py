@@ -8,7 +8,7 @@ from torch import Tensor
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
-from mleg_ray.models.vae import AlphaVAEConfig, Autoencoder, BetaVAEConfig
+from mleg_ray.models.vae import Autoencoder
 from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
 from mleg_ray.randomness import Noise
 
@@ -30,7 +30,7 @@ class Variational(Objective):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of the one player, `autoencoder`, and its parts."""
         assert isinstance(model, Autoencoder)
-        condition = feature_map.condition(batch.context)
+        condition = batch.condition
         draws = noise.normal(len(batch), model.latent_dim)
         code, kl = model.code(batch.x, condition, draws)
         reconstruction = squared_error(model.decode(code, condition), batch)
@@ -48,7 +48,6 @@ def squared_error(decoded: Tensor, batch: Batch) -> Tensor:
 class BetaConfig(ObjectiveConfig):
     """Reconstruction error plus β times the KL divergence from the prior."""
 
-    trains = BetaVAEConfig
     kind: Literal["beta-vae"] = "beta-vae"
     beta: NonNegativeFloat
 
@@ -61,7 +60,6 @@ class BetaConfig(ObjectiveConfig):
 class AlphaConfig(ObjectiveConfig):
     """Reconstruction error alone; the noise α on the code belongs to the model."""
 
-    trains = AlphaVAEConfig
     kind: Literal["alpha-vae"] = "alpha-vae"
 
     def build(self) -> Variational:

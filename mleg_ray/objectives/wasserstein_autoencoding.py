@@ -10,7 +10,7 @@ from torch import Tensor
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
-from mleg_ray.models.vae import WassersteinAutoencoder, WassersteinAutoencoderConfig
+from mleg_ray.models.vae import Autoencoder
 from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
 from mleg_ray.objectives.discrepancy import mmd2, sliced_wasserstein2
 from mleg_ray.objectives.variational import squared_error
@@ -30,9 +30,9 @@ class WassersteinAutoencoding(Objective):
         self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of the one player, `autoencoder`, and its parts."""
-        assert isinstance(model, WassersteinAutoencoder)
-        condition = feature_map.condition(batch.context)
-        code = model.encode(batch.x, condition)
+        assert isinstance(model, Autoencoder)
+        condition = batch.condition
+        code = model.latent(batch.x, condition)
         reconstruction = squared_error(model.decode(code, condition), batch)
         prior = noise.normal(len(batch), model.latent_dim)
         discrepancy = self.discrepancy(prior, code, batch.weight, noise)
@@ -73,7 +73,6 @@ class SlicedAutoencoding(WassersteinAutoencoding):
 class MMDAutoencodingConfig(ObjectiveConfig):
     """Configuration of `MMDAutoencoding`: λ and the kernel's widths σ."""
 
-    trains = WassersteinAutoencoderConfig
     kind: Literal["wae-mmd"] = "wae-mmd"
     discrepancy_weight: PositiveFloat
     bandwidths: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)]
@@ -87,7 +86,6 @@ class MMDAutoencodingConfig(ObjectiveConfig):
 class SlicedAutoencodingConfig(ObjectiveConfig):
     """Configuration of `SlicedAutoencoding`: λ and the number of directions."""
 
-    trains = WassersteinAutoencoderConfig
     kind: Literal["swae"] = "swae"
     discrepancy_weight: PositiveFloat
     directions: PositiveInt = 64
