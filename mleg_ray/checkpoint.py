@@ -18,8 +18,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 import mleg_ray
-from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.dataset import Dataset, read_json, write_json
+from mleg_ray.catalog.description import Description
 from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.errors import CheckpointError, ConfigError, UserError
 from mleg_ray.events import Events, EventSchema

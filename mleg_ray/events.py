@@ -54,7 +54,9 @@ class Field(Config):
         if self.role == "weight" and (self.group or not self.dtype.startswith("float")):
             raise ValueError("role: a weight is one number an event, float32 or float64")
         if self.name.partition(".")[2] == COUNT:
-            raise ValueError(f"name: '{self.name}' is the number of a group's objects; choose another")
+            raise ValueError(
+                f"name: '{self.name}' is the number of a group's objects; choose another"
+            )
         return self
 
 
@@ -140,7 +142,8 @@ class EventSchema:
         for field in self.fields:
             if field.group and field.group not in self.groups:
                 raise ConfigError(
-                    f"fields: '{field.name}' belongs to no declared group; add [groups.{field.group}]"
+                    f"fields: '{field.name}' belongs to no declared group; add "
+                    f"[groups.{field.group}]"
                 )
             if field.name in self.groups:
                 raise ConfigError(f"groups.{field.name}: a field has this name; choose another")
@@ -231,9 +234,10 @@ class EventSchema:
         conditions: Mapping[str, float],
         present: Mapping[str, Tensor] | None = None,
     ) -> "Events":
-        """Make events of columns as `Events` has them; `conditions` fills those that have one value.
+        """Make events of columns as `Events` has them.
 
-        Columns of no field are left out; the weight is 1 if the schema has none.
+        `conditions` fills those that have one value; columns of no field are left out; the weight
+        is 1 if the schema has none.
         """
         n = len(columns[self.event[0]])
         fixed = {
@@ -247,7 +251,7 @@ class EventSchema:
 
 @dataclass(frozen=True)
 class Events:
-    """B events by name: a number (B,), a field of a group of objects (B, most), an image (B, *shape).
+    """B events by name: numbers (B,), fields of groups of objects (B, most), images (B, *shape).
 
     Numbers are float64; images and whole numbers keep their stored precision. Conditions and labels
     are columns too. `present` (B, most), boolean, tells by group which objects there are: the first

@@ -90,7 +90,7 @@ class Space:
     def split(self, x: Tensor) -> dict[str, Tensor]:
         """Return views of vectors (B, width), (B, *shape) of each part."""
         return {
-            name: x[:, self.where[name]].unflatten(1, part.shape)
+            name: x[:, self.where[name]].reshape(len(x), *part.shape)
             for name, part in self.parts.items()
         }
 

@@ -45,7 +45,8 @@ class View:
             ConfigError: one cannot be computed, or is not one number an event.
         """
         self._steps = tuple(steps)
-        line, circle = [], []
+        line: list[str] = []
+        circle: list[str] = []
         for part in space.parts.values():
             if len(part.shape) == 1:
                 for position, name in enumerate(part.names):
@@ -70,13 +71,14 @@ class View:
     def _fewest(self, columns: Mapping[str, Tensor]) -> int:
         """Return how many steps must be undone for all quantities to be known."""
         events = _unweighted(columns)
-        for self._undone in range(len(self._steps) + 1):
+        for undone in range(len(self._steps) + 1):
+            self._undone = undone
             try:
                 self.numbers(events)
             except ConfigError as error:
                 fault = error
             else:
-                return self._undone
+                return undone
         raise ConfigError(f"features.view: {fault}")
 
     def numbers(self, features: Events) -> tuple[dict[str, Tensor], Events]:

@@ -18,9 +18,7 @@ AnyNetwork = SerializeAsAny[Annotated[NetworkConfig, NETWORKS.chosen()]]
 
 
 class Spaces(NamedTuple):
-    """What a model must know of its feature map: the layouts of what it makes, of what it is given
-    and of what critics see.
-    """
+    """The layouts that a model must know: of features, of conditions, and of what critics see."""
 
     features: Space
     condition: Space

@@ -35,7 +35,9 @@ class Flow(NoiseMap):
         if n_line:
             self.flow["line"] = zuko.flows.NSF(n_line, spaces.condition.width, **shape)
         if n_circle:
-            self.flow["circle"] = zuko.flows.NCSF(n_circle, spaces.condition.width + n_line, **shape)
+            self.flow["circle"] = zuko.flows.NCSF(
+                n_circle, spaces.condition.width + n_line, **shape
+            )
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the flow."""

@@ -69,9 +69,7 @@ class AdversariesConfig(ModelConfig):
     def require_input(self, spaces: Spaces) -> None:
         """Raise `ConfigError` if the generator would see no noise that it is to see."""
         if self.noise_harmonics and not spaces.features.circle:
-            raise ConfigError(
-                "model.noise_harmonics: no feature that features.steps make is an angle; leave it out"
-            )
+            raise ConfigError("model.noise_harmonics: no feature is an angle; leave it out")
         if self.noise_dim == spaces.condition.width == 0 and not self.noise_harmonics:
             raise ConfigError(
                 "model.noise_dim: 0 leaves the generator without any input, as no condition of the "

@@ -21,9 +21,7 @@ class Autoencoder(Model):
         n, code = spaces.condition.width, Space.numbers(config.latent_dim)
         self.autoencoder = nn.ModuleDict(
             {
-                "encoder": config.encoder.build(
-                    spaces.features, n, Space.numbers(code_parameters)
-                ),
+                "encoder": config.encoder.build(spaces.features, n, Space.numbers(code_parameters)),
                 "decoder": config.decoder.build(code, n, spaces.features),
             }
         )

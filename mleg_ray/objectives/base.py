@@ -82,8 +82,9 @@ class Objective(ABC):
 class ObjectiveConfig(Config):
     """Base of the `[run.objective]` tables.
 
-    It trains any model that has the players which its objective moves. A teacher that is named by its recipe was trained on the run's own dataset, or, with
-    `teacher_has_own_dataset`, on its recipe's.
+    It trains any model that has the players which its objective moves. A teacher that is named by
+    its recipe was trained on the run's own dataset, or, with `teacher_has_own_dataset`, on its
+    recipe's.
     """
 
     needs_teacher: ClassVar[bool] = False

@@ -46,8 +46,14 @@ class Unfolding(Adversarial):
             )
         for name in teacher.schema.conditions:
             if truth.get(name) not in schema.event and name not in schema.conditions:
-                field = f"neither a field '{truth[name]}' to be generated nor" if name in truth else "not"
-                raise ConfigError(f"teacher: needs '{name}', but the dataset has {field} that condition")
+                field = (
+                    f"neither a field '{truth[name]}' to be generated nor"
+                    if name in truth
+                    else "not"
+                )
+                raise ConfigError(
+                    f"teacher: needs '{name}', but the dataset has {field} that condition"
+                )
         assert teacher.noise_space  # raises for a teacher without noise
 
     def learn_from(

@@ -20,7 +20,14 @@ from mleg_ray.models.base import NoiseMap
 from mleg_ray.sampling.conditions import beyond, extrapolations, resolve_conditions
 from mleg_ray.sampling.folding import Folding
 from mleg_ray.sampling.pipeline import has_compiler
-from mleg_ray.sampling.plan import BATCH_EVENTS, BINS, FoldedEvents, SampleSpec, ShardPlan, ShardRecord
+from mleg_ray.sampling.plan import (
+    BATCH_EVENTS,
+    BINS,
+    FoldedEvents,
+    SampleSpec,
+    ShardPlan,
+    ShardRecord,
+)
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
 from mleg_ray.storage import (

@@ -45,8 +45,10 @@ class Generated:
 
     def first(self, n: int, tried: int) -> "Generated":
         """Return the first n events, for which `tried` were generated."""
-        parts = ({name: column[:n] for name, column in part.items()} for part in self.parts)
-        return Generated(*parts, kept=None, tried=tried)
+        stored, present, counted, broken = (
+            {name: column[:n] for name, column in part.items()} for part in self.parts
+        )
+        return Generated(stored, present, counted, broken, kept=None, tried=tried)
 
     @property
     def parts(self) -> tuple[dict[str, Tensor], ...]:
@@ -87,7 +89,9 @@ class Pipeline:
         self.batch = spec.batch_events
         device = checkpoint.device
         given = {
-            name: torch.full((self.batch,), spec.conditions.get(name, math.nan), dtype=torch.float64)
+            name: torch.full(
+                (self.batch,), spec.conditions.get(name, math.nan), dtype=torch.float64
+            )
             for name in self._schema.conditions
         }
         self._given = Events(given, {}, torch.ones(self.batch, dtype=torch.float64)).to(device)
@@ -122,7 +126,7 @@ class Pipeline:
         else:
             drawn = model.sample(self.batch, condition, generator=generator)
         try:
-            *parts, kept = self._finish(drawn, dict(given.columns), given.weight, condition)
+            made = self._finish(drawn, dict(given.columns), given.weight, condition)
         except (InductorError, BackendCompilerFailed) as error:
             reason = str(error).rpartition("raised:\n")[2]
             raise ResourceError(
@@ -130,14 +134,14 @@ class Pipeline:
                 "compiler on every node, or sample with --no-compile to another --out"
             ) from None
         stored, present, counted, marks = (
-            {name: column.cpu() for name, column in part.items()} for part in parts
+            {name: column.cpu() for name, column in part.items()} for part in made[:4]
         )
         return Generated(
             stored,
             {name: there.view(torch.bool) for name, there in present.items()},
             counted,
             {name: mark.view(torch.bool) for name, mark in marks.items()},
-            kept.cpu().nonzero()[:, 0] if self._where else None,
+            made[4].cpu().nonzero()[:, 0] if self._where else None,
             tried=self.batch,
         )
 
@@ -161,7 +165,7 @@ class Pipeline:
 
     def _events(
         self, drawn: Tensor, given: dict[str, Tensor], weight: Tensor, condition: Tensor
-    ) -> tuple[dict[str, Tensor], ...]:
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], Tensor]:
         model, feature_map = self._checkpoint.model, self._checkpoint.feature_map
         features = model.decode(drawn, condition) if isinstance(model, NoiseMap) else drawn
         events = feature_map.decode(features, Events(given, {}, weight))

@@ -20,9 +20,9 @@ from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.c2st import calibration
 from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, Part, drawn, mlp, scale, scored
+from mleg_ray.evaluation.datasets import from_events
 from mleg_ray.evaluation.distances import FloatArray, effective_size
 from mleg_ray.evaluation.estimate import NotComputableError
-from mleg_ray.evaluation.datasets import from_events
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.events import EventSchema, Field, stored_fields, unlabelled
 from mleg_ray.randomness import derive_seed, stream
@@ -199,7 +199,7 @@ class Reweighting:
         manifest = DatasetManifest(
             name=old.name,
             fields=self.fields,
-            groups=self.groups,
+            groups=old.groups,
             conditions=old.conditions,
             **dict(old.definitions),
             provenance=old.provenance | {"reweighting": reweighting},

@@ -248,6 +248,10 @@ def _empty(batch: Generated, n: int) -> Generated:
     """Return room for n events of the batch's columns."""
 
     def room(columns: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: torch.empty(n, *column.shape[1:], dtype=column.dtype) for name, column in columns.items()}
+        return {
+            name: torch.empty(n, *column.shape[1:], dtype=column.dtype)
+            for name, column in columns.items()
+        }
 
-    return Generated(*(room(part) for part in batch.parts), kept=None, tried=0)
+    stored, present, counted, broken = map(room, batch.parts)
+    return Generated(stored, present, counted, broken, kept=None, tried=0)

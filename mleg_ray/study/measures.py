@@ -44,10 +44,10 @@ def c2st_auc(checkpoint: Checkpoint, dataset: Dataset) -> float:
     generator = torch.Generator(device).manual_seed(0)
     with torch.no_grad():
         generated = checkpoint.generate(truth.to(device), generator=generator).to("cpu")
-    samples = [ordered(from_events(events, dataset.manifest)) for events in (truth, generated)]
+    samples = (ordered(from_events(events, dataset.manifest)) for events in (truth, generated))
     rng = np.random.default_rng(0)
     try:
-        found = classify(*samples, rng, [TREES])
+        found = classify(next(samples), next(samples), rng, [TREES])
     except NotComputableError:
         return 1.0
     quote = found[TREES].quote
