@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from mleg_ray.events import EventSchema, Events, Field, Group, four_momentum
+from mleg_ray.events import Events, EventSchema, Field, Group, four_momentum
 
 ELECTRON = four_momentum("electron")
 FIELDS = (
