@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from mleg_ray.models import Widths
 from mleg_ray.models.flow import Flow, FlowConfig
+from tests.models.spaces import spaces
 
 
 def flow(features: int, periodic: tuple[int, ...], conditions: int = 0) -> Flow:
     torch.manual_seed(1)
     config = FlowConfig(transforms=2, bins=6, hidden=(16,))
-    model = config.build(Widths(features, conditions, 0, periodic)).eval()
+    model = config.build(spaces(features, conditions, 0, periodic)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.5)  # further from the identity

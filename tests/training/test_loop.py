@@ -11,7 +11,6 @@ import torch.distributed
 import torch.multiprocessing
 
 from mleg_ray.config import ConfigError
-from mleg_ray.events import Batch
 from mleg_ray.physics.observables import Definitions, Observable
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import ResidentMinibatches
@@ -158,12 +157,12 @@ def test_players_must_match_the_objective() -> None:
 
 class TestSelection:
     def make(self, *observables: str) -> tuple[SnapshotSelector, RunConfig]:
-        names = observables or ("px", "energy", "pt", "q2")
+        names = observables or ("electron.px", "electron.energy", "pt", "q2")
         run = small_run("bvae-dis", f"selection.observables={list(names)}")
         declared = Definitions(
             observables={
-                "pt": Observable(expression="kinematics.transverse_momentum"),
-                "q2": Observable(expression="dis.q2"),
+                "pt": Observable(expression="kinematics.transverse_momentum(electron)"),
+                "q2": Observable(expression="dis.q2(electron, beam_energy)"),
             }
         )
         return SnapshotSelector(electrons(2000, 21), SCHEMA, declared, run.selection, 1), run
@@ -229,7 +228,7 @@ class TestSelection:
 
     def test_unknown_observable_is_named(self) -> None:
         with pytest.raises(ConfigError, match="w2"):
-            self.make("px", "w2")
+            self.make("electron.px", "w2")
 
 
 def test_weights_travel_into_the_loss() -> None:
@@ -238,8 +237,8 @@ def test_weights_travel_into_the_loss() -> None:
     weight = torch.where(torch.arange(len(events)) % 2 == 0, 2.0, 0.0).double()
     kept = events[::2]
     losses = []
-    for batch in (Batch(events.x, events.context, weight), kept):
-        features = features_of(feature_map, batch)
+    for chosen in (events.weighted(weight), kept):
+        features = features_of(feature_map, chosen)
         noise_free = run.objective.build()
         model = run.build_model(feature_map)
         error = noise_free.loss(

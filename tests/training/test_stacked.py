@@ -82,7 +82,9 @@ def test_a_diverging_replica_leaves_the_others_alone() -> None:
 
 
 def test_bootstrap_keeps_the_sum_of_weights() -> None:
-    events = training_events(20_000)
+    run = small_run("bvae-dis")
+    physical = training_events(20_000)
+    events = features_of(fitted_map(run, physical), physical)
     resampled = bootstrap(events, 1)
     assert resampled.weight.sum() == pytest.approx(20_000, rel=0.03)
     assert resampled.weight.var() == pytest.approx(1.0, rel=0.1)
