@@ -24,7 +24,7 @@ from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.errors import CheckpointError, ConfigError, UserError
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.features import FeatureMap
-from mleg_ray.models import Model, NoiseMap, generate
+from mleg_ray.models import Model, generate
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
 from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
@@ -128,24 +128,20 @@ class Checkpoint:
         Raises:
             CheckpointError: the model does not map noise to events deterministically.
         """
-        return self._noise_map.noise_space
-
-    def decode(self, noise: Tensor, given: Events) -> Events:
-        """Map noise (n, d) under the conditions of events to physical events.
-
-        Gradients flow to both. Raises `CheckpointError` as `noise_space` does.
-        """
-        condition = self.feature_map.condition(given)
-        return self.feature_map.decode(self._noise_map.decode(noise, condition), given)
-
-    @property
-    def _noise_map(self) -> NoiseMap:
-        if not isinstance(self.model, NoiseMap):
+        if not self.model.draws_noise:
             raise CheckpointError(
                 f"{self.uri}: a model of kind '{self.run.model.kind}' cannot teach; take a flow "
                 "or a GAN"
             )
-        return self.model
+        return self.model.noise_space
+
+    def decode(self, noise: Tensor, given: Events) -> Events:
+        """Map noise (n, d) under the conditions of events to physical events.
+
+        Gradients flow to both.
+        """
+        condition = self.feature_map.condition(given)
+        return self.feature_map.decode(self.model.decode(noise, condition), given)
 
     @property
     def digest(self) -> str:

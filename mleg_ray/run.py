@@ -113,7 +113,12 @@ class RunConfig(Config):
         return self
 
     def build_model(self, feature_map: FeatureMap) -> Model:
-        """Build the model that fits the map; its first weights depend on `training.seed` alone."""
+        """Build the model that fits the map; its first weights depend on `training.seed` alone.
+
+        Raises:
+            ConfigError: a network does not fit the map's spaces, or the objective its view.
+        """
+        self.objective.build().require(feature_map.view_space)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.training.seed, "weights"))
             return self.model.build(Spaces.of(feature_map))

@@ -76,6 +76,8 @@ class FeatureMap(nn.Module):
         _require_real(schema, self._chain, made)
         self.space = _arranged(made, config.parts, objects)
         self._objects = tuple(name for name in objects if name in self.space.parts)
+        counts = {step.group: step for step in self._chain if isinstance(step, Count)}
+        self._masks = {name: _Mask(counts[name], self._chain) for name in self._objects}
         self._shapes = {name: quantity.shape for name, quantity in made.items()}
         self._stored = {
             field.name: getattr(torch, field.dtype)
@@ -96,6 +98,7 @@ class FeatureMap(nn.Module):
         ):
             self.register_buffer(f"{name}_mean", torch.zeros(width, dtype=torch.float64))
             self.register_buffer(f"{name}_std", torch.ones(width, dtype=torch.float64))
+        self.register_buffer("mean_counts", torch.ones(len(self._objects), dtype=torch.float64))
         self.register_buffer("weight_mean", torch.ones((), dtype=torch.float64))
         self.register_buffer("outside_fraction", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean_log_abs_det", torch.zeros((), dtype=torch.float64))
@@ -129,8 +132,7 @@ class FeatureMap(nn.Module):
             after, outside, slope = self._watched(events, noise)
             for name, values in self.space.split(self._flat(after)).items():
                 features[name].add(*_samples(values, weight, after.present.get(name)))
-            numbers, _ = self._view.numbers(after)
-            view.add(_table(numbers, events), weight)
+            view.add(_table(self._view.numbers(after), events), weight)
             condition.add(self._seen_conditions(events), weight)
             terms = torch.stack([slope, *self._counts(after).values()], dim=1)
             log_abs_det.add(terms[~outside], weight[~outside])
@@ -145,10 +147,10 @@ class FeatureMap(nn.Module):
         self.condition_mean, self.condition_std = condition.result()
         self.weight_mean = weight_sum / n
         self.outside_fraction = outside_sum / n
-        (slope, *counts), _ = log_abs_det.result()
-        self.mean_log_abs_det = slope - self._log_scale(
-            dict(zip(self._objects, counts, strict=True))
-        )
+        terms = log_abs_det.result()[0]
+        self.mean_counts = terms[1:]
+        mean_counts = dict(zip(self._objects, self.mean_counts, strict=True))
+        self.mean_log_abs_det = terms[0] - self._log_scale(mean_counts)
         return self
 
     def encode(self, events: Events, *, noise: Noise) -> Batch:
@@ -192,20 +194,33 @@ class FeatureMap(nn.Module):
         """Return what a critic sees of features x (B, n), (B, v): differentiable, standardised."""
         raw = (x * self.feature_std.to(x.dtype) + self.feature_mean.to(x.dtype)).T
         columns = {**self._columns(raw), **self.given(condition).columns}
-        numbers, events = self._view.numbers(Events(columns, {}, x[:, 0]))
+        numbers = self._view.numbers(Events(columns, {}, x[:, 0]))
         seen = []
         if numbers:
             width = len(numbers)
             mean, std = self.view_mean[:width].to(x.dtype), self.view_std[:width].to(x.dtype)
             seen.append((torch.stack(list(numbers.values()), dim=1) - mean) / std)
+        present = self.present(x) if self._objects else {}
         for name, part in self.space.parts.items():
             if len(part.shape) > 1:
                 values = x[:, self.space.where[name]]
-                if name in self._objects:
-                    there = events.present[name].repeat_interleave(part.shape[-1], dim=1)
+                if name in present:
+                    there = present[name].repeat_interleave(part.shape[-1], dim=1)
                     values = torch.where(there, values, 0.0)
                 seen.append(values)
         return seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
+
+    def present(self, x: Tensor) -> dict[str, Tensor]:
+        """Return which objects of each group there are (B, K), boolean, of features x (B, n)."""
+        raw = (x * self.feature_std.to(x.dtype) + self.feature_mean.to(x.dtype)).T
+        features = Events(self._columns(raw), {}, x[:, 0])
+        return {name: undone(features) for name, undone in self._masks.items()}
+
+    def shares_present(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the same as weights (B, K) of a mean of one over the train split's places."""
+        means = dict(zip(self._objects, self.mean_counts.to(x.dtype), strict=True))
+        present = self.present(x)
+        return {name: there * (there.shape[1] / means[name]) for name, there in present.items()}
 
     def log_abs_det(self, events: Events) -> Tensor:
         """Return log |det d features / d event| (B,), so that densities compare.
@@ -322,6 +337,24 @@ class FeatureMap(nn.Module):
                 f"{kinds}, where they would be moved to its edges; choose other features.steps, or "
                 "settings that fit the dataset"
             )
+
+
+class _Mask:
+    """Tells by features which objects there are: undoes what was done to their number, no more."""
+
+    def __init__(self, count: Count, chain: Sequence[Step]) -> None:
+        self._count = count
+        self._later: list[Step] = []
+        names = set(count.writes)
+        for step in chain[chain.index(count) + 1 :]:
+            if changed := names & set(step.reads):
+                names = names - changed | set(step.writes)
+                self._later.append(step)
+
+    def __call__(self, features: Events) -> Tensor:
+        for step in reversed(self._later):
+            features = step.inverse(features)
+        return self._count.mask(features.columns)
 
 
 class FeatureMapConfig(Config):

@@ -264,7 +264,7 @@ def _loss(
 
     def loss() -> float:
         noise.seed(seed)
-        value, _ = objective.loss(spec.player, model, checkpoint.feature_map, batch, noise=noise)
-        return value.item()
+        loss = objective.loss(spec.player, model, checkpoint.feature_map, batch, noise=noise)
+        return loss.value.item()
 
     return loss

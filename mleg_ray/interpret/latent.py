@@ -166,7 +166,7 @@ def activations(checkpoint: Checkpoint, events: Events, spec: LatentSpec) -> Act
         if spec.player == "generator":
             assert isinstance(model, GAN)
             generator = stream(derive_seed(spec.seed, "latent/noise"), checkpoint.device)
-            noise = model.noise(len(events), generator=generator)
+            noise = model.draw(len(events), generator=generator)
             seen = model.seen(noise)
             features = model.decode(noise, condition)
             events = feature_map.decode(features, events)

@@ -31,36 +31,35 @@ class Spaces(NamedTuple):
 
 
 class Model(nn.Module, ABC):
-    """A generative model of features: float32 tensors (B, n) under conditions (B, c)."""
+    """A generative model of features: float32 tensors (B, n) under conditions (B, c).
+
+    Attributes:
+        noise_space: the layout of what `decode` takes.
+        draws_noise: whether `draw` gives plain noise of that layout, so that another model can
+            learn this one's map; one that draws codes of known events does not.
+    """
+
+    noise_space: Space
+    draws_noise: bool = True
 
     @abstractmethod
     def players(self) -> Mapping[str, nn.Module]:
         """Return the parts that are optimised apart, by name; together they hold all weights."""
 
     @abstractmethod
-    def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return n generated feature vectors (n, features) for `condition` (n, c)."""
+    def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Map what was drawn (n, d) under `condition` (n, c) to features (n, features)."""
 
-    def remember(self, features: Tensor, condition: Tensor) -> None:
-        """Keep what sampling needs of the train split (most models: nothing)."""
-
-
-class NoiseMap(Model):
-    """A model that maps noise to features deterministically, so that another can learn its map."""
-
-    noise_space: Space
-
-    def noise(self, n: int, *, generator: torch.Generator) -> Tensor:
+    def draw(self, n: int, *, generator: torch.Generator) -> Tensor:
         """Return noise (n, d) on the generator's device."""
         return self.noise_space.draw(n, generator)
 
-    @abstractmethod
-    def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Map noise (n, d) under `condition` (n, c) to features (n, features)."""
-
     def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
         """Return n generated feature vectors (n, features) for `condition` (n, c)."""
-        return self.decode(self.noise(n, generator=generator), condition)
+        return self.decode(self.draw(n, generator=generator), condition)
+
+    def remember(self, features: Tensor, condition: Tensor) -> None:
+        """Keep what sampling needs of the train split (most models: nothing)."""
 
 
 def generate(
@@ -82,10 +81,15 @@ def generate(
 
 
 class ModelConfig(Config):
-    """Base of the `[run.model]` tables; `players` are the names of the model's."""
+    """Base of the `[run.model]` tables."""
 
-    players: ClassVar[tuple[str, ...]]
+    own_players: ClassVar[tuple[str, ...]] = ()
     kind: str
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """The names of the model's players."""
+        return self.own_players
 
     @abstractmethod
     def build(self, spaces: Spaces) -> Model:

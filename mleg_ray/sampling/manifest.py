@@ -16,7 +16,6 @@ from mleg_ray.catalog.shards import FileEntry, footer, footer_metadata
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, ResourceError
-from mleg_ray.models.base import NoiseMap
 from mleg_ray.sampling.conditions import beyond, extrapolations, resolve_conditions
 from mleg_ray.sampling.folding import Folding
 from mleg_ray.sampling.pipeline import has_compiler
@@ -120,7 +119,7 @@ def plan_sample(
     A shard has `shard_events` events, or so many that its file has about `shard_bytes`; one value
     of the condition `partition` each.
     `compiled` left out, a sample that was begun goes on as it was; a new one of `COMPILED_FROM`
-    events or more by a `NoiseMap` is compiled, if there is a compiler.
+    events or more is compiled, if there is a compiler.
 
     Raises:
         ConfigError: a number out of its range, a condition that does not fit the checkpoint, a
@@ -131,7 +130,7 @@ def plan_sample(
     """
     there = _plan_there(folder)
     if compiled is None:
-        compiled = there.spec.compiled if there else _is_compiled(checkpoint, events)
+        compiled = there.spec.compiled if there else _is_compiled(events)
     folded = folds.ranges if folds else ()
     values, spectra = resolve_conditions(checkpoint.card, conditions, folded)
     asked = {
@@ -213,9 +212,8 @@ def plan_fold(
     )
 
 
-def _is_compiled(checkpoint: Checkpoint, events: int) -> bool:
-    many = events >= COMPILED_FROM
-    return many and isinstance(checkpoint.model, NoiseMap) and has_compiler()
+def _is_compiled(events: int) -> bool:
+    return events >= COMPILED_FROM and has_compiler()
 
 
 def whole_shards(job: SampleJob, *, rehash: bool = False) -> dict[int, ShardRecord]:

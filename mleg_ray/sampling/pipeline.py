@@ -16,7 +16,6 @@ from mleg_ray.errors import ResourceError
 from mleg_ray.evaluation.datasets import compared_axes
 from mleg_ray.evaluation.unphysical import broken
 from mleg_ray.events import Events, stored_fields
-from mleg_ray.models.base import NoiseMap
 from mleg_ray.physics.observables import passing
 from mleg_ray.sampling.plan import SampleSpec
 
@@ -121,10 +120,7 @@ class Pipeline:
             rows = torch.arange(self.batch).clamp(max=len(given) - 1)
             given = given[rows].to(self._checkpoint.device)
             condition = self._checkpoint.feature_map.condition(given)
-        if isinstance(model, NoiseMap):
-            drawn = model.noise(self.batch, generator=generator)
-        else:
-            drawn = model.sample(self.batch, condition, generator=generator)
+        drawn = model.draw(self.batch, generator=generator)
         try:
             made = self._finish(drawn, dict(given.columns), given.weight, condition)
         except (InductorError, BackendCompilerFailed) as error:
@@ -167,7 +163,7 @@ class Pipeline:
         self, drawn: Tensor, given: dict[str, Tensor], weight: Tensor, condition: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], Tensor]:
         model, feature_map = self._checkpoint.model, self._checkpoint.feature_map
-        features = model.decode(drawn, condition) if isinstance(model, NoiseMap) else drawn
+        features = model.decode(drawn, condition)
         events = feature_map.decode(features, Events(given, {}, weight))
         stored = {name: events.columns[name].to(dtype) for name, dtype in self._dtypes.items()}
         rounded = {name: c.to(events.columns[name].dtype) for name, c in stored.items()}

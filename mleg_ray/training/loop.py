@@ -13,7 +13,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch, Events
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, generate
-from mleg_ray.objectives import Objective
+from mleg_ray.objectives import Loss, Objective
 from mleg_ray.randomness import Noise, derive_seed
 from mleg_ray.run import AdamConfig, TrainingConfig
 from mleg_ray.training.batches import Minibatches
@@ -97,7 +97,7 @@ class TrainingLoop:
             self._set_rates(optimiser, self._config.optimisers[name])
             for _ in range(times):
                 optimiser.zero_grad(set_to_none=True)
-                loss, parts = self._loss(name, next(batches))
+                loss, parts, _ = self._loss(name, next(batches))
                 torch.autograd.backward(loss)
                 average_gradients(self._players[name].parameters())
                 optimiser.step()
@@ -109,7 +109,7 @@ class TrainingLoop:
     def _seed_noise(self) -> None:
         self._noise.seed(derive_seed(self._config.seed, "noise", self.step))
 
-    def _loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, player: str, batch: Batch) -> Loss:
         return self._objective.loss(player, self.model, self.feature_map, batch, noise=self._noise)
 
     def _freeze_all_but(self, player: str) -> None:

@@ -15,7 +15,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
-from mleg_ray.objectives import Objective
+from mleg_ray.objectives import Loss, Objective
 from mleg_ray.randomness import Noise, derive_seed
 from mleg_ray.run import TrainingConfig
 from mleg_ray.training.batches import Minibatches
@@ -118,9 +118,10 @@ class StackedLoop(TrainingLoop):
     def _seed_noise(self) -> None:
         self._streams.seed_each([derive_seed(seed, "noise", self.step) for seed in self._seeds])
 
-    def _loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, parts = super()._loss(player, batch)
-        return len(self._seeds) * loss, parts  # the sum of the replicas' own means
+    def _loss(self, player: str, batch: Batch) -> Loss:
+        loss = super()._loss(player, batch)
+        # The sum of the replicas' own means.
+        return loss._replace(value=len(self._seeds) * loss.value)
 
 
 class _StackedNoise(Noise):

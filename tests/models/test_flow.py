@@ -38,7 +38,7 @@ def test_samples_have_the_density(periodic):
     """Where noise goes, its own density divided by the stretch of the map is found."""
     model = flow(3, periodic, conditions=1)
     condition = torch.linspace(-1, 1, 50)[:, None]
-    noise = model.noise(50, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    noise = model.draw(50, generator=torch.Generator().manual_seed(2)).requires_grad_()
     features = model.decode(noise, condition)
     jacobian = torch.stack(
         [torch.autograd.grad(features[:, i].sum(), noise, retain_graph=True)[0] for i in range(3)],

@@ -83,7 +83,7 @@ class TestNoiseHarmonics:
             last = list(model.generator.parameters())[-2:]
             for parameter in last:
                 parameter.zero_()
-        noise = model.noise(100, generator=torch.Generator().manual_seed(1))
+        noise = model.draw(100, generator=torch.Generator().manual_seed(1))
         features = model.decode(noise, torch.zeros(100, 0))
         torch.testing.assert_close(features[:, 1], noise[:, 4])
         assert not features[:, [0, 2]].any()

@@ -66,7 +66,7 @@ def loss_of(recipe: str, player: str, chosen: Events, *assignments: str) -> torc
     model.remember(features.x, features.condition)
     noise = Noise(torch.device("cpu"))
     noise.seed(5)
-    loss, _ = taught_objective(run, feature_map).loss(
+    loss, *_ = taught_objective(run, feature_map).loss(
         player, model, feature_map, features_of(feature_map, chosen), noise=noise
     )
     return loss.detach()
@@ -131,7 +131,7 @@ def loss_under(
     fake = feature_map.view(model.decode(draws, condition), condition)
     real = feature_map.view(batch.x, condition)
     noise.seed(1)
-    loss, parts = run.objective.build().loss(player, model, feature_map, batch, noise=noise)
+    loss, parts, _ = run.objective.build().loss(player, model, feature_map, batch, noise=noise)
     return loss, parts, critic(real, condition)[:, 0], critic(fake, condition)[:, 0]
 
 
@@ -286,7 +286,7 @@ def test_likelihood_in_momentum_space_is_that_of_any_map() -> None:
     expected = feature_map.log_abs_det(events).mean()
     assert float(feature_map.mean_log_abs_det) == pytest.approx(float(expected), rel=1e-6)
     noise = Noise(torch.device("cpu"))
-    loss, parts = run.objective.build().loss(
+    loss, parts, _ = run.objective.build().loss(
         "flow", run.build_model(feature_map), feature_map, features, noise=noise
     )
     assert float((loss - parts["nll_physical"]).detach()) == pytest.approx(

@@ -29,7 +29,7 @@ def test_a_perfect_detector_leaves_the_adversary_alone(player: str) -> None:
     noise, losses = Noise(torch.device("cpu")), []
     for objective in (taught(run, Smearing(0.0)), run.objective.adversary.build()):
         noise.seed(1)
-        loss, _ = objective.loss(player, model, feature_map, batch, noise=noise)
+        loss, *_ = objective.loss(player, model, feature_map, batch, noise=noise)
         losses.append(loss.item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
@@ -39,7 +39,7 @@ def test_gradient_reaches_the_generator_through_the_detector() -> None:
     feature_map = fitted_map(run, training_events())
     model = run.build_model(feature_map)
     noise = Noise(torch.device("cpu"))
-    loss, _ = taught(run, Smearing()).loss(
+    loss, *_ = taught(run, Smearing()).loss(
         "generator", model, feature_map, features_of(feature_map, training_events(64)), noise=noise
     )
     loss.backward()
