@@ -33,7 +33,8 @@ def sample(model: Model, n: int, n_conditions: int, seed: int) -> torch.Tensor:
 
 
 def test_every_registered_kind_has_a_recipe() -> None:
-    assert {small_run(recipe).model.kind for recipe in SMALL} == set(MODELS)
+    of_others = {"parts"}  # made of others, in tests of its own
+    assert {small_run(recipe).model.kind for recipe in SMALL} == set(MODELS) - of_others
 
 
 class TestContract:
