@@ -108,7 +108,8 @@ def landscape(
         progress: hears how many points are done.
 
     Raises:
-        CheckpointError: the model has no such player, a loss is NaN or infinite, or a surface is flat within `RESOLVED`.
+        CheckpointError: the model has no such player, a loss is NaN or infinite, or a surface is
+            flat within `RESOLVED`.
     """
     model, objective = copy.deepcopy(checkpoint.model), taught(checkpoint)
     player = player_of(checkpoint, model, spec.player)
