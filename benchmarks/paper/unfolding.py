@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.prepare import prepare
-from mleg_ray.evaluation.pulls import Pulls, pulls
+from mleg_ray.evaluation.ensemble import Pulls, pulls
 from mleg_ray.physics import dis
 from mleg_ray.report.drawing import GENERATED, STYLE, TRUTH, draw_band, png
 from mleg_ray.sampling.omnifold import Simulated, omnifold
