@@ -18,10 +18,10 @@ from paper.measuring import RESULTS, rounded
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
-from mleg_ray.cluster.session import ray_session
+from mleg_ray.cluster.session import environment, ray_session
 from mleg_ray.cluster.train import run_name, train
 from mleg_ray.evaluation.datasets import MAX_EVENTS, from_dataset, from_generated, judged_by
 from mleg_ray.evaluation.estimate import Estimate

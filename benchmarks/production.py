@@ -23,9 +23,9 @@ from pathlib import Path
 import torch
 
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.sample import sample
-from mleg_ray.cluster.session import ray_session
+from mleg_ray.cluster.session import environment, ray_session
 from mleg_ray.console import meanwhile
 from mleg_ray.models.student import Student
 from mleg_ray.sampling.pipeline import BATCH_EVENTS

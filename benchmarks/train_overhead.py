@@ -26,8 +26,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.checkpoint import environment
-from mleg_ray.cluster.session import cluster_cpus, ray_session
+from mleg_ray.cluster.session import environment, possible_cpus, ray_session
 from mleg_ray.cluster.train import train
 from mleg_ray.run import RunConfig
 from tests.prepared import prepared_dataset
@@ -104,7 +103,7 @@ def main() -> None:
     run = RunConfig.load("fatgan-quick", (f"training.steps={options.steps}",))
     rows = []
     with tempfile.TemporaryDirectory() as folder, ray_session():
-        threads = run.training.threads or cluster_cpus() - 1
+        threads = run.training.threads or possible_cpus() - 1
         torch.set_num_threads(threads)
         dataset = prepared_dataset(Path(folder) / "data", shard_rows=6000)
         for i in range(options.rounds):

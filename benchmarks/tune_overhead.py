@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tape2_quality import DATASET, tape2
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.checkpoint import environment, run_uri
-from mleg_ray.cluster.session import ray_session
+from mleg_ray.checkpoint import run_uri
+from mleg_ray.cluster.session import environment, ray_session
 from mleg_ray.cluster.tune import run_study
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, join

@@ -17,8 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tape2_quality import DATASET, tape2
 
-from mleg_ray.checkpoint import environment
-from mleg_ray.cluster.session import ray_session
+from mleg_ray.cluster.session import environment, ray_session
 from mleg_ray.cluster.tune import run_study
 from mleg_ray.storage import absolute
 from mleg_ray.study.plan import Plan, RandomSearch

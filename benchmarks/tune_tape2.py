@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tape2_quality import DATASET, figures, tape2
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.evaluate import evaluate
 from mleg_ray.cluster.sample import default_target, sample
-from mleg_ray.cluster.session import ray_session
+from mleg_ray.cluster.session import environment, ray_session
 from mleg_ray.cluster.train import train
 from mleg_ray.cluster.tune import run_study
 from mleg_ray.run import RunConfig

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from mleg_ray.catalog.dataset import Dataset, write_json
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.prepare import prepare
+from mleg_ray.cluster.session import environment
 from mleg_ray.cluster.train import run_name, train
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.scorecards import Scorecard
