@@ -8,6 +8,7 @@ from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models.noise import NoiseShape
 from mleg_ray.objectives import Objective
+from mleg_ray.objectives.base import Teacher
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import ResidentMinibatches
 from mleg_ray.training.loop import TrainingLoop
@@ -104,7 +105,7 @@ class Smearing:
         return torch.cat([momentum, momentum.norm(dim=1, keepdim=True)], dim=1)
 
 
-TEACHERS = {"distillation": Rotation(), "unfolding": Smearing()}
+TEACHERS: dict[str, Teacher] = {"distillation": Rotation(), "unfolding": Smearing()}
 
 
 def taught_objective(run: RunConfig, feature_map: FeatureMap) -> Objective:
