@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import torch
+from common.tapes import tapes
 from scipy.stats import ks_2samp
 
 from mleg_ray.catalog.spec import DatasetSpec
@@ -46,7 +47,9 @@ def observables(spec: DatasetSpec) -> dict[str, np.ndarray]:
     return {name: column.numpy() for name, column in values.items()}
 
 
-def compare(pythia: dict[str, np.ndarray], tape: dict[str, np.ndarray]) -> dict[str, dict]:
+def compare(
+    pythia: dict[str, np.ndarray], tape: dict[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
     """Return the means with their errors, and the KS distance, of each observable."""
     return {
         name: {
@@ -115,11 +118,12 @@ def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", required=True, help="the folder that holds fat-gan/tape2.txt")
+    parser.add_argument("--events", type=int, default=100_000, help="of Pythia")
     parser.add_argument("--out", type=Path, default=DOCS)
     options = parser.parse_args()
 
-    pythia = observables(DatasetSpec.load("dis-ep-50"))
-    tape = observables(DatasetSpec.load("dis-ep-50-tape2", (f"source.root={options.root}",)))
+    pythia = observables(DatasetSpec.load("dis-ep-50", (f"source.events={options.events}",)))
+    tape = observables(tapes("dis-ep-50-tape2", options.root))
     table = compare(pythia, tape)
     floor = 1.36 * (1 / len(pythia["q2"]) + 1 / len(tape["q2"])) ** 0.5
     print(f"{'':8} {'Pythia 8':>20} {'tape2.txt':>20} {'KS':>8}   (95% floor {floor:.4f})")

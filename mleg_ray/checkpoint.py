@@ -261,8 +261,11 @@ def run_label(uri: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return the versions that made a result: code, commit if known, Python and libraries."""
-    libraries = {name: version(name) for name in ("torch", "numpy", "ray", "pyarrow")}
+    """Return the versions that made a result: code, commit if known, Python and libraries.
+
+    What is made on Ray has its version too: see `mleg_ray.cluster.session.environment`.
+    """
+    libraries = {name: version(name) for name in ("torch", "numpy", "pyarrow")}
     return {
         "mleg_ray": mleg_ray.__version__,
         "commit": _commit(),

@@ -7,6 +7,7 @@ import torch
 from mleg_ray.events import Batch, Events
 from mleg_ray.features import FeatureMap
 from mleg_ray.objectives import Objective
+from mleg_ray.objectives.base import Teacher
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Part, Space
@@ -105,7 +106,7 @@ class Smearing:
         return given.replacing((), dict(zip(ELECTRON, parts, strict=True)))
 
 
-TEACHERS = {"distillation": Rotation(), "unfolding": Smearing()}
+TEACHERS: dict[str, Teacher] = {"distillation": Rotation(), "unfolding": Smearing()}
 
 
 def taught_objective(run: RunConfig, feature_map: FeatureMap) -> Objective:

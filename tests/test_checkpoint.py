@@ -5,12 +5,13 @@ import json
 import pickletools
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 import torch
 
-from mleg_ray.checkpoint import CARD, RUN, WEIGHTS, Checkpoint
+from mleg_ray.checkpoint import CARD, RUN, WEIGHTS, Checkpoint, environment
 from mleg_ray.errors import CheckpointError
 from tests.checkpoints import small_checkpoint
 from tests.recipes import SMALL
@@ -91,6 +92,18 @@ def test_configuration_of_other_networks(tmp_path: Path) -> None:
     (tmp_path / RUN).write_text(run.replace("16", "17"))
     with pytest.raises(CheckpointError, match="altered"):
         Checkpoint.load(str(tmp_path))
+
+
+def test_versions_are_told_where_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_ray(name: str) -> str:
+        if name == "ray":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("importlib.metadata.version", without_ray)
+    monkeypatch.setattr("mleg_ray.checkpoint.version", without_ray)
+    assert environment()["torch"] == version("torch")
+    assert "ray" not in environment()
 
 
 def test_not_a_checkpoint(tmp_path: Path) -> None:

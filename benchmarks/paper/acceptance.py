@@ -12,9 +12,7 @@ from matplotlib import style
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.cluster.evaluate import evaluate
-from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.report.drawing import STYLE, png
 from mleg_ray.storage import join
@@ -35,10 +33,10 @@ RECIPES = ("fatgan-clas", "flow-clas")
 
 def acceptance(options: Options, results: Results) -> None:
     """Train, sample and judge each system; draw its px-py plane."""
-    dataset = prepare(DatasetSpec.load("electrons-clas"), options.storage)
+    dataset = options.prepared("electrons-clas")
     truth = dataset.load("test").x[:, :2]
     momenta = {"truth": truth}
-    for name, (recipe, quick, own) in SYSTEMS.items():
+    for name, (recipe, quick, own) in options.some(list(SYSTEMS.items())):
         for seed in options.seeds:
             checkpoint = options.trained(recipe, seed, *own, quick=quick, dataset=dataset)
             events = 10 * dataset.rows("test")

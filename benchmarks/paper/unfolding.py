@@ -11,10 +11,9 @@ import torch
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.cluster.prepare import prepare
-from mleg_ray.evaluation.pulls import Pulls, pulls
+from mleg_ray.evaluation.ensemble import Pulls, pulls
+from mleg_ray.events import Batch
 from mleg_ray.physics import dis
 from mleg_ray.report.drawing import GENERATED, STYLE, TRUTH, draw_band, png
 from mleg_ray.sampling.omnifold import Simulated, omnifold
@@ -66,8 +65,8 @@ def reduced(events: Columns, x_bin: tuple[float, float]) -> tuple[np.ndarray, np
 def unfolding(options: Options, results: Results) -> None:
     """Train as many replicas for each seed; judge the ensemble, and its rival."""
     response = options.trained("response-electrons", 1)
-    vertex = prepare(DatasetSpec.load("dis-ep-50-y"), options.storage)
-    measured = prepare(DatasetSpec.load("dis-ep-50-measured"), options.storage)
+    vertex = options.prepared("dis-ep-50-y")
+    measured = options.prepared("dis-ep-50-measured")
     true = {
         "vertex": electrons(vertex.load("test").x),
         "measured": electrons(measured.load("test").x),
@@ -77,7 +76,8 @@ def unfolding(options: Options, results: Results) -> None:
         _bands(true, ensemble, seed, results)
         _sigma_r(true["vertex"], ensemble["vertex"], seed, results)
         data = measured.load("train").x
-        _omnifold(options.storage, data, true["vertex"], ensemble["vertex"], seed, results)
+        pairs = options.prepared("folding-electrons-flat").load("train")
+        _omnifold(pairs, data, true["vertex"], ensemble["vertex"], seed, results)
 
 
 def replicas(options: Options, seed: int, response: Checkpoint) -> dict[str, list[Columns]]:
@@ -87,12 +87,13 @@ def replicas(options: Options, seed: int, response: Checkpoint) -> dict[str, lis
         own = ("training.bootstrap=true", f"teacher={response.uri}")
         generator = options.trained("unfold-dis", replica, *own)
         rng = torch.Generator().manual_seed(replica)
-        context = torch.full((EVENTS, 1), BEAM_ENERGY, dtype=torch.float64)
+        events = options.few(EVENTS)
+        context = torch.full((events, 1), BEAM_ENERGY, dtype=torch.float64)
         made = generator.generate(context, generator=rng)
-        noise = response.noise_shape.draw(EVENTS, rng)
+        noise = response.noise_shape.draw(events, rng)
         seen = response.decode(noise, torch.cat([made, context], dim=1))
-        for level, events in (("vertex", made), ("measured", seen)):
-            ensemble[level].append(electrons(events))
+        for level, found in (("vertex", made), ("measured", seen)):
+            ensemble[level].append(electrons(found))
     return ensemble
 
 
@@ -148,7 +149,7 @@ def _sigma_r(true: Columns, ensemble: list[Columns], seed: int, results: Results
 
 
 def _omnifold(
-    storage: str,
+    pairs: Batch,
     measured: torch.Tensor,
     true: Columns,
     ensemble: list[Columns],
@@ -156,7 +157,6 @@ def _omnifold(
     results: Results,
 ) -> None:
     """Keep KS distances from the truth at the vertex: of OmniFold and of the first replica."""
-    pairs = prepare(DatasetSpec.load("folding-electrons-flat"), storage).load("train")
     at_vertex = pairs.context[:, :4]
     simulated = Simulated(_coordinates(at_vertex), _coordinates(pairs.x), np.ones(len(pairs)))
     data, ones = _coordinates(measured), np.ones(len(measured))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from mleg_ray.catalog.dataset import PLAN, SAMPLED, Dataset, DatasetManifest, read_json, write_json
 from mleg_ray.catalog.shards import FileEntry, footer, footer_metadata
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.sampling.conditions import beyond, extrapolations, resolve_conditions
@@ -271,11 +271,14 @@ def require_all_there(job: SampleJob) -> None:
 
 
 def finish(
-    job: SampleJob, records: Mapping[int, ShardRecord], production: Production | None
+    job: SampleJob,
+    records: Mapping[int, ShardRecord],
+    production: Production | None,
+    environment: Mapping[str, str],
 ) -> Dataset:
     """Write the manifest, the last file of a sample; keep one that already says the same.
 
-    `production` is None if no shard was missing.
+    `production` is None if no shard was missing, `environment` are the versions that made it.
     """
     remove_partials(job.folder)
     _write_bins(job)
@@ -284,7 +287,7 @@ def finish(
     manifest = DatasetManifest(
         conditions=job.spec.conditions,
         groups=job.sampler.schema.groups,
-        provenance=_provenance(job, records, production),
+        provenance=_provenance(job, records, production, environment),
         shards=tuple(records[shard.index].entry for shard in job.shards),
         bins=None if job.bins is None else FileEntry.of(BINS, job.bins),
         where=job.spec.where,
@@ -304,7 +307,10 @@ def _says(there: DatasetManifest, manifest: DatasetManifest) -> bool:
 
 
 def _provenance(
-    job: SampleJob, records: Mapping[int, ShardRecord], production: Production | None
+    job: SampleJob,
+    records: Mapping[int, ShardRecord],
+    production: Production | None,
+    environment: Mapping[str, str],
 ) -> dict[str, Any]:
     card, spec = job.checkpoint.card, job.spec
     outside = extrapolations(card, spec)
@@ -318,7 +324,7 @@ def _provenance(
         "extrapolations": {name: found.model_dump(mode="json") for name, found in outside.items()},
         "efficiency": _efficiency(job, records).model_dump(mode="json"),
         "production": production.model_dump(mode="json") if production else None,
-        "environment": environment(),
+        "environment": dict(environment),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 

@@ -34,7 +34,8 @@ class TrainingLoop:
 
     All randomness of a step derives from (seed, step), so nothing but weights, optimiser moments
     and the step itself is needed to resume exactly. `ema` is the exponential moving average of the
-    model, the one that is judged and kept; its decay warms up as (1 + step) / (10 + step).
+    model with its buffers, the one that is judged and kept; its decay warms up as
+    (1 + step) / (10 + step).
     """
 
     def __init__(
@@ -47,6 +48,9 @@ class TrainingLoop:
     ) -> None:
         self.model = model.to(device)
         self.ema = copy.deepcopy(self.model).requires_grad_(False).eval()
+        # Listed once: to walk through all modules costs as much as the average itself.
+        self._averages: list[Tensor] = list(self.ema.parameters())
+        self._weights: list[Tensor] = list(self.model.parameters())
         self.feature_map = feature_map.to(device)
         self.step = 0
         self._objective = objective
@@ -127,9 +131,12 @@ class TrainingLoop:
     def _average_weights(self) -> None:
         decay = min(self._config.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.ema.parameters()), list(self.model.parameters()), 1 - decay
-            )
+            torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
+            for average, value in zip(self.ema.buffers(), self.model.buffers(), strict=True):
+                if average.is_floating_point():
+                    average.lerp_(value, 1 - decay)
+                else:  # counts and masks
+                    average.copy_(value)
 
     def _progress(self, losses: dict[str, Tensor]) -> Progress:
         values = {name: float(value) for name, value in losses.items()}

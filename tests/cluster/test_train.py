@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import ray
 import torch
 
+import mleg_ray
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.train import run_name, train, with_teacher
@@ -57,7 +59,8 @@ def test_checkpoint_tells_all_and_samples(undisturbed: Checkpoint, dataset: Data
     assert card.condition_range == {"beam_energy": (50.0, 50.0)}
     assert [entry["step"] for entry in card.history] == [100, 200, 300, 400, 500, 600]
     assert card.metrics["ks_sum"] == min(entry["ks_sum"] for entry in card.history)
-    assert card.environment["mleg_ray"]
+    assert card.environment["mleg_ray"] == mleg_ray.__version__
+    assert card.environment["ray"] == ray.__version__
     context = torch.full((100, 1), 50.0, dtype=torch.float64)
     events = undisturbed.generate(context, generator=torch.Generator().manual_seed(1))
     assert events.shape == (100, 4)

@@ -72,7 +72,7 @@ def run(job: SampleJob) -> Dataset:
     missing = {shard.index: shard for shard in job.shards}.keys() - whole_shards(job).keys()
     for index in missing:
         made(job.sampler, job.shards[index])
-    return finish(job, whole_shards(job), None)
+    return finish(job, whole_shards(job), None, {})
 
 
 def test_each_event_is_measured_once(detector: Checkpoint, vertex: Dataset, tmp_path: Path) -> None:

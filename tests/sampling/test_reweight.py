@@ -77,7 +77,7 @@ def work(generated: Dataset, folder: Path, mode: str) -> Reweighting:
 
 def run(generated: Dataset, folder: Path, mode: str) -> Dataset:
     job = work(generated, folder, mode)
-    return job.finish({k: job.make(k) for k in range(len(generated.manifest.shards))})
+    return job.finish({k: job.make(k) for k in range(len(generated.manifest.shards))}, {})
 
 
 def test_weights_become_a_column(generated: Dataset, tmp_path: Path) -> None:
