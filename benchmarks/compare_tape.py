@@ -16,7 +16,6 @@ from common.tapes import tapes
 from scipy.stats import ks_2samp
 
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.events import Batch
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -24,9 +23,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 DOCS = Path(__file__).parents[1] / "docs" / "physics"
-OBSERVABLES = ("energy", "pz", "pt", "theta", "phi", "q2", "y", "x_bj")
+OBSERVABLES = ("electron.energy", "electron.pz", "pt", "theta", "phi", "q2", "y", "x_bj")
 SHOWN = {
-    "energy": ("$E'$ (GeV)", np.linspace(0, 50.5, 52)),
+    "electron.energy": ("$E'$ (GeV)", np.linspace(0, 50.5, 52)),
     "pt": ("$p_T$ (GeV)", np.geomspace(1.2, 30, 52)),
     "q2": ("$Q^2$ (GeV²)", np.geomspace(1.7, 2000, 52)),
     "x_bj": ("$x_{bj}$", np.geomspace(1e-3, 1.1, 52)),
@@ -42,9 +41,8 @@ def observables(spec: DatasetSpec) -> dict[str, np.ndarray]:
         field.name: torch.from_numpy(np.concatenate([shard[field.name] for shard in shards]))
         for field in spec.stored_fields
     }
-    batch = Batch.from_columns(spec.schema_, columns, spec.conditions)
-    values = spec.columns(spec.schema_.columns(batch))
-    return {name: column.numpy() for name, column in values.items()}
+    events = spec.joined(spec.schema_.events(columns, spec.conditions))
+    return {name: column.numpy() for name, column in events.columns.items()}
 
 
 def compare(
@@ -70,8 +68,8 @@ def tails(events: dict[str, np.ndarray]) -> dict[str, float]:
         "lowest Q² (GeV²)": float(events["q2"].min()),
         "fraction with x > 0.5": float((events["x_bj"] > 0.5).mean()),
         "largest x": float(events["x_bj"].max()),
-        "fraction with E' < 5 GeV": float((events["energy"] < 5).mean()),
-        "lowest E' (GeV)": float(events["energy"].min()),
+        "fraction with E' < 5 GeV": float((events["electron.energy"] < 5).mean()),
+        "lowest E' (GeV)": float(events["electron.energy"].min()),
         "fraction with x s < 16 GeV²": float((events["x_bj"] * 1e4 < 16).mean()),
     }
 
@@ -87,7 +85,7 @@ def draw(pythia: dict[str, np.ndarray], tape: dict[str, np.ndarray], file: Path)
         _spectra(upper, lower, pythia[name], tape[name], edges)
         upper.set_yscale("log")
         upper.tick_params(labelbottom=False)
-        if name != "energy":
+        if name != "electron.energy":
             upper.set_xscale("log")
             lower.xaxis.set_minor_formatter(NullFormatter())
         upper.set_ylabel("fraction of events a bin")

@@ -35,7 +35,7 @@ TRAINING_EVENTS, JUDGING_EVENTS = 2_500_000, 300_000
 W2 = 'observables.w2={ expression = "dis.w2", unit = "GeV2", label = "W^2", log = true }'
 SUBJECTS = {
     "chi2_ndf": ["x_bj, q2"],
-    "kl": ["energy", "px", "py", "pz", "w2"],
+    "kl": ["electron.energy", "electron.px", "electron.py", "electron.pz", "w2"],
     "unphysical_rate": ["any"],
 }
 

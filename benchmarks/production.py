@@ -28,8 +28,9 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.sample import sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.console import meanwhile
+from mleg_ray.models.networks.mlp import MLP
 from mleg_ray.models.student import Student
-from mleg_ray.sampling.pipeline import BATCH_EVENTS
+from mleg_ray.sampling.plan import BATCH_EVENTS
 from mleg_ray.storage import absolute
 
 
@@ -38,6 +39,7 @@ def network_rate(index: int, checkpoint_uri: str, compiled: bool, seconds: float
     torch.set_num_threads(1)
     model = Checkpoint.load(checkpoint_uri).model
     assert isinstance(model, Student)
+    assert isinstance(model.student, MLP)
     network = model.student.net
     width = next(network.parameters()).shape[1]
     seen = torch.randn(BATCH_EVENTS["cpu"], width)

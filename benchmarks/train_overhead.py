@@ -30,6 +30,7 @@ from common.results import keep
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.session import possible_cpus, ray_session
 from mleg_ray.cluster.train import train
+from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
 from tests.prepared import prepared_dataset
 
@@ -45,8 +46,8 @@ def bare_steps_per_second(run: RunConfig, dataset: Dataset) -> float:
     """Train the same networks in a plain loop."""
     events = dataset.load("train")
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions).fit([events])
-    features = feature_map(events.x, events.context).float()
-    context = events.context.float()
+    batch = feature_map.encode(events, noise=Noise(torch.device("cpu")))
+    features, conditions = batch.x, batch.condition
     generator, critic = mlp(4, 64, 3), mlp(9, 128, 1)
     average = copy.deepcopy(generator)
     adam = partial(torch.optim.Adam, lr=1e-3, betas=(0.0, 0.9), fused=True)
@@ -59,10 +60,10 @@ def bare_steps_per_second(run: RunConfig, dataset: Dataset) -> float:
             optimiser.param_groups[0]["lr"] = 5e-4 * (1 + math.cos(math.pi * step / steps))
         for _ in range(3):
             rows = torch.randint(len(features), (n,))
-            x, c = features[rows], context[rows]
+            x, c = features[rows], conditions[rows]
             with torch.no_grad():
-                real = feature_map.augment(x, c)
-                fake = feature_map.augment(generator(torch.randn(n, 4)), c)
+                real = feature_map.view(x, c)
+                fake = feature_map.view(generator(torch.randn(n, 4)), c)
             between = torch.lerp(real, fake, torch.rand(n, 1)).requires_grad_()
             (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
             penalty = (slope.norm(dim=1) - 1).square().mean()
@@ -71,7 +72,7 @@ def bare_steps_per_second(run: RunConfig, dataset: Dataset) -> float:
             loss.backward()
             critic_optimiser.step()
         critic.requires_grad_(False)
-        fake = feature_map.augment(generator(torch.randn(n, 4)), context[rows])
+        fake = feature_map.view(generator(torch.randn(n, 4)), conditions[rows])
         generator_optimiser.zero_grad()
         (-critic(fake).mean()).backward()
         generator_optimiser.step()

@@ -11,7 +11,7 @@ from common.results import Row
 
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.interpret.latent import LatentSpec
-from mleg_ray.models.gan import AdversariesConfig
+from mleg_ray.models import gan
 from mleg_ray.report.latent import look
 from mleg_ray.storage import join
 from paper.energies import cfatgan, pythia
@@ -30,11 +30,11 @@ def latent(options: Options, results: Results) -> None:
 
 def layers(checkpoint: Checkpoint, seed: int, options: Options, results: Results) -> None:
     """Keep what each layer of each player separates."""
-    model = checkpoint.run.model
-    assert isinstance(model, AdversariesConfig)
+    model = checkpoint.model
+    assert isinstance(model, gan.GAN)
     depths: dict[Literal["critic", "generator"], int] = {
-        "critic": len(model.critic.widths),
-        "generator": len(model.generator.widths),
+        "critic": model.critic.depth,
+        "generator": model.generator.depth,
     }
     hidden = [(player, layer) for player in depths for layer in range(1, depths[player] + 1)]
     for player, layer in options.some(hidden):
