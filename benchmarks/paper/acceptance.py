@@ -37,24 +37,6 @@ SPHERICAL = (
     ]""",
     f"features.view=['electron.log_gap_momentum', 'electron.logit_theta', 'electron.phi', {SEEN}]",
 )
-PLAIN = "model.noise_harmonics=[]"
-SEEN = """'electron.px', 'electron.py', 'electron.pz', 'electron.energy',
-  'kinematics.transverse_momentum(electron)', 'kinematics.cot_theta(electron)'"""
-CARTESIAN = f"""features={{
-  steps = [
-    {{ kind = 'mass-shell', group = 'electron' }},
-    {{ kind = 'gap', field = 'electron.pz', below = 'beam_energy' }},
-  ],
-  view = ['electron.log_gap_pz', {SEEN}],
-}}"""
-SPHERICAL = f"""features={{
-  steps = [
-    {{ kind = 'spherical', group = 'electron' }},
-    {{ kind = 'gap', field = 'electron.momentum', below = 'beam_energy' }},
-    {{ kind = 'interval', fields = ['electron.theta'], high = 3.141592653589793 }},
-  ],
-  view = ['electron.log_gap_momentum', 'electron.logit_theta', 'electron.phi', {SEEN}],
-}}"""
 SYSTEMS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     # recipe, quick budget, values of its own
     "Cartesian": ("fatgan-clas", SMALL_GAN, (*CARTESIAN, PLAIN)),

@@ -13,7 +13,7 @@ import pytest
 from tests.benchmarks.alone import without_workers
 from tests.benchmarks.scripts import BENCHMARKS
 from tests.checkpoints import small_checkpoint
-from tests.dis_events import electrons
+from tests.dis_events import electrons, momenta
 
 pytestmark = pytest.mark.smoke
 
@@ -52,10 +52,10 @@ def tapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tapes")
     (folder / "fat-gan").mkdir()
     (folder / "cfat-gan").mkdir()
-    events = electrons(2000, 1).x.numpy()
+    events = momenta(electrons(2000, 1)).numpy()
     np.savetxt(folder / "fat-gan" / "tape2.txt", events[:, [3, 0, 1, 2]], "%.9g", ",")
     for beam in (10, 20, 30, 40, 50):
-        events = electrons(2000, beam, (float(beam),)).x.numpy()
+        events = momenta(electrons(2000, beam, (float(beam),))).numpy()
         np.savetxt(folder / "cfat-gan" / f"tape_{beam}", events, fmt="%.9g")
     return folder
 
