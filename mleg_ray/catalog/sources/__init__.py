@@ -6,6 +6,8 @@ from mleg_ray.catalog.sources import (
     photoproduction,
     pythia,
     tables,
+    toy_images,
+    toy_jets,
     toys,
 )
 from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig
@@ -20,5 +22,7 @@ __all__ = [
     "photoproduction",
     "pythia",
     "tables",
+    "toy_images",
+    "toy_jets",
     "toys",
 ]

@@ -4,14 +4,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mleg_ray.config import Config, Registry
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema
 
-Columns = Mapping[str, NDArray[np.float64]]
+# By field, numbers (n,) and images (n, *shape); of a group of objects `jet.count` (n,) and its
+# fields flat, (sum of counts,), event after event, the objects of each in any order.
+Columns = Mapping[str, NDArray[Any]]
 
 
 class Source(ABC):
