@@ -6,6 +6,7 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Literal, Self
@@ -17,15 +18,15 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 import mleg_ray
+from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.dataset import Dataset, read_json, write_json
 from mleg_ray.config import Config, parse, parse_toml
-from mleg_ray.errors import CheckpointError, UserError
-from mleg_ray.events import EventSchema, Field, unlabelled
+from mleg_ray.errors import CheckpointError, ConfigError, UserError
+from mleg_ray.events import Events, EventSchema
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, NoiseMap, generate
-from mleg_ray.models.noise import NoiseShape
-from mleg_ray.physics.observables import Definitions
 from mleg_ray.run import RunConfig
+from mleg_ray.space import Space
 from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
 
 CHECKPOINT = "checkpoint"  # the folder's name in that of its run
@@ -33,36 +34,22 @@ STUDIES = "studies"  # below a storage root
 RUN, WEIGHTS, CARD = "run.toml", "weights.safetensors", "card.json"
 
 
-class DatasetCard(Definitions):
+class DatasetCard(Description):
     """What a checkpoint remembers of the dataset it was trained on: all but its labels."""
 
-    name: str
     dataset_digest: str
-    fields: tuple[Field, ...]
-    conditions: dict[str, float]
 
     @staticmethod
     def of(dataset: Dataset) -> "DatasetCard":
         """Describe a prepared dataset."""
-        manifest = dataset.manifest
-        return DatasetCard(
-            name=manifest.name,
-            dataset_digest=dataset.digest,
-            fields=unlabelled(manifest.fields),
-            conditions=manifest.conditions,
-            **dict(manifest.definitions),
-        )
-
-    @property
-    def schema_(self) -> EventSchema:
-        """The fields by role."""
-        return EventSchema(self.fields)
+        described = dataset.manifest.without(dataset.schema.labels)
+        return DatasetCard(dataset_digest=dataset.digest, **dict(described))
 
 
 class Card(Config):
     """What anybody who uses the checkpoint should know of it."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     dataset: DatasetCard
     train_events: int
     condition_range: dict[str, tuple[float, float]]
@@ -96,17 +83,38 @@ class Checkpoint:
         self.feature_map = feature_map
         self.model = model.eval().requires_grad_(False)
 
-    def generate(self, context: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Generate one physical event for each row of conditions.
+    def generate(self, given: Events, *, generator: torch.Generator) -> Events:
+        """Generate one physical event under the conditions of each that is given.
 
         Args:
-            context: physical conditions (n, C), float64, on the model's device.
+            given: events with the conditions, on the model's device; see `given`.
             generator: the only source of randomness; of the model's device.
 
         Returns:
-            Events (n, n_fields), float64, in the schema's order and units.
+            Events with the fields, in the schema's units, and the conditions and weights given.
         """
-        return generate(self.model, self.feature_map, context, generator=generator)
+        return generate(self.model, self.feature_map, given, generator=generator)
+
+    def given(self, n: int, conditions: Mapping[str, float] | None = None) -> Events:
+        """Return n events that have conditions alone: these, and those that never vary.
+
+        Raises:
+            ConfigError: a condition is missing, unknown, or has another value than the only one.
+        """
+        fixed, asked = self.card.dataset.conditions, dict(conditions or {})
+        wanted = set(self.schema.conditions)
+        wrong = {name for name in asked if fixed.get(name, asked[name]) != asked[name]}
+        if wrong or set(asked) - wanted or wanted - set(asked) - set(fixed):
+            raise ConfigError(
+                f"{self.uri}: conditions must name each of "
+                f"{', '.join(self.schema.varying(fixed)) or 'none'}; they name "
+                f"{', '.join(asked) or 'none'}"
+                + (f"; {', '.join(sorted(wrong))} has one value" if wrong else "")
+            )
+        weight = torch.ones(n, dtype=torch.float64, device=self.device)
+        values = fixed | asked
+        columns = {name: weight.new_full((n,), values[name]) for name in self.schema.conditions}
+        return Events(columns, {}, weight)
 
     @property
     def schema(self) -> EventSchema:
@@ -114,21 +122,21 @@ class Checkpoint:
         return self.card.dataset.schema_
 
     @property
-    def noise_shape(self) -> NoiseShape:
-        """The shape of the noise that `decode` takes.
+    def noise_space(self) -> Space:
+        """The layout of the noise that `decode` takes.
 
         Raises:
             CheckpointError: the model does not map noise to events deterministically.
         """
-        return self._noise_map.noise_shape
+        return self._noise_map.noise_space
 
-    def decode(self, noise: Tensor, context: Tensor) -> Tensor:
-        """Map noise (n, d) under physical conditions (n, C) to physical events (n, n_fields).
+    def decode(self, noise: Tensor, given: Events) -> Events:
+        """Map noise (n, d) under the conditions of events to physical events.
 
-        Gradients flow to both. Raises `CheckpointError` as `noise_shape` does.
+        Gradients flow to both. Raises `CheckpointError` as `noise_space` does.
         """
-        condition = self.feature_map.condition(context).float()
-        return self.feature_map.inverse(self._noise_map.decode(noise, condition), context)
+        condition = self.feature_map.condition(given)
+        return self.feature_map.decode(self._noise_map.decode(noise, condition), given)
 
     @property
     def _noise_map(self) -> NoiseMap:

@@ -89,6 +89,16 @@ def group_of(name: str) -> str:
     return group if dot else ""
 
 
+def members(group: str, *parts: str) -> tuple[str, ...]:
+    """Return the columns of a group: ("electron.px", "electron.py")."""
+    return tuple(f"{group}.{part}" for part in parts)
+
+
+def four_momentum(group: str) -> tuple[str, ...]:
+    """Return the columns of a particle's four-momentum: px, py, pz and energy of the group."""
+    return members(group, "px", "py", "pz", "energy")
+
+
 def stored_fields(fields: Iterable[Field], fixed: Container[str | None]) -> tuple[Field, ...]:
     """Return the fields that are columns of shards: all but the conditions that are `fixed`.
 
@@ -190,6 +200,12 @@ class EventSchema:
         """Return the conditions that differ from event to event: all but the `fixed` ones."""
         return tuple(name for name in self.conditions if name not in fixed)
 
+    def without(self, names: Container[str]) -> "EventSchema":
+        """Return the schema without these fields, and without the groups that are empty then."""
+        fields = [field for field in self.fields if field.name not in names]
+        used = {field.group for field in fields}
+        return EventSchema(fields, {name: g for name, g in self.groups.items() if name in used})
+
     def require(self, names: Iterable[str], by: str) -> None:
         """Raise `ConfigError` unless every name is an event field or a condition."""
         missing = [name for name in names if name not in (*self.event, *self.conditions)]
@@ -198,6 +214,16 @@ class EventSchema:
                 f"{by} needs the fields {', '.join(missing)}; "
                 f"the dataset has {', '.join((*self.event, *self.conditions))}"
             )
+
+    def example(self) -> "Events":
+        """Return one event in which all numbers are one and all objects are there."""
+        columns: dict[str, Tensor] = {}
+        for field in self.fields:
+            if field.role != "weight":
+                shape = (self.objects[field.group],) if field.group in self.objects else field.shape
+                columns[field.name] = torch.ones(1, *shape, dtype=torch.float64)
+        present = {name: torch.ones(1, most).bool() for name, most in self.objects.items()}
+        return Events(columns, present, torch.ones(1, dtype=torch.float64))
 
     def events(
         self,

@@ -8,8 +8,8 @@ from pydantic import PositiveFloat, PositiveInt, SerializeAsAny, model_validator
 
 from mleg_ray.config import Config, override, parse, read_extended
 from mleg_ray.errors import ConfigError
-from mleg_ray.features import FEATURE_MAPS, FeatureMap, FeatureMapConfig
-from mleg_ray.models import MODELS, Model, ModelConfig, Widths
+from mleg_ray.features import FeatureMap, FeatureMapConfig
+from mleg_ray.models import MODELS, Model, ModelConfig, Spaces
 from mleg_ray.objectives import OBJECTIVES, ObjectiveConfig
 from mleg_ray.randomness import derive_seed
 
@@ -84,7 +84,7 @@ class RunConfig(Config):
 
     dataset: str
     teacher: str | None = None
-    features: SerializeAsAny[Annotated[FeatureMapConfig, FEATURE_MAPS.chosen()]]
+    features: FeatureMapConfig = FeatureMapConfig()
     model: SerializeAsAny[Annotated[ModelConfig, MODELS.chosen()]]
     objective: SerializeAsAny[Annotated[ObjectiveConfig, OBJECTIVES.chosen()]]
     training: TrainingConfig
@@ -92,12 +92,6 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if not isinstance(self.model, self.objective.trains):
-            wanted = self.objective.trains.model_fields["kind"].default
-            raise ConfigError(
-                f"objective.kind '{self.objective.kind}' trains a model of kind '{wanted}', "
-                f"not '{self.model.kind}'"
-            )
         if self.objective.needs_teacher and self.teacher is None:
             raise ConfigError(
                 f"objective.kind '{self.objective.kind}' needs a teacher: a recipe that was "
@@ -106,6 +100,12 @@ class RunConfig(Config):
         if self.teacher is not None and not self.objective.needs_teacher:
             raise ConfigError(f"teacher: objective.kind '{self.objective.kind}' learns from none")
         players = set(self.objective.build().schedule)
+        if players != set(self.model.players):
+            raise ConfigError(
+                f"objective.kind '{self.objective.kind}' trains a model with the players "
+                f"{', '.join(sorted(players))}; model.kind '{self.model.kind}' has "
+                f"{', '.join(sorted(self.model.players))}"
+            )
         if players != set(self.training.optimisers):
             raise ConfigError(
                 f"training.optimisers must name exactly the players {', '.join(sorted(players))}"
@@ -114,15 +114,9 @@ class RunConfig(Config):
 
     def build_model(self, feature_map: FeatureMap) -> Model:
         """Build the model that fits the map; its first weights depend on `training.seed` alone."""
-        widths = Widths(
-            feature_map.n_features,
-            feature_map.n_conditions,
-            feature_map.n_augmented,
-            feature_map.periodic,
-        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.training.seed, "weights"))
-            return self.model.build(widths)
+            return self.model.build(Spaces.of(feature_map))
 
     @staticmethod
     def load(recipe: str, assignments: tuple[str, ...] = ()) -> "RunConfig":

@@ -4,16 +4,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Self
 
-import numpy as np
-import torch
 from pydantic import model_validator
-from torch import Tensor
 
+from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.shards import FileEntry, ShardEntry, read_shard
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
-from mleg_ray.events import Batch, EventSchema, Field, stored_fields
-from mleg_ray.physics.observables import Comparison, Definitions, passing
+from mleg_ray.events import Events, Field, Group, stored_fields
+from mleg_ray.physics.observables import Comparison, passing
 from mleg_ray.storage import absolute, exists, join, matching, read_bytes, write_bytes
 
 PREPARED = "dataset.json"
@@ -22,7 +20,7 @@ PLAN = "plan.json"  # of a sample; the first file
 MOST_JSON = 1_000_000_000  # bytes: a manifest of a million shards has fewer
 
 
-class DatasetManifest(Definitions):
+class DatasetManifest(Description):
     """All that a reader of the shards must know; written last, so its presence means "whole".
 
     `bins` are those of the shards' tallies, if they have any; all events fulfil the comparisons of
@@ -30,10 +28,7 @@ class DatasetManifest(Definitions):
     each shard, which the shard's folder tells, and no column does.
     """
 
-    format_version: Literal[1] = 1
-    name: str
-    fields: tuple[Field, ...]
-    conditions: dict[str, float]
+    format_version: Literal[2] = 2
     provenance: dict[str, Any]
     shards: tuple[ShardEntry, ...]
     bins: FileEntry | None = None
@@ -42,15 +37,8 @@ class DatasetManifest(Definitions):
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
-        schema = self.schema_
-        varying = schema.varying(self.conditions)
-        self.check((*schema.event, *schema.conditions), (*schema.event, *varying))
+        self.require_consistent()
         return self
-
-    @property
-    def schema_(self) -> EventSchema:
-        """The fields by role."""
-        return EventSchema(self.fields)
 
     @property
     def stored_fields(self) -> tuple[Field, ...]:
@@ -197,48 +185,31 @@ class Dataset:
         if not self._where:
             return sum(shard.rows for shard in self.shards(split))
         if split not in self._passing:
-            self._passing[split] = sum(map(len, self.batches(split)))
+            self._passing[split] = sum(map(len, self.chunks(split)))
         return self._passing[split]
 
-    def batches(self, split: str | None = None) -> Iterator[Batch]:
-        """Yield one batch a shard of a split, each verified against its SHA-256."""
+    def chunks(self, split: str | None = None) -> Iterator[Events]:
+        """Yield the events of each shard of a split, verified against its SHA-256."""
         return self.read(self.shards(split))
 
-    def read(self, shards: Iterable[ShardEntry]) -> Iterator[Batch]:
-        """Yield one batch a shard, each verified against its SHA-256."""
-        return (batch for batch, _ in self._read(shards))
-
-    def labels(self, split: str | None = None) -> dict[str, Tensor]:
-        """Return the labels (n,), float64, of a split's events, in the order of `batches`."""
-        parts = [labels for _, labels in self._read(self.shards(split))]
-        return {name: torch.cat([part[name] for part in parts]) for name in self.schema.labels}
-
-    def _read(self, shards: Iterable[ShardEntry]) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
-        """Yield the events of each shard, and their labels."""
+    def read(self, shards: Iterable[ShardEntry]) -> Iterator[Events]:
+        """Yield the events of each shard, labels among them, verified against its SHA-256."""
+        manifest = self.manifest
         for shard in shards:
-            columns = read_shard(self.uri, shard, self.manifest.stored_fields)
-            conditions = self.manifest.conditions_of(shard)
-            batch = Batch.from_columns(self.schema, columns, conditions)
-            labels = {name: columns[name] for name in self.schema.labels}
+            conditions = manifest.conditions_of(shard)
+            events = read_shard(self.uri, shard, self.schema, manifest.stored_fields, conditions)
             if self._where:
-                kept = passing(self._where, self.manifest.columns(self.schema.columns(batch)))
-                batch = batch[kept]
-                labels = {name: values[kept] for name, values in labels.items()}
-            yield batch, labels
+                events = events[passing(self._where, manifest.joined(events))]
+            yield events
 
-    def load(self, split: str | None = None, max_events: int | None = None) -> Batch:
+    def load(self, split: str | None = None, max_events: int | None = None) -> Events:
         """Read the events of a split, whole shards first to last, at most `max_events`."""
-        parts: list[Batch] = []
-        for batch in self.batches(split):
-            parts.append(batch)
+        parts: list[Events] = []
+        for events in self.chunks(split):
+            parts.append(events)
             if max_events is not None and sum(map(len, parts)) >= max_events:
                 break
-        return Batch.concatenate(parts)[: max_events or None]
-
-    def table(self, batch: Batch) -> dict[str, np.ndarray]:
-        """Return event fields, conditions and derived observables by name, float64 (B,)."""
-        columns = self.manifest.columns(self.schema.columns(batch))
-        return {name: column.numpy() for name, column in columns.items()}
+        return Events.concatenate(parts)[: max_events or None]
 
 
 class DatasetDigest(Config):
@@ -246,6 +217,7 @@ class DatasetDigest(Config):
 
     name: str
     fields: tuple[Field, ...]
+    groups: dict[str, Group]
     conditions: dict[str, float]
     shards: tuple[ShardEntry, ...]
 
@@ -260,7 +232,7 @@ def _listed(conditions: Mapping[str, float]) -> str:
 
 
 def _digest(manifest: DatasetManifest) -> str:
-    content = {"name", "fields", "conditions", "shards"}
+    content = {"name", "fields", "groups", "conditions", "shards"}
     return DatasetDigest(**manifest.model_dump(include=content)).digest()
 
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-import torch
 
 import mleg_ray
 from mleg_ray.catalog.dataset import (
@@ -24,19 +22,19 @@ from mleg_ray.catalog.dataset import (
     read_json,
     write_json,
 )
+from mleg_ray.catalog.codec import bytes_of
 from mleg_ray.catalog.shards import (
     RECORDS,
     ShardEntry,
-    checked,
     footer_metadata,
+    read_shard,
     record_file,
     write_shard,
 )
-from mleg_ray.catalog.sources.base import Columns, Source
+from mleg_ray.catalog.sources.base import Source
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, ResourceError
-from mleg_ray.events import Batch
 from mleg_ray.physics.observables import Constraint, violates
 from mleg_ray.storage import (
     exists,
@@ -131,7 +129,7 @@ def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) ->
     if overwrite:
         remove_folder(folder)
     _require_same_origin(folder, origin)
-    event_bytes = sum(np.dtype(field.dtype).itemsize for field in spec.stored_fields)
+    event_bytes = bytes_of(spec.schema_, spec.stored_fields)
     require_space(storage, sum(rows) * event_bytes)  # before compression
     remove_partials(folder)
     shards = tuple(
@@ -167,6 +165,7 @@ def make_shard(plan: PreparePlan, shard: PlannedShard) -> ShardRecord:
         plan.folder,
         shard.file,
         columns,
+        spec.schema_,
         spec.stored_fields,
         footer_metadata(
             dataset=spec.name,
@@ -187,7 +186,7 @@ def make_shard(plan: PreparePlan, shard: PlannedShard) -> ShardRecord:
         origin=plan.origin,
         index=shard.index,
         entry=entry,
-        constraints=_count_violations(spec, columns),
+        constraints=_count_violations(spec, plan.folder, entry),
     )
     write_json(join(plan.folder, shard.record_file), record.model_dump(mode="json"))
     return record
@@ -200,10 +199,7 @@ def finish(plan: PreparePlan, records: Mapping[int, ShardRecord]) -> Dataset:
     place = join(plan.folder, PREPARED)
     if not exists(place) or Dataset.open(plan.folder).manifest.shards != entries:
         manifest = DatasetManifest(
-            name=spec.name,
-            fields=spec.fields,
-            conditions=spec.conditions,
-            **dict(spec.definitions),
+            **dict(spec.described),
             provenance=_provenance(plan, records.values()),
             shards=entries,
         )
@@ -271,18 +267,15 @@ def _read_record(place: str) -> ShardRecord:
     return parse(ShardRecord, read_json(place), place)
 
 
-def _count_violations(spec: DatasetSpec, columns: Columns) -> dict[str, ConstraintCount]:
+def _count_violations(
+    spec: DatasetSpec, folder: str, entry: ShardEntry
+) -> dict[str, ConstraintCount]:
     """Count on the numbers as they are stored, which is what every reader will see."""
-    stored = {
-        field.name: torch.from_numpy(checked(columns, field, spec.name).astype(np.float64))
-        for field in spec.stored_fields
-    }
-    schema = spec.schema_
-    batch = Batch.from_columns(schema, stored, spec.conditions)
-    values = spec.columns(schema.columns(batch))
+    events = read_shard(folder, entry, spec.schema_, spec.stored_fields, spec.conditions)
+    events = spec.joined(events)
 
     def count(constraint: Constraint) -> int:
-        return int(violates(constraint, values).sum())
+        return int(violates(constraint, events).sum())
 
     return {
         name: ConstraintCount(

@@ -5,18 +5,17 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
+from numpy.typing import NDArray
 from pydantic import field_validator
-from torch import Tensor
 
-from mleg_ray.catalog.sources.base import Columns
+from mleg_ray.catalog.codec import Columns, checked, rows_of, to_columns, to_events, to_table
 from mleg_ray.config import Config
 from mleg_ray.errors import DataError
-from mleg_ray.events import Field
+from mleg_ray.events import Events, EventSchema, Field
 from mleg_ray.storage import exists, read_bytes, read_end, sha256, write_bytes
 
 FOOTER_BYTES = 1 << 16
@@ -67,13 +66,15 @@ class FileEntry(Config):
 class ShardEntry(FileEntry):
     """What a manifest knows of a shard; `tally` counts its events (see `evaluation.tally`).
 
-    `conditions` are those of its stored conditions that have one value throughout.
+    `conditions` are those of its stored conditions that have one value throughout, `dropped` are
+    the objects of each group that were too many for an event.
     """
 
     rows: int
     split: str
     seed: int | None = None
     conditions: dict[str, float] = {}
+    dropped: dict[str, int] = {}
     tally: FileEntry | None = None
 
 
@@ -86,6 +87,7 @@ def write_shard(
     folder: str,
     file: str,
     columns: Columns,
+    schema: EventSchema,
     fields: Sequence[Field],
     metadata: Mapping[str, str],
     *,
@@ -93,57 +95,47 @@ def write_shard(
     seed: int | None = None,
     conditions: Mapping[str, float] | None = None,
 ) -> ShardEntry:
-    """Write one shard under its final name, whole or not at all.
+    """Write the columns of `fields` as one shard under its final name, whole or not at all.
 
-    `conditions` hold throughout it, and are no columns of it.
+    `conditions` hold throughout it, and are no columns of it. See `codec.checked` for the columns.
 
     Raises:
-        DataError: a value is NaN or infinite, or a column is missing or shorter than the others.
+        DataError: a column is missing or is not what the schema says, see `codec.checked`.
         ResourceError: no permission or no space.
     """
-    arrays = [checked(columns, field, f"{folder}/{file}") for field in fields]
-    content = parquet(arrays, fields, metadata)
+    stored, dropped = checked(columns, schema, fields, f"{folder}/{file}")
+    content = parquet(stored, schema, fields, metadata)
     write_bytes(f"{folder}/{file}", content)
+    constant = {
+        field.name: float(str(stored[field.name][0]))  # 7.3 is not what single precision makes of it
+        for field in fields
+        if field.role == "condition" and _is_constant(stored[field.name])
+    }
     return ShardEntry(
         **dict(FileEntry.of(file, content)),
-        rows=len(arrays[0]),
+        rows=rows_of(stored, schema, fields),
         split=split,
         seed=seed,
-        conditions={
-            **(conditions or {}),
-            **{
-                field.name: float(str(values[0]))  # 7.3 is not what single precision makes of it
-                for field, values in zip(fields, arrays, strict=True)
-                if field.role == "condition" and len(values) and (values == values[0]).all()
-            },
-        },
+        conditions={**(conditions or {}), **constant},
+        dropped={group: n for group, n in dropped.items() if n},
     )
+
+
+def _is_constant(values: NDArray[Any]) -> bool:
+    return len(values) > 0 and bool((values == values[0]).all())
 
 
 def parquet(
-    arrays: Sequence[np.ndarray], fields: Sequence[Field], metadata: Mapping[str, str]
+    stored: Columns, schema: EventSchema, fields: Sequence[Field], metadata: Mapping[str, str]
 ) -> bytes:
-    """Return a shard's bytes from the fields' columns, each in its stored precision.
+    """Return a shard's bytes from columns as `codec.checked` returns them.
 
     Columns are stored without dictionaries, which no floats repay, and with split byte streams, the
     exponents together: LZ4 then makes them as small as zstd makes whole floats, twice as fast.
-    Units and roles go into the Arrow field metadata, `metadata` into the file's.
     """
-    schema = pa.schema(
-        [
-            pa.field(
-                field.name,
-                field.dtype,
-                nullable=False,
-                metadata={"unit": field.unit, "role": field.role, "description": field.description},
-            )
-            for field in fields
-        ],
-        metadata=dict(metadata),
-    )
     sink = io.BytesIO()
     pq.write_table(
-        pa.table([pa.array(values) for values in arrays], schema=schema),
+        to_table(stored, schema, fields, metadata),
         sink,
         use_dictionary=False,
         use_byte_stream_split=True,
@@ -152,14 +144,27 @@ def parquet(
     return sink.getvalue()
 
 
-def read_shard(folder: str, entry: ShardEntry, fields: Sequence[Field]) -> dict[str, Tensor]:
-    """Read a shard and prove that it is the one the manifest lists.
+def read_shard(
+    folder: str,
+    entry: ShardEntry,
+    schema: EventSchema,
+    fields: Sequence[Field],
+    conditions: Mapping[str, float],
+) -> Events:
+    """Read a shard's events and prove that it is the one the manifest lists.
 
-    Returns float64 tensors of shape (rows,), by field name.
+    `fields` are its columns, `conditions` those that have one value throughout.
 
     Raises:
         DataError: the file is gone, truncated or altered, or lacks a field.
     """
+    return to_events(read_columns(folder, entry, schema, fields), schema, conditions)
+
+
+def read_columns(
+    folder: str, entry: ShardEntry, schema: EventSchema, fields: Sequence[Field]
+) -> dict[str, NDArray[Any]]:
+    """Read a shard as the columns of `fields` (see `codec`); raises as `read_shard` does."""
     place = f"{folder}/{entry.file}"
     table = pq.read_table(io.BytesIO(entry.read(folder)))
     if table.num_rows != entry.rows:
@@ -167,13 +172,7 @@ def read_shard(folder: str, entry: ShardEntry, fields: Sequence[Field]) -> dict[
             f"{place}: has {table.num_rows} events, the manifest says {entry.rows}; "
             "make the dataset again"
         )
-    missing = [field.name for field in fields if field.name not in table.column_names]
-    if missing:
-        raise DataError(f"{place}: no column {', '.join(missing)}; it has {table.column_names}")
-    return {
-        field.name: torch.from_numpy(table[field.name].to_numpy().astype(np.float64))
-        for field in fields
-    }
+    return to_columns(table, schema, fields, place)
 
 
 def footer(place: str) -> dict[str, str]:
@@ -188,21 +187,6 @@ def footer(place: str) -> dict[str, str]:
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{place}: no Parquet file ({error}); make it again") from None
     return {key.decode(): value.decode() for key, value in metadata.items()}
-
-
-def checked(columns: Columns, field: Field, place: str) -> np.ndarray:
-    """Return a field's column in its stored precision; NaN, infinity and absence are errors."""
-    if field.name not in columns:
-        raise DataError(f"{place}: no column '{field.name}'; there are {', '.join(columns)}")
-    with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite
-        values = np.asarray(columns[field.name]).astype(field.dtype)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        raise DataError(
-            f"{place}: column '{field.name}' is not finite in {len(bad)} rows, first row {bad[0]}; "
-            "remove or mend these events at their source"
-        )
-    return values
 
 
 def footer_metadata(**values: object) -> dict[str, str]:

@@ -6,11 +6,9 @@ from typing import Annotated, Self
 from pydantic import Field as Option
 from pydantic import PositiveInt, SerializeAsAny, model_validator
 
+from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.sources import SOURCES, SourceConfig
 from mleg_ray.config import Config, inside, override, parse, read_extended
-from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema, Field, stored_fields
-from mleg_ray.physics.observables import Definitions
 
 FOLDER = "data_catalog"
 
@@ -40,12 +38,8 @@ class Splits(Config):
         return assigned
 
 
-class DatasetSpec(Definitions):
-    """One dataset: its fields, source, fixed conditions, splits and definitions.
-
-    `conditions` holds the values of those condition fields that are the same for all events;
-    condition fields without an entry are columns of the shards.
-    """
+class DatasetSpec(Description):
+    """One dataset: its fields and definitions, its source and its splits."""
 
     name: str = Option(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: PositiveInt
@@ -53,32 +47,15 @@ class DatasetSpec(Definitions):
     citation: str
     licence: str
     shard_events: PositiveInt
-    fields: tuple[Field, ...]
-    conditions: dict[str, float] = {}
     source: SerializeAsAny[Annotated[SourceConfig, SOURCES.chosen()]]
     splits: Splits
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
-        schema = self.schema_
         with inside("source"):
-            self.source.check(schema, self.conditions)
-        unknown = sorted(set(self.conditions) - set(schema.conditions))
-        if unknown:
-            raise ConfigError(f"conditions: {', '.join(unknown)} is no field with role 'condition'")
-        varying = schema.varying(self.conditions)
-        self.check((*schema.event, *schema.conditions), (*schema.event, *varying))
+            self.source.check(self.schema_, self.conditions)
+        self.require_consistent()
         return self
-
-    @property
-    def schema_(self) -> EventSchema:
-        """The fields by role."""
-        return EventSchema(self.fields)
-
-    @property
-    def stored_fields(self) -> tuple[Field, ...]:
-        """The fields that are columns of the shards."""
-        return stored_fields(self.fields, self.conditions)
 
     @staticmethod
     def load(name: str, assignments: tuple[str, ...] = ()) -> "DatasetSpec":

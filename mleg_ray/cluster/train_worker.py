@@ -10,10 +10,11 @@ import ray.train.torch
 import torch
 from torch import Tensor
 
+from mleg_ray.catalog.codec import to_columns, to_events
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.board import Board
 from mleg_ray.config import parse
-from mleg_ray.events import Batch
+from mleg_ray.events import Events
 from mleg_ray.run import RunConfig
 from mleg_ray.training.parallel import rank_and_size
 from mleg_ray.training.share import Share
@@ -45,12 +46,13 @@ def work(config: dict[str, Task]) -> None:
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
     feature_map.load_state_dict(task.feature_map)
 
-    def read() -> Iterator[Batch]:
-        for columns in ray.train.get_dataset_shard(f"train-{rank}").iter_batches(
-            batch_size=run.training.chunk_events, batch_format="numpy", prefetch_batches=1
+    def read() -> Iterator[Events]:
+        schema, manifest = dataset.schema, dataset.manifest
+        for table in ray.train.get_dataset_shard(f"train-{rank}").iter_batches(
+            batch_size=run.training.chunk_events, batch_format="pyarrow", prefetch_batches=1
         ):
-            tensors = {name: torch.tensor(values) for name, values in columns.items()}
-            yield Batch.from_columns(dataset.schema, tensors, dataset.manifest.conditions)
+            columns = to_columns(table, schema, manifest.stored_fields, task.dataset_uri)
+            yield to_events(columns, schema, manifest.conditions)
 
     task.board.post(0, "learns of the teacher" if run.teacher else "reads its events")
     trainee = Trainee(

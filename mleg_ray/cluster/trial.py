@@ -99,10 +99,10 @@ def _measures(
     if checkpoint is None:
         return {"flops": math.inf, "throughput": 0.0, "c2st_auc": 1.0}
     device = next(checkpoint.model.parameters()).device
-    context = dataset.load("validation", CONTEXTS).context.to(device)
-    measures = {"flops": flops(checkpoint, context)}
+    given = dataset.load("validation", CONTEXTS).to(device)
+    measures = {"flops": flops(checkpoint, given)}
     if "throughput" in surroundings.objectives:
-        measures["throughput"] = throughput(checkpoint, context)
+        measures["throughput"] = throughput(checkpoint, given)
     if "c2st_auc" in surroundings.objectives:
         measures["c2st_auc"] = c2st_auc(checkpoint, dataset)
     return measures

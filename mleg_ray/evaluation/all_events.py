@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from mleg_ray.evaluation.column import Column
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
 from mleg_ray.evaluation.histograms import (
@@ -31,13 +32,15 @@ from mleg_ray.physics.observables import Plane
 class _Counted:
     """Both samples in the same bins, of which those `inside` (bins,) are compared.
 
-    `events` generated events were counted; `drawn` are the bins of the drawn truth events (n,).
+    `events` generated events were counted; `drawn` are the bins of the drawn truth's numbers (m,),
+    which `column` has.
     """
 
     truth: Histogram
     generated: Histogram
     events: int
     drawn: BinIndex
+    column: Column
     inside: NDArray[np.bool_]
 
 
@@ -75,7 +78,9 @@ def _figure(counted: _Counted, halves: Sequence[tuple[FloatArray, FloatArray]]) 
     bins = len(counted.inside)
     floors = []
     for pair in halves:
-        a, b = (Histogram.fill(counted.drawn, weights, bins) for weights in pair)
+        a, b = (
+            Histogram.fill(counted.drawn, counted.column.weights(weights), bins) for weights in pair
+        )
         floors.append(_chi2_ndf(a, b, counted.inside)[0])
     excess = max(value - 1, 0.0)
     return Estimate(
@@ -99,15 +104,17 @@ def _chi2_ndf(
 
 
 def _observable(pool: Pool, truth: Sample, generated: Sample, name: str) -> _Counted:
-    low, high = percentile_range(pool.column(name), pool.whole_truth)
+    pooled = pool.varying(name)
+    low, high = percentile_range(pooled.values, pooled.weights(pool.whole_truth))
     wanted = truth.axes[name].edges(low, high, INNER_BINS)
     edges, t, g, events = binned(truth, generated, name, wanted)
-    drawn = np.searchsorted(edges, truth.columns[name], side="right")
-    return _Counted(t, g, events, drawn, np.ones(len(edges) + 1, dtype=np.bool_))
+    column = truth.columns[name]
+    drawn = np.searchsorted(edges, column.values, side="right")
+    return _Counted(t, g, events, drawn, column, np.ones(len(edges) + 1, dtype=np.bool_))
 
 
 def _plane(pool: Pool, truth: Sample, generated: Sample, plane: Plane) -> _Counted:
     x, y = (pool.column(name)[: len(truth)] for name in (plane.x, plane.y))
     inside = np.arange(plane.cells) < plane.cells - 1  # the last bin is "outside"
     t, g = truth.cells(plane), generated.cells(plane)
-    return _Counted(t, g, generated.counted, plane.index(x, y), inside)
+    return _Counted(t, g, generated.counted, plane.index(x, y), truth.columns[plane.x], inside)

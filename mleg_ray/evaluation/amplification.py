@@ -62,7 +62,7 @@ class _Shares:
     def __init__(self, pool: Pool) -> None:
         inner = tuple(np.arange(1, QUANTILES) / QUANTILES)
         offset, indices = 0, []
-        for name in pool.axes:
+        for name in pool.numbers:
             values = pool.column(name)
             edges = weighted_quantiles(values, pool.whole_truth, inner)
             indices.append(np.searchsorted(edges, values, side="right") + offset)

@@ -94,8 +94,9 @@ def classify(
             f"{MINIMUM_EVENTS} of each are needed"
         )
     train, select, quote = _split(truth, generated, n, rng)
-    names = list(truth.axes)
-    low_level = [i for i, name in enumerate(names) if not truth.axes[name].derived]
+    names = list(truth.features)
+    derived = {name for name, axis in truth.axes.items() if axis.derived}
+    low_level = [i for i, name in enumerate(names) if name.partition(" ")[0] not in derived]
     learners: dict[str, tuple[Learner, list[int]]] = {
         "boosted trees": (boosted_trees, list(range(len(names)))),
         "MLP": (mlp, list(range(len(names)))),
@@ -205,7 +206,7 @@ def _split(
 ) -> tuple[Part, Part, Part]:
     """Return the parts that train, select and are quoted, of n random events of each sample."""
     classes = [drawn(sample, n, rng) for sample in (truth, generated)]
-    features = _standardised(np.concatenate([x for x, _ in classes]), list(truth.axes), n)
+    features = _standardised(np.concatenate([x for x, _ in classes]), list(truth.features), n)
     weight = np.concatenate([w for _, w in classes])
     is_generated = np.repeat([False, True], n)
     quoted, selecting = round(QUOTE * n), round(SELECT * n)
@@ -238,7 +239,7 @@ def drawn(sample: Sample, n: int, rng: np.random.Generator) -> tuple[FloatArray,
     size = np.abs(weight).mean()
     if size == 0:
         raise NotComputableError(f"all weights of {sample.origin.name} are zero")
-    return np.stack([column[rows] for column in sample.columns.values()], axis=1), weight / size
+    return np.stack([values[rows] for values in sample.features.values()], axis=1), weight / size
 
 
 def _standardised(features: FloatArray, names: list[str], n_truth: int) -> FloatArray:

@@ -33,7 +33,7 @@ def correlation_subjects(pool: Pool) -> Subjects:
     correlation differs most stands beside it with the absolute difference. One observable alone has
     no correlations, so no subjects.
     """
-    names = list(pool.axes)
+    names = pool.numbers
     if len(names) < 2:
         return {}
 

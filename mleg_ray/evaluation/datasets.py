@@ -5,16 +5,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.dataset import Dataset, DatasetManifest
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.errors import DataError
+from mleg_ray.evaluation.column import Column, columns_of
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.sample import Axis, Origin, Sample, derived_axes, ordered
 from mleg_ray.evaluation.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.unphysical import UnphysicalTally
-from mleg_ray.events import Field, unlabelled
+from mleg_ray.events import Events, Field, unlabelled
 from mleg_ray.physics.observables import Definitions
 from mleg_ray.randomness import derive_seed
 
@@ -41,30 +41,29 @@ def from_dataset(
     chosen = np.sort(rng.choice(total, min(total, max_events), replace=False, shuffle=False))
     manifest = dataset.manifest
     axes = compared_axes(manifest.fields, manifest.conditions, manifest)
-    parts: list[dict[str, FloatArray]] = []
+    parts: list[dict[str, Column]] = []
+    sizes: list[int] = []
     weights: list[FloatArray] = []
     unphysical: UnphysicalTally | None = None
     tally: Tally | None = None
     done = 0
-    for batch in dataset.batches(split):
-        table = dataset.table(batch)
-        counted = UnphysicalTally.of(
-            {name: torch.from_numpy(column) for name, column in table.items()},
-            dataset.schema.event,
-            batch.weight,
-            manifest,
-        )
+    for events in dataset.chunks(split):
+        joined = manifest.joined(events)
+        columns = columns_of(joined)
+        counted = UnphysicalTally.of(joined, dataset.schema.event, manifest)
         unphysical = counted if unphysical is None else unphysical + counted
+        weight = events.weight.numpy()
         if bins is not None:
-            part = Tally.of(table, bins, manifest.planes, counted, batch.weight.numpy())
+            part = Tally.of(columns, bins, manifest.planes, counted, weight)
             tally = part if tally is None else tally + part
-        first, last = np.searchsorted(chosen, (done, done + len(batch)))
+        first, last = np.searchsorted(chosen, (done, done + len(events)))
         rows = chosen[first:last] - done
-        parts.append({name: table[name][rows] for name in axes})
-        weights.append(batch.weight.numpy()[rows])
-        done += len(batch)
+        parts.append({name: columns[name].take(rows, len(events)) for name in axes})
+        sizes.append(len(rows))
+        weights.append(weight[rows])
+        done += len(events)
         progress(done)
-    assert unphysical is not None  # Dataset.batches yields at least one batch or raises
+    assert unphysical is not None  # Dataset.chunks yields at least one chunk or raises
     origin = Origin(
         name=dataset.manifest.name,
         events=total,
@@ -75,10 +74,24 @@ def from_dataset(
         conditions=dataset.manifest.conditions,
         provenance=dataset.manifest.provenance,
     )
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in axes}
-    weight = np.concatenate(weights)
+    columns = {
+        name: Column.concatenate([part[name] for part in parts], sizes) for name in axes
+    }
     definitions = manifest.definitions
-    return ordered(Sample(columns, weight, axes, unphysical, origin, definitions, tally))
+    sample = Sample(columns, np.concatenate(weights), axes, unphysical, origin, definitions, tally)
+    return ordered(sample)
+
+
+def from_events(events: Events, manifest: DatasetManifest) -> Sample:
+    """Make a sample of events like those of a dataset, in their own order; all are compared."""
+    joined = manifest.joined(events)
+    axes = compared_axes(manifest.fields, manifest.conditions, manifest)
+    everything = columns_of(joined)
+    unphysical = UnphysicalTally.of(joined, manifest.schema_.event, manifest)
+    origin = Origin(name=manifest.name, events=len(events), compared=len(events))
+    columns = {name: everything[name] for name in axes}
+    definitions = manifest.definitions
+    return Sample(columns, events.weight.numpy(), axes, unphysical, origin, definitions)
 
 
 def from_generated(
@@ -175,14 +188,14 @@ def compared_axes(
 ) -> dict[str, Axis]:
     """Return what of a dataset is compared and drawn.
 
-    These are the event fields, the conditions that vary from event to event (a sample asked for at
+    These are the event fields but for images, the conditions that vary from event to event (a sample asked for at
     other energies must show), and the observables with a label; an observable without one only
     serves constraints.
     """
     varying = [
         f
         for f in fields
-        if f.role == "event" or (f.role == "condition" and f.name not in conditions)
+        if (f.role == "event" and not f.shape) or (f.role == "condition" and f.name not in conditions)
     ]
     axes = {f.name: Axis(unit=f.unit, description=f.description) for f in varying}
     return axes | derived_axes(definitions)

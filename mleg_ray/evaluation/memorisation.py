@@ -58,10 +58,10 @@ def memorisation(
 
 
 def _features(sample: Sample) -> FloatArray:
-    for name, column in sample.columns.items():
-        if not np.isfinite(column).all():
+    for name, values in sample.features.items():
+        if not np.isfinite(values).all():
             raise NotComputableError(f"values of {name} are not finite")
-    return np.stack(list(sample.columns.values()), axis=1)
+    return np.stack(list(sample.features.values()), axis=1)
 
 
 def _drawn(sample: Sample, rng: np.random.Generator) -> np.ndarray:

@@ -110,7 +110,11 @@ def kolmogorov_smirnov(comparison: Comparison, *, rng: np.random.Generator) -> d
     """Return `ks` of each observable with its p-value for the samples' effective sizes."""
     truth, generated = comparison.truth, comparison.generated
     figures = Resampled(partial(per_observable, prepare=prepare_ks))(comparison, rng=rng)
-    return {name: _with_p_value(figure, truth, generated) for name, figure in figures.items()}
+    return {
+        # Objects of one event are not independent: of their numbers nothing is known.
+        name: _with_p_value(figure, truth, generated) if name in truth.numbers else figure
+        for name, figure in figures.items()
+    }
 
 
 def unless_not_computable(

@@ -67,7 +67,7 @@ def normalised(pool: Pool) -> FloatArray:
     Raises:
         NotComputableError: a value is not finite, or all truth values of an observable are equal.
     """
-    features = np.stack([pool.column(name) for name in pool.axes], axis=1)
+    features = np.stack([pool.column(name) for name in pool.numbers], axis=1)
     result: FloatArray = features / np.abs(features[pool.whole_truth != 0]).max(axis=0)
     return result
 

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
+from mleg_ray.evaluation.column import Column
 from mleg_ray.evaluation.distances import (
     FloatArray,
     JointStatistic,
@@ -24,7 +24,8 @@ from mleg_ray.evaluation.distances import (
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
 from mleg_ray.evaluation.histograms import BinIndex
 from mleg_ray.evaluation.sample import Sample
-from mleg_ray.physics.observables import ObjectType, Plane
+from mleg_ray.events import group_of
+from mleg_ray.physics.observables import Plane
 
 RESAMPLES = 200
 SPLITS = 20
@@ -40,6 +41,7 @@ class Pool:
 
     Attributes:
         n: compared events of each sample.
+        numbers: the compared observables of which each event has one, in the order of `axes`.
         whole_truth: the weights of all truth events, zero for generated ones, shape (N,).
         truth, generated: the weights of the n compared events of each sample, shape (N,).
 
@@ -65,36 +67,55 @@ class Pool:
         self.truth[: len(truth)] = _chosen(truth.weight, rng.permutation(len(truth))[: self.n])
         self.generated = np.concatenate([np.zeros(len(truth)), generated.weight[drawn]])
         self._columns = {
-            name: np.concatenate([truth.columns[name], generated.columns[name][drawn]])
+            name: Column.concatenate(
+                [truth.columns[name], generated.columns[name].take(drawn, len(generated))],
+                [len(truth), self.n],
+            )
             for name in truth.axes
         }
+        self.numbers = [name for name, c in self._columns.items() if c.owner is None]
         self._truth_events = len(truth)
         for whose, weights in (("truth", self.truth), ("generated", self.generated)):
             require_weight(whose, weights)
 
     def column(self, name: str) -> FloatArray:
-        """Return an observable's pooled values, shape (N,).
+        """Return the pooled values of an observable of which each event has one, shape (N,).
+
+        Raises as `varying` does.
+        """
+        return self.varying(name).values
+
+    def varying(self, name: str) -> Column:
+        """Return the pooled values of an observable, of events or of objects.
 
         Raises:
             NotComputableError: a value is not finite, or all truth values are equal.
         """
-        values = self._columns[name]
+        column = self._columns[name]
+        values = column.values
         bad = int(np.count_nonzero(~np.isfinite(values)))
         if bad:
             raise NotComputableError(f"{bad} of {len(values)} values of {name} are not finite")
-        truth = values[: self._truth_events]
+        truth = values[column.weights(self._is_truth) > 0]
+        if len(truth) == 0:
+            raise NotComputableError(f"no truth event has any {name}")
         if np.all(truth == truth[0]):
             raise NotComputableError(f"all truth values of {name} are {truth[0]:g}")
-        return values
+        return column
 
-    def marginal(self, name: str) -> FloatArray:
-        """Return the pooled values of an observable on its own, shape (N,).
+    def marginal(self, name: str) -> Column:
+        """Return the pooled values of an observable on its own, of events or of objects.
 
         Where the generated sample has a tally whose bins resolve the truth, its n values are drawn
-        from all events that there are, and the truth is quantised alike; otherwise they are those
-        of `column`. Raises as `column` does.
+        from all events that there are, and the truth is quantised alike; otherwise, and of objects,
+        which belong to their events, they are those drawn. Raises as `column` does.
         """
-        values = self.column(name)
+        column = self.varying(name)
+        if column.owner is not None:
+            return column
+        return Column(self._drawn(name, column.values))
+
+    def _drawn(self, name: str, values: FloatArray) -> FloatArray:
         if self._tally is None or not self._tally.bins.resolve(name, values[: self._truth_events]):
             return values
         truth = self._tally.bins.quantise(name, values[: self._truth_events])
@@ -112,10 +133,24 @@ class Pool:
         drawn = self._tally.draw_cells(plane, self.n, self._rng)
         return np.concatenate([cells[: self._truth_events], drawn])
 
-    def present(self, kind: ObjectType) -> FloatArray:
-        """Return 1 where an event holds an object, else 0, shape (N,)."""
-        columns = {name: torch.from_numpy(column) for name, column in self._columns.items()}
-        return kind.held(columns).numpy().astype(np.float64)
+    @property
+    def _is_truth(self) -> FloatArray:
+        """1 for truth events, 0 for generated ones, shape (N,)."""
+        return np.repeat([1.0, 0.0], [self._truth_events, self.n])
+
+    def objects(self) -> dict[str, list[str]]:
+        """Return the compared observables of each kind of object: those with a group's name.
+
+        A group that is in every event once, as missing momentum, is an object of every event.
+        Without a group of a varying number there are no objects.
+        """
+        if len(self.numbers) == len(self.axes):
+            return {}
+        kinds: dict[str, list[str]] = {}
+        for name in self.axes:
+            if group := group_of(name):
+                kinds.setdefault(group, []).append(name)
+        return kinds
 
     def resamples(self, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Yield bootstrap weights of both samples: each event counts Poisson(1) times."""
@@ -139,7 +174,8 @@ def per_observable(
     """Make one subject of each compared observable."""
 
     def prepared(name: str) -> S:
-        return prepare(pool.marginal(name), pool.whole_truth)
+        column = pool.marginal(name)
+        return column.of_events(prepare(column.values, column.weights(pool.whole_truth)))
 
     return {name: partial(prepared, name) for name in pool.axes}
 
@@ -147,31 +183,29 @@ def per_observable(
 def with_weighted_mean(
     pool: Pool, prepare: Callable[[FloatArray, FloatArray], S]
 ) -> dict[str, Callable[[], S]]:
-    """Make one subject of each compared observable, and the mean over the declared objects.
+    """Make one subject of each compared observable, and the mean over kinds of objects, if any.
 
     It averages over an object's observables, then over objects with the number of those in the
-    truth: C. Balanza, thesis (2023), eq. 6.5. Only events that hold an object count for it.
+    truth: C. Balanza, thesis (2023), eq. 6.5.
     """
     subjects = per_observable(pool, prepare)
-    if pool.definitions.objects:
+    if pool.objects():
         subjects[WEIGHTED_MEAN] = lambda: _weighted_mean(pool, prepare)
     return subjects
 
 
 def _weighted_mean(pool: Pool, prepare: Callable[[FloatArray, FloatArray], S]) -> S:
-    parts: list[tuple[float, FloatArray, S]] = []
-    for kind in pool.definitions.objects.values():
-        present = pool.present(kind)
-        whole = pool.whole_truth * present
-        share = whole.sum() / len(kind.observables)
-        for name in kind.observables:
-            parts.append((share, present, prepare(pool.column(name), whole)))
-    total = sum(share for share, _, _ in parts)
+    parts: list[tuple[float, S]] = []
+    for names in pool.objects().values():
+        for name in names:
+            column = pool.varying(name)
+            whole = column.weights(pool.whole_truth)
+            share = whole.sum() / len(names)
+            parts.append((share, column.of_events(prepare(column.values, whole))))
+    total = sum(share for share, _ in parts)
 
     def statistic(a: FloatArray, b: FloatArray) -> Any:  # noqa: ANN401 - what `prepare` returns
-        return sum(
-            share / total * compute(a * present, b * present) for share, present, compute in parts
-        )
+        return sum(share / total * compute(a, b) for share, compute in parts)
 
     return statistic
 

@@ -10,13 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
+from mleg_ray.evaluation.column import Column, columns_of, numbers
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.histograms import Histogram
 from mleg_ray.evaluation.tally import Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
+from mleg_ray.events import Events
 from mleg_ray.physics.observables import Definitions, Plane
 
 NO_DEFINITIONS = Definitions()
+MOST_OBJECTS = 8  # of a group, that classifiers see
 
 
 class Frame(Protocol):
@@ -69,7 +72,7 @@ class Origin(Config):
 
 @dataclass(frozen=True)
 class Sample:
-    """Events as named columns of shape (n,) with `weight` (n,), all float64.
+    """Events as named columns, of events or of their objects, with `weight` (n,), all float64.
 
     The events are in a canonical order, so that every figure, its seeded choices included, depends
     on which events there are and not on how they were stored. `unphysical` has counted all events
@@ -77,7 +80,7 @@ class Sample:
     judges, was written with one.
     """
 
-    columns: Mapping[str, FloatArray]
+    columns: Mapping[str, Column]
     weight: FloatArray
     axes: Mapping[str, Axis]
     unphysical: UnphysicalTally
@@ -93,19 +96,35 @@ class Sample:
         """The number of events that a tally has counted, else of those drawn."""
         return self.tally.events if self.tally else len(self)
 
-    def histogram(self, name: str, edges: FloatArray) -> Histogram:
-        """Return the drawn events below, between and above `edges`, shape (len(edges) + 1,).
+    @property
+    def numbers(self) -> dict[str, FloatArray]:
+        """The columns (n,) of which each event has one number."""
+        return numbers(self.columns)
 
-        What is not a number counts as above.
+    @property
+    def features(self) -> dict[str, FloatArray]:
+        """What a classifier sees (n,): the numbers, and the first objects, absent ones as zero."""
+        features = self.numbers
+        for name, column in self.columns.items():
+            if column.owner is not None:
+                table = column.padded(len(self), MOST_OBJECTS)
+                features |= {f"{name} {i + 1}": values for i, values in enumerate(table.T)}
+        return features
+
+    def histogram(self, name: str, edges: FloatArray) -> Histogram:
+        """Return the drawn events, or objects, below, between and above `edges`.
+
+        The shape is (len(edges) + 1,). What is not a number counts as above.
         """
-        index = np.searchsorted(edges, self.columns[name], side="right")
-        return Histogram.fill(index, self.weight, len(edges) + 1)
+        column = self.columns[name]
+        index = np.searchsorted(edges, column.values, side="right")
+        return Histogram.fill(index, column.weights(self.weight), len(edges) + 1)
 
     def cells(self, plane: Plane) -> Histogram:
         """Return all counted events by the bins of a plane, shape (cells,)."""
         if self.tally is not None:
             return self.tally.planes[plane.name]
-        index = plane.index(self.columns[plane.x], self.columns[plane.y])
+        index = plane.index(self.columns[plane.x].values, self.columns[plane.y].values)
         return Histogram.fill(index, self.weight, plane.cells)
 
 
@@ -160,15 +179,17 @@ def from_arrays(
     largest = np.abs(weight).max(initial=0.0)
     if not 1e-100 < largest < 1e100 and largest != 0:
         raise DataError(f"{name}: weights as large as {largest:g}; multiply all by a common factor")
-    definitions.check(arrays, axes if axes is not None else arrays)
-    tensors = definitions.columns({key: torch.from_numpy(array) for key, array in arrays.items()})
+    one = Events({key: torch.ones(1).double() for key in arrays}, {}, torch.ones(1).double())
+    definitions.check(one, axes if axes is not None else arrays)
+    tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
+    events = definitions.joined(Events(tensors, {}, torch.from_numpy(weight)))
     if axes is None:
         axes = {key: Axis() for key in arrays} | derived_axes(definitions)
-    missing = [key for key in axes if key not in tensors]
+    missing = [key for key in axes if key not in events.columns]
     if missing:
-        raise DataError(f"{name}: no column '{missing[0]}'; there are {', '.join(tensors)}")
-    tally = UnphysicalTally.of(tensors, list(arrays), torch.from_numpy(weight), definitions)
-    everything = {key: column.numpy() for key, column in tensors.items()}
+        raise DataError(f"{name}: no column '{missing[0]}'; there are {', '.join(events.columns)}")
+    tally = UnphysicalTally.of(events, list(arrays), definitions)
+    everything = columns_of(events)
     origin = Origin(name=name, events=n, compared=n)
     return ordered(Sample(everything, weight, axes, tally, origin, definitions))
 
@@ -240,6 +261,11 @@ def _numeric(name: str, key: object, column: Any) -> FloatArray:  # noqa: ANN401
 def ordered(sample: Sample) -> Sample:
     """Return the sample with the columns of its axes alone, its events in their canonical order."""
     compared = {name: sample.columns[name] for name in sample.axes}
-    order = np.lexsort((sample.weight, *reversed(compared.values())))
-    ordered = {name: column[order] for name, column in compared.items()}
+    n = len(sample)
+    keys = [
+        column.values if column.owner is None else np.bincount(column.owner, column.values, n)
+        for column in compared.values()
+    ]
+    order = np.lexsort((sample.weight, *reversed(keys)))
+    ordered = {name: column.take(order, n) for name, column in compared.items()}
     return replace(sample, columns=ordered, weight=sample.weight[order])

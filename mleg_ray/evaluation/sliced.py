@@ -63,7 +63,7 @@ def _directions(d: int, rng: np.random.Generator) -> Iterator[FloatArray]:
 
 
 def _standardised(pool: Pool) -> FloatArray:
-    columns = [pool.column(name) for name in pool.axes]
+    columns = [pool.column(name) for name in pool.numbers]
     spreads = [standard_deviation(column, pool.whole_truth) for column in columns]
     return np.stack(
         [column / spread for column, spread in zip(columns, spreads, strict=True)], axis=1

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mleg_ray.errors import DataError
+from mleg_ray.evaluation.column import Column
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.histograms import BinIndex, Histogram
 from mleg_ray.evaluation.unphysical import Share, UnphysicalTally
@@ -115,7 +116,9 @@ class FineBins:
 
 @dataclass(frozen=True)
 class Tally:
-    """Events by bin of each axis (k + 1,) and plane (cells,), and the unphysical ones.
+    """Events, or their objects, by bin of each axis (k + 1,); events by cell of each plane (cells,).
+
+    Beside these are the unphysical events.
 
     Events of a generated sample have equal weights: there the histograms are of counts.
     """
@@ -127,27 +130,33 @@ class Tally:
 
     @staticmethod
     def of(
-        columns: Mapping[str, FloatArray],
+        columns: Mapping[str, Column],
         bins: FineBins,
         planes: Iterable[Plane],
         unphysical: UnphysicalTally,
         weights: FloatArray | None = None,
     ) -> "Tally":
-        """Count events given as columns (n,) that hold every axis; absent `weights` (n,) are 1."""
+        """Count events by columns that hold every axis; absent `weights` (n,) are 1."""
 
-        def filled(index: BinIndex, size: int) -> Histogram:
+        def filled(index: BinIndex, size: int, column: Column) -> Histogram:
             if weights is None:
                 return Histogram.count(index, size)
-            return Histogram.fill(index, weights, size)
+            return Histogram.fill(index, column.weights(weights), size)
 
         return Tally(
             bins,
             {
-                name: filled(bins.index(name, columns[name]), len(edges) + 1)
+                name: filled(
+                    bins.index(name, columns[name].values), len(edges) + 1, columns[name]
+                )
                 for name, edges in bins.edges.items()
             },
             {
-                plane.name: filled(plane.index(columns[plane.x], columns[plane.y]), plane.cells)
+                plane.name: filled(
+                    plane.index(columns[plane.x].values, columns[plane.y].values),
+                    plane.cells,
+                    columns[plane.x],
+                )
                 for plane in planes
             },
             unphysical,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mleg_ray.config import Config
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
+from mleg_ray.events import Events
 from mleg_ray.physics.observables import Constraint, Definitions, violates
 
 ANY = "any"
@@ -49,14 +50,9 @@ class UnphysicalTally(Config):
     violating: dict[str, Share]
 
     @staticmethod
-    def of(
-        columns: Mapping[str, Tensor],
-        fields: Sequence[str],
-        weights: Tensor,
-        definitions: Definitions,
-    ) -> "UnphysicalTally":
-        """Count events with float64 columns and weights of shape (n,); see `broken`."""
-        return UnphysicalTally.count(broken(columns, fields, definitions), weights)
+    def of(events: Events, fields: Sequence[str], definitions: Definitions) -> "UnphysicalTally":
+        """Count events that are joined by their observables; see `broken`."""
+        return UnphysicalTally.count(broken(events, fields, definitions), events.weight)
 
     @staticmethod
     def count(masks: Mapping[str, Tensor], weights: Tensor) -> "UnphysicalTally":
@@ -87,17 +83,19 @@ class UnphysicalTally(Config):
 
 
 def broken(
-    columns: Mapping[str, Tensor], fields: Sequence[str], definitions: Definitions
+    events: Events, fields: Sequence[str], definitions: Definitions
 ) -> dict[str, Tensor]:
     """Return which events break a rule, by its name: boolean tensors (n,).
 
-    Of float64 columns (n,), `fields` are those generated. A constraint on a number that is not
-    finite counts as broken, and so does a selection.
+    They are joined by their observables; `fields` are those generated. A constraint on a number
+    that is not finite counts as broken, and so does a selection; one on numbers of objects is
+    broken by an event if any of its objects breaks it.
     """
-    not_finite = ~reduce(operator.and_, (columns[name].isfinite() for name in fields))
-    masks = _with_any(_broken(definitions.constraints, columns) | {NOT_FINITE: not_finite})
+    finite = (_finite(events.columns[name]) for name in fields)
+    not_finite = ~reduce(operator.and_, finite)
+    masks = _with_any(_broken(definitions.constraints, events) | {NOT_FINITE: not_finite})
     if definitions.selection:
-        failed = _with_any(_broken(definitions.selection, columns))
+        failed = _with_any(_broken(definitions.selection, events))
         masks |= {f"{SELECTION}{name}": mask for name, mask in failed.items()}
     return masks
 
@@ -149,5 +147,10 @@ def _with_any(masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {ANY: reduce(operator.or_, masks.values()), **masks}
 
 
-def _broken(rules: Mapping[str, Constraint], columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: violates(rule, columns) for name, rule in rules.items()}
+def _broken(rules: Mapping[str, Constraint], events: Events) -> dict[str, Tensor]:
+    return {name: violates(rule, events) for name, rule in rules.items()}
+
+
+def _finite(values: Tensor) -> Tensor:
+    finite = values.isfinite()
+    return finite if values.ndim == 1 else finite.flatten(1).all(dim=1)

@@ -19,6 +19,7 @@ from mleg_ray.space import Part, Space
 
 MOST_OUTSIDE = 0.05
 CONDITION = "condition"
+Quantities = Mapping[str, Quantity]
 
 
 class FeatureMap(nn.Module):
@@ -64,13 +65,13 @@ class FeatureMap(nn.Module):
         self._fixed = {name: conditions[name] for name in schema.conditions if name in conditions}
         objects = schema.objects
         given = {name: Quantity(varies=name not in conditions) for name in schema.conditions}
-        made: Layout = {
+        made = {
             field.name: Quantity((objects[field.group],) if field.group in objects else field.shape)
             for field in schema.fields
             if field.role == "event"
         }
-        self.steps, made = _chained(config.steps, made, given)
-        self.condition_steps, seen = _chained(config.conditions, given, {})
+        self.steps, made = _chained(config.steps, made, given, schema)
+        self.condition_steps, seen = _chained(config.conditions, given, {}, schema)
         _require_real(schema, self.steps, made)
         self.space = _arranged(made, config.parts, objects)
         self._objects = tuple(name for name in objects if name in self.space.parts)
@@ -98,7 +99,7 @@ class FeatureMap(nn.Module):
         self.register_buffer("outside_fraction", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean_log_abs_det", torch.zeros((), dtype=torch.float64))
 
-    def _changed_once(self, seen: Layout) -> dict[str, float]:
+    def _changed_once(self, seen: Quantities) -> dict[str, float]:
         """Return the conditions that do not vary as the steps of the conditions leave them."""
         ones = {name: torch.ones(1).double() for name in self._schema.conditions}
         fixed = {name: torch.tensor([value]).double() for name, value in self._fixed.items()}
@@ -340,7 +341,7 @@ class FeatureMapConfig(Config):
 
 
 def _chained(
-    configs: Sequence[StepConfig], changed: Layout, beside: Layout
+    configs: Sequence[StepConfig], changed: Quantities, beside: Quantities, schema: EventSchema
 ) -> tuple[nn.ModuleList, dict[str, Quantity]]:
     """Build steps one after the other; return them, and the layout that they leave.
 
@@ -349,7 +350,7 @@ def _chained(
     layout = dict(changed)
     steps = nn.ModuleList()
     for config in configs:
-        step = config.build({**layout, **beside})
+        step = config.build(Layout({**layout, **beside}, schema.groups))
         if foreign := [name for name in step.reads if name in beside]:
             raise ConfigError(
                 f"features.steps: {config.kind}: '{foreign[0]}' is a condition, which events keep; "
@@ -363,7 +364,7 @@ def _chained(
     return steps, layout
 
 
-def _require_real(schema: EventSchema, steps: Iterable[Step], made: Layout) -> None:
+def _require_real(schema: EventSchema, steps: Iterable[Step], made: Quantities) -> None:
     """Raise `ConfigError` if steps leave whole numbers, or do not tell how many objects there are."""
     counted = {step.group for step in steps if isinstance(step, Count)}
     for group in schema.objects:
@@ -381,7 +382,7 @@ def _require_real(schema: EventSchema, steps: Iterable[Step], made: Layout) -> N
         )
 
 
-def _arranged(made: Layout, chosen: Mapping[str, tuple[str, ...]], objects: Mapping[str, int]) -> Space:
+def _arranged(made: Quantities, chosen: Mapping[str, tuple[str, ...]], objects: Mapping[str, int]) -> Space:
     """Return the space of the columns that the steps leave.
 
     First come the `chosen` parts and the other numbers, then objects, then images.
@@ -414,7 +415,7 @@ def _arranged(made: Layout, chosen: Mapping[str, tuple[str, ...]], objects: Mapp
     return Space(parts)
 
 
-def _numbers(layout: Layout) -> Part:
+def _numbers(layout: Quantities) -> Part:
     circle = tuple(i for i, quantity in enumerate(layout.values()) if quantity.circle)
     return Part((len(layout),), tuple(layout), circle)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import DataError
-from mleg_ray.events import Batch, EventSchema
+from mleg_ray.events import Events, EventSchema
 from mleg_ray.randomness import derive_seed
 
 SPLIT = "validation"
@@ -32,8 +32,8 @@ def own_dataset(checkpoint: Checkpoint, storage: str) -> Dataset:
     return dataset
 
 
-def validation_events(dataset: Dataset, n: int, seed: int) -> Batch:
-    """Draw n random events of the validation split, in physical units.
+def validation_events(dataset: Dataset, n: int, seed: int) -> Events:
+    """Draw n random events of the validation split, in physical units, labels included.
 
     Raises:
         DataError: the split has fewer, or is damaged.
@@ -41,25 +41,19 @@ def validation_events(dataset: Dataset, n: int, seed: int) -> Batch:
     chosen = _chosen(dataset, n, seed)
     parts = []
     done = 0
-    for batch in dataset.batches(SPLIT):
-        first, last = np.searchsorted(chosen, (done, done + len(batch)))
-        parts.append(batch[chosen[first:last] - done])
-        done += len(batch)
-    return Batch.concatenate(parts)
+    for events in dataset.chunks(SPLIT):
+        first, last = np.searchsorted(chosen, (done, done + len(events)))
+        parts.append(events[torch.from_numpy(chosen[first:last] - done)])
+        done += len(events)
+    return Events.concatenate(parts)
 
 
-def validation_labels(dataset: Dataset, n: int, seed: int) -> dict[str, Tensor]:
-    """Return the labels (n,) of the events that `validation_events` draws, by name."""
-    chosen = torch.from_numpy(_chosen(dataset, n, seed))
-    return {name: values[chosen] for name, values in dataset.labels(SPLIT).items()}
-
-
-def known_conditions(schema: EventSchema, events: Batch) -> dict[str, Tensor]:
+def known_conditions(schema: EventSchema, events: Events) -> dict[str, Tensor]:
     """Return the conditions (n,) that have 2 to `FEW` values among the events, by name.
 
     They group events as labels do, also the generated ones, which have no labels.
     """
-    conditions = dict(zip(schema.conditions, events.context.T, strict=True))
+    conditions = {name: events.columns[name] for name in schema.conditions}
     return {name: values for name, values in conditions.items() if 2 <= len(values.unique()) <= FEW}
 
 

@@ -21,7 +21,7 @@ from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config
 from mleg_ray.errors import CheckpointError
 from mleg_ray.evaluation.distances import FloatArray
-from mleg_ray.events import Batch
+from mleg_ray.events import Batch, Events
 from mleg_ray.models import Model
 from mleg_ray.objectives import Objective
 from mleg_ray.randomness import Noise, derive_seed, stream
@@ -93,7 +93,7 @@ class Landscape(Config):
 
 def landscape(
     checkpoint: Checkpoint,
-    events: Batch,
+    events: Events,
     spec: LandscapeSpec,
     progress: Callable[[int], None] = lambda points: None,
 ) -> Landscape:
@@ -113,7 +113,9 @@ def landscape(
     """
     model, objective = copy.deepcopy(checkpoint.model), taught(checkpoint)
     player = player_of(checkpoint, model, spec.player)
-    batch = checkpoint.feature_map.encoded(events.to(checkpoint.device))
+    noise = Noise(checkpoint.device)
+    noise.seed(derive_seed(spec.seed, "landscape/encode"))
+    batch = checkpoint.feature_map.encode(events.to(checkpoint.device), noise=noise)
     loss = _loss(objective, model, checkpoint, batch, spec)
     trained = loss()
     found = surfaces(player, loss, spec, progress)

@@ -23,6 +23,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
 from torch import Tensor
 
+from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
 from mleg_ray.catalog.shards import ShardEntry, footer_metadata, write_shard
 from mleg_ray.checkpoint import Checkpoint, environment
@@ -30,12 +31,12 @@ from mleg_ray.config import Config
 from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.estimate import Estimate
-from mleg_ray.events import Batch, EventSchema, Field, stored_fields
+from mleg_ray.events import Events, EventSchema, Field, stored_fields
 from mleg_ray.interpret.events import SPLIT
 from mleg_ray.interpret.landscape import player_of
 from mleg_ray.models.gan import GAN
-from mleg_ray.models.nets import Conditional
-from mleg_ray.randomness import derive_seed, stream
+from mleg_ray.models.networks import Network
+from mleg_ray.randomness import Noise, derive_seed, stream
 from mleg_ray.storage import join
 
 CLUSTER = Field(name="cluster", role="label", description="of DBSCAN; -1: in none")
@@ -118,13 +119,13 @@ class Activations:
     that it makes.
     """
 
-    events: Batch
+    events: Events
     features: FloatArray
     input: FloatArray
     layer: FloatArray
 
 
-def network_of(checkpoint: Checkpoint, spec: LatentSpec) -> Conditional:
+def network_of(checkpoint: Checkpoint, spec: LatentSpec) -> Network:
     """Return the player of a checkpoint whose layer is asked for.
 
     Raises:
@@ -132,8 +133,8 @@ def network_of(checkpoint: Checkpoint, spec: LatentSpec) -> Conditional:
     """
     players = checkpoint.model.players()
     network = player_of(checkpoint, checkpoint.model, spec.player)
-    if not isinstance(network, Conditional):
-        readable = [name for name, player in players.items() if isinstance(player, Conditional)]
+    if not isinstance(network, Network):
+        readable = [name for name, player in players.items() if isinstance(player, Network)]
         raise CheckpointError(
             f"{checkpoint.uri}: '{spec.player}' has no hidden layers that can be read; players "
             f"that have: {', '.join(readable) or 'none'}"
@@ -145,7 +146,7 @@ def network_of(checkpoint: Checkpoint, spec: LatentSpec) -> Conditional:
     return network
 
 
-def activations(checkpoint: Checkpoint, events: Batch, spec: LatentSpec) -> Activations:
+def activations(checkpoint: Checkpoint, events: Events, spec: LatentSpec) -> Activations:
     """Run a player up to a hidden layer.
 
     Args:
@@ -159,27 +160,28 @@ def activations(checkpoint: Checkpoint, events: Batch, spec: LatentSpec) -> Acti
     """
     model, feature_map = checkpoint.model, checkpoint.feature_map
     network = network_of(checkpoint, spec)
-    batch = events.to(checkpoint.device)
+    events = events.to(checkpoint.device)
     with torch.no_grad():
-        condition = feature_map.condition(batch.context).float()
-        if spec.player == "critic":
-            encoded = feature_map.encoded(batch)
-            features, seen = encoded.x, feature_map.augment(encoded.x, encoded.context)
-        else:
+        condition = feature_map.condition(events)
+        if spec.player == "generator":
             assert isinstance(model, GAN)
             generator = stream(derive_seed(spec.seed, "latent/noise"), checkpoint.device)
-            noise = model.noise(len(batch), generator=generator)
+            noise = model.noise(len(events), generator=generator)
             seen = model.seen(noise)
             features = model.decode(noise, condition)
-            made = feature_map.inverse(features, batch.context)
-            batch = Batch(made, batch.context, batch.weight)
+            events = feature_map.decode(features, events)
+        else:
+            encoding = Noise(checkpoint.device)
+            encoding.seed(derive_seed(spec.seed, "latent/encode"))
+            features = feature_map.encode(events, noise=encoding).x
+            seen = feature_map.view(features, condition)
         layer = network.hidden(seen, condition, spec.layer)
     if not (features.isfinite().all() and layer.isfinite().all()):
         raise CheckpointError(
             f"{checkpoint.uri}: what layer {spec.layer} of '{spec.player}' makes is not finite; "
             "the training diverged, train again"
         )
-    return Activations(batch.to("cpu"), _array(features), _array(seen), _array(layer))
+    return Activations(events.to("cpu"), _array(features), _array(seen), _array(layer))
 
 
 def latent(
@@ -310,11 +312,12 @@ def clustered(origin: Dataset, labels: Container[str]) -> EventSchema:
             f"{origin.uri}: has a field '{CLUSTER.name}', the name of what is to be found; rename "
             "it, then prepare and train again"
         )
-    return EventSchema((*known, CLUSTER))
+    kept = origin.schema.without({f.name for f in origin.schema.fields} - {f.name for f in known})
+    return EventSchema((*kept.fields, CLUSTER), kept.groups)
 
 
 def write_clusters(
-    result: Latent, events: Batch, labels: Mapping[str, Tensor], origin: Dataset, folder: str
+    result: Latent, events: Events, labels: Mapping[str, Tensor], origin: Dataset, folder: str
 ) -> Dataset:
     """Write the events as a dataset whose label `cluster` tells theirs, a shard a cluster.
 
@@ -330,18 +333,17 @@ def write_clusters(
         ResourceError: nothing can be written there.
     """
     manifest, schema = origin.manifest, clustered(origin, labels)
-    columns = {**schema.columns(events), **labels, CLUSTER.name: torch.tensor(result.cluster)}
-    if schema.weight:
-        columns[schema.weight] = events.weight
+    events = events.replacing((), {**labels, CLUSTER.name: torch.tensor(result.cluster).double()})
     told = result.model_dump(mode="json", exclude={"pca", "tsne", "cluster"})
     shards: list[ShardEntry] = []
     for cluster in result.clusters:
-        rows = columns[CLUSTER.name] == cluster.number
+        rows = events.columns[CLUSTER.name] == cluster.number
         shards.append(
             write_shard(
                 folder,
                 f"shards/{len(shards):05d}.parquet",
-                {name: values[rows].numpy() for name, values in columns.items()},
+                of_events(events[rows], schema),
+                schema,
                 stored_fields(schema.fields, manifest.conditions),
                 footer_metadata(cluster=cluster.model_dump(), latent=told["spec"]),
                 split=SPLIT,
@@ -350,6 +352,7 @@ def write_clusters(
     written = DatasetManifest(
         name=f"{manifest.name}-{result.spec.player}-{result.spec.layer}-clusters",
         fields=schema.fields,
+        groups=schema.groups,
         conditions=manifest.conditions,
         **dict(manifest.definitions),
         provenance={"latent": told},

@@ -1,5 +1,7 @@
 """Relativistic kinematics of single particles; all arguments broadcast."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -34,6 +36,26 @@ def azimuth(px: Tensor, py: Tensor) -> Tensor:
 def pseudorapidity(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
     """η = -ln tan(θ/2) = arsinh(pz/p_T)."""
     return torch.asinh(pz / torch.hypot(px, py))
+
+
+def cot_theta(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
+    """cot θ = pz/p_T."""
+    return pz / torch.hypot(px, py)
+
+
+def product(first: Tensor, second: Tensor) -> Tensor:
+    """The product of two numbers."""
+    return first * second
+
+
+def cos_turns(half_turns: Tensor, times: Tensor) -> Tensor:
+    """cos kφ of an angle φ in half turns: the same in each of k sectors."""
+    return torch.cos(times * math.pi * half_turns)
+
+
+def sin_turns(half_turns: Tensor, times: Tensor) -> Tensor:
+    """sin kφ of an angle φ in half turns: the same in each of k sectors."""
+    return torch.sin(times * math.pi * half_turns)
 
 
 def minus_momentum(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:

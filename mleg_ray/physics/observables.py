@@ -21,12 +21,13 @@ from typing import Annotated, Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import AfterValidator, NonNegativeFloat, PositiveInt, field_validator, model_validator
+from pydantic import AfterValidator, NonNegativeFloat, PositiveInt, model_validator
 from pydantic import Field as Option
 from torch import Tensor
 
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
+from mleg_ray.events import Events, group_of
 from mleg_ray.physics import (
     detector,
     dis,
@@ -36,7 +37,7 @@ from mleg_ray.physics import (
     objects,
     photoproduction,
 )
-from mleg_ray.physics.particles import Particle
+from mleg_ray.physics.particles import Beam
 
 MODULES: dict[str, ModuleType] = {
     "detector": detector,
@@ -152,58 +153,39 @@ class Plane(Config):
         return space(*ends, self.bins + 1)
 
 
-class ObjectType(Config):
-    """A kind of object that an event may hold, with the observables that describe it.
-
-    `present` is a comparison that tells whether an event holds it ("jet2_pt > 0"); without one it
-    is in every event.
-    """
-
-    observables: Annotated[tuple[str, ...], Option(min_length=1)]
-    present: str = ""
-
-    @field_validator("present")
-    @classmethod
-    def _compares(cls, present: str) -> str:
-        return _comparison(present) if present else ""
-
-    def held(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """Return a boolean tensor (B,): True where an event holds the object.
-
-        Raises:
-            ConfigError: `present` cannot be computed from the columns (B,).
-        """
-        if not self.present:
-            return torch.ones_like(next(iter(columns.values())), dtype=torch.bool)
-        return ~violates(Constraint(expression=self.present), columns)
-
-
 class Definitions(Config):
     """What is computed of events and required of them, by name.
 
-    `observables` are derived numbers, `planes` pairs whose joint distribution matters, `objects`
-    kinds of objects, `particles` those that every event has, for event records. Every physical
-    event fulfils the `constraints`; an analysis keeps the events that fulfil the `selection`.
+    `observables` are derived numbers, of the event or, named as `jet.mass`, of each object of a
+    group; `planes` are pairs whose joint distribution matters, `beams` what collides, for event
+    records. Every physical event fulfils the `constraints`, in numbers of objects for each of them;
+    an analysis keeps the events that fulfil the `selection`.
     """
 
     observables: dict[str, Observable] = {}
     constraints: dict[str, Constraint] = {}
     selection: dict[str, Constraint] = {}
     planes: tuple[Plane, ...] = ()
-    objects: dict[str, ObjectType] = {}
-    particles: tuple[Particle, ...] = ()
+    beams: tuple[Beam, ...] = ()
 
     @property
     def definitions(self) -> "Definitions":
         """These alone, without what a subclass adds."""
         return Definitions(**{name: getattr(self, name) for name in Definitions.model_fields})
 
-    def columns(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the columns (B,) joined by the observables, each able to use those before it."""
-        result = dict(columns)
+    def joined(self, events: Events) -> Events:
+        """Return the events joined by the observables, each able to use those before it.
+
+        An absent object has zero for each of them.
+        """
+        columns = dict(events.columns)
         for name, observable in self.observables.items():
-            result[name] = evaluate(observable.expression, result)
-        return result
+            values = evaluate(observable.expression, columns)
+            present = events.present.get(group_of(name))
+            if present is not None and values.shape == present.shape:
+                values = torch.where(present, values, 0.0)
+            columns[name] = values
+        return Events(columns, events.present, events.weight)
 
     @model_validator(mode="after")
     def _names_of_rules(self) -> Self:
@@ -215,69 +197,98 @@ class Definitions(Config):
                     )
         return self
 
-    def check(self, names: Iterable[str], compared: Iterable[str]) -> None:
-        """Check that all follows from columns of these names, of which `compared` are compared.
+    def check(self, example: Events, compared: Iterable[str]) -> None:
+        """Check that all follows from events like one `example`, whose columns `compared` are compared.
 
-        What is compared are these and the observables with a label; planes and objects are of them.
+        What is compared are these and the observables with a label; planes are of them.
 
         Raises:
             ConfigError: an expression that cannot be computed, an observable with the name of a
-            column, or two planes of the same pair.
+            column, or that is not one number an event or object, or two planes of the same pair.
         """
-        given = dict.fromkeys(names, torch.ones(1, dtype=torch.float64))
-        shadowed = sorted(set(given) & set(self.observables))
+        shadowed = sorted(set(example.columns) & set(self.observables))
         if shadowed:
             raise ConfigError(f"observables.{shadowed[0]}: a field has this name; choose another")
-        columns = self.columns(given)
+        joined = self.joined(example)
+        for name in self.observables:
+            shape, group = joined.columns[name].shape[1:], group_of(name)
+            wanted = example.present[group].shape[1:] if group in example.present else ()
+            if shape != wanted:
+                raise ConfigError(
+                    f"observables.{name}: "
+                    + (f"one number for each {group} is needed" if wanted else "not one number an event; an observable of a group's objects has the group's name before its own, as jet.mass")
+                    + f" (got the shape {tuple(shape)})"
+                )
         compared = {*compared, *(name for name, o in self.observables.items() if o.label)}
         for rule in (*self.constraints.values(), *self.selection.values()):
-            violates(rule, columns)
-        used: dict[str, tuple[str, ...]] = {f"planes: {p.name}": (p.x, p.y) for p in self.planes}
-        if len(used) < len(self.planes):
+            violates(rule, joined)
+        pairs = {f"planes: {plane.name}": (plane.x, plane.y) for plane in self.planes}
+        if len(pairs) < len(self.planes):
             raise ConfigError("planes: one for each pair of observables")
-        for name, kind in self.objects.items():
-            used[f"objects.{name}"] = kind.observables
-            kind.held({name: columns[name] for name in compared if name in columns})
-        for where, needed in used.items():
-            missing = [name for name in needed if name not in compared]
-            if missing:
-                raise ConfigError(
-                    f"{where}: '{missing[0]}' is not compared: it is neither a field that varies "
-                    f"nor an observable with a label; those are {', '.join(sorted(compared))}"
-                )
+        for where, needed in pairs.items():
+            for name in needed:
+                if name not in compared or joined.columns[name].ndim > 1:
+                    known = (n for n in compared if joined.columns[n].ndim == 1)
+                    raise ConfigError(
+                        f"{where}: '{name}' is not compared: it is neither a number of the event "
+                        "that varies nor an observable with a label; those are "
+                        f"{', '.join(sorted(known))}"
+                    )
 
 
 def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
-    """Compute an observable, shape (B,), from columns of shape (B,).
+    """Compute an observable of columns: numbers (B,), objects' numbers (B, K), images (B, *shape).
+
+    The result is whatever the function makes of them; numbers of the event stand beside those of
+    objects as (B, 1).
 
     Raises:
         ConfigError: unknown module, function or column.
     """
     function, arguments = _resolve(expression, columns)
-    like = next(iter(columns.values()))
-    return function(*(_operand(name, columns, like, expression) for name in arguments))
+    return function(*_operands(arguments, columns, expression))
 
 
-def violates(constraint: Constraint, columns: Mapping[str, Tensor]) -> Tensor:
-    """Return a boolean tensor (B,): True where an event breaks the constraint or is not finite."""
+def violates(constraint: Constraint, events: Events) -> Tensor:
+    """Return a boolean tensor (B,): True where an event breaks the constraint or is not finite.
+
+    One on numbers of objects is broken by an event of which any object that is there breaks it.
+    """
     match = _COMPARISON.match(constraint.expression)
     assert match is not None
     left, symbol, right = match.groups()
-    like = next(iter(columns.values()))
-    a, b = (_operand(side, columns, like, constraint.expression) for side in (left, right))
+    a, b = _operands((left, right), events.columns, constraint.expression)
     if constraint.tolerance > 0:
         slack = constraint.tolerance * b.abs()
         b = b + slack if symbol.startswith("<") else b - slack
-    fulfilled: Tensor = COMPARISONS[symbol](a, b)
-    return ~fulfilled.expand_as(like)
+    broken: Tensor = ~COMPARISONS[symbol](a, b)
+    if broken.ndim < 2:
+        return broken.expand(len(events))
+    present = next(
+        (events.present[g] for g in map(group_of, (left, right)) if g in events.present), None
+    )
+    if present is not None and broken.shape == present.shape:
+        broken = broken & present
+    return broken.flatten(1).any(dim=1)
 
 
-def passing(where: Iterable[str], columns: Mapping[str, Tensor]) -> Tensor:
+def passing(where: Iterable[str], events: Events) -> Tensor:
     """Return a boolean tensor (B,): True where an event fulfils all comparisons."""
-    kept = torch.ones_like(next(iter(columns.values())), dtype=torch.bool)
+    kept = torch.ones_like(events.weight, dtype=torch.bool)
     for expression in where:
-        kept = kept & ~violates(Constraint(expression=expression), columns)
+        kept = kept & ~violates(Constraint(expression=expression), events)
     return kept
+
+
+def _operands(
+    names: Iterable[str], columns: Mapping[str, Tensor], expression: str
+) -> list[Tensor]:
+    """Return the columns or numbers of these names; those of the event beside those of objects."""
+    like = next(iter(columns.values()))
+    found = [_operand(name, columns, like, expression) for name in names]
+    if any(operand.ndim == 2 for operand in found):
+        return [operand[:, None] if operand.ndim == 1 else operand for operand in found]
+    return found
 
 
 def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression: str) -> Tensor:

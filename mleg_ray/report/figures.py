@@ -55,7 +55,8 @@ def observable_png(name: str, truth: Sample, generated: Sample) -> bytes:
 
 def drawable(name: str, truth: Sample) -> bool:
     """Tell whether an observable has a range: finite truth values that are not all equal."""
-    if not np.isfinite(truth.columns[name][truth.weight != 0]).any():
+    column = truth.columns[name]
+    if not np.isfinite(column.values[column.weights(truth.weight) != 0]).any():
         return False
     low, high = _range(truth, name)
     return bool(low < high)
@@ -91,9 +92,9 @@ def correlation_pngs(truth: Sample, generated: Sample) -> dict[str, bytes]:
     """
     names = [
         name
-        for name in truth.axes
+        for name in truth.numbers
         if all(
-            np.isfinite(sample.columns[name]).all() and np.ptp(sample.columns[name]) > 0
+            np.isfinite(sample.numbers[name]).all() and np.ptp(sample.numbers[name]) > 0
             for sample in (truth, generated)
         )
     ]
@@ -101,7 +102,7 @@ def correlation_pngs(truth: Sample, generated: Sample) -> dict[str, bytes]:
         return {}
     t, g = (
         correlation_matrix(
-            np.stack([sample.columns[name] for name in names], axis=1), sample.weight
+            np.stack([sample.numbers[name] for name in names], axis=1), sample.weight
         )
         for sample in (truth, generated)
     )
@@ -217,8 +218,10 @@ def _edges(truth: Sample, name: str) -> FloatArray:
 
 
 def _range(truth: Sample, name: str) -> FloatArray:
-    finite = np.isfinite(truth.columns[name])
-    return weighted_quantiles(truth.columns[name][finite], truth.weight[finite], SHOWN)
+    column = truth.columns[name]
+    finite = np.isfinite(column.values)
+    weight = column.weights(truth.weight)
+    return weighted_quantiles(column.values[finite], weight[finite], SHOWN)
 
 
 def _is_logarithmic(axis: Axis, edges: FloatArray) -> bool:

@@ -15,7 +15,6 @@ from mleg_ray.interpret.events import (
     known_conditions,
     own_dataset,
     validation_events,
-    validation_labels,
 )
 from mleg_ray.interpret.latent import (
     CLUSTER,
@@ -51,8 +50,8 @@ def look(checkpoint: Checkpoint, spec: LatentSpec, storage: str, out: str) -> La
     dataset = own_dataset(checkpoint, storage)
     events = validation_events(dataset, spec.events, spec.seed)
     labels = known_conditions(dataset.schema, events)
-    if spec.player == "critic":  # the generator's events are made, and have no labels
-        labels |= validation_labels(dataset, spec.events, spec.seed)
+    if spec.player != "generator":  # whose events are made, and have no labels
+        labels |= {name: events.columns[name] for name in dataset.schema.labels}
     schema = clustered(dataset, labels)
     drawn = {*schema.labels, *schema.varying(dataset.manifest.conditions)}
     fields = [field for field in schema.fields if field.name in drawn]
@@ -67,7 +66,7 @@ def look(checkpoint: Checkpoint, spec: LatentSpec, storage: str, out: str) -> La
     result = latent(checkpoint, seen, labels, spec)
     renew(out, analysis)
     write_clusters(result, seen.events, labels, dataset, join(out, CLUSTERS))
-    columns = {**schema.columns(events), **labels, CLUSTER.name: torch.tensor(result.cluster)}
+    columns = {**events.columns, CLUSTER.name: torch.tensor(result.cluster)}
     _draw(result, {field: columns[field.name] for field in fields}, out)
     write_json(join(out, RESULT), result.model_dump(mode="json"))
     _say(result)

@@ -47,7 +47,7 @@ def resolve_conditions(
             )
     for name in names:
         if name not in fixed and name not in given:
-            if name in card.dataset.schema_.vertex:
+            if name in card.dataset.schema_.truth:
                 raise ConfigError(
                     "the checkpoint is a detector's, which measures the events of a dataset: "
                     "`mleg fold CHECKPOINT DATASET`"

@@ -14,7 +14,7 @@ from mleg_ray.checkpoint import Card, DatasetCard
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.provenance import recorded
-from mleg_ray.events import VERTEX, Batch, Field, unlabelled
+from mleg_ray.events import Events, Field, unlabelled
 from mleg_ray.sampling.plan import FoldedEvents
 
 
@@ -33,8 +33,8 @@ class Survey:
 class Folding:
     """The events of a dataset's split, as conditions of a model.
 
-    A condition `vertex_px` is the dataset's own `vertex_px`, or, where there is none, its `px`.
-    Each event keeps its weight, if the dataset has weights.
+    A condition is the dataset's own column of its name, or, where there is none and the condition
+    is a true value, that of the field which the model measures: `electron.px` for `vertex.px`. Each event keeps its weight, if the dataset has weights.
     """
 
     def __init__(self, dataset: Dataset, split: str | None, card: DatasetCard) -> None:
@@ -45,11 +45,11 @@ class Folding:
                 unit, or a condition that was fixed in training has another value.
             DataError: the dataset is measured already.
         """
-        if not set(card.schema_.vertex) - set(card.conditions):
+        truth = card.schema_.truth
+        if not set(truth) - set(card.conditions):
             raise ConfigError(
                 "the checkpoint measures nothing: no condition of it is a true value that differs "
-                f"from event to event, as {VERTEX}{card.schema_.event[0]} would be; name a "
-                "detector's generator, or take `mleg sample`"
+                "from event to event; name a detector's generator, or take `mleg sample`"
             )
         fixed = dataset.manifest.conditions
         for name in card.conditions.keys() & fixed.keys():
@@ -66,7 +66,7 @@ class Folding:
         for field in card.fields:
             if field.role != "condition" or field.name in card.conditions:
                 continue
-            names = (field.name, field.name.removeprefix(VERTEX))
+            names = (field.name, truth.get(field.name, field.name))
             found = next((name for name in names if name in units), None)
             if found is None or units[found] != field.unit:
                 had = ", ".join(f"{name} [{unit}]" for name, unit in units.items())
@@ -107,28 +107,28 @@ class Folding:
         outside = done = 0
         rows: list[int] = []
         with progress_bar("Reading events", self._dataset.rows(self._split)) as bar:
-            for batch in self._dataset.batches(self._split):
-                context = self._context(batch)
-                if len(context) == 0:
+            for events in self._dataset.chunks(self._split):
+                given = self._given(events)
+                if len(given) == 0:
                     raise DataError(
                         f"{self._dataset.uri}: shard {len(rows)} has no events, so that the "
                         "folded ones would lose their places; make it again in larger shards"
                     )
-                strange = torch.zeros(len(context), dtype=torch.bool)
+                strange = torch.zeros(len(given), dtype=torch.bool)
                 if self._dataset.schema.weight:
-                    broken[self._dataset.schema.weight] += _not_finite(batch.weight)
-                for name, column in zip(card.dataset.schema_.conditions, context.T, strict=True):
-                    if name in self._columns:
-                        low[name] = min(low[name], float(column.min()))
-                        high[name] = max(high[name], float(column.max()))
-                        first, last = card.condition_range[name]
-                        strays = (column < first) | (column > last)
-                        strayed[name] += int(strays.sum())
-                        strange |= strays
-                        broken[self._columns[name]] += _not_finite(column)
+                    broken[self._dataset.schema.weight] += _not_finite(given.weight)
+                for name in self._columns:
+                    column = given.columns[name]
+                    low[name] = min(low[name], float(column.min()))
+                    high[name] = max(high[name], float(column.max()))
+                    first, last = card.condition_range[name]
+                    strays = (column < first) | (column > last)
+                    strayed[name] += int(strays.sum())
+                    strange |= strays
+                    broken[self._columns[name]] += _not_finite(column)
                 outside += int(strange.sum())
-                rows.append(len(context))
-                done += len(context)
+                rows.append(len(given))
+                done += len(given)
                 bar.update(done)
         if found := [f"'{name}' in {n:,}" for name, n in broken.items() if n]:
             raise DataError(
@@ -145,36 +145,35 @@ class Folding:
         )
         return Survey(events, outside, {name: n for name, n in strayed.items() if n})
 
-    def shard(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return the conditions (n, C) and weights (n,), float64, of the events of a shard."""
+    def shard(self, index: int) -> Events:
+        """Return the events of a shard with their conditions alone, and their weights."""
         entry = self._dataset.shards(self._split)[index]
-        [batch] = self._dataset.read([entry])
-        return self._context(batch), batch.weight
+        [events] = self._dataset.read([entry])
+        return self._given(events)
 
-    def head(self, events: int) -> Tensor:
-        """Return the conditions (n, C), float64, of the first events, all if there are fewer."""
-        return torch.cat(list(self._until(events)))[:events]
+    def head(self, events: int) -> Events:
+        """Return the conditions of the first events, of all if there are fewer."""
+        return Events.concatenate(self._until(events))[:events]
 
-    def _until(self, events: int) -> Iterator[Tensor]:
+    def _until(self, events: int) -> Iterator[Events]:
         for index in itertools.count():
-            context, _ = self.shard(index)
-            yield context
-            events -= len(context)
+            given = self.shard(index)
+            yield given
+            events -= len(given)
             if events <= 0 or index + 1 == len(self._dataset.shards(self._split)):
                 return
 
-    def _context(self, batch: Batch) -> Tensor:
-        columns = self._dataset.schema.columns(batch)
-        parts = []
+    def _given(self, events: Events) -> Events:
+        columns = {}
         for field in self._card.fields:
             if field.name in self._columns:
                 # As it will be stored beside the event.
-                stored = columns[self._columns[field.name]].to(getattr(torch, field.dtype))
-                parts.append(stored.double())
+                stored = events.columns[self._columns[field.name]].to(getattr(torch, field.dtype))
+                columns[field.name] = stored.double()
             elif field.role == "condition":
                 value = self._card.conditions[field.name]
-                parts.append(torch.full((len(batch),), value, dtype=torch.float64))
-        return torch.stack(parts, dim=1)
+                columns[field.name] = torch.full((len(events),), value, dtype=torch.float64)
+        return Events(columns, {}, events.weight)
 
 
 def _not_finite(column: Tensor) -> int:

@@ -20,7 +20,7 @@ from mleg_ray.models.base import NoiseMap
 from mleg_ray.sampling.conditions import beyond, extrapolations, resolve_conditions
 from mleg_ray.sampling.folding import Folding
 from mleg_ray.sampling.pipeline import has_compiler
-from mleg_ray.sampling.plan import BINS, FoldedEvents, SampleSpec, ShardPlan, ShardRecord
+from mleg_ray.sampling.plan import BATCH_EVENTS, BINS, FoldedEvents, SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
 from mleg_ray.storage import (
@@ -47,7 +47,7 @@ MAX_SHARD_BYTES = 256_000_000
 class PlanFile(Config):
     """The content of plan.json; `bins_sha256` is that of the tallies' bins, if there are any."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     checkpoint_uri: str
     spec: SampleSpec
     bins_sha256: str | None
@@ -139,6 +139,7 @@ def plan_sample(
         "partition": partition,
         "device": device,
         "folds": folds,
+        "batch_events": BATCH_EVENTS[device],
     }
     if there and shard_bytes is not None:
         asked["shard_events"] = there.spec.shard_events
@@ -277,6 +278,7 @@ def finish(
     card = job.checkpoint.card
     manifest = DatasetManifest(
         conditions=job.spec.conditions,
+        groups=job.sampler.schema.groups,
         provenance=_provenance(job, records, production),
         shards=tuple(records[shard.index].entry for shard in job.shards),
         bins=None if job.bins is None else FileEntry.of(BINS, job.bins),

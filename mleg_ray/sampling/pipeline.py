@@ -15,27 +15,25 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import ResourceError
 from mleg_ray.evaluation.datasets import compared_axes
 from mleg_ray.evaluation.unphysical import broken
-from mleg_ray.events import Batch, stored_fields
+from mleg_ray.events import Events, stored_fields
 from mleg_ray.models.base import NoiseMap
 from mleg_ray.physics.observables import passing
 from mleg_ray.sampling.plan import SampleSpec
 
-# Part of what makes a shard's bytes: another value gives other events. It bounds the memory of the
-# networks and lets their activations stay in a core's cache; a GPU wants more work at once.
-BATCH_EVENTS = {"cpu": 4096, "cuda": 65_536}
-
 
 @dataclass(frozen=True)
 class Generated:
-    """Generated events, by columns of shape (n,).
+    """Generated events, by columns: of numbers (n,), of objects (n, most), of images (n, *shape).
 
-    `stored` has the event fields as they are written, `counted` what else is compared, from the
-    stored numbers and rounded to single precision, `broken` the events that break each rule, and
-    `kept` the numbers of those that pass the sample's `where`, None without one. `tried` events
-    were generated for these. `weight` has those of folded events, None if all have the sampler's.
+    `stored` has the event fields as they are written, and `present` tells which objects there are;
+    `counted` has what else is compared, from the stored numbers and rounded to single precision,
+    `broken` the events that break each rule, and `kept` the numbers of those that pass the sample's
+    `where`, None without one. `tried` events were generated for these. `weight` has those of folded
+    events, None if all have the sampler's.
     """
 
     stored: dict[str, Tensor]
+    present: dict[str, Tensor]
     counted: dict[str, Tensor]
     broken: dict[str, Tensor]
     kept: Tensor | None
@@ -47,15 +45,13 @@ class Generated:
 
     def first(self, n: int, tried: int) -> "Generated":
         """Return the first n events, for which `tried` were generated."""
-        stored, counted, broken = (
-            {name: column[:n] for name, column in part.items()} for part in self.parts
-        )
-        return Generated(stored, counted, broken, kept=None, tried=tried)
+        parts = ({name: column[:n] for name, column in part.items()} for part in self.parts)
+        return Generated(*parts, kept=None, tried=tried)
 
     @property
     def parts(self) -> tuple[dict[str, Tensor], ...]:
-        """All three."""
-        return self.stored, self.counted, self.broken
+        """All columns, by what they are."""
+        return self.stored, self.present, self.counted, self.broken
 
     @property
     def columns(self) -> dict[str, Tensor]:
@@ -88,12 +84,14 @@ class Pipeline:
         self._counted = [name for name in axes if name not in self._dtypes]
         self._spectra = spec.spectra
         self._where = spec.where
-        values = [spec.conditions.get(name, math.nan) for name in self._schema.conditions]
+        self.batch = spec.batch_events
         device = checkpoint.device
-        self.batch = BATCH_EVENTS[device.type]
-        context = torch.tensor([values], dtype=torch.float64, device=device)
-        self._context = context.expand(self.batch, -1)
-        self._condition = checkpoint.feature_map.condition(self._context).float()
+        given = {
+            name: torch.full((self.batch,), spec.conditions.get(name, math.nan), dtype=torch.float64)
+            for name in self._schema.conditions
+        }
+        self._given = Events(given, {}, torch.ones(self.batch, dtype=torch.float64)).to(device)
+        self._condition = checkpoint.feature_map.condition(self._given)
         # One shape only: a second one would be compiled again, and round otherwise.
         self._finish = torch.compile(self._events, dynamic=False) if compiled else self._events
 
@@ -102,78 +100,81 @@ class Pipeline:
         self,
         generator: torch.Generator,
         at: Mapping[str, float],
-        given: Tensor | None = None,
+        given: Events | None = None,
     ) -> Generated:
         """Generate the next batch, in which the conditions `at` have one value.
 
-        `given` has the conditions (n, C), float64, of the next events, if these are not drawn; of
-        fewer than a batch the last one fills it up.
+        `given` has the conditions of the next events, if these are not drawn; of fewer than a batch
+        the last one fills it up.
 
         Raises:
             ResourceError: this node cannot compile.
         """
         model = self._checkpoint.model
         if given is None:
-            context, condition = self._conditions(generator, at)
+            given, condition = self._conditions(generator, at)
         else:
             rows = torch.arange(self.batch).clamp(max=len(given) - 1)
-            context = given[rows].to(self._context.device)
-            condition = self._checkpoint.feature_map.condition(context).float()
+            given = given[rows].to(self._checkpoint.device)
+            condition = self._checkpoint.feature_map.condition(given)
         if isinstance(model, NoiseMap):
             drawn = model.noise(self.batch, generator=generator)
         else:
             drawn = model.sample(self.batch, condition, generator=generator)
         try:
-            stored, counted, marks, kept = self._finish(drawn, context, condition)
+            *parts, kept = self._finish(drawn, dict(given.columns), given.weight, condition)
         except (InductorError, BackendCompilerFailed) as error:
             reason = str(error).rpartition("raised:\n")[2]
             raise ResourceError(
                 f"this node cannot compile the model ({reason.splitlines()[0]}); install a C++ "
                 "compiler on every node, or sample with --no-compile to another --out"
             ) from None
+        stored, present, counted, marks = (
+            {name: column.cpu() for name, column in part.items()} for part in parts
+        )
         return Generated(
-            {name: column.cpu() for name, column in stored.items()},
-            {name: column.cpu() for name, column in counted.items()},
-            {name: mark.cpu().view(torch.bool) for name, mark in marks.items()},
+            stored,
+            {name: there.view(torch.bool) for name, there in present.items()},
+            counted,
+            {name: mark.view(torch.bool) for name, mark in marks.items()},
             kept.cpu().nonzero()[:, 0] if self._where else None,
             tried=self.batch,
         )
 
     def _conditions(
         self, generator: torch.Generator, at: Mapping[str, float]
-    ) -> tuple[Tensor, Tensor]:
-        """Return the events' conditions (B, C), and as they enter networks."""
+    ) -> tuple[Events, Tensor]:
+        """Return the events' conditions, and as they enter networks."""
         if not self._spectra:
-            return self._context, self._condition
-        context = self._context.clone()
-        for i, name in enumerate(self._schema.conditions):
+            return self._given, self._condition
+        columns = dict(self._given.columns)
+        device = self._checkpoint.device
+        for name in self._schema.conditions:
             if name in at:
-                context[:, i] = at[name]
+                columns[name] = torch.full_like(columns[name], at[name])
             elif spectrum := self._spectra.get(name):
-                u = torch.rand(
-                    self.batch, generator=generator, dtype=torch.float64, device=context.device
-                )
+                u = torch.rand(self.batch, generator=generator, dtype=torch.float64, device=device)
                 values = spectrum.quantile(u.cpu()).to(self._dtypes.get(name, torch.float64))
-                context[:, i] = values.to(context.device)
-        return context, self._checkpoint.feature_map.condition(context).float()
+                columns[name] = values.double().to(device)
+        given = Events(columns, {}, self._given.weight)
+        return given, self._checkpoint.feature_map.condition(given)
 
     def _events(
-        self, drawn: Tensor, context: Tensor, condition: Tensor
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], Tensor]:
+        self, drawn: Tensor, given: dict[str, Tensor], weight: Tensor, condition: Tensor
+    ) -> tuple[dict[str, Tensor], ...]:
         model, feature_map = self._checkpoint.model, self._checkpoint.feature_map
         features = model.decode(drawn, condition) if isinstance(model, NoiseMap) else drawn
-        events = feature_map.inverse(features, context)
-        named = self._schema.columns(Batch(events, context, events[:, 0]))
-        stored = {name: named[name].to(dtype) for name, dtype in self._dtypes.items()}
-        table = self._dataset.columns(
-            named | {name: column.double() for name, column in stored.items()}
-        )
-        counted = {name: table[name].float() for name in self._counted}
-        masks = broken(table, self._schema.event, self._dataset)
+        events = feature_map.decode(features, Events(given, {}, weight))
+        stored = {name: events.columns[name].to(dtype) for name, dtype in self._dtypes.items()}
+        rounded = {name: c.to(events.columns[name].dtype) for name, c in stored.items()}
+        events = self._dataset.joined(events.replacing((), rounded))
+        counted = {name: events.columns[name].float() for name in self._counted}
+        masks = broken(events, self._schema.event, self._dataset)
         # Compiled code writes booleans one by one, ten times as slowly as numbers.
+        present = {name: there.float().to(torch.uint8) for name, there in events.present.items()}
         marks = {name: mask.float().to(torch.uint8) for name, mask in masks.items()}
-        kept = passing(self._where, table).float().to(torch.uint8)
-        return stored, counted, marks, kept
+        kept = passing(self._where, events).float().to(torch.uint8)
+        return stored, present, counted, marks, kept
 
 
 def has_compiler() -> bool:

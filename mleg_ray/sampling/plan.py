@@ -16,6 +16,10 @@ from mleg_ray.sampling.spectra import SPECTRA, ChoiceSpectrum, Spectrum
 
 BINS = "tallies/bins.safetensors"
 
+# It bounds the memory of the networks and lets their activations stay in a core's cache; a GPU
+# wants more work at once.
+BATCH_EVENTS = {"cpu": 4096, "cuda": 65_536}
+
 
 @dataclass(frozen=True)
 class ShardPlan:
@@ -63,7 +67,8 @@ class SampleSpec(Config):
 
     `checkpoint` is the checkpoint's digest; each of its conditions has a value for all events in
     `conditions`, or a spectrum in `spectra` from which each event draws its own; `compiled` says
-    whether the events come from a compiled `Pipeline`, `device` where that works. Events that do
+    whether the events come from a compiled `Pipeline`, `device` where that works, `batch_events` at
+    a time. Events that do
     not fulfil all comparisons of `where` are left out, and others generated in their place. Each
     shard has one value of the condition `partition`: as many shards as is the value's share, all
     but one at most. With `folds`, shard k has the conditions of the events of shard k of these.
@@ -80,6 +85,7 @@ class SampleSpec(Config):
     where: tuple[Comparison, ...] = ()
     partition: str | None = None
     folds: FoldedEvents | None = None
+    batch_events: PositiveInt
 
     @model_validator(mode="after")
     def _countable(self) -> Self:

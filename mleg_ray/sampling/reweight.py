@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_json, write_json
 from mleg_ray.catalog.shards import ShardEntry, footer_metadata, record_file, write_shard
 from mleg_ray.checkpoint import environment
@@ -21,8 +22,9 @@ from mleg_ray.evaluation.c2st import calibration
 from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, Part, drawn, mlp, scale, scored
 from mleg_ray.evaluation.distances import FloatArray, effective_size
 from mleg_ray.evaluation.estimate import NotComputableError
+from mleg_ray.evaluation.datasets import from_events
 from mleg_ray.evaluation.sample import Sample
-from mleg_ray.events import Batch, Field, stored_fields, unlabelled
+from mleg_ray.events import EventSchema, Field, stored_fields, unlabelled
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.storage import exists, join, read_bytes, require_vacant, sha256
 
@@ -77,7 +79,7 @@ def learn_weights(truth: Sample, generated: Sample, *, seed: int) -> Weigher:
             f"from; {MINIMUM_EVENTS} of each are needed"
         )
     rng = np.random.default_rng(derive_seed(seed, "reweight"))
-    names = tuple(truth.axes)
+    names = tuple(truth.features)
     try:
         features, weights = zip(*(drawn(s, n, rng) for s in (truth, generated)), strict=True)
     except NotComputableError as error:
@@ -146,20 +148,21 @@ class Reweighting:
         """Weigh one shard and write it, then its record; the same bytes in any process."""
         manifest = self.generated.manifest
         entry = manifest.shards[index]
-        [batch] = self.generated.read([entry])
-        weight = torch.from_numpy(self.weigher(self.generated.table(batch)))
+        [events] = self.generated.read([entry])
+        features = from_events(events, manifest).features
+        weight = torch.from_numpy(self.weigher(features))
         if self.spec.mode == "accept":
             generator = stream(derive_seed(self.spec.seed, "accept", index))
-            drawn = torch.rand(len(batch), generator=generator, dtype=torch.float64)
-            kept = batch[drawn < weight / self.weigher.largest]
+            drawn = torch.rand(len(events), generator=generator, dtype=torch.float64)
+            kept = events[drawn < weight / self.weigher.largest]
         else:
-            kept = Batch(batch.x, batch.context, batch.weight * weight)
-        schema = self.generated.schema
-        columns = schema.columns(kept) | {self._weight_name: kept.weight}
+            kept = events.weighted(events.weight * weight)
+        schema = EventSchema(self.fields, manifest.groups)
         written = write_shard(
             self.folder,
             entry.file,
-            {name: column.numpy() for name, column in columns.items()},
+            of_events(kept, schema),
+            schema,
             stored_fields(self.fields, {*manifest.conditions, manifest.partition}),
             footer_metadata(reweighting=self.spec.model_dump(), index=index),
             split=entry.split,
@@ -196,6 +199,7 @@ class Reweighting:
         manifest = DatasetManifest(
             name=old.name,
             fields=self.fields,
+            groups=self.groups,
             conditions=old.conditions,
             **dict(old.definitions),
             provenance=old.provenance | {"reweighting": reweighting},
@@ -205,10 +209,6 @@ class Reweighting:
         )
         write_json(join(self.folder, SAMPLED), manifest.model_dump(mode="json"))
         return Dataset.open(self.folder)
-
-    @property
-    def _weight_name(self) -> str:
-        return self.generated.schema.weight or WEIGHT.name
 
     def _record_place(self, index: int) -> str:
         return join(self.folder, record_file(self.generated.manifest.shards[index].file))

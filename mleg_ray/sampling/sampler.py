@@ -6,20 +6,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 import mleg_ray
+from mleg_ray.catalog.codec import bytes_of, checked, of_events
 from mleg_ray.catalog.dataset import write_json
 from mleg_ray.catalog.shards import FileEntry, footer_metadata, parquet, write_shard
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import CheckpointError, ConfigError
+from mleg_ray.evaluation.column import columns_of
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
-from mleg_ray.events import EventSchema, stored_fields
+from mleg_ray.events import Events, EventSchema, stored_fields
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.sampling.folding import folding
 from mleg_ray.sampling.pipeline import Generated, Pipeline
@@ -56,13 +57,13 @@ class Sampler:
         self._mean_weight = checkpoint.feature_map.weight_mean.cpu()
         self._folding = folding(spec.folds, self._dataset) if spec.folds else None
         self.fields = self._folding.fields if self._folding else self._dataset.fields
+        self.schema = EventSchema(self.fields, self._dataset.groups)
         self.stored_fields = stored_fields(self.fields, {*spec.conditions, spec.partition})
-        self._weight_name = EventSchema(self.fields).weight
 
     @property
     def event_bytes(self) -> int:
         """The bytes of one stored event before compression."""
-        return sum(np.dtype(field.dtype).itemsize for field in self.stored_fields)
+        return bytes_of(self.schema, self.stored_fields)
 
     def file_bytes(self) -> float:
         """Return the bytes of one event in a shard, as a pilot of them is stored.
@@ -71,8 +72,8 @@ class Sampler:
             UserError: see `learn_bins`.
         """
         columns = self._columns(self._pilot)
-        arrays = [columns[field.name].astype(field.dtype) for field in self.stored_fields]
-        return len(parquet(arrays, self.stored_fields, {})) / len(self._pilot)
+        stored, _ = checked(columns, self.schema, self.stored_fields, self._checkpoint.uri)
+        return len(parquet(stored, self.schema, self.stored_fields, {})) / len(self._pilot)
 
     def write(self, shard: ShardPlan, events: Generated) -> ShardRecord:
         """Write a shard's events, its tally if the sample has tallies, then its record.
@@ -85,6 +86,7 @@ class Sampler:
             self._folder,
             shard.file,
             self._columns(events),
+            self.schema,
             self.stored_fields,
             footer_metadata(
                 dataset=self._dataset.name,
@@ -124,18 +126,18 @@ class Sampler:
             ConfigError: fewer than one in `MOST_TRIES` events pass the sample's `where`.
             ResourceError: this node cannot compile.
         """
-        given, weight = self._folding.shard(shard.index) if self._folding else (None, None)
+        given = self._folding.shard(shard.index) if self._folding else None
         events = self._generate(shard, MOST_TRIES * shard.events, self._spec.compiled, given)
         if len(events) < shard.events:
             raise self._too_few(events)
-        return replace(events, weight=weight)
+        return replace(events, weight=None if given is None else given.weight)
 
     def _generate(
         self,
         shard: ShardPlan,
         most: int,
         compiled: bool,
-        given: Tensor | None,
+        given: Events | None,
         heard: Callable[[float], None] = lambda events: None,
     ) -> Generated:
         """Return a shard's events, or fewer if `most` are generated before enough are kept.
@@ -191,8 +193,9 @@ class Sampler:
             ConfigError: hardly an event passes the sample's `where`.
             CheckpointError: the model generates NaN or infinity.
         """
-        columns = self._pilot.columns
-        return FineBins.of({name: column.double().numpy() for name, column in columns.items()})
+        pilot = self._pilot
+        columns = columns_of(Events(pilot.columns, pilot.present, self._weight(pilot)))
+        return FineBins.of({name: column.values for name, column in columns.items()})
 
     def tally(self, events: Generated, bins: FineBins) -> Tally:
         """Count a shard's events as they are stored."""
@@ -202,17 +205,16 @@ class Sampler:
         for start in range(0, n, COUNTED_EVENTS):
             rows = slice(start, min(start + COUNTED_EVENTS, n))
             masks = {name: mask[rows] for name, mask in events.broken.items()}
-            columns = {name: column[rows].numpy() for name, column in events.columns.items()}
+            present = {name: there[rows] for name, there in events.present.items()}
+            part = {name: column[rows] for name, column in events.columns.items()}
+            columns = columns_of(Events(part, present, weight[rows]))
             unphysical = UnphysicalTally.count(masks, weight[rows])
             parts.append(Tally.of(columns, bins, self._dataset.planes, unphysical))
         return functools.reduce(operator.add, parts)
 
     def _columns(self, events: Generated) -> dict[str, NDArray[Any]]:
         """Return the columns to be written: the events', and their weight if there is a field."""
-        columns = {name: column.numpy() for name, column in events.stored.items()}
-        if self._weight_name:
-            columns[self._weight_name] = self._weight(events).numpy()
-        return columns
+        return of_events(Events(events.stored, events.present, self._weight(events)), self.schema)
 
     def _weight(self, events: Generated) -> Tensor:
         return self._mean_weight.expand(len(events)) if events.weight is None else events.weight
@@ -246,6 +248,6 @@ def _empty(batch: Generated, n: int) -> Generated:
     """Return room for n events of the batch's columns."""
 
     def room(columns: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: torch.empty(n, dtype=column.dtype) for name, column in columns.items()}
+        return {name: torch.empty(n, *column.shape[1:], dtype=column.dtype) for name, column in columns.items()}
 
-    return Generated(room(batch.stored), room(batch.counted), room(batch.broken), None, 0)
+    return Generated(*(room(part) for part in batch.parts), kept=None, tried=0)

@@ -187,11 +187,10 @@ def spectrum_of(dataset: Dataset, name: str) -> Spectrum:
         ConfigError: the dataset has no such condition.
         DataError: its shards are gone or damaged.
     """
-    names = list(dataset.schema.conditions)
-    if name not in names:
+    if name not in dataset.schema.conditions:
         raise ConfigError(f"--condition {name}: {dataset.uri} has no such condition")
-    batch = dataset.load("train")
-    column, weight = batch.context[:, names.index(name)].numpy(), batch.weight.numpy()
+    events = dataset.load("train")
+    column, weight = events.columns[name].numpy(), events.weight.numpy()
     values, group = np.unique(column, return_inverse=True)
     if len(values) <= MOST_VALUES:
         shares = np.bincount(group, weight) / weight.sum()

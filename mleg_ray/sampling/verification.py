@@ -7,22 +7,23 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from mleg_ray.catalog.codec import schema_of, to_columns, to_events
 from mleg_ray.catalog.dataset import PLAN, PREPARED, SAMPLED, Dataset, DatasetManifest, read_json
 from mleg_ray.catalog.shards import ShardEntry, record_file
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError, UserError
 from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.column import columns_of
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
-from mleg_ray.events import Batch
 from mleg_ray.sampling.manifest import PlanFile
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.storage import PARTIAL, join, sizes
@@ -103,26 +104,30 @@ class ShardCheck:
         if not faults:
             faults += self._record_faults(promise)
             faults += self._tally_faults(entry, table)
-        return ShardReport(tuple(faults), self._digests(table))
+            return ShardReport(tuple(faults), self._digests(entry, table))
+        return ShardReport(tuple(faults), np.empty(0, dtype=np.uint64))
+
+    def _columns(self, entry: ShardEntry, table: pa.Table) -> dict[str, NDArray[Any]]:
+        fields = self.manifest.stored_fields
+        return to_columns(table, self.manifest.schema_, fields, f"{self.uri}/{entry.file}")
 
     def _table_faults(self, entry: ShardEntry, table: pa.Table) -> Iterator[str]:
         if table.num_rows != entry.rows:
             yield f"{entry.file}: {table.num_rows:,} events, the manifest says {entry.rows:,}"
-        own = {f.name: (str(f.type), _unit(f)) for f in table.schema}
-        promised = {
-            f.name: (str(pa.from_numpy_dtype(np.dtype(f.dtype))), f.unit)
-            for f in self.manifest.stored_fields
-        }
+        own, promised = (
+            {f.name: (str(f.type), _unit(f)) for f in schema}
+            for schema in (table.schema, schema_of(self.manifest.schema_, self.manifest.stored_fields))
+        )
         for name in dict.fromkeys((*promised, *own)):
             if own.get(name) != promised.get(name):
                 yield (
                     f"{entry.file}: column '{name}' is {_told(own.get(name))}, the manifest says "
                     f"{_told(promised.get(name))}"
                 )
-        for name in table.column_names:
-            values = table[name].to_numpy()
-            if values.dtype.kind == "f" and not np.isfinite(values).all():
-                yield f"{entry.file}: column '{name}' has values that are not finite"
+        if own == promised:
+            for name, values in self._columns(entry, table).items():
+                if values.dtype.kind == "f" and not np.isfinite(values).all():
+                    yield f"{entry.file}: column '{name}' has values that are not finite"
         seed = (table.schema.metadata or {}).get(b"mleg.seed")
         if seed is not None and entry.seed is not None and int(seed) != entry.seed:
             yield f"{entry.file}: made from seed {int(seed)}, the manifest says {entry.seed}"
@@ -157,16 +162,11 @@ class ShardCheck:
         except (SafetensorError, ValueError, KeyError) as error:
             yield f"{entry.tally.file}: no tally ({error})"
             return
-        stored = {
-            name: torch.from_numpy(table[name].to_numpy().astype(np.float64))
-            for name in table.column_names
-        }
         schema, manifest = self.manifest.schema_, self.manifest
-        batch = Batch.from_columns(schema, stored, manifest.conditions_of(entry))
-        columns = manifest.columns(schema.columns(batch))
-        unphysical = UnphysicalTally.of(columns, schema.event, batch.weight, manifest)
-        arrays = {name: column.numpy() for name, column in columns.items()}
-        found = Tally.of(arrays, self.bins, manifest.planes, unphysical)
+        events = to_events(self._columns(entry, table), schema, manifest.conditions_of(entry))
+        events = manifest.joined(events)
+        unphysical = UnphysicalTally.of(events, schema.event, manifest)
+        found = Tally.of(columns_of(events), self.bins, manifest.planes, unphysical)
         if told.events != found.events:
             yield f"{entry.tally.file}: counts {told.events:,} events of {found.events:,}"
             return
@@ -182,13 +182,15 @@ class ShardCheck:
             if counted is None or abs(counted.events - share.events) > MOVED * found.events:
                 yield f"{entry.tally.file}: the events that break '{name}' are miscounted"
 
-    def _digests(self, table: pa.Table) -> NDArray[np.uint64]:
+    def _digests(self, entry: ShardEntry, table: pa.Table) -> NDArray[np.uint64]:
         first = table.slice(0, self.compared)
+        events = to_events(self._columns(entry, first), self.manifest.schema_, {})
         digest = np.zeros(first.num_rows, dtype=np.uint64)
-        for name in first.column_names:
-            bits = first[name].to_numpy().astype(np.float64).view(np.uint64)
-            digest = (digest ^ bits) * MIXER
-            digest ^= digest >> np.uint64(29)
+        for values in events.columns.values():
+            for column in values.double().flatten(1).T if values.ndim > 1 else [values.double()]:
+                bits = np.ascontiguousarray(column.numpy()).view(np.uint64)
+                digest = (digest ^ bits) * MIXER
+                digest ^= digest >> np.uint64(29)
         return digest
 
 

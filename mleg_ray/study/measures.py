@@ -12,10 +12,10 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.c2st import prepare_auc
 from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, classify
-from mleg_ray.evaluation.datasets import compared_axes
+from mleg_ray.evaluation.datasets import from_events
 from mleg_ray.evaluation.estimate import NotComputableError
-from mleg_ray.evaluation.sample import Sample, from_arrays
-from mleg_ray.events import Batch
+from mleg_ray.evaluation.sample import ordered
+from mleg_ray.events import Events
 
 EVENTS = 100_000
 ROUNDS = 3
@@ -43,50 +43,42 @@ def c2st_auc(checkpoint: Checkpoint, dataset: Dataset) -> float:
     device = next(checkpoint.model.parameters()).device
     generator = torch.Generator(device).manual_seed(0)
     with torch.no_grad():
-        events = checkpoint.generate(truth.context.to(device), generator=generator).cpu()
-    generated = Batch(events, truth.context, truth.weight)
+        generated = checkpoint.generate(truth.to(device), generator=generator).to("cpu")
+    samples = [ordered(from_events(events, dataset.manifest)) for events in (truth, generated)]
     rng = np.random.default_rng(0)
     try:
-        found = classify(_sample(truth, dataset), _sample(generated, dataset), rng, [TREES])
+        found = classify(*samples, rng, [TREES])
     except NotComputableError:
         return 1.0
     quote = found[TREES].quote
     return prepare_auc(quote.score)(quote.truth, quote.generated)
 
 
-def _sample(batch: Batch, dataset: Dataset) -> Sample:
-    manifest = dataset.manifest
-    return from_arrays(
-        dataset.table(batch),
-        batch.weight.numpy(),
-        axes=compared_axes(manifest.fields, manifest.conditions, manifest),
-    )
-
-
-def throughput(checkpoint: Checkpoint, context: torch.Tensor) -> float:
+def throughput(checkpoint: Checkpoint, given: Events) -> float:
     """Return generated events a second, the median of `ROUNDS` after a warm-up.
 
-    `context` (n, C) holds conditions, used in turn for `EVENTS` events on its device; the figure
-    is of that device as it was loaded then.
+    The conditions of `given` are used in turn for `EVENTS` events on their device; the figure is of
+    that device as it was loaded then.
     """
-    context = context.repeat(-(-EVENTS // len(context)), 1)[:EVENTS]
+    given = given.repeat(-(-EVENTS // len(given)))[:EVENTS]
+    device = given.weight.device
     rates = []
     for i in range(ROUNDS + 1):
-        generator = torch.Generator(context.device).manual_seed(i)
+        generator = torch.Generator(device).manual_seed(i)
         started = time.perf_counter()
         with torch.no_grad():
-            checkpoint.generate(context, generator=generator).cpu()  # waits for the device
+            checkpoint.generate(given, generator=generator).to("cpu")  # waits for the device
         rates.append(EVENTS / (time.perf_counter() - started))
     return statistics.median(rates[1:])
 
 
-def flops(checkpoint: Checkpoint, context: torch.Tensor) -> float:
+def flops(checkpoint: Checkpoint, given: Events) -> float:
     """Return the floating-point operations of one event's matrix products.
 
-    `context` (n, C) holds conditions on the model's device.
+    `given` are events with the conditions, on the model's device.
     """
     counter = FlopCounterMode(display=False)
-    generator = torch.Generator(context.device).manual_seed(0)
+    generator = torch.Generator(given.weight.device).manual_seed(0)
     with counter, torch.no_grad():
-        checkpoint.generate(context, generator=generator)
-    return counter.get_total_flops() / len(context)
+        checkpoint.generate(given, generator=generator)
+    return counter.get_total_flops() / len(given)

@@ -87,4 +87,4 @@ def bootstrap(events: Batch, seed: int) -> Batch:
     """Return the events with weights that resample them: each counted a Poisson number of times."""
     rng = stream(derive_seed(seed, "bootstrap"))
     times = torch.poisson(torch.ones(len(events)), generator=rng).to(events.weight)
-    return Batch(events.x, events.context, events.weight * times)
+    return events.weighted(events.weight * times)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import Batch
+from mleg_ray.events import Batch, Events
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, generate
 from mleg_ray.objectives import Objective
@@ -138,14 +138,13 @@ class TrainingLoop:
         )
         return Progress(self.step, values, finite)
 
-    def observed(self, context: Tensor, *, generator: torch.Generator) -> Tensor:
+    def observed(self, given: Events, *, generator: torch.Generator) -> Events:
         """Generate by the averaged weights what is compared with data, see `Objective.observed`.
 
-        `context` holds physical conditions (n, C) on the loop's device, as the generator's; the
-        events are (n, n_fields), float64.
+        `given` are events that have the conditions, on the loop's device, as the generator.
         """
-        events = generate(self.ema, self.feature_map, context, generator=generator)
-        return self._objective.observed(events, context, generator=generator)
+        events = generate(self.ema, self.feature_map, given, generator=generator)
+        return self._objective.observed(events, generator=generator)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that resuming needs."""

@@ -8,7 +8,7 @@ import torch
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.distances import KSReference
-from mleg_ray.events import Batch, EventSchema
+from mleg_ray.events import Events, EventSchema
 from mleg_ray.physics.observables import Definitions
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.run import SelectionConfig
@@ -47,14 +47,13 @@ class SnapshotSelector:
 
     def __init__(
         self,
-        truth: Batch,
+        truth: Events,
         schema: EventSchema,
         definitions: Definitions,
         config: SelectionConfig,
         seed: int,
     ) -> None:
-        self._truth = truth
-        self._schema = schema
+        self._given = truth.choose(schema.conditions).repeat(OVERSAMPLING)
         self._definitions = definitions
         self._names = config.observables
         self._seed = derive_seed(seed, "selection")
@@ -98,17 +97,14 @@ class SnapshotSelector:
 
     def _distances(self, loop: TrainingLoop) -> dict[str, float]:
         device = next(loop.ema.parameters()).device
-        context = self._truth.context.repeat(OVERSAMPLING, 1).to(device)
         generator = stream(self._seed, device)
         with torch.no_grad():
-            events = loop.observed(context, generator=generator).cpu()
-        generated = Batch(events, context.cpu(), self._truth.weight.repeat(OVERSAMPLING))
+            generated = loop.observed(self._given.to(device), generator=generator).to("cpu")
         distances = self._reference.distances(self._table(generated), generated.weight.numpy())
         return {name: 1.0 if math.isnan(value) else value for name, value in distances.items()}
 
-    def _table(self, batch: Batch) -> dict[str, Any]:
-        columns = self._definitions.columns(self._schema.columns(batch))
-        return {name: column.numpy() for name, column in columns.items()}
+    def _table(self, events: Events) -> dict[str, Any]:
+        return {name: c.numpy() for name, c in self._definitions.joined(events).columns.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that resuming needs."""

@@ -10,9 +10,9 @@ import torch
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.errors import DataError
-from mleg_ray.events import Batch
+from mleg_ray.events import Batch, Events
 from mleg_ray.features import FeatureMap
-from mleg_ray.randomness import derive_seed
+from mleg_ray.randomness import Noise, derive_seed
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import (
     Minibatches,
@@ -40,7 +40,7 @@ def fitted_map(run: RunConfig, dataset: Dataset) -> tuple[FeatureMap, Ranges]:
 
     Raises:
         DataError: a bootstrap replica of too few events.
-        UserError: see `FeatureMapConfig.build`, `FeatureMap.fit` and `Dataset.batches`.
+        UserError: see `FeatureMapConfig.build`, `FeatureMap.fit` and `Dataset.chunks`.
     """
     rows = dataset.rows("train")
     if run.training.bootstrap and rows < LEAST_RESAMPLED:
@@ -50,7 +50,7 @@ def fitted_map(run: RunConfig, dataset: Dataset) -> tuple[FeatureMap, Ranges]:
         )
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
     ranges = _ConditionRanges(dataset.schema.conditions)
-    feature_map.fit(ranges.watch(dataset.batches("train")))
+    feature_map.fit(ranges.watch(dataset.chunks("train")))
     return feature_map, ranges.found
 
 
@@ -59,7 +59,7 @@ class Share:
 
     def __init__(
         self,
-        read: Callable[[], Iterator[Batch]],
+        read: Callable[[], Iterator[Events]],
         rows: int,
         run: RunConfig,
         feature_map: FeatureMap,
@@ -89,23 +89,26 @@ class Share:
         return ResidentMinibatches(events, self._config.batch_size, self._seed), events
 
     def _read(self) -> Iterator[Batch]:
-        for index, batch in enumerate(self._physical()):
-            encoded = self._feature_map.encoded(batch)
+        for index, events in enumerate(self._physical()):
+            noise = Noise(torch.device("cpu"))
+            noise.seed(derive_seed(self._seed, "encode", index))
+            encoded = self._feature_map.encode(events, noise=noise)
             if self._config.bootstrap:
                 encoded = bootstrap(encoded, derive_seed(self._seed, "chunk", index))
             yield encoded.to(self._device)
 
 
 class _ConditionRanges:
-    """The smallest and largest value of each condition, found while batches pass by."""
+    """The smallest and largest value of each condition, found while events pass by."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
         self.found: Ranges = {}
 
-    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            for name, column in zip(self._names, batch.context.unbind(1), strict=True):
+    def watch(self, chunks: Iterable[Events]) -> Iterator[Events]:
+        for events in chunks:
+            for name in self._names:
+                column = events.columns[name]
                 low, high = self.found.get(name, (math.inf, -math.inf))
                 self.found[name] = (min(low, float(column.min())), max(high, float(column.max())))
-            yield batch
+            yield events

@@ -59,7 +59,7 @@ class Trainee:
         self._described = DatasetCard.of(dataset)
         model = run.build_model(feature_map)
         self._minibatches, head = share.open()
-        model.remember(head.x.cpu(), feature_map.condition(head.context.cpu()))
+        model.remember(head.x.cpu(), head.condition.cpu())
         objective = run.objective.build()
         self.loop = TrainingLoop(model, feature_map, objective, run.training, device)
         self._teacher = Checkpoint.load(run.teacher, device) if run.teacher else None

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
 from mleg_ray.errors import UserError
 
-Columns = Mapping[str, NDArray[Any]]
 HEADER = "mleg"  # the name under which a file tells where its events are from
 
 
@@ -39,7 +39,8 @@ def weights(manifest: DatasetManifest, columns: Columns) -> NDArray[np.float64]:
 
 def header(manifest: DatasetManifest) -> dict[str, Any]:
     """Return what a file tells of its events: fields with units, conditions, provenance."""
-    told = manifest.model_dump(mode="json", include={"name", "fields", "conditions", "where"})
+    included = {"name", "fields", "groups", "conditions", "where"}
+    told = manifest.model_dump(mode="json", include=included)
     spec = manifest.provenance.get("spec")
     return told | ({"sample": spec} if spec else {})
 

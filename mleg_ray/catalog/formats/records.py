@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
-from mleg_ray.catalog.formats.base import Columns, Format, header, library, weights
+from mleg_ray.catalog.formats.base import Format, header, library, weights
 from mleg_ray.errors import ConfigError
 from mleg_ray.physics.particles import beams
 

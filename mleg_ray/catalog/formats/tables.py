@@ -6,8 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
+from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
-from mleg_ray.catalog.formats.base import HEADER, Columns, Format, header, library
+from mleg_ray.catalog.formats.base import HEADER, Format, header, library
 
 TREE = "events"
 

@@ -10,11 +10,10 @@ from mleg_ray.catalog.sources import (
     toy_jets,
     toys,
 )
-from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig
+from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig
 
 __all__ = [
     "SOURCES",
-    "Columns",
     "Source",
     "SourceConfig",
     "detectors",

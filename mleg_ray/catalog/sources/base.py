@@ -4,15 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from numpy.typing import NDArray
-
+from mleg_ray.catalog.codec import Columns
 from mleg_ray.config import Config, Registry
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema
-
-# By field, numbers (n,) and images (n, *shape); of a group of objects `jet.count` (n,) and its
-# fields flat, (sum of counts,), event after event, the objects of each in any order.
-Columns = Mapping[str, NDArray[Any]]
 
 
 class Source(ABC):
@@ -32,7 +27,10 @@ class Source(ABC):
 
     @abstractmethod
     def shard(self, index: int) -> Columns:
-        """Return shard `index` (counted over all strata) as columns in the schema's units."""
+        """Return shard `index` (counted over all strata) as columns in the schema's units.
+
+        Of a group of objects these are flat, beside their number; see `mleg_ray.catalog.codec`.
+        """
 
     @abstractmethod
     def seed(self, index: int) -> int:

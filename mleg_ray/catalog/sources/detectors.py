@@ -9,14 +9,13 @@ import torch
 from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveFloat, SerializeAsAny
 
-from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig
+from mleg_ray.catalog.codec import Columns
+from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig
 from mleg_ray.config import Config, Registry, inside
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import VERTEX, EventSchema
+from mleg_ray.events import EventSchema, four_momentum
 from mleg_ray.physics import detector
 from mleg_ray.randomness import derive_seed
-
-MOMENTUM = ("px", "py", "pz", "energy")
 
 
 class DetectorConfig(Config):
@@ -71,37 +70,39 @@ class Tracker(DetectorConfig):
     """
 
     kind: Literal["tracker"] = "tracker"
+    group: str = "electron"
     sagitta: NonNegativeFloat = 2e-5
     scattering: NonNegativeFloat = 5e-3
     theta: NonNegativeFloat = 1e-3
     phi: PositiveFloat = 1e-3
 
     def check(self, schema: EventSchema) -> None:
-        """Raise `ConfigError` unless the event fields are a momentum and its energy, in GeV."""
+        """Raise `ConfigError` unless the event fields are the group's four-momentum, in GeV."""
         units = {field.name: field.unit for field in schema.fields}
-        wrong = [name for name in MOMENTUM if units.get(name) != "GeV"]
-        if wrong or set(schema.event) != set(MOMENTUM):
+        names = four_momentum(self.group)
+        if set(schema.event) != set(names) or any(units[name] != "GeV" for name in names):
             raise ConfigError(
-                f"kind: a tracker measures {', '.join(MOMENTUM)} in GeV; the dataset's fields are "
+                f"kind: a tracker measures {', '.join(names)} in GeV; the dataset's fields are "
                 f"{', '.join(f'{name} [{units[name]}]' for name in schema.event)}"
             )
 
     def measured(self, columns: Columns, rng: np.random.Generator) -> Columns:
         """Return the measured momentum and its length."""
-        px, py, pz = (torch.from_numpy(columns[name]) for name in MOMENTUM[:3])
+        names = four_momentum(self.group)
+        px, py, pz = (torch.from_numpy(columns[name]) for name in names[:3])
         noise = torch.from_numpy(rng.standard_normal((len(px), 3)))
-        widths = self.model_dump(exclude={"kind"})
+        widths = self.model_dump(exclude={"kind", "group"})
         p = torch.stack(detector.tracked(px, py, pz, noise, **widths))
         parts: list[NDArray[np.float64]] = [*p.numpy(), p.norm(dim=0).numpy()]
-        return dict(zip(MOMENTUM, parts, strict=True))
+        return dict(zip(names, parts, strict=True))
 
 
 @SOURCES.register
 class FoldedConfig(SourceConfig):
     """Events of another source, `of`, as a detector measures them.
 
-    The event fields are what is measured; a condition `vertex_NAME` is the true value of the field
-    NAME. A dataset that declares no such condition is what an experiment has.
+    The event fields are what is measured; the conditions of a group that is `truth_of` another one
+    have its true values. A dataset that declares no such group is what an experiment has.
     """
 
     kind: Literal["folded"] = "folded"
@@ -111,26 +112,18 @@ class FoldedConfig(SourceConfig):
 
     def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
         """Raise `ConfigError` unless source, detector and schema fit together."""
-        units = {field.name: field.unit for field in schema.fields}
-        for name in schema.vertex:
-            true = name.removeprefix(VERTEX)
-            if true not in schema.event or units[true] != units[name]:
-                raise ConfigError(
-                    f"kind: with {self.kind}, the condition '{name}' [{units[name]}] needs an "
-                    f"event field '{true}' of the same unit"
-                )
         with inside("detector"):
             self.detector.check(schema)
         with inside("of"):
-            self.of.check(_true_schema(schema), conditions)
+            self.of.check(schema.without(schema.truth), conditions)
 
     def open(
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
     ) -> "Folded":
         """Open the other source; `UserError` if it cannot be."""
         self.check(schema, conditions)
-        source = self.of.open(_true_schema(schema), conditions, shard_events)
-        return Folded(self, source, schema.vertex)
+        source = self.of.open(schema.without(schema.truth), conditions, shard_events)
+        return Folded(self, source, schema.truth)
 
     def planned_events(self) -> int | None:
         """Return how many events there will be, if the other source knows."""
@@ -140,10 +133,10 @@ class FoldedConfig(SourceConfig):
 class Folded(Source):
     """Shard k is shard k of the other source, measured."""
 
-    def __init__(self, config: FoldedConfig, source: Source, vertex: Sequence[str]) -> None:
+    def __init__(self, config: FoldedConfig, source: Source, truth: Mapping[str, str]) -> None:
         self._config = config
         self._source = source
-        self._vertex = vertex
+        self._truth = truth
 
     def shard_rows(self) -> Sequence[Sequence[int]]:
         """Return the rows of the other source's shards."""
@@ -153,8 +146,8 @@ class Folded(Source):
         """Make the other source's shard, and measure it."""
         columns = self._source.shard(index)
         measured = self._config.detector.measured(columns, np.random.default_rng(self.seed(index)))
-        vertex = {name: columns[name.removeprefix(VERTEX)] for name in self._vertex}
-        return {**columns, **measured, **vertex}
+        true = {name: columns[field] for name, field in self._truth.items()}
+        return {**columns, **measured, **true}
 
     def seed(self, index: int) -> int:
         """Return the seed of the measurement of shard `index`."""
@@ -167,7 +160,3 @@ class Folded(Source):
             "detector": self._config.detector.model_dump(mode="json"),
             "seed": self._config.seed,
         }
-
-
-def _true_schema(schema: EventSchema) -> EventSchema:
-    return EventSchema(field for field in schema.fields if not field.name.startswith(VERTEX))

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import PositiveInt
 
+from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.sources.base import (
-    Columns,
     Source,
     SourceConfig,
     cut,

@@ -10,8 +10,9 @@ from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor
 
-from mleg_ray.catalog.sources.base import SOURCES, Columns
-from mleg_ray.catalog.sources.toys import MOMENTUM, ElectronConfig
+from mleg_ray.catalog.codec import Columns
+from mleg_ray.catalog.sources.base import SOURCES
+from mleg_ray.catalog.sources.toys import ELECTRON, ElectronConfig
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema
@@ -101,7 +102,7 @@ class FixedTargetConfig(ElectronConfig):
         kept = torch.empty(4, 0, dtype=torch.float64)
         while kept.shape[1] < n:
             kept = torch.cat([kept, self._accepted(rng, beam, ceiling)], dim=1)
-        return dict(zip(MOMENTUM, kept[:, :n].numpy(), strict=True))
+        return dict(zip(ELECTRON, kept[:, :n].numpy(), strict=True))
 
     def _accepted(self, rng: np.random.Generator, beam: float, ceiling: float) -> Tensor:
         """Return the electrons (4, B) that are seen of `PROPOSALS`, GeV."""

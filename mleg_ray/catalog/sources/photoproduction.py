@@ -9,11 +9,12 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor
 
-from mleg_ray.catalog.sources.base import SOURCES, Columns
+from mleg_ray.catalog.codec import Columns
+from mleg_ray.catalog.sources.base import SOURCES
 from mleg_ray.catalog.sources.drawn import DrawnConfig
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema
+from mleg_ray.events import EventSchema, four_momentum
 from mleg_ray.physics.decays import (
     breakup_momentum,
     breit_wigner,
@@ -28,9 +29,7 @@ from mleg_ray.physics.dis import PROTON_MASS
 from mleg_ray.physics.photoproduction import PION_MASS, total
 
 PARTICLES = ("p", "pip", "pim")
-FIELDS = tuple(
-    f"{particle}_{part}" for particle in PARTICLES for part in ("px", "py", "pz", "energy")
-)
+FIELDS = tuple(name for particle in PARTICLES for name in four_momentum(particle))
 PHOTON_ENERGY, CHANNEL = "photon_energy", "channel"
 
 # Masses and widths, GeV: Particle Data Group 2024, rounded.

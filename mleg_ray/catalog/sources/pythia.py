@@ -7,9 +7,9 @@ import numpy as np
 from pydantic import Field as Option
 from pydantic import PositiveFloat, PositiveInt
 
+from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.sources.base import (
     SOURCES,
-    Columns,
     Source,
     SourceConfig,
     cut,
@@ -18,11 +18,11 @@ from mleg_ray.catalog.sources.base import (
 )
 from mleg_ray.catalog.units import conversion
 from mleg_ray.errors import ConfigError, DataError, UserError
-from mleg_ray.events import EventSchema
+from mleg_ray.events import EventSchema, four_momentum
 from mleg_ray.randomness import derive_seed
 
 ELECTRON, PROTON = 11, 2212  # Particle Data Group numbers
-MOMENTUM = ("px", "py", "pz", "energy")
+MOMENTUM = four_momentum("electron")
 BEAM_ENERGY = "beam_energy"
 MAX_SEED = 900_000_000  # Pythia's own limit
 MOST_OUTSIDE = 1000  # events, for one that fulfils the cut on y

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field as Option
 from pydantic import NonNegativeInt
 
-from mleg_ray.catalog.sources.base import SOURCES, Columns, Source, SourceConfig, cut
+from mleg_ray.catalog.codec import Columns
+from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig, cut
 from mleg_ray.catalog.sources.readers import FileFormat, Key, read_table
 from mleg_ray.catalog.units import conversion
 from mleg_ray.config import Config

@@ -5,7 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from mleg_ray.catalog.sources.base import SOURCES, Columns
+from mleg_ray.catalog.codec import Columns
+from mleg_ray.catalog.sources.base import SOURCES
 from mleg_ray.catalog.sources.drawn import DrawnConfig, require_schema
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema, Field

@@ -5,9 +5,10 @@ from typing import Literal
 
 import numpy as np
 
-from mleg_ray.catalog.sources.base import SOURCES, Columns
+from mleg_ray.catalog.codec import Columns, of_events
+from mleg_ray.catalog.sources.base import SOURCES
 from mleg_ray.catalog.sources.drawn import DrawnConfig, require_schema
-from mleg_ray.events import COUNT, EventSchema, Field, Group, group_of
+from mleg_ray.events import EventSchema, Field, Group
 from mleg_ray.physics import toy_jets
 
 SCHEMA = EventSchema(
@@ -40,12 +41,4 @@ class ToyJetsConfig(DrawnConfig):
 
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
         """Return n events."""
-        events = toy_jets.sample(rng, n)
-        columns = {"weight": events.weight.numpy()}
-        for group, there in events.present.items():
-            columns[f"{group}.{COUNT}"] = there.sum(dim=1).numpy()
-        for name, column in events.columns.items():
-            group = group_of(name)
-            objects = column[events.present[group]] if group in events.present else column
-            columns[name] = objects.numpy()
-        return columns
+        return of_events(toy_jets.sample(rng, n), SCHEMA)

@@ -8,34 +8,36 @@ import numpy as np
 from pydantic import Field as Option
 from pydantic import PositiveFloat, model_validator
 
-from mleg_ray.catalog.sources.base import SOURCES, Columns
+from mleg_ray.catalog.codec import Columns
+from mleg_ray.catalog.sources.base import SOURCES
 from mleg_ray.catalog.sources.drawn import DrawnConfig
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema
+from mleg_ray.events import EventSchema, four_momentum
 
-MOMENTUM = ("px", "py", "pz", "energy")
+X = "particle.x"
+ELECTRON = four_momentum("electron")
 
 
 @SOURCES.register
 class ToyConfig(DrawnConfig):
-    """One number x an event, of mean 0 and variance 1: normal, or uniform in (-√3, √3)."""
+    """One number `particle.x`, of mean 0 and variance 1: normal, or uniform in (-√3, √3)."""
 
     kind: Literal["toy"] = "toy"
     distribution: Literal["normal", "uniform"]
 
     def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless x is the only field."""
+        """Raise `ConfigError` unless it is the only field."""
         names = (*schema.event, *schema.conditions)
-        if names != ("x",):
+        if names != (X,):
             raise ConfigError(
-                f"kind: toy makes the field x alone; the dataset declares {', '.join(names)}"
+                f"kind: toy makes the field {X} alone; the dataset declares {', '.join(names)}"
             )
 
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
         """Return n numbers."""
         if self.distribution == "normal":
-            return {"x": rng.standard_normal(n)}
-        return {"x": rng.uniform(-math.sqrt(3), math.sqrt(3), n)}
+            return {X: rng.standard_normal(n)}
+        return {X: rng.uniform(-math.sqrt(3), math.sqrt(3), n)}
 
 
 class ElectronConfig(DrawnConfig):
@@ -44,10 +46,10 @@ class ElectronConfig(DrawnConfig):
     def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
         """Raise `ConfigError` unless the fields are an electron's in GeV, at one beam energy."""
         units = {field.name: field.unit for field in schema.fields}
-        needed = dict.fromkeys((*MOMENTUM, "beam_energy"), "GeV")
+        needed = dict.fromkeys((*ELECTRON, "beam_energy"), "GeV")
         if units != needed or "beam_energy" not in conditions:
             raise ConfigError(
-                f"kind: {self.kind} makes the event fields {', '.join(MOMENTUM)} in GeV under "
+                f"kind: {self.kind} makes the event fields {', '.join(ELECTRON)} in GeV under "
                 "conditions.beam_energy; the dataset declares "
                 f"{', '.join(f'{name} [{unit}]' for name, unit in units.items())}"
             )
@@ -92,4 +94,4 @@ class FlatDISConfig(ElectronConfig):
         minus, plus = q2 / (2 * beam), 2 * beam * (1 - y)  # E' - pz and E' + pz
         pt = np.sqrt(plus * minus)
         parts = (pt * np.cos(phi), pt * np.sin(phi), (plus - minus) / 2, (plus + minus) / 2)
-        return dict(zip(MOMENTUM, parts, strict=True))
+        return dict(zip(ELECTRON, parts, strict=True))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mleg_ray.config import Config, Registry
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import Events, group_of
+from mleg_ray.events import Events, Group, group_of
 from mleg_ray.randomness import Noise
 
 LEAST = 1e-30  # what a logarithm is taken of at least
@@ -28,7 +28,12 @@ class Quantity:
     varies: bool = True
 
 
-Layout = Mapping[str, Quantity]
+@dataclass(frozen=True)
+class Layout:
+    """The columns that a step finds, and the groups of the dataset."""
+
+    columns: Mapping[str, Quantity]
+    groups: Mapping[str, Group]
 
 
 class Step(nn.Module, ABC):
@@ -42,7 +47,7 @@ class Step(nn.Module, ABC):
     reads: tuple[str, ...]
     uses: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
-    writes: Layout
+    writes: Mapping[str, Quantity]
 
     def forward(self, events: Events, *, noise: Noise) -> Events:
         """Return the events with the step's columns changed; `noise` is for what needs some."""
@@ -97,20 +102,15 @@ STEPS: Registry[StepConfig] = Registry("step")
 
 def require_columns(names: tuple[str, ...], layout: Layout, by: str) -> None:
     """Raise `ConfigError` unless all columns are there."""
-    missing = [name for name in names if name not in layout]
+    missing = [name for name in names if name not in layout.columns]
     if missing:
-        raise ConfigError(f"{by} needs {', '.join(missing)}; there are {', '.join(layout)}")
+        raise ConfigError(f"{by} needs {', '.join(missing)}; there are {', '.join(layout.columns)}")
 
 
 def renamed(prefix: str, name: str) -> str:
     """Return the name of what a step makes of a column: "jet.log_pt" of "jet.pt"."""
     group, part = group_of(name), name.rpartition(".")[2]
     return f"{group}.{prefix}_{part}" if group else f"{prefix}_{part}"
-
-
-def members(group: str, *parts: str) -> tuple[str, ...]:
-    """Return the columns of a group: ("electron.px", "electron.py")."""
-    return tuple(f"{group}.{part}" for part in parts)
 
 
 def per_event(values: Tensor, name: str, events: Events) -> Tensor:

@@ -24,15 +24,15 @@ class Count(Step):
         self.reads = ()
         self.writes = {f"{group}.{COUNT}": Quantity()}
         self._objects = tuple(
-            name for name, q in layout.items() if group_of(name) == group and q.shape
+            name for name, q in layout.columns.items() if group_of(name) == group and q.shape
         )
         if not self._objects:
-            known = sorted({group_of(name) for name, q in layout.items() if q.shape} - {""})
+            known = sorted({group_of(name) for name, q in layout.columns.items() if q.shape} - {""})
             raise ConfigError(
                 f"features: count: no group '{group}' of a varying number of objects; there are "
                 f"{', '.join(known) or 'none'}"
             )
-        [self._most] = layout[self._objects[0]].shape
+        [self._most] = layout.columns[self._objects[0]].shape
 
     def forward(self, events: Events, *, noise: Noise) -> Events:
         """Add the column."""

@@ -9,14 +9,13 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import Events
+from mleg_ray.events import Events, four_momentum, members
 from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Quantity,
     Step,
     StepConfig,
-    members,
     require_columns,
 )
 from mleg_ray.physics import dis
@@ -56,7 +55,7 @@ class DISKinematic(Step):
 
     def __init__(self, config: "DISKinematicConfig", layout: Layout) -> None:
         super().__init__()
-        self.reads = members(config.group, "px", "py", "pz", "energy")
+        self.reads = four_momentum(config.group)
         self.uses = (BEAM_ENERGY,)
         require_columns((*self.reads, *self.uses), layout, by="features: dis-kinematic")
         self._u1, self._u2, self._phi = members(config.group, "u1", "u2", "phi")

@@ -7,14 +7,13 @@ from typing import Literal
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from mleg_ray.events import Events
+from mleg_ray.events import Events, four_momentum, members
 from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Quantity,
     Step,
     StepConfig,
-    members,
     require_columns,
 )
 from mleg_ray.features.steps.dis_kinematic import BEAM_ENERGY
@@ -32,7 +31,7 @@ class DISLightCone(Step):
 
     def __init__(self, group: str, resolution: float, layout: Layout) -> None:
         super().__init__()
-        self.reads = members(group, "px", "py", "pz", "energy")
+        self.reads = four_momentum(group)
         self.uses = (BEAM_ENERGY,)
         require_columns((*self.reads, *self.uses), layout, by="features: dis-lightcone")
         self._nu1, self._nu2, self._phi = members(group, "nu1", "nu2", "phi")

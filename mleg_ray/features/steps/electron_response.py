@@ -6,14 +6,13 @@ from typing import Literal
 
 from torch import Tensor
 
-from mleg_ray.events import Events
+from mleg_ray.events import Events, four_momentum, members
 from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Quantity,
     Step,
     StepConfig,
-    members,
     require_columns,
 )
 from mleg_ray.physics.kinematics import azimuth, momentum, polar_angle
@@ -30,7 +29,7 @@ class ElectronResponse(Step):
 
     def __init__(self, group: str, true: str, layout: Layout) -> None:
         super().__init__()
-        self.reads = members(group, "px", "py", "pz", "energy")
+        self.reads = four_momentum(group)
         self.uses = members(true, "px", "py", "pz")
         require_columns((*self.reads, *self.uses), layout, by="features: electron-response")
         self._names = members(group, "log_ratio_momentum", "shift_theta", "shift_phi")

@@ -34,7 +34,7 @@ class Elementwise(Step):
         self.reads, self.uses = fields, uses
         self.made = {renamed(self.prefix, name): name for name in fields}
         self.writes = {
-            new: Quantity(layout[name].shape, self.circle, layout[name].varies)
+            new: Quantity(layout.columns[name].shape, self.circle, layout.columns[name].varies)
             for new, name in self.made.items()
         }
 

@@ -3,17 +3,16 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from mleg_ray.events import Events
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import Events, members
 from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Step,
     StepConfig,
     any_present,
-    members,
     require_columns,
 )
 from mleg_ray.physics.kinematics import energy
@@ -22,17 +21,23 @@ OFF_SHELL = 1e-4  # of the energy: more is no rounding
 
 
 class MassShell(Step):
-    """E = √(p² + m²) of a particle: the energy is no feature.
+    """E = √(p² + m²) of a group's particle, of the group's mass: the energy is no feature.
 
     Events with a particle of another mass count as outside, where the momentum is kept.
     """
 
-    def __init__(self, group: str, mass: float, layout: Layout) -> None:
+    def __init__(self, group: str, layout: Layout) -> None:
         super().__init__()
         self.reads = members(group, "energy")
         self.uses = members(group, "px", "py", "pz")
         require_columns((*self.uses, *self.reads), layout, by="features: mass-shell")
         self.writes = {}
+        mass = layout.groups[group].mass
+        if mass is None:
+            raise ConfigError(
+                f"features: mass-shell: group '{group}' has no mass; declare groups.{group}.mass in "
+                "the dataset's definition"
+            )
         self._mass = mass
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -57,12 +62,11 @@ class MassShell(Step):
 
 @STEPS.register
 class MassShellConfig(StepConfig):
-    """Configuration of `MassShell`: the `group` with px, py, pz and energy, and its `mass`, GeV."""
+    """Configuration of `MassShell`: the `group` with px, py, pz and energy."""
 
     kind: Literal["mass-shell"] = "mass-shell"
     group: str
-    mass: NonNegativeFloat = 0.0
 
     def build(self, layout: Layout) -> MassShell:
         """Build the step."""
-        return MassShell(self.group, self.mass, layout)
+        return MassShell(self.group, layout)

@@ -8,14 +8,13 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from mleg_ray.events import Events
+from mleg_ray.events import Events, four_momentum, members
 from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Quantity,
     Step,
     StepConfig,
-    members,
     require_columns,
 )
 from mleg_ray.physics import photoproduction
@@ -62,9 +61,7 @@ class PionPair(Step):
 
     def __init__(self, resolution: float, layout: Layout) -> None:
         super().__init__()
-        self.reads = tuple(
-            name for group in PARTICLES for name in members(group, "px", "py", "pz", "energy")
-        )
+        self.reads = tuple(name for group in PARTICLES for name in four_momentum(group))
         self.uses = (PHOTON_ENERGY,)
         self.shows = SEEN
         require_columns((*self.reads, *self.uses), layout, by="features: pion-pair")

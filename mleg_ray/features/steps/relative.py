@@ -58,7 +58,7 @@ class RelativeConfig(StepConfig):
 
     def require(self, layout: Layout) -> None:
         """Raise `ConfigError` unless both have the same shape."""
-        shapes = {layout[name].shape for name in (self.field, self.to) if name in layout}
+        shapes = {layout.columns[n].shape for n in (self.field, self.to) if n in layout.columns}
         if len(shapes) > 1:
             raise ConfigError(f"features: {self.kind}: {self.field} and {self.to} differ in shape")
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from mleg_ray.events import Events
+from mleg_ray.events import Events, four_momentum, members
 from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
@@ -14,7 +14,6 @@ from mleg_ray.features.steps.base import (
     Step,
     StepConfig,
     any_present,
-    members,
     per_event,
     require_columns,
 )
@@ -30,10 +29,10 @@ class Spherical(Step):
 
     def __init__(self, group: str, layout: Layout) -> None:
         super().__init__()
-        self.reads = members(group, "px", "py", "pz", "energy")
+        self.reads = four_momentum(group)
         require_columns(self.reads, layout, by="features: spherical")
         self._momentum, self._theta, self._phi = members(group, "momentum", "theta", "phi")
-        plain = layout[self.reads[0]]
+        plain = layout.columns[self.reads[0]]
         self.writes = {
             self._momentum: plain,
             self._theta: plain,

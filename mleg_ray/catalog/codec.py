@@ -1,0 +1,304 @@
+"""The two forms of events: columns as they are made and stored, and tensors in memory.
+
+In memory the objects of a group are padded to its `most`, with a mask; as sources make them and
+files store them they are flat, event after event, beside the number of each event's objects,
+`jet.count`. In Parquet a group of objects is a list of records, a sparse image a list of cells and
+their values, a dense one a list of all its pixels.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mleg_ray.errors import DataError
+from mleg_ray.events import COUNT, Events, EventSchema, Field
+
+# Numbers (n,), images (n, *shape); of a group of objects `jet.count` (n,), and its fields flat.
+Columns = Mapping[str, NDArray[Any]]
+
+CELL, VALUE = "cell", "value"  # of a sparse image
+
+
+def checked(
+    columns: Columns, schema: EventSchema, fields: Sequence[Field], place: str
+) -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
+    """Return the columns of `fields` in stored precision, objects in order, and how many are dropped.
+
+    Objects are ordered in each event by their group's field `ordered_by`, the largest first; those
+    beyond the group's `most` are dropped.
+
+    Raises:
+        DataError: a column is absent, of another length or shape than the others, or holds what is
+            not finite or not a number of its type; the message begins with `place`.
+    """
+    dropped: dict[str, int] = {}
+    stored: dict[str, NDArray[Any]] = {}
+    groups = {f.group for f in fields if f.group in schema.objects}
+    _require(columns, [f.name for f in fields] + [f"{g}.{COUNT}" for g in groups], place)
+    n = rows_of(columns, schema, fields)
+    for group, most in schema.objects.items():
+        own = [field for field in fields if field.group == group]
+        if not own:
+            continue
+        count = _counts(columns, group, n, place)
+        rank, order = _ranked(columns, f"{group}.{schema.groups[group].ordered_by}", count, place)
+        kept = order[rank < most]
+        dropped[group] = len(order) - len(kept)
+        stored[f"{group}.{COUNT}"] = np.minimum(count, most)
+        for field in own:
+            flat = _column(columns, field, place)
+            if flat.shape != (len(order),):
+                raise DataError(
+                    f"{place}: column '{field.name}' has shape {flat.shape}; {group}.{COUNT} "
+                    f"counts {len(order)} objects in all"
+                )
+            stored[field.name] = flat[kept]
+    for field in fields:
+        if field.group not in schema.objects:
+            stored[field.name] = _column(columns, field, place)
+            if stored[field.name].shape != (n, *field.shape):
+                raise DataError(
+                    f"{place}: column '{field.name}' has shape {stored[field.name].shape}, "
+                    f"not {(n, *field.shape)}"
+                )
+    return stored, dropped
+
+
+def to_table(
+    stored: Columns, schema: EventSchema, fields: Sequence[Field], metadata: Mapping[str, str]
+) -> pa.Table:
+    """Return an Arrow table of what `checked` returned.
+
+    Units and roles go into the metadata of Arrow fields, `metadata` into the table's.
+    """
+    arrays: list[pa.Array] = []
+    described: list[pa.Field] = []
+    done: set[str] = set()
+    for field in fields:
+        if field.group not in schema.objects:
+            array = _image(stored[field.name], field) if field.shape else pa.array(stored[field.name])
+            arrays.append(array)
+            described.append(_described(field, array.type))
+        elif field.group not in done:
+            done.add(field.group)
+            own = [f for f in fields if f.group == field.group]
+            arrays.append(_records(stored, field.group, own))
+            described.append(pa.field(field.group, arrays[-1].type, nullable=False))
+    return pa.table(arrays, schema=pa.schema(described, metadata=dict(metadata)))
+
+
+def schema_of(schema: EventSchema, fields: Sequence[Field]) -> pa.Schema:
+    """Return the Arrow schema of shards with these fields."""
+    empty = {f.name: np.empty((0, *f.shape), dtype=f.dtype) for f in fields}
+    counts = {f"{group}.{COUNT}": np.empty(0, dtype=np.int64) for group in schema.objects}
+    return to_table({**empty, **counts}, schema, fields, {}).schema
+
+
+def to_columns(
+    table: pa.Table, schema: EventSchema, fields: Sequence[Field], place: str
+) -> dict[str, NDArray[Any]]:
+    """Return the columns of `fields` of an Arrow table, as `checked` returned them.
+
+    Raises:
+        DataError: a column is missing or of another type; the message begins with `place`.
+    """
+    columns: dict[str, NDArray[Any]] = {}
+    for field in fields:
+        objects = field.group in schema.objects
+        name = field.group if objects else field.name
+        if name not in table.column_names:
+            raise DataError(f"{place}: no column {name}; it has {', '.join(table.column_names)}")
+        column = table[name].combine_chunks() if objects or field.shape else table[name]
+        try:
+            if objects:
+                part = field.name.partition(".")[2]
+                columns[field.name] = _flat(column).field(part).to_numpy(zero_copy_only=False)
+                columns.setdefault(f"{name}.{COUNT}", _lengths(column))
+            elif field.shape:
+                columns[name] = _pixels(column, field, place)
+            else:
+                columns[name] = column.to_numpy()
+        except (pa.ArrowException, AttributeError, KeyError, TypeError) as error:
+            raise DataError(f"{place}: column {name} is {column.type}, not as declared ({error})") from None
+    return columns
+
+
+def to_events(
+    columns: Columns, schema: EventSchema, conditions: Mapping[str, float]
+) -> Events:
+    """Return what `checked` or `to_columns` returned as events in memory.
+
+    `conditions` fills those that have one value and are no columns.
+    """
+    tensors: dict[str, Tensor] = {}
+    present: dict[str, Tensor] = {}
+    for group, most in schema.objects.items():
+        if f"{group}.{COUNT}" in columns:
+            count = np.asarray(columns[f"{group}.{COUNT}"])
+            present[group] = torch.from_numpy(np.arange(most) < count[:, None])
+    for field in schema.fields:
+        if field.name not in columns:
+            continue
+        values = columns[field.name]
+        if field.dtype.startswith("float") and not field.shape:
+            values = values.astype(np.float64)
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        if field.group in present:
+            there = present[field.group]
+            padded = torch.zeros(there.shape, dtype=tensor.dtype)
+            padded[there] = tensor
+            tensor = padded
+        tensors[field.name] = tensor
+    return schema.events(tensors, conditions, present)
+
+
+def of_events(events: Events, schema: EventSchema) -> dict[str, NDArray[Any]]:
+    """Return events as `checked` takes them: objects flat, absent ones left out.
+
+    Raises:
+        DataError: an absent object is not zero.
+    """
+    columns: dict[str, NDArray[Any]] = {}
+    for group, there in events.present.items():
+        columns[f"{group}.{COUNT}"] = there.sum(dim=1).numpy()
+    for field in schema.fields:
+        if field.name not in events.columns:
+            continue
+        values = events.columns[field.name]
+        if field.group in events.present:
+            there = events.present[field.group]
+            if values[~there].any():
+                raise DataError(f"'{field.name}' is not zero where there is no {field.group}")
+            values = values[there]
+        columns[field.name] = values.numpy()
+    if schema.weight:
+        columns[schema.weight] = events.weight.numpy()
+    return columns
+
+
+def bytes_of(schema: EventSchema, fields: Sequence[Field]) -> int:
+    """Return the bytes of one stored event before compression, with as many objects as can be."""
+    total = 0
+    for field in fields:
+        numbers = schema.objects.get(field.group, math.prod(field.shape))
+        total += numbers * np.dtype(field.dtype).itemsize
+    return total
+
+
+def rows_of(columns: Columns, schema: EventSchema, fields: Sequence[Field]) -> int:
+    """Return the number of events, by the first column that has one entry for each."""
+    names = (f"{f.group}.{COUNT}" if f.group in schema.objects else f.name for f in fields)
+    return len(columns[next(names)])
+
+
+def _require(columns: Columns, names: Iterable[str], place: str) -> None:
+    if missing := [name for name in names if name not in columns]:
+        raise DataError(f"{place}: no column '{missing[0]}'; there are {', '.join(columns)}")
+
+
+def _counts(columns: Columns, group: str, n: int, place: str) -> NDArray[np.int64]:
+    name = f"{group}.{COUNT}"
+    count = np.asarray(columns[name])
+    if count.shape != (n,):
+        raise DataError(f"{place}: column '{name}' has shape {count.shape}, not {(n,)}")
+    if count.dtype.kind not in "iu" or (count < 0).any():
+        raise DataError(f"{place}: '{name}' must hold whole numbers, none below zero")
+    return count.astype(np.int64)
+
+
+def _ranked(
+    columns: Columns, key: str, count: NDArray[np.int64], place: str
+) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return the ranks of all objects in their events, and the order in which these are of them."""
+    values = np.asarray(columns[key])
+    owner = np.repeat(np.arange(len(count)), count)
+    if values.shape != owner.shape:
+        raise DataError(
+            f"{place}: column '{key}' has shape {values.shape}; {len(owner)} objects are counted"
+        )
+    order = np.lexsort((-values.astype(np.float64), owner))
+    rank = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    return rank, order
+
+
+def _column(columns: Columns, field: Field, place: str) -> NDArray[Any]:
+    """Return a field's column in its stored precision."""
+    given = np.asarray(columns[field.name])
+    with np.errstate(over="ignore", invalid="ignore"):  # what a type cannot hold is found below
+        values = given.astype(field.dtype)
+    real = values.dtype.kind == "f"
+    good = np.isfinite(values) if real else values == given
+    if not good.all():
+        rows = np.unique(np.nonzero(~good)[0])
+        wanted = "finite" if real else f"a whole number of type {field.dtype}"
+        raise DataError(
+            f"{place}: column '{field.name}' is not {wanted} in {len(rows)} rows, first row "
+            f"{rows[0]}; remove or mend these events at their source"
+        )
+    return values
+
+
+def _described(field: Field, kind: pa.DataType) -> pa.Field:
+    return pa.field(
+        field.name,
+        kind,
+        nullable=False,
+        metadata={"unit": field.unit, "role": field.role, "description": field.description},
+    )
+
+
+def _records(stored: Columns, group: str, own: Sequence[Field]) -> pa.Array:
+    offsets = np.concatenate([[0], np.cumsum(stored[f"{group}.{COUNT}"])]).astype(np.int32)
+    parts = [pa.array(stored[field.name]) for field in own]
+    fields = []
+    for field, part in zip(own, parts, strict=True):
+        described = _described(field, part.type)
+        fields.append(described.with_name(field.name.partition(".")[2]))
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(parts, fields=fields))
+
+
+def _image(images: NDArray[Any], field: Field) -> pa.Array:
+    flat = images.reshape(len(images), -1)
+    if field.storage == "dense":
+        return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
+    event, cell = np.nonzero(flat)
+    offsets = np.searchsorted(event, np.arange(len(flat) + 1)).astype(np.int32)
+    cells = [pa.array(cell.astype(np.int32)), pa.array(flat[event, cell])]
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.StructArray.from_arrays(cells, names=[CELL, VALUE])
+    )
+
+
+def _flat(column: pa.Array) -> pa.Array:
+    return column.flatten()
+
+
+def _lengths(column: pa.Array) -> NDArray[np.int64]:
+    lengths: NDArray[np.int64] = column.value_lengths().to_numpy().astype(np.int64)
+    return lengths
+
+
+def _pixels(column: pa.Array, field: Field, place: str) -> NDArray[Any]:
+    size = math.prod(field.shape)
+    if field.storage == "dense":
+        values = column.flatten().to_numpy(zero_copy_only=False)
+        if len(values) != len(column) * size:
+            raise DataError(f"{place}: images of '{field.name}' have not the shape {field.shape}")
+        return values.reshape(len(column), *field.shape)
+    cells = _flat(column)
+    cell = cells.field(CELL).to_numpy(zero_copy_only=False)
+    if len(cell) and not 0 <= cell.min() <= cell.max() < size:
+        raise DataError(
+            f"{place}: image '{field.name}' has a cell {cell.min() if cell.min() < 0 else cell.max()}"
+            f"; its shape {field.shape} has cells 0 to {size - 1}"
+        )
+    images = np.zeros((len(column), size), dtype=field.dtype)
+    event = np.repeat(np.arange(len(column)), _lengths(column))
+    images[event, cell] = cells.field(VALUE).to_numpy(zero_copy_only=False)
+    return images.reshape(len(column), *field.shape)
