@@ -27,14 +27,24 @@ from torch import Tensor
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events, group_of
-from mleg_ray.physics import detector, dis, fixed_target, kinematics, photoproduction
+from mleg_ray.physics import (
+    detector,
+    dis,
+    fixed_target,
+    images,
+    kinematics,
+    objects,
+    photoproduction,
+)
 from mleg_ray.physics.particles import Beam
 
 MODULES: dict[str, ModuleType] = {
     "detector": detector,
     "dis": dis,
     "fixed_target": fixed_target,
+    "images": images,
     "kinematics": kinematics,
+    "objects": objects,
     "photoproduction": photoproduction,
 }
 _NUMBERED = re.compile(r"_\d+$")

@@ -6,6 +6,8 @@ from mleg_ray.catalog.sources import (
     photoproduction,
     pythia,
     tables,
+    toy_images,
+    toy_jets,
     toys,
 )
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig
@@ -19,5 +21,7 @@ __all__ = [
     "photoproduction",
     "pythia",
     "tables",
+    "toy_images",
+    "toy_jets",
     "toys",
 ]

@@ -15,6 +15,7 @@ from mleg_ray.catalog.sources.base import (
     divide,
     require_no_more,
 )
+from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema
 from mleg_ray.randomness import derive_seed
 
@@ -37,7 +38,7 @@ class DrawnConfig(SourceConfig):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
-        """Return n events by columns (n,)."""
+        """Return n events by columns."""
 
     def strata(self, conditions: Mapping[str, float]) -> Sequence[Mapping[str, float]]:
         """Return the conditions of each stratum, by default one of those that are fixed."""
@@ -53,6 +54,36 @@ class DrawnConfig(SourceConfig):
     def planned_events(self) -> int:
         """Return how many events there will be."""
         return self.events
+
+
+def require_schema(kind: str, schema: EventSchema, made: EventSchema) -> None:
+    """Raise `ConfigError` unless the schema has the fields and groups that are `made`, no others.
+
+    Names, roles, units and shapes must be equal, and whole numbers be stored as such.
+    """
+    if _meaning(schema) != _meaning(made):
+        raise ConfigError(
+            f"kind: {kind} makes {', '.join(_meaning(made))}; "
+            f"the dataset declares {', '.join(_meaning(schema))}"
+        )
+
+
+def _meaning(schema: EventSchema) -> list[str]:
+    """Describe the fields and groups, each in a few words, in the order of their names."""
+    fields = [
+        " ".join(
+            [field.name, f"[{field.unit}]"]
+            + [f"({field.role})"] * (field.role != "event")
+            + ["(whole)"] * (not field.dtype.startswith("float"))
+            + [" x ".join(map(str, field.shape))] * bool(field.shape)
+        )
+        for field in schema.fields
+    ]
+    groups = [
+        f"up to {group.most} {name}s by {group.ordered_by}" if group.most else f"one {name}"
+        for name, group in schema.groups.items()
+    ]
+    return sorted(fields) + sorted(groups)
 
 
 class Drawn(Source):

@@ -1,0 +1,44 @@
+"""What is computed of a varying number of objects: of (B, K), objects in order, zero where absent.
+
+A function takes fields of one group, such as `jet.pt`, and gives one number an event. Sums of whole
+numbers are float64, those of other numbers have their own precision.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def total(values: Tensor) -> Tensor:
+    """Σ_i v_i (B,) over the objects: H_T of pt, or a number of objects of a flavour 0 or 1."""
+    return values.sum(dim=1, dtype=None if values.is_floating_point() else torch.float64)
+
+
+def number(values: Tensor) -> Tensor:
+    """Return the number of objects (B,) by a field that is never zero where there is one, as pt."""
+    return (values != 0).sum(dim=1, dtype=torch.float64)
+
+
+def leading(values: Tensor, rank: Tensor | int) -> Tensor:
+    """Return the value (B,) of the object at `rank`, from 1; zero of events with fewer."""
+    return values[:, int(rank) - 1]
+
+
+def extreme(values: Tensor) -> Tensor:
+    """max_i |v_i| (B,); zero of events without objects."""
+    return values.abs().amax(dim=1)
+
+
+def transverse_sum(pt: Tensor, phi: Tensor) -> Tensor:
+    """|Σ_i (pt_i cos φ_i, pt_i sin φ_i)| (B,), in pt's unit: zero of objects in balance."""
+    return torch.hypot((pt * phi.cos()).sum(dim=1), (pt * phi.sin()).sum(dim=1))
+
+
+def azimuth_from(pt: Tensor, phi: Tensor, direction: Tensor) -> Tensor:
+    """Return the angle (B,), in [0, π], between the objects' summed pt and an azimuth (B,).
+
+    Without objects the sum's azimuth is zero.
+    """
+    along = torch.atan2((pt * phi.sin()).sum(dim=1), (pt * phi.cos()).sum(dim=1))
+    return (torch.remainder(along - direction + math.pi, 2 * math.pi) - math.pi).abs()

@@ -1,0 +1,64 @@
+"""Numbers of an image, by hand."""
+
+import math
+
+import pytest
+import torch
+
+from mleg_ray.physics import images
+
+# One layer of 3 rows and 4 columns; of the second image nothing is left.
+FLAT = torch.tensor([[[0, 0, 0, 0], [0, 1, 3, 0], [0, 0, 4, 0]], 3 * [[0, 0, 0, 0]]]).float()
+# Two layers of 2 x 2.
+LAYERS = torch.tensor([[[[1, 0], [0, 0]], [[2, 0], [0, 5]]]]).float()
+
+
+def test_sums():
+    assert images.total(FLAT).tolist() == [8, 0]
+    assert images.total(LAYERS).tolist() == [8]
+    assert images.total(FLAT).dtype == torch.float64
+
+
+def test_sums_run_in_double_precision():
+    image = torch.full((1, 300, 300), 0.1)
+    assert images.total(image).item() == pytest.approx(90_000 * float(image[0, 0, 0]), rel=1e-12)
+
+
+def test_largest_and_smallest():
+    assert images.largest(LAYERS).tolist() == [5]
+    assert images.smallest(FLAT - 0.5).tolist() == [-0.5, -0.5]
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0, 3 / 12), (1, 2 / 12), (3.5, 1 / 12)])
+def test_occupancy(threshold, expected):
+    assert images.occupancy(FLAT, threshold).tolist() == pytest.approx([expected, 0])
+    assert images.occupancy(FLAT, torch.tensor(threshold).double())[0].item() == expected
+
+
+def test_shares_of_layers():
+    assert images.share(LAYERS, 0).tolist() == [1 / 8]
+    assert images.share(LAYERS, torch.tensor(1.0)).tolist() == [7 / 8]
+    assert images.share(torch.zeros(1, 2, 3, 3), 1).tolist() == [0]
+
+
+def test_barycentre_and_width():
+    """Rows at -1, 0, 1 with 0, 4 and 4; columns at ±1.5, ±0.5 with 0, 1, 7 and 0."""
+    assert images.barycentre(FLAT, 0).tolist() == [0.5, 0]
+    assert images.width(FLAT, 0).tolist() == [0.5, 0]
+    assert images.barycentre(FLAT, 1).tolist() == [(7 - 1) / 16, 0]
+    assert images.width(FLAT, 1).tolist() == pytest.approx([math.sqrt(7) / 8, 0])
+    assert images.barycentre(FLAT, torch.tensor(-2.0)).tolist() == [0.5, 0]
+
+
+def test_axes_of_layered_images():
+    """Layers at ±½ with 1 and 7; rows and columns at ±½ with 3 and 5."""
+    assert images.barycentre(LAYERS, 0).tolist() == [3 / 8]
+    assert (
+        images.barycentre(LAYERS, 1).tolist() == images.barycentre(LAYERS, -2).tolist() == [1 / 8]
+    )
+    assert images.width(LAYERS, -1).tolist() == pytest.approx([math.sqrt(15) / 8])
+
+
+def test_an_even_strip_has_a_twelfth_of_its_square():
+    """(n² - 1) / 12, of a one-dimensional image."""
+    assert images.width(torch.ones(1, 9), 0).item() == pytest.approx(math.sqrt(80 / 12))
