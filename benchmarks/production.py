@@ -28,7 +28,7 @@ from mleg_ray.cluster.sample import sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.console import meanwhile
 from mleg_ray.models.student import Student
-from mleg_ray.sampling.pipeline import BATCH_EVENTS
+from mleg_ray.sampling.plan import BATCH
 from mleg_ray.storage import absolute
 
 RESULT = Path(__file__).parent / "results" / "production.json"
@@ -39,11 +39,12 @@ PYTHIA_EVENTS = 50_000
 def network_rate(checkpoint_uri: str, compiled: bool) -> float:
     """Return events/s of the student's network alone, one thread."""
     torch.set_num_threads(1)
-    model = Checkpoint.load(checkpoint_uri).model
-    assert isinstance(model, Student)
-    network = model.student.net
+    checkpoint = Checkpoint.load(checkpoint_uri)
+    assert isinstance(checkpoint.model, Student)
+    network = checkpoint.model.student.net
+    batch = BATCH["cpu"].of(checkpoint.feature_map.space.nbytes)
     width = next(network.parameters()).shape[1]
-    seen = torch.randn(BATCH_EVENTS["cpu"], width)
+    seen = torch.randn(batch, width)
     forward = torch.compile(network) if compiled else network
     with torch.inference_mode():
         forward(seen)
@@ -51,7 +52,7 @@ def network_rate(checkpoint_uri: str, compiled: bool) -> float:
         while time.perf_counter() - started < SECONDS:
             forward(seen)
             batches += 1
-    return batches * BATCH_EVENTS["cpu"] / (time.perf_counter() - started)
+    return batches * batch / (time.perf_counter() - started)
 
 
 def pythia_rate(index: int) -> float:
