@@ -30,19 +30,20 @@ from mleg_ray.cluster.session import ray_session
 from mleg_ray.console import meanwhile
 from mleg_ray.models.networks.mlp import MLP
 from mleg_ray.models.student import Student
-from mleg_ray.sampling.plan import BATCH_EVENTS
+from mleg_ray.sampling.plan import BATCH
 from mleg_ray.storage import absolute
 
 
 def network_rate(index: int, checkpoint_uri: str, compiled: bool, seconds: float) -> float:
     """Return events/s of the student's network alone, one thread, measured for some seconds."""
     torch.set_num_threads(1)
-    model = Checkpoint.load(checkpoint_uri).model
-    assert isinstance(model, Student)
-    assert isinstance(model.student, MLP)
-    network = model.student.net
+    checkpoint = Checkpoint.load(checkpoint_uri)
+    assert isinstance(checkpoint.model, Student)
+    assert isinstance(checkpoint.model.student, MLP)
+    network = checkpoint.model.student.net
+    batch = BATCH["cpu"].of(checkpoint.feature_map.space.nbytes)
     width = next(network.parameters()).shape[1]
-    seen = torch.randn(BATCH_EVENTS["cpu"], width)
+    seen = torch.randn(batch, width)
     forward = torch.compile(network) if compiled else network
     with torch.inference_mode():
         forward(seen)
@@ -50,7 +51,7 @@ def network_rate(index: int, checkpoint_uri: str, compiled: bool, seconds: float
         while time.perf_counter() - started < seconds:
             forward(seen)
             batches += 1
-    return batches * BATCH_EVENTS["cpu"] / (time.perf_counter() - started)
+    return batches * batch / (time.perf_counter() - started)
 
 
 def pythia_rate(index: int, events: int) -> float:

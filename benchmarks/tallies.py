@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from common.results import keep
 
 from mleg_ray.evaluation.tally import FineBins, merge
-from mleg_ray.sampling.plan import BATCH_EVENTS, SampleSpec
+from mleg_ray.sampling.plan import BATCH, SampleSpec
 from mleg_ray.sampling.sampler import Sampler
 from tests.checkpoints import small_checkpoint
 
@@ -53,7 +53,7 @@ def main() -> None:
             seed=1,
             conditions={"beam_energy": 50.0},
             compiled=False,
-            batch_events=BATCH_EVENTS["cpu"],
+            batch_events=BATCH["cpu"].of(checkpoint.feature_map.space.nbytes),
         )
         sampler = Sampler(checkpoint, spec, folder)
         bins = FineBins.from_bytes(sampler.learn_bins().to_bytes())

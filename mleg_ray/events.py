@@ -3,7 +3,7 @@
 Physical events go by name (`Events`); only features, as networks take them, are a matrix (`Batch`).
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -277,6 +277,11 @@ class Events:
         """Return all events `times` over, in the order of whole repetitions."""
         return Events.concatenate([self] * times)
 
+    def split(self, n: int) -> Iterator["Events"]:
+        """Yield the events in their order, n at a time and the rest at last."""
+        for start in range(0, max(1, len(self)), n):
+            yield self[start : start + n]
+
     def choose(self, names: Iterable[str]) -> "Events":
         """Return the events with these columns alone, and the objects of their groups."""
         columns = {name: self.columns[name] for name in names}
@@ -304,6 +309,8 @@ class Events:
     def concatenate(parts: Iterable["Events"]) -> "Events":
         """Join events of the same columns, in order."""
         parts = list(parts)
+        if len(parts) == 1:
+            return parts[0]
         return Events(
             {name: torch.cat([part.columns[name] for part in parts]) for name in parts[0].columns},
             {name: torch.cat([part.present[name] for part in parts]) for name in parts[0].present},

@@ -54,6 +54,11 @@ class Space:
         """The length of the vector."""
         return sum(part.width for part in self.parts.values())
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of one vector in single precision, in bytes."""
+        return 4 * self.width
+
     @cached_property
     def where(self) -> dict[str, slice]:
         """Where each part stands in the vector."""

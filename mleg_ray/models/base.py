@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from mleg_ray.config import Config, Registry
 from mleg_ray.events import Events
 from mleg_ray.features import FeatureMap
+from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.models.networks import NETWORKS, NetworkConfig
 from mleg_ray.space import Space
 
+GENERATED = AtOnce(64 * MIB)  # of features in single precision
 AnyNetwork = SerializeAsAny[Annotated[NetworkConfig, NETWORKS.chosen()]]
 
 
@@ -76,6 +78,13 @@ def generate(
     Returns:
         Events (n) with the fields, in the schema's units, and the conditions and weights given.
     """
+    parts = given.split(GENERATED.of(feature_map.space.nbytes))
+    return Events.concatenate(_generated(model, feature_map, part, generator) for part in parts)
+
+
+def _generated(
+    model: Model, feature_map: FeatureMap, given: Events, generator: torch.Generator
+) -> Events:
     features = model.sample(len(given), feature_map.condition(given), generator=generator)
     return feature_map.decode(features, given)
 

@@ -11,16 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mleg_ray.catalog.codec import bytes_of
 from mleg_ray.catalog.dataset import PLAN, SAMPLED, Dataset, DatasetManifest, read_json, write_json
 from mleg_ray.catalog.shards import FileEntry, footer, footer_metadata
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, ResourceError
+from mleg_ray.events import stored_fields
+from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.sampling.conditions import beyond, extrapolations, resolve_conditions
 from mleg_ray.sampling.folding import Folding
 from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.plan import (
-    BATCH_EVENTS,
+    BATCH,
     BINS,
     FoldedEvents,
     SampleSpec,
@@ -42,7 +45,7 @@ from mleg_ray.storage import (
     write_bytes,
 )
 
-SHARD_EVENTS = 250_000  # a million events keep several workers busy, a shard has megabytes
+SHARD = AtOnce(64 * MIB, events=250_000)  # a million events keep several workers busy
 READERS = 16  # at once, of footers and hashes: object stores answer late
 COMPILED_FROM = 20_000_000  # events: below, compiling takes longer than it saves
 
@@ -116,8 +119,8 @@ def plan_sample(
 ) -> SampleJob:
     """Say what is to be generated, and make sure that `folder` holds nothing else.
 
-    A shard has `shard_events` events, or so many that its file has about `shard_bytes`; one value
-    of the condition `partition` each.
+    A shard has `shard_events` events, or so many that its file has about `shard_bytes`, left out
+    those of `SHARD`; one value of the condition `partition` each.
     `compiled` left out, a sample that was begun goes on as it was; a new one of `COMPILED_FROM`
     events or more is compiled, if there is a compiler.
 
@@ -133,10 +136,12 @@ def plan_sample(
         compiled = there.spec.compiled if there else _is_compiled(events)
     folded = folds.ranges if folds else ()
     values, spectra = resolve_conditions(checkpoint.card, conditions, folded)
+    fields = stored_fields(checkpoint.card.dataset.fields, values)
+    usual = SHARD.of(bytes_of(checkpoint.schema, fields))
     asked = {
         "checkpoint": checkpoint.digest,
         "events": events,
-        "shard_events": SHARD_EVENTS if shard_events is None else shard_events,
+        "shard_events": usual if shard_events is None else shard_events,
         "seed": seed,
         "conditions": values,
         "spectra": spectra,
@@ -145,7 +150,7 @@ def plan_sample(
         "partition": partition,
         "device": device,
         "folds": folds,
-        "batch_events": BATCH_EVENTS[device],
+        "batch_events": BATCH[device].of(checkpoint.feature_map.space.nbytes),
     }
     if there and shard_bytes is not None:
         asked["shard_events"] = there.spec.shard_events

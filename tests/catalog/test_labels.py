@@ -53,6 +53,12 @@ def test_models_and_comparisons_know_no_labels(tmp_path: Path) -> None:
 def test_a_label_that_the_source_does_not_make_is_refused() -> None:
     fields = "[{name='particle.x'}, {name='channel', role='label'}]"
     source = "{kind='toy', distribution='normal', events=10, seed=1}"
-    assignments = (f"source={source}", f"fields={fields}", "observables={}", "planes=[]", "groups={ particle = {} }")
+    assignments = (
+        f"source={source}",
+        f"fields={fields}",
+        "observables={}",
+        "planes=[]",
+        "groups={ particle = {} }",
+    )
     with pytest.raises(ConfigError, match="source.kind: events of toy have no label 'channel'"):
         DatasetSpec.load("folding-toy-normal", assignments)

@@ -231,7 +231,10 @@ def test_a_file_without_events(tmp_path):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("source.columns={ 'electron.px' = { column = 1, unit = 'rad' } }", r"columns.electron.px: rad \(angle\) cannot be converted to GeV"),
+        (
+            "source.columns={ 'electron.px' = { column = 1, unit = 'rad' } }",
+            r"columns.electron.px: rad \(angle\) cannot be converted to GeV",
+        ),
         ("source.columns.pxx.column=4", "must name each of"),
         ("source.columns.px.unit='furlong'", "source.columns.px.unit"),
         ("source.columns.px.column=-1", "source.columns.px.column"),
