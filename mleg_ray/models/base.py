@@ -15,7 +15,8 @@ from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.models.networks import NETWORKS, NetworkConfig
 from mleg_ray.space import Space
 
-GENERATED = AtOnce(64 * MIB)  # of features in single precision
+# Of features in single precision; a network's activations may take a hundred times as much.
+GENERATED = AtOnce(4 * MIB, events=65_536)
 AnyNetwork = SerializeAsAny[Annotated[NetworkConfig, NETWORKS.chosen()]]
 
 

@@ -132,6 +132,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "logarithm": [
         Case(_config("logarithm", fields=["jet.pt", "met"]), JETS, jets, ("jet.pt", "met")),
+        Case(_config("logarithm", fields=["met"], above=-1.0), JETS, jets, ("met",)),
     ],
     "mass-shell": [Case(_config("mass-shell", group="electron"), SCHEMA, electrons, ())],
     "pion-pair": [Case(_config("pion-pair"), PHOTOPRODUCTION.schema_, pions, ())],

@@ -226,6 +226,7 @@ class TestPixels:
 
 BEYOND = [
     ({"kind": "logarithm", "fields": ["x"]}, {"x": [1.0, 0.0, -1.0]}),
+    ({"kind": "logarithm", "fields": ["x"], "above": 2.0}, {"x": [3.0, 2.0, 1.0]}),
     ({"kind": "gap", "field": "x", "below": "c"}, {"x": [1.0, 2.0, 3.0], "c": [2.0] * 3}),
     ({"kind": "interval", "fields": ["x"], "high": 1.0}, {"x": [0.5, 0.0, 2.0]}),
     ({"kind": "ratio", "field": "x", "to": "c"}, {"x": [1.0, 0.0, 1.0], "c": [1.0, 1.0, 0.0]}),
@@ -249,6 +250,7 @@ def test_what_lies_outside_is_moved_inside(config: dict, columns: dict) -> None:
     ("kind", "x", "made"),
     [
         ({"kind": "logarithm", "fields": ["x"]}, 2.718281828459045, 1.0),
+        ({"kind": "logarithm", "fields": ["x"], "above": 1.0}, 3.718281828459045, 1.0),
         ({"kind": "gap", "field": "x", "below": "c"}, 7.0, 1.0986122886681098),  # log(10 - 7)
         ({"kind": "interval", "fields": ["x"], "low": 1.0, "high": 5.0}, 4.0, 1.0986122886681098),
         ({"kind": "difference", "field": "x", "to": "c"}, 7.0, -3.0),
