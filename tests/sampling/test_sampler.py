@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from mleg_ray.catalog.shards import footer
 from mleg_ray.checkpoint import Checkpoint

@@ -142,7 +142,7 @@ def sampled(folder: Path, spectrum: Spectrum, compiled: bool = False) -> Dataset
 def test_drawn_conditions_are_columns_and_rule_the_events(tmp_path: Path) -> None:
     dataset = sampled(tmp_path, UniformSpectrum(low=10, high=60))
     events = dataset.load()
-    beam = events.columns["beam_energy"]
+    beam, energy = (events.columns[name] for name in ("beam_energy", "electron.energy"))
     assert stats.kstest(beam, stats.uniform(10, 50).cdf).pvalue > 1e-3
     assert (
         events.columns["electron.energy"] <= beam * (1 + 1e-6)
