@@ -177,7 +177,8 @@ class FeatureMap(nn.Module):
         """Map features (B, n) back to physical events, in float64.
 
         The exact inverse of `encode` on the steps' domain; differentiable. `given` are events that
-        have the conditions; those, and their weights, are the events' too.
+        have the conditions; those, and their weights, are the events' too. Objects come in their
+        group's order, whatever that of their features.
         """
         # Column by column in memory, as all physics is computed: twice as fast.
         rows = x.double().T.contiguous()
@@ -187,6 +188,7 @@ class FeatureMap(nn.Module):
         for step in reversed(self._chain):
             events = step.inverse(events)
         columns = {name: events.columns[name] for name in self._schema.event}
+        columns |= self._in_order(columns, events.present)
         columns |= {name: columns[name].to(dtype) for name, dtype in self._stored.items()}
         return Events({**columns, **conditions}, events.present, given.weight)
 
@@ -273,6 +275,19 @@ class FeatureMap(nn.Module):
             else:
                 columns |= dict(zip(part.names, own, strict=True))
         return columns
+
+    def _in_order(
+        self, columns: Mapping[str, Tensor], present: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the columns (B, K) of objects with these in order, the largest first."""
+        ordered: dict[str, Tensor] = {}
+        for group, there in present.items():
+            key = columns[f"{group}.{self._schema.groups[group].ordered_by}"].double()
+            key = torch.where(there, key, -torch.inf)
+            order = key.argsort(dim=1, descending=True, stable=True)
+            own = (name for name in columns if group_of(name) == group)
+            ordered |= {name: columns[name].gather(1, order) for name in own}
+        return ordered
 
     def _seen_conditions(self, events: Events) -> Tensor:
         """Return the conditions that vary as networks see them, not yet standardised, (B, c)."""

@@ -57,7 +57,7 @@ class LatentSpec(Config):
     predicted by the `neighbours` nearest events.
     """
 
-    player: Literal["generator", "critic"]
+    player: Literal["generator", "critic", "embedding"]
     layer: PositiveInt
     events: PositiveInt = 2000
     perplexity: PositiveFloat = 100.0

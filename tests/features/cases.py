@@ -36,12 +36,12 @@ PHOTOPRODUCTION = DatasetSpec.load("gamma-p-to-p-pi-pi")
 
 
 def jets(n: int, seed: int) -> Events:
-    """Draw events of 0 to 3 jets, some energy above them all, and a missing momentum."""
+    """Draw events of 0 to 3 jets, the hardest first, some energy above them all, and a missing momentum."""
     rng = torch.Generator().manual_seed(seed)
     present = torch.arange(MOST) < torch.randint(0, MOST + 1, (n, 1), generator=rng)
     u = torch.rand(3, n, MOST, generator=rng, dtype=torch.float64)
     columns = {
-        "jet.pt": 20 * (-(u[0].log())) + 20,
+        "jet.pt": 20 * (-(u[0].sort(dim=1).values.log())) + 20,
         "jet.phi": math.pi * (2 * u[1] - 1),
         "jet.flavour": (u[2] < 0.3).to(torch.int8),
     }

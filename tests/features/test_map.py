@@ -271,6 +271,24 @@ class TestObjects:
         same = (batch.x == other).all(dim=0)
         assert same[fitted.space.where["event"]][0]  # met needs no noise
 
+    def test_objects_come_in_order_whatever_that_of_their_features(self) -> None:
+        fitted = of_jets().fit([jets(2000, 1)])
+        events = jets(500, 2)
+        x = fitted.encode(events, noise=noise()).x
+        parts = fitted.space.split(x)
+        number = events.present["jet"].sum(dim=1, keepdim=True)
+        place = torch.arange(3).expand(500, 3)
+        turned = torch.where(place < number, number - 1 - place, place)  # the hardest one last
+        of_features = turned[:, :, None].expand_as(parts["jet"])
+        shuffled = parts | {"jet": parts["jet"].gather(1, of_features)}
+        same = fitted.decode(torch.cat([part.flatten(1) for part in shuffled.values()], 1), events)
+        expected = fitted.decode(x, events)
+        for name in JETS.event:
+            assert torch.equal(same.columns[name], expected.columns[name]), name
+        drawn = fitted.decode(torch.randn(500, fitted.space.width), events)
+        assert (drawn.columns["jet.pt"].diff(dim=1) <= 0).all()
+        assert not drawn.columns["jet.phi"][~drawn.present["jet"]].any()
+
     def test_present_objects_alone_are_standardised(self) -> None:
         fitted = of_jets().fit([jets(5000, 1)])
         events = jets(5000, 1)
