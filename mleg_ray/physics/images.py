@@ -20,11 +20,6 @@ def largest(image: Tensor) -> Tensor:
     return image.flatten(1).amax(dim=1).double()
 
 
-def smallest(image: Tensor) -> Tensor:
-    """min_p y_p (B,), below zero in no physical image."""
-    return image.flatten(1).amin(dim=1).double()
-
-
 def occupancy(image: Tensor, threshold: Tensor | float) -> Tensor:
     """Return the share of cells (B,) above a threshold in the cells' unit."""
     return (image > threshold).flatten(1).double().mean(dim=1)

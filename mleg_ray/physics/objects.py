@@ -1,7 +1,8 @@
 """What is computed of a varying number of objects: of (B, K), objects in order, zero where absent.
 
-A function takes fields of one group, such as `jet.pt`, and gives one number an event. Sums of whole
-numbers are float64, those of other numbers have their own precision.
+A function takes fields of one group, such as `jet.pt`, and gives one number an event; numbers of
+the event come beside them as (B, 1). Sums of whole numbers are float64, those of other numbers have
+their own precision.
 """
 
 import math
@@ -25,20 +26,15 @@ def leading(values: Tensor, rank: Tensor | int) -> Tensor:
     return values[:, int(rank) - 1]
 
 
-def extreme(values: Tensor) -> Tensor:
-    """max_i |v_i| (B,); zero of events without objects."""
-    return values.abs().amax(dim=1)
-
-
 def transverse_sum(pt: Tensor, phi: Tensor) -> Tensor:
     """|Σ_i (pt_i cos φ_i, pt_i sin φ_i)| (B,), in pt's unit: zero of objects in balance."""
     return torch.hypot((pt * phi.cos()).sum(dim=1), (pt * phi.sin()).sum(dim=1))
 
 
 def azimuth_from(pt: Tensor, phi: Tensor, direction: Tensor) -> Tensor:
-    """Return the angle (B,), in [0, π], between the objects' summed pt and an azimuth (B,).
+    """Return the angle (B,), in [0, π], between the objects' summed pt and an azimuth (B, 1).
 
     Without objects the sum's azimuth is zero.
     """
     along = torch.atan2((pt * phi.sin()).sum(dim=1), (pt * phi.cos()).sum(dim=1))
-    return (torch.remainder(along - direction + math.pi, 2 * math.pi) - math.pi).abs()
+    return (torch.remainder(along - direction[:, 0] + math.pi, 2 * math.pi) - math.pi).abs()

@@ -4,95 +4,88 @@ import numpy as np
 import pytest
 import torch
 
+from mleg_ray.catalog.codec import checked, to_events
 from mleg_ray.catalog.sources.toy_images import ToyImagesConfig
 from mleg_ray.catalog.sources.toy_jets import SCHEMA, ToyJetsConfig
-from mleg_ray.config import find_named, read_extended
+from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema, Field, Group
+from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.physics import toy_jets
-from mleg_ray.physics.observables import Definitions, evaluate, violates
+from mleg_ray.physics.observables import violates
 from mleg_ray.physics.toy_images import BLOBS
 
 ENERGY = Field(name="energy", unit="GeV", role="condition")
 IMAGE = Field(name="image", unit="GeV", shape=(16, 16))
-OF_JETS = ("jet.pt", "jet.eta", "jet.phi", "jet.flavour")
-ENTRIES = {"toy-jets": ToyJetsConfig, "toy-images": ToyImagesConfig, "toy-layers": ToyImagesConfig}
+NAMES = ("toy-jets", "toy-images", "toy-layers")
 
 
-def entry(name: str) -> tuple[dict, EventSchema]:
-    """An entry of the catalog, and its schema."""
-    values, _ = read_extended(name, "data_catalog")
-    groups = {group: Group(**of) for group, of in values.get("groups", {}).items()}
-    return values, EventSchema([Field(**field) for field in values["fields"]], groups)
+def small(name: str) -> DatasetSpec:
+    """An entry of the catalog with 900 events in three shards."""
+    return DatasetSpec.load(name, ("source.events=900", "shard_events=300"))
 
 
-def jets(events: int = 600, shard_events: int = 60):
-    return ToyJetsConfig(events=events, seed=1).open(SCHEMA, {}, shard_events)
+def opened(spec: DatasetSpec):
+    return spec.source.open(spec.schema_, spec.conditions, spec.shard_events)
 
 
-def test_objects_are_flat_event_after_event():
-    columns = jets().shard(3)
+def events_of(spec: DatasetSpec, index: int) -> Events:
+    """A shard as it is read."""
+    stored, dropped = checked(opened(spec).shard(index), spec.schema_, spec.stored_fields, "here")
+    assert not any(dropped.values())
+    return to_events(stored, spec.schema_, spec.conditions)
+
+
+def test_jets_are_the_sample_in_the_form_of_sources():
+    spec = small("toy-jets")
+    source = opened(spec)
+    columns = source.shard(2)
     assert {field.name for field in SCHEMA.fields} | {"jet.count"} == set(columns)
-    events = toy_jets.sample(np.random.default_rng(jets().seed(3)), 60)
-    ends = np.cumsum(columns["jet.count"])
-    for row, (start, end) in enumerate(zip(ends - columns["jet.count"], ends, strict=True)):
-        for name in OF_JETS:
-            padded = events.columns[name][row].numpy()
-            np.testing.assert_array_equal(columns[name][start:end], padded[: end - start])
-            assert not padded[end - start :].any()
-    sizes = {name: len(values) for name, values in columns.items()}
-    assert sizes == dict.fromkeys(sizes, 60) | dict.fromkeys(OF_JETS, ends[-1])
-    assert columns["jet.flavour"].dtype == np.int8
-    assert np.issubdtype(columns["jet.count"].dtype, np.integer)
+    assert len(columns["jet.pt"]) == columns["jet.count"].sum()
+    sample = toy_jets.sample(np.random.default_rng(source.seed(2)), 300)
+    read = events_of(spec, 2)
+    torch.testing.assert_close(read.present["jet"], sample.present["jet"])
+    torch.testing.assert_close(read.weight, sample.weight)
+    for name, column in sample.columns.items():
+        torch.testing.assert_close(read.columns[name], column, rtol=1e-6, atol=1e-6)
+    assert read.columns["jet.flavour"].dtype == torch.int8
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-def test_images_have_their_shape_and_energy(layers):
-    config = ToyImagesConfig(events=50, seed=1, layers=layers)
-    columns = config.draw(np.random.default_rng(0), 50, {})
-    assert columns["image"].shape == (50, *BLOBS[layers].shape)
+@pytest.mark.parametrize(("name", "layers"), [("toy-images", 1), ("toy-layers", 2)])
+def test_images_have_their_shape_and_energy(name, layers):
+    spec = small(name)
+    columns = opened(spec).shard(0)
+    assert columns["image"].shape == (300, *BLOBS[layers].shape)
     assert columns["image"].dtype == np.float32
-    assert columns["energy"].shape == (50,)
+    assert columns["energy"].shape == (300,)
     assert 10 <= columns["energy"].min() < columns["energy"].max() <= 100
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_an_index_gives_the_same_events_in_any_order(name):
-    values, schema = entry(name)
-    config = ENTRIES[name](**values["source"] | {"events": 90})
-    first, second = (config.open(schema, {}, 30) for _ in range(2))
-    assert [list(rows) for rows in first.shard_rows()] == [[30, 30, 30]]
+    spec = small(name)
+    first, second = opened(spec), opened(spec)
+    assert [list(rows) for rows in first.shard_rows()] == [[300, 300, 300]]
     ahead = {index: first.shard(index) for index in (0, 1, 2)}
     for index in (2, 0, 1):
         for column, made in second.shard(index).items():
             np.testing.assert_array_equal(made, ahead[index][column])
-            assert np.isfinite(made).all()
-    assert not np.array_equal(*(next(iter(ahead[index].values())) for index in (0, 1)))
+    assert not np.array_equal(*(next(iter(ahead[index].values()))[:100] for index in (0, 1)))
 
 
-@pytest.mark.parametrize("name", ENTRIES)
-def test_entries_are_whole_and_all_that_they_define_is_one_number_an_event(name):
-    values, schema = entry(name)
-    assert find_named(name, "data_catalog").stem == values["name"] == name
-    config = ENTRIES[name](**values["source"])
-    config.check(schema, {})
-    assert config.planned_events() == (200_000 if name == "toy-jets" else 100_000)
-    if name == "toy-jets":
-        columns = dict(toy_jets.sample(np.random.default_rng(0), 500).columns)
-    else:
-        drawn = config.draw(np.random.default_rng(0), 500, {})
-        columns = {field: torch.from_numpy(drawn[field]) for field in ("image", "energy")}
-    definitions = Definitions(
-        **{key: values[key] for key in ("observables", "planes", "constraints")}
-    )
-    for observable, defined in definitions.observables.items():
-        columns[observable] = evaluate(defined.expression, columns)
-        assert columns[observable].shape == (500,), observable
-        assert columns[observable].isfinite().all()
-    for plane in definitions.planes:
-        assert {plane.x, plane.y} <= set(columns)
-    numbers = {name: column for name, column in columns.items() if column.ndim == 1}
-    assert not any(violates(rule, numbers).any() for rule in definitions.constraints.values())
+@pytest.mark.parametrize("name", NAMES)
+def test_all_that_an_entry_defines_is_one_number_of_true_events(name):
+    spec = small(name)
+    joined = spec.joined(events_of(spec, 0))
+    for observable in spec.observables:
+        assert joined.columns[observable].shape == (300,), observable
+        assert joined.columns[observable].isfinite().all()
+    for rule in spec.constraints.values():
+        assert not violates(rule, joined).any()
+
+
+def test_sizes_are_those_of_the_guide():
+    events = {name: DatasetSpec.load(name).source.planned_events() for name in NAMES}
+    assert events == {"toy-jets": 200_000, "toy-images": 100_000, "toy-layers": 100_000}
 
 
 JETS = {field.name: field for field in SCHEMA.fields}

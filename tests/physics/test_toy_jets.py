@@ -240,7 +240,7 @@ def test_density_reweights_other_events_to_the_sample(events, weighted):
     def numbers(sample: Events) -> np.ndarray:
         jet = {name: sample.columns[f"jet.{name}"] for name in ("pt", "eta", "phi", "flavour")}
         met, phi = sample.columns["met.pt"], sample.columns["met.phi"]
-        angle = objects.azimuth_from(jet["pt"], jet["phi"], phi)
+        angle = objects.azimuth_from(jet["pt"], jet["phi"], phi[:, None])
         listed = [
             objects.total(jet["pt"]) / exact.ht,
             met / exact.met,
