@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow lint bench install clean
+.PHONY: quickstart test test-slow lint bench bench-smoke install clean
 
 quickstart: install  ## the main job: events, training, a generated dataset and its report
 	$(BIN)/mleg quickstart
@@ -28,6 +28,9 @@ STANDALONE := cost_model tallies evaluate train_overhead tune_stacked
 bench: install  ## side-by-side measurements; tables on the terminal, JSON in benchmarks/results
 	for script in $(STANDALONE); do $(BIN)/python benchmarks/$$script.py || exit 1; done
 	$(BIN)/python benchmarks/paper_electron.py amplification
+
+bench-smoke: install  ## every benchmark, very small: that it runs, in a few minutes
+	$(BIN)/python -m pytest -m smoke tests/benchmarks
 
 install: $(INSTALLED)
 

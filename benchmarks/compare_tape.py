@@ -12,10 +12,10 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import torch
+from common.tapes import tapes
 from scipy.stats import ks_2samp
 
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.events import Batch
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -23,9 +23,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 DOCS = Path(__file__).parents[1] / "docs" / "physics"
-OBSERVABLES = ("energy", "pz", "pt", "theta", "phi", "q2", "y", "x_bj")
+OBSERVABLES = ("electron.energy", "electron.pz", "pt", "theta", "phi", "q2", "y", "x_bj")
 SHOWN = {
-    "energy": ("$E'$ (GeV)", np.linspace(0, 50.5, 52)),
+    "electron.energy": ("$E'$ (GeV)", np.linspace(0, 50.5, 52)),
     "pt": ("$p_T$ (GeV)", np.geomspace(1.2, 30, 52)),
     "q2": ("$Q^2$ (GeV²)", np.geomspace(1.7, 2000, 52)),
     "x_bj": ("$x_{bj}$", np.geomspace(1e-3, 1.1, 52)),
@@ -41,12 +41,13 @@ def observables(spec: DatasetSpec) -> dict[str, np.ndarray]:
         field.name: torch.from_numpy(np.concatenate([shard[field.name] for shard in shards]))
         for field in spec.stored_fields
     }
-    batch = Batch.from_columns(spec.schema_, columns, spec.conditions)
-    values = spec.columns(spec.schema_.columns(batch))
-    return {name: column.numpy() for name, column in values.items()}
+    events = spec.joined(spec.schema_.events(columns, spec.conditions))
+    return {name: column.numpy() for name, column in events.columns.items()}
 
 
-def compare(pythia: dict[str, np.ndarray], tape: dict[str, np.ndarray]) -> dict[str, dict]:
+def compare(
+    pythia: dict[str, np.ndarray], tape: dict[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
     """Return the means with their errors, and the KS distance, of each observable."""
     return {
         name: {
@@ -67,8 +68,8 @@ def tails(events: dict[str, np.ndarray]) -> dict[str, float]:
         "lowest Q² (GeV²)": float(events["q2"].min()),
         "fraction with x > 0.5": float((events["x_bj"] > 0.5).mean()),
         "largest x": float(events["x_bj"].max()),
-        "fraction with E' < 5 GeV": float((events["energy"] < 5).mean()),
-        "lowest E' (GeV)": float(events["energy"].min()),
+        "fraction with E' < 5 GeV": float((events["electron.energy"] < 5).mean()),
+        "lowest E' (GeV)": float(events["electron.energy"].min()),
         "fraction with x s < 16 GeV²": float((events["x_bj"] * 1e4 < 16).mean()),
     }
 
@@ -84,7 +85,7 @@ def draw(pythia: dict[str, np.ndarray], tape: dict[str, np.ndarray], file: Path)
         _spectra(upper, lower, pythia[name], tape[name], edges)
         upper.set_yscale("log")
         upper.tick_params(labelbottom=False)
-        if name != "energy":
+        if name != "electron.energy":
             upper.set_xscale("log")
             lower.xaxis.set_minor_formatter(NullFormatter())
         upper.set_ylabel("fraction of events a bin")
@@ -115,11 +116,12 @@ def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", required=True, help="the folder that holds fat-gan/tape2.txt")
+    parser.add_argument("--events", type=int, default=100_000, help="of Pythia")
     parser.add_argument("--out", type=Path, default=DOCS)
     options = parser.parse_args()
 
-    pythia = observables(DatasetSpec.load("dis-ep-50"))
-    tape = observables(DatasetSpec.load("dis-ep-50-tape2", (f"source.root={options.root}",)))
+    pythia = observables(DatasetSpec.load("dis-ep-50", (f"source.events={options.events}",)))
+    tape = observables(tapes("dis-ep-50-tape2", options.root))
     table = compare(pythia, tape)
     floor = 1.36 * (1 / len(pythia["q2"]) + 1 / len(tape["q2"])) ** 0.5
     print(f"{'':8} {'Pythia 8':>20} {'tape2.txt':>20} {'KS':>8}   (95% floor {floor:.4f})")

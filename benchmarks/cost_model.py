@@ -7,11 +7,10 @@ node costs, are assumptions, which the table repeats.
 """
 
 import argparse
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-RESULT = Path(__file__).parent / "results" / "cost_model.json"
+from common.results import keep
+
 EVENTS = (1e9, 1e10, 1e12)
 SHARD_EVENTS = 10_000_000
 OBJECTS = 3  # of a shard: events, tally, record
@@ -85,8 +84,7 @@ def main() -> None:
             f"| {c.events:.0e} | {c.nodes.count} x {c.nodes.kind}, ${c.nodes.price}/h | {time} | "
             f"{c.terabytes:.3g} | {c.compute:.2f} | {c.requests:.2f} | {c.stored:.2f} |"
         )
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps([asdict(c) for c in costs], indent=2) + "\n")
+    keep("cost_model", {"costs": [asdict(c) for c in costs]})
 
 
 if __name__ == "__main__":

@@ -9,16 +9,15 @@ judges it by the test split at these energies. Prints a row for each energy and 
 """
 
 import argparse
-import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from paper.measuring import RESULTS, rounded
+from common.results import keep, rounded
+from common.tapes import tapes
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.cluster.session import ray_session
@@ -32,11 +31,14 @@ from mleg_ray.storage import absolute, join
 
 PYTHIA, TAPES = "dis-ep-energies", "dis-ep-energies-tapes"
 TRAINED, BETWEEN, BEYOND = (10, 20, 30, 40, 50), (15, 25, 35, 45), (60, 70, 90)
-JUDGING_EVENTS = 300_000
-W2 = 'observables.w2={ expression = "dis.w2", unit = "GeV2", label = "W^2", log = true }'
+TRAINING_EVENTS, JUDGING_EVENTS = 2_500_000, 300_000
+W2 = (
+    'observables.w2={ expression = "dis.w2(electron, beam_energy)", '
+    'unit = "GeV2", label = "W^2", log = true }'
+)
 SUBJECTS = {
     "chi2_ndf": ["x_bj, q2"],
-    "kl": ["energy", "px", "py", "pz", "w2"],
+    "kl": ["electron.energy", "electron.px", "electron.py", "electron.pz", "w2"],
     "unphysical_rate": ["any"],
 }
 
@@ -60,33 +62,52 @@ def figures(truth: Dataset, checkpoint: Checkpoint, storage: str, energy: float)
     for metric, subjects in chosen.items():
         for subject in subjects:
             figure = card.figures[metric][subject]
-            assert isinstance(figure, Estimate), figure
             name = metric if metric == "c2st_auc" else f"{metric} {subject}"
-            row[name] = figure.value
-            row[f"{name} floor"] = [figure.floor, figure.floor_spread]
+            if isinstance(figure, Estimate):
+                row[name] = figure.value
+                row[f"{name} floor"] = [figure.floor, figure.floor_spread]
+            else:
+                row[name] = str(figure)
     return row
 
 
-def prepared(storage: str, root: str = "") -> Dataset:
+def prepared(storage: str, root: str = "", events: int = TRAINING_EVENTS) -> Dataset:
     """Prepare what is learned: Pythia events, or the authors' if the folder of theirs is given."""
     if root:
-        return prepare(DatasetSpec.load(TAPES, (f"source.root={root}", W2)), storage)
-    return prepare(DatasetSpec.load(PYTHIA, (W2,)), storage)
+        return prepare(tapes(TAPES, root, W2), storage)
+    return prepare(DatasetSpec.load(PYTHIA, (*_shards(events, 20_000), W2)), storage)
 
 
-def judged(checkpoint: Checkpoint, dataset: Dataset, storage: str) -> Iterator[dict[str, Any]]:
-    """Judge a checkpoint at each energy, by the authors' test splits or by fresh Pythia events."""
-    tapes = dataset.manifest.name == TAPES
-    for energy in TRAINED if tapes else sorted(TRAINED + BETWEEN + BEYOND):
-        truth = dataset.at({"beam_energy": energy}) if tapes else _fresh(energy, storage)
+def beams(dataset: Dataset) -> Sequence[int]:
+    """Return the energies at which there are true events."""
+    return TRAINED if dataset.manifest.name == TAPES else sorted(TRAINED + BETWEEN + BEYOND)
+
+
+def judged(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    storage: str,
+    energies: Sequence[int],
+    events: int = JUDGING_EVENTS,
+) -> Iterator[dict[str, Any]]:
+    """Judge a checkpoint at energies, by the authors' test splits or by fresh Pythia events."""
+    for energy in energies:
+        if dataset.manifest.name == TAPES:
+            truth = dataset.at({"beam_energy": energy})
+        else:
+            truth = _fresh(energy, events, storage)
         yield figures(truth, checkpoint, storage, energy)
 
 
-def _fresh(energy: float, storage: str) -> Dataset:
+def _shards(events: int, most: int) -> tuple[str, str]:
+    return f"source.events={events}", f"shard_events={min(most, events // 20)}"
+
+
+def _fresh(energy: float, events: int, storage: str) -> Dataset:
     assignments = (
         f"name=dis-ep-{energy}",
         f"conditions.beam_energy={float(energy)}",
-        f"source.events={JUDGING_EVENTS}",
+        *_shards(events, 5000),
         "source.seed=20261122",
         W2,
     )
@@ -98,6 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", default="flow-dis-energies")
     parser.add_argument("--root", default="")
+    parser.add_argument("--energies", nargs="*", type=int, help="judge it at these alone, in GeV")
     parser.add_argument("--set", nargs="*", default=[], dest="assignments")
     parser.add_argument("--storage", default="mleg-storage/benchmarks")
     options = parser.parse_args()
@@ -108,21 +130,17 @@ def main() -> None:
         name = dataset.manifest.name
         run = RunConfig.load(options.recipe, (f"dataset={name}", *options.assignments))
         checkpoint = train(run, dataset, storage, name=run_name(options.recipe, run, dataset))
-        for row in judged(checkpoint, dataset, storage):
+        for row in judged(checkpoint, dataset, storage, options.energies or beams(dataset)):
             rows.append(row)
             print(rounded(row), flush=True)
-    RESULTS.mkdir(exist_ok=True)
     result = {
         "recipe": options.recipe,
         "set": options.assignments,
         "dataset": name,
-        "cores": os.cpu_count(),
         "training_s": checkpoint.card.seconds,
         "rows": rows,
-        "with": environment(),
     }
-    place = RESULTS / f"energies-{options.recipe}-{name}.json"
-    place.write_text(json.dumps(result, indent=2) + "\n")
+    keep(f"energies-{options.recipe}-{name}", result)
 
 
 if __name__ == "__main__":

@@ -7,19 +7,15 @@ generated sample is slightly off, so that the classifiers have something to lear
 """
 
 import argparse
-import json
 import resource
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
+from common.results import keep
 
-from mleg_ray.checkpoint import environment
 from mleg_ray.evaluation import METRICS, Scorecard, from_arrays, scorecard
 from mleg_ray.evaluation.sample import Axis, Sample
-
-RESULT = Path(__file__).parent / "results" / "evaluate.json"
 
 
 def events(n: int, d: int, seed: int, stretch: float = 1.0) -> Sample:
@@ -62,16 +58,14 @@ def main() -> None:
     print(f"{'all':20s} {card.seconds:6.1f} s, peak {peak:.2f} GB, {threads} threads")
     for line in card.headline():
         print(line)
-    RESULT.parent.mkdir(exist_ok=True)
     result = {
         **vars(options),
         "seconds": card.seconds,
         "by_metric": seconds,
         "peak_gb": peak,
         "threads": threads,
-        "with": environment(),
     }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    keep("evaluate", result)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
     python benchmarks/paper_electron.py acceptance --budget full
 
 `quick` gives every GAN of the dissertation the same small networks and a few thousand steps, some
-minutes of one CPU; `full` is the recipes as they are, for a GPU. Prints a table, the medians of
+minutes of one CPU; `full` is the recipes as they are, for a GPU; `smoke` takes seconds, to see that
+a row runs, with a few steps and events of the first of its systems. Prints a table, the medians of
 several `--seeds` last, and writes JSON and pictures into benchmarks/results. Rows:
 
     coordinates    DS-GAN and FAT-GAN in Cartesian and spherical coordinates; convergence
@@ -45,7 +46,7 @@ from mleg_ray.cluster.session import ray_session
 from mleg_ray.console import say
 from mleg_ray.errors import UserError
 from mleg_ray.run import RunConfig
-from mleg_ray.storage import absolute
+from mleg_ray.storage import absolute, join
 
 # What measures each row, and the recipes that it trains.
 ROWS: dict[str, tuple[Callable[[Options, Results], None], tuple[str, ...]]] = {
@@ -69,7 +70,7 @@ def asked() -> Options:
     )
     parser.add_argument("row", choices=list(ROWS))
     parser.add_argument("--root", default="", help="the folder of the authors' tapes")
-    parser.add_argument("--budget", choices=["quick", "full"], default="quick")
+    parser.add_argument("--budget", choices=["smoke", "quick", "full"], default="quick")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1], metavar="SEED")
     parser.add_argument("--replicas", type=int, default=10, help="of an unfolding ensemble")
     parser.add_argument(
@@ -94,7 +95,9 @@ def asked() -> Options:
         seeds=tuple(given.seeds),
         replicas=given.replicas,
         assignments=tuple(given.assignments),
-        storage=absolute(given.storage),
+        storage=absolute(
+            given.storage if given.budget != "smoke" else join(given.storage, "smoke")
+        ),
     )
 
 

@@ -9,34 +9,31 @@ while the real driver hands them 10,000 shards.
 
 import argparse
 import json
-import os
 import statistics
-import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from common.results import keep
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.sample import sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.simulate import simulate
 from mleg_ray.sampling.manifest import SampleJob, begin, plan_sample
 from mleg_ray.storage import read_bytes, remove_folder, sha256, write_bytes
 
-RESULT = Path(__file__).parent / "results" / "pool.json"
-SHARD_EVENTS = 1_000_000
 
-
-def written(checkpoint: Checkpoint, events: int, folder: str, workers: int) -> dict[str, Any]:
+def written(
+    checkpoint: Checkpoint, events: int, shard_events: int, folder: str, workers: int
+) -> dict[str, Any]:
     """Sample with so many workers; return the rates, and remove the events."""
     with ray_session(workers):
         started = time.monotonic()
-        dataset = sample(checkpoint.uri, events, folder, workers=workers, shard_events=SHARD_EVENTS)
+        dataset = sample(checkpoint.uri, events, folder, workers=workers, shard_events=shard_events)
         seconds = time.monotonic() - started
     production = dataset.manifest.provenance["production"]
     remove_folder(folder)
@@ -48,10 +45,10 @@ def written(checkpoint: Checkpoint, events: int, folder: str, workers: int) -> d
     }
 
 
-def proofs(checkpoint: Checkpoint, folder: str) -> dict[str, float]:
+def proofs(job: SampleJob) -> dict[str, float]:
     """Return the seconds of a whole shard, and of the SHA-256s and the record among them."""
     torch.set_num_threads(1)
-    job = _job(checkpoint, 6 * SHARD_EVENTS, folder)
+    folder = job.folder
     begin(job)
     whole, hashes, records = [], [], []
     for shard in job.shards:
@@ -72,9 +69,17 @@ def proofs(checkpoint: Checkpoint, folder: str) -> dict[str, float]:
     return {f"{name}_s": statistics.median(seconds[1:]) for name, seconds in taken.items()}
 
 
-def _job(checkpoint: Checkpoint, events: int, folder: str) -> SampleJob:
+def _job(
+    checkpoint: Checkpoint, shards: int, shard_events: int, folder: str, compiled: bool
+) -> SampleJob:
     return plan_sample(
-        checkpoint, events, folder, seed=1, shard_events=SHARD_EVENTS, conditions={}, compiled=True
+        checkpoint,
+        shards * shard_events,
+        folder,
+        seed=1,
+        shard_events=shard_events,
+        conditions={},
+        compiled=compiled,
     )
 
 
@@ -83,6 +88,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint")
     parser.add_argument("--events", type=int, default=100_000_000)
+    parser.add_argument("--shard-events", type=int, default=1_000_000)
+    parser.add_argument("--eager", action="store_true", help="compile no network")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shards", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=1000)
@@ -93,11 +100,18 @@ def main() -> None:
         rates = []
         for _ in range(options.rounds):
             for workers in (1, 2):
-                rates.append(written(checkpoint, options.events, f"{folder}/out", workers))
+                rates.append(
+                    written(
+                        checkpoint, options.events, options.shard_events, f"{folder}/out", workers
+                    )
+                )
                 print(rates[-1])
-        taken = proofs(checkpoint, f"{folder}/proofs")
+        job = partial(
+            _job, checkpoint, shard_events=options.shard_events, compiled=not options.eager
+        )
+        taken = proofs(job(shards=6, folder=f"{folder}/proofs"))
         print(taken)
-        many = _job(checkpoint, options.shards * SHARD_EVENTS, f"{folder}/many")
+        many = job(shards=options.shards, folder=f"{folder}/many")
         simulation = simulate(many, options.workers, shard_seconds=options.shard_seconds)
     one, two = (
         statistics.median(r["events_per_second"] for r in rates if r["workers"] == n)
@@ -110,9 +124,7 @@ def main() -> None:
         "simulation": simulation.model_dump(),
     }
     print(row)
-    RESULT.parent.mkdir(exist_ok=True)
-    result = {"cores": os.cpu_count(), "rates": rates, **taken, **row, "with": environment()}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    keep("pool", {"rates": rates, **taken, **row})
 
 
 if __name__ == "__main__":

@@ -21,56 +21,52 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from common.results import keep
 
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.sample import sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.console import meanwhile
+from mleg_ray.models.networks.mlp import MLP
 from mleg_ray.models.student import Student
-from mleg_ray.sampling.pipeline import BATCH_EVENTS
+from mleg_ray.sampling.plan import BATCH
 from mleg_ray.storage import absolute
 
-RESULT = Path(__file__).parent / "results" / "production.json"
-SECONDS = 10.0  # that a rate is measured
-PYTHIA_EVENTS = 50_000
 
-
-def network_rate(checkpoint_uri: str, compiled: bool) -> float:
-    """Return events/s of the student's network alone, one thread."""
+def network_rate(index: int, checkpoint_uri: str, compiled: bool, seconds: float) -> float:
+    """Return events/s of the student's network alone, one thread, measured for some seconds."""
     torch.set_num_threads(1)
-    model = Checkpoint.load(checkpoint_uri).model
-    assert isinstance(model, Student)
-    network = model.student.net
+    checkpoint = Checkpoint.load(checkpoint_uri)
+    assert isinstance(checkpoint.model, Student)
+    assert isinstance(checkpoint.model.student, MLP)
+    network = checkpoint.model.student.net
+    batch = BATCH["cpu"].of(checkpoint.feature_map.space.nbytes)
     width = next(network.parameters()).shape[1]
-    seen = torch.randn(BATCH_EVENTS["cpu"], width)
+    seen = torch.randn(batch, width)
     forward = torch.compile(network) if compiled else network
     with torch.inference_mode():
         forward(seen)
         batches, started = 0, time.perf_counter()
-        while time.perf_counter() - started < SECONDS:
+        while time.perf_counter() - started < seconds:
             forward(seen)
             batches += 1
-    return batches * BATCH_EVENTS["cpu"] / (time.perf_counter() - started)
+    return batches * batch / (time.perf_counter() - started)
 
 
-def pythia_rate(index: int) -> float:
+def pythia_rate(index: int, events: int) -> float:
     """Return events/s of Pythia 8 alone, without its initialisation of a quarter of a second."""
-    spec = DatasetSpec.load("dis-ep-50", (f"shard_events={PYTHIA_EVENTS}", "source.events=1000000"))
+    spec = DatasetSpec.load("dis-ep-50", (f"shard_events={events}", "source.events=1000000"))
     source = spec.source.open(spec.schema_, spec.conditions, spec.shard_events)
     started = time.perf_counter()
     source.shard(index)
-    return PYTHIA_EVENTS / (time.perf_counter() - started)
+    return events / (time.perf_counter() - started)
 
 
 def together(work: Callable[[int], float], workers: int) -> float:
     """Run work at once in processes of their own; return the sum of their rates."""
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         return sum(pool.map(work, range(workers), chunksize=1))
-
-
-def _network(index: int, checkpoint_uri: str, compiled: bool) -> float:
-    return network_rate(checkpoint_uri, compiled)
 
 
 def note_memory(found: dict[int, int]) -> None:
@@ -92,6 +88,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200_000_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--shard-events", type=int, default=1_000_000)
+    parser.add_argument("--pythia-events", type=int, default=50_000)
+    parser.add_argument("--seconds", type=float, default=10.0, help="that a network is measured")
+    parser.add_argument("--eager", action="store_true", help="compile no network")
     parser.add_argument("--condition", nargs="*", default=[])
     options = parser.parse_args()
     # As the processes beside which they are measured.
@@ -102,12 +101,17 @@ def main() -> None:
     def networks() -> dict[str, float]:
         return {
             name: together(
-                partial(_network, checkpoint_uri=uri, compiled=compiled), options.workers
+                partial(
+                    network_rate, checkpoint_uri=uri, compiled=compiled, seconds=options.seconds
+                ),
+                options.workers,
             )
             for name, compiled in (("as it is", False), ("compiled", True))
+            if not (compiled and options.eager)
         }
 
-    before, pythia = networks(), together(pythia_rate, options.workers)
+    before = networks()
+    pythia = together(partial(pythia_rate, events=options.pythia_events), options.workers)
     memory: dict[int, int] = {}
     with tempfile.TemporaryDirectory(dir=".") as folder:
         target = str(Path(folder, "sample").absolute())
@@ -136,13 +140,11 @@ def main() -> None:
         "written_over_network": steady / max(raw.values()),
         "pythia_per_s": pythia,
         "times_pythia": steady / pythia,
-        "worker_peak_gb": max(memory.values()) / 1e9,
+        "worker_peak_gb": max(memory.values()) / 1e9 if memory else None,
         "bytes_per_event": stored,
     }
     print(json.dumps(figures, indent=2))
-    RESULT.parent.mkdir(exist_ok=True)
-    result = {"cores": os.cpu_count(), **figures, "with": environment()}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    keep("production", figures)
 
 
 if __name__ == "__main__":

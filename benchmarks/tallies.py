@@ -7,7 +7,6 @@ has learned.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -21,13 +20,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from mleg_ray.checkpoint import environment
+from common.results import keep
+
 from mleg_ray.evaluation.tally import FineBins, merge
-from mleg_ray.sampling.plan import SampleSpec
+from mleg_ray.sampling.plan import BATCH, SampleSpec
 from mleg_ray.sampling.sampler import Sampler
 from tests.checkpoints import small_checkpoint
 
-RESULT = Path(__file__).parent / "results" / "tallies.json"
 T = TypeVar("T")
 
 
@@ -54,9 +53,10 @@ def main() -> None:
             seed=1,
             conditions={"beam_energy": 50.0},
             compiled=False,
+            batch_events=BATCH["cpu"].of(checkpoint.feature_map.space.nbytes),
         )
         sampler = Sampler(checkpoint, spec, folder)
-        bins = FineBins.from_bytes(sampler.pilot().to_bytes())
+        bins = FineBins.from_bytes(sampler.learn_bins().to_bytes())
         generating, counting, files = [], [], []
         for shard in spec.plan():
             events, seconds = timed(partial(sampler.generate, shard))
@@ -78,10 +78,8 @@ def main() -> None:
             "counted_per_second": statistics.median(counting),
             "merged_per_second": statistics.median(merging),
             "bytes_per_shard": files[0].stat().st_size,
-            "environment": environment(),
         }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    keep("tallies", result)
     for key, value in result.items():
         if isinstance(value, (int, float)):
             print(f"{key:22s} {value:,.0f}")

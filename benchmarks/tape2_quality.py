@@ -8,17 +8,14 @@ lie in the storage folder.
 """
 
 import argparse
-import json
-import os
 import statistics
 import time
-from typing import Any
 
-from paper.measuring import RESULTS, rounded
+from common.results import Row, keep, rounded
+from common.tapes import tapes
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.evaluate import evaluate
 from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
@@ -34,39 +31,37 @@ DATASET = "dis-ep-50-tape2"
 
 def tape2(root: str, storage: str) -> Dataset:
     """Prepare the authors' events, which lie in the folder `root`."""
-    return prepare(DatasetSpec.load(DATASET, (f"source.root={root}",)), storage)
+    return prepare(tapes(DATASET, root), storage)
 
 
-def figures(card: Scorecard) -> dict[str, float]:
-    """Return the quoted figures and their floors."""
+QUOTED = {
+    "auc": ("c2st_auc", "boosted trees"),
+    "chi2_ndf": ("chi2_ndf", "x_bj, q2"),
+    "chi2_paper": ("chi2_paper", "x_bj, q2"),
+    "unphysical": ("unphysical_rate", "any"),
+}
 
-    def estimate(metric: str, subject: str) -> Estimate:
-        figure = card.figures[metric][subject]
-        assert isinstance(figure, Estimate), figure
-        return figure
 
+def figures(card: Scorecard) -> Row:
+    """Return the quoted figures and their floors, or why one cannot be computed."""
     ks = [figure for figure in card.figures["ks"].values() if isinstance(figure, Estimate)]
-    auc, chi2 = estimate("c2st_auc", "boosted trees"), estimate("chi2_ndf", "x_bj, q2")
-    paper = estimate("chi2_paper", "x_bj, q2")
-    return {
-        "auc": auc.value,
-        "auc_floor": auc.floor,
-        "auc_floor_spread": auc.floor_spread,
+    row: Row = {
         "mean_ks": statistics.fmean(figure.value for figure in ks),
         "mean_ks_floor": statistics.fmean(figure.floor for figure in ks),
-        "chi2_ndf": chi2.value,
-        "chi2_ndf_floor": chi2.floor,
-        "chi2_ndf_floor_spread": chi2.floor_spread,
-        "chi2_paper": paper.value,
-        "chi2_paper_floor": paper.floor,
-        "unphysical": estimate("unphysical_rate", "any").value,
-        "unphysical_truth": estimate("unphysical_rate", "any").floor,
     }
+    for name, (metric, subject) in QUOTED.items():
+        figure = card.figures[metric][subject]
+        if isinstance(figure, Estimate):
+            row |= {name: figure.value, f"{name}_floor": figure.floor}
+            row[f"{name}_floor_spread"] = figure.floor_spread
+        else:
+            row[name] = str(figure)
+    return row
 
 
 def measured(
     recipe: str, assignments: tuple[str, ...], dataset: Dataset, storage: str, seed: int
-) -> tuple[Checkpoint, dict[str, Any]]:
+) -> tuple[Checkpoint, Row]:
     """Train a recipe with a seed, sample ten times the test split, and judge it by that."""
     own = (f"dataset={dataset.manifest.name}", f"training.seed={seed}")
     run = RunConfig.load(recipe, (*own, *assignments))
@@ -78,7 +73,11 @@ def measured(
     generated = sample(checkpoint.uri, events, target, seed=seed)
     report = join(storage, "reports", target.rsplit("/", 1)[-1])
     card = evaluate(generated.uri, dataset, "test", report, seed=seed)
-    row = {"steps": checkpoint.card.step, "training_s": checkpoint.card.seconds, "wall_s": wall}
+    row: Row = {
+        "steps": checkpoint.card.step,
+        "training_s": checkpoint.card.seconds,
+        "wall_s": wall,
+    }
     return checkpoint, row | figures(card)
 
 
@@ -100,9 +99,7 @@ def main() -> None:
                 _, row = measured(recipe, tuple(options.assignments), dataset, storage, seed)
                 rows.append({"recipe": recipe, "seed": seed} | row)
                 print(rounded(rows[-1]))
-    RESULTS.mkdir(exist_ok=True)
-    result = {"cores": os.cpu_count(), "rows": rows, "with": environment()}
-    (RESULTS / "tape2_quality.json").write_text(json.dumps(result, indent=2) + "\n")
+    keep("tape2_quality", {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ yield to other processes (niceness 15), which would measure those others: here t
 import argparse
 import copy
 import itertools
-import json
 import math
 import os
 import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,14 +25,14 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from common.results import keep
+
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.checkpoint import environment
-from mleg_ray.cluster.session import cluster_cpus, ray_session
+from mleg_ray.cluster.session import possible_cpus, ray_session
 from mleg_ray.cluster.train import train
+from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
 from tests.prepared import prepared_dataset
-
-RESULT = Path(__file__).parent / "results" / "train_overhead.json"
 
 
 def ray_steps_per_second(run: RunConfig, dataset: Dataset, folder: str, name: str) -> float:
@@ -46,13 +46,12 @@ def bare_steps_per_second(run: RunConfig, dataset: Dataset) -> float:
     """Train the same networks in a plain loop."""
     events = dataset.load("train")
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions).fit([events])
-    features = feature_map(events.x, events.context).float()
-    context = events.context.float()
+    batch = feature_map.encode(events, noise=Noise(torch.device("cpu")))
+    features, conditions = batch.x, batch.condition
     generator, critic = mlp(4, 64, 3), mlp(9, 128, 1)
     average = copy.deepcopy(generator)
-    adam = {"lr": 1e-3, "betas": (0.0, 0.9), "fused": True}
-    generator_optimiser = torch.optim.Adam(generator.parameters(), **adam)
-    critic_optimiser = torch.optim.Adam(critic.parameters(), **adam)
+    adam = partial(torch.optim.Adam, lr=1e-3, betas=(0.0, 0.9), fused=True)
+    generator_optimiser, critic_optimiser = adam(generator.parameters()), adam(critic.parameters())
     n, steps, skipped = run.training.batch_size, run.training.steps, run.selection.every
     for step in range(steps):
         if step == skipped:
@@ -61,10 +60,10 @@ def bare_steps_per_second(run: RunConfig, dataset: Dataset) -> float:
             optimiser.param_groups[0]["lr"] = 5e-4 * (1 + math.cos(math.pi * step / steps))
         for _ in range(3):
             rows = torch.randint(len(features), (n,))
-            x, c = features[rows], context[rows]
+            x, c = features[rows], conditions[rows]
             with torch.no_grad():
-                real = feature_map.augment(x, c)
-                fake = feature_map.augment(generator(torch.randn(n, 4)), c)
+                real = feature_map.view(x, c)
+                fake = feature_map.view(generator(torch.randn(n, 4)), c)
             between = torch.lerp(real, fake, torch.rand(n, 1)).requires_grad_()
             (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
             penalty = (slope.norm(dim=1) - 1).square().mean()
@@ -73,7 +72,7 @@ def bare_steps_per_second(run: RunConfig, dataset: Dataset) -> float:
             loss.backward()
             critic_optimiser.step()
         critic.requires_grad_(False)
-        fake = feature_map.augment(generator(torch.randn(n, 4)), context[rows])
+        fake = feature_map.view(generator(torch.randn(n, 4)), conditions[rows])
         generator_optimiser.zero_grad()
         (-critic(fake).mean()).backward()
         generator_optimiser.step()
@@ -101,10 +100,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's own spelling
-    run = RunConfig.load("fatgan-quick", (f"training.steps={options.steps}",))
+    run = RunConfig.load(
+        "fatgan-quick",
+        (f"training.steps={options.steps}", f"selection.every={options.steps // 3}"),
+    )
     rows = []
     with tempfile.TemporaryDirectory() as folder, ray_session():
-        threads = run.training.threads or cluster_cpus() - 1
+        threads = run.training.threads or possible_cpus() - 1
         torch.set_num_threads(threads)
         dataset = prepared_dataset(Path(folder) / "data", shard_rows=6000)
         for i in range(options.rounds):
@@ -116,9 +118,7 @@ def main() -> None:
             )
     median = statistics.median(row["ratio"] for row in rows)
     print(f"median ratio of {options.rounds}: {median:.3f} with {threads} threads")
-    RESULT.parent.mkdir(exist_ok=True)
-    result = {"median_ratio": median, "threads": threads, "rounds": rows, "with": environment()}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    keep("train_overhead", {"median_ratio": median, "threads": threads, "rounds": rows})
 
 
 if __name__ == "__main__":

@@ -8,32 +8,25 @@ without training, which is mostly its start.
 """
 
 import argparse
-import json
 import os
 import statistics
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from common.results import keep
 from tape2_quality import DATASET, tape2
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.checkpoint import environment, run_uri
-from mleg_ray.cluster.session import ray_session
+from mleg_ray.checkpoint import run_uri
+from mleg_ray.cluster.session import environment, ray_session
 from mleg_ray.cluster.tune import run_study
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, join
 from mleg_ray.study.ledger import load
 from mleg_ray.study.plan import Plan
 from mleg_ray.training.trainee import Trainee
-
-RESULT = Path(__file__).parent / "results" / "tune_overhead.json"
 
 
 def train_bare(run: RunConfig, uri: str, folder: str) -> None:
@@ -62,6 +55,7 @@ def main() -> None:
             f"training.steps={options.steps}",
             f"selection.every={options.steps // 6}",
             f"study.trials={options.trials}",
+            f"study.pruning.first={options.steps // 6}",
         ),
     )
     # A space that changes nothing: all trials take as long as the bare trainings.
@@ -93,9 +87,7 @@ def main() -> None:
         "not_training_in_a_trial_s": statistics.median(idle),
     }
     print(row)
-    RESULT.parent.mkdir(exist_ok=True)
-    result = {"cores": cores, "load": os.getloadavg(), **row, "with": environment()}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    keep("tune_overhead", row)
 
 
 if __name__ == "__main__":

@@ -7,23 +7,15 @@ best `ks_sum` of each study.
 """
 
 import argparse
-import json
-import os
-import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from common.results import keep
 from tape2_quality import DATASET, tape2
 
-from mleg_ray.checkpoint import environment
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.tune import run_study
 from mleg_ray.storage import absolute
 from mleg_ray.study.plan import Plan, RandomSearch
-
-RESULT = Path(__file__).parent / "results" / "tune_search.json"
 
 
 def main() -> None:
@@ -66,9 +58,7 @@ def main() -> None:
                 }
                 rows.append(row)
                 print(row)
-    RESULT.parent.mkdir(exist_ok=True)
-    result = {"cores": os.cpu_count(), "load": os.getloadavg(), "rows": rows, "with": environment()}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    keep("tune_search", {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ Both have all the machine's cores. Prints steps a second of all replicas togethe
 """
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 import time
@@ -17,7 +15,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from mleg_ray.checkpoint import environment
+from common.results import keep
+
 from mleg_ray.cluster.session import usable_cpus
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import ResidentMinibatches
@@ -28,7 +27,6 @@ from tests.prepared import prepared_dataset
 from tests.recipes import features_of
 
 CPU = torch.device("cpu")
-RESULT = Path(__file__).parent / "results" / "tune_stacked.json"
 
 
 def main() -> None:
@@ -84,9 +82,7 @@ def main() -> None:
                 }
                 rows.append(row | {"ratio": apart / together})
                 print({key: round(value, 2) for key, value in rows[-1].items()})
-    RESULT.parent.mkdir(exist_ok=True)
-    result = {"cores": os.cpu_count(), "load": os.getloadavg(), "rows": rows, "with": environment()}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    keep("tune_stacked", {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -8,18 +8,14 @@ test half of tape2.txt. Prints ks_sum and C2ST AUC of each seed.
 """
 
 import argparse
-import json
 import os
-import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from common.results import Row, keep
 from tape2_quality import DATASET, figures, tape2
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.evaluate import evaluate
 from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.cluster.session import ray_session
@@ -29,10 +25,8 @@ from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, join
 from mleg_ray.study.plan import Plan
 
-RESULT = Path(__file__).parent / "results" / "tune_tape2.json"
 
-
-def judged(checkpoint: Checkpoint, dataset: Dataset, storage: str, seed: int) -> dict[str, float]:
+def judged(checkpoint: Checkpoint, dataset: Dataset, storage: str, seed: int) -> Row:
     """Return a checkpoint's validation ks_sum and its figures by the test half."""
     events = 10 * dataset.rows("test")
     target = default_target(storage, checkpoint.uri, events, seed)
@@ -47,7 +41,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", required=True)
     parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--set", nargs="*", default=[], dest="assignments")
+    parser.add_argument("--set", nargs="*", default=[], dest="assignments", help="of the study")
+    parser.add_argument("--set-paper", nargs="*", default=[], dest="paper", help="of `fatgan`")
     parser.add_argument("--storage", default="mleg-storage/benchmarks")
     options = parser.parse_args()
     storage = absolute(options.storage)
@@ -70,14 +65,13 @@ def main() -> None:
                 f"training.seconds={wall}",
                 "selection.every=50",  # its steps take seconds; time is looked at when judging
                 f"training.seed={seed}",
+                *options.paper,
             )
             run = RunConfig.load("fatgan", (f"dataset={DATASET}", *own))
             checkpoint = train(run, dataset, storage, name=f"paper-{int(wall)}-{seed}")
             rows.append({"of": "paper", **judged(checkpoint, dataset, storage, seed)})
             print(rows[-1])
-    RESULT.parent.mkdir(exist_ok=True)
-    result = {"cores": os.cpu_count(), "study_s": wall, "rows": rows, "with": environment()}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    keep("tune_tape2", {"study_s": wall, "rows": rows})
 
 
 if __name__ == "__main__":

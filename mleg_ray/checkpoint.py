@@ -1,7 +1,8 @@
 """A checkpoint: one directory that needs nothing else to sample.
 
 `run.toml` holds the resolved configuration, `weights.safetensors` the model and its feature map,
-`card.json` what the dataset is and how the model did. No pickle is read or written.
+`card.json` what the dataset is and how the model did. A teacher from which it learned lies within,
+a checkpoint of its own in `parts/teacher`. No pickle is read or written.
 """
 
 import platform
@@ -18,13 +19,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 import mleg_ray
-from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.dataset import Dataset, read_json, write_json
+from mleg_ray.catalog.description import Description
 from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.errors import CheckpointError, ConfigError, UserError
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.features import FeatureMap
-from mleg_ray.models import Model, NoiseMap, generate
+from mleg_ray.models import Model, generate
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
 from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
@@ -32,6 +33,7 @@ from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_b
 CHECKPOINT = "checkpoint"  # the folder's name in that of its run
 STUDIES = "studies"  # below a storage root
 RUN, WEIGHTS, CARD = "run.toml", "weights.safetensors", "card.json"
+TEACHER = "parts/teacher"
 
 
 class DatasetCard(Description):
@@ -72,12 +74,22 @@ class Card(Config):
 
 
 class Checkpoint:
-    """A trained model with its feature map, ready to generate physical events."""
+    """A trained model with its feature map, ready to generate physical events.
+
+    `teacher` is the checkpoint from which it learned, if there is one.
+    """
 
     def __init__(
-        self, run: RunConfig, card: Card, feature_map: FeatureMap, model: Model, uri: str = ""
+        self,
+        run: RunConfig,
+        card: Card,
+        feature_map: FeatureMap,
+        model: Model,
+        uri: str = "",
+        teacher: "Checkpoint | None" = None,
     ) -> None:
         self.uri = uri
+        self.teacher = teacher
         self.run = run
         self.card = card
         self.feature_map = feature_map
@@ -128,24 +140,20 @@ class Checkpoint:
         Raises:
             CheckpointError: the model does not map noise to events deterministically.
         """
-        return self._noise_map.noise_space
-
-    def decode(self, noise: Tensor, given: Events) -> Events:
-        """Map noise (n, d) under the conditions of events to physical events.
-
-        Gradients flow to both. Raises `CheckpointError` as `noise_space` does.
-        """
-        condition = self.feature_map.condition(given)
-        return self.feature_map.decode(self._noise_map.decode(noise, condition), given)
-
-    @property
-    def _noise_map(self) -> NoiseMap:
-        if not isinstance(self.model, NoiseMap):
+        if not self.model.draws_noise:
             raise CheckpointError(
                 f"{self.uri}: a model of kind '{self.run.model.kind}' cannot teach; take a flow "
                 "or a GAN"
             )
-        return self.model
+        return self.model.noise_space
+
+    def decode(self, noise: Tensor, given: Events) -> Events:
+        """Map noise (n, d) under the conditions of events to physical events.
+
+        Gradients flow to both.
+        """
+        condition = self.feature_map.condition(given)
+        return self.feature_map.decode(self.model.decode(noise, condition), given)
 
     @property
     def digest(self) -> str:
@@ -159,6 +167,12 @@ class Checkpoint:
 
     def save(self, uri: str) -> None:
         """Write the directory; the card comes last, so a checkpoint without one is not whole."""
+        self._write(uri)
+        self.uri = uri
+
+    def _write(self, uri: str) -> None:
+        if self.teacher:
+            self.teacher._write(join(uri, TEACHER))
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"feature_map.{k}": v for k, v in self.feature_map.state_dict().items()}
         weights = save({name: value.cpu().contiguous() for name, value in tensors.items()})
@@ -169,7 +183,6 @@ class Checkpoint:
         write_bytes(join(uri, WEIGHTS), weights)
         write_bytes(join(uri, RUN), run)
         write_json(join(uri, CARD), self.card.model_dump(mode="json"))
-        self.uri = uri
 
     @staticmethod
     def load(uri: str, device: torch.device | str = "cpu") -> "Checkpoint":
@@ -220,7 +233,13 @@ class Checkpoint:
                 module.load_state_dict(own)
         except (RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{uri}: weights do not fit {RUN}: {error}") from None
-        return Checkpoint(run, card, feature_map.to(device), model.to(device), uri)
+        teacher = Checkpoint.load(join(uri, TEACHER), device) if card.teacher_digest else None
+        if teacher and teacher.digest != card.teacher_digest:
+            raise CheckpointError(
+                f"{teacher.uri}: not the teacher that the card of {uri} names; copy the checkpoint "
+                "again or train again"
+            )
+        return Checkpoint(run, card, feature_map.to(device), model.to(device), uri, teacher)
 
 
 def run_uri(storage: str, name: str) -> str:
@@ -242,8 +261,11 @@ def run_label(uri: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return the versions that made a result: code, commit if known, Python and libraries."""
-    libraries = {name: version(name) for name in ("torch", "numpy", "ray", "pyarrow")}
+    """Return the versions that made a result: code, commit if known, Python and libraries.
+
+    What is made on Ray has its version too: see `mleg_ray.cluster.session.environment`.
+    """
+    libraries = {name: version(name) for name in ("torch", "numpy", "pyarrow")}
     return {
         "mleg_ray": mleg_ray.__version__,
         "commit": _commit(),

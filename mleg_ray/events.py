@@ -3,7 +3,7 @@
 Physical events go by name (`Events`); only features, as networks take them, are a matrix (`Batch`).
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -54,7 +54,9 @@ class Field(Config):
         if self.role == "weight" and (self.group or not self.dtype.startswith("float")):
             raise ValueError("role: a weight is one number an event, float32 or float64")
         if self.name.partition(".")[2] == COUNT:
-            raise ValueError(f"name: '{self.name}' is the number of a group's objects; choose another")
+            raise ValueError(
+                f"name: '{self.name}' is the number of a group's objects; choose another"
+            )
         return self
 
 
@@ -140,7 +142,8 @@ class EventSchema:
         for field in self.fields:
             if field.group and field.group not in self.groups:
                 raise ConfigError(
-                    f"fields: '{field.name}' belongs to no declared group; add [groups.{field.group}]"
+                    f"fields: '{field.name}' belongs to no declared group; add "
+                    f"[groups.{field.group}]"
                 )
             if field.name in self.groups:
                 raise ConfigError(f"groups.{field.name}: a field has this name; choose another")
@@ -231,9 +234,10 @@ class EventSchema:
         conditions: Mapping[str, float],
         present: Mapping[str, Tensor] | None = None,
     ) -> "Events":
-        """Make events of columns as `Events` has them; `conditions` fills those that have one value.
+        """Make events of columns as `Events` has them.
 
-        Columns of no field are left out; the weight is 1 if the schema has none.
+        `conditions` fills those that have one value; columns of no field are left out; the weight
+        is 1 if the schema has none.
         """
         n = len(columns[self.event[0]])
         fixed = {
@@ -247,7 +251,7 @@ class EventSchema:
 
 @dataclass(frozen=True)
 class Events:
-    """B events by name: a number (B,), a field of a group of objects (B, most), an image (B, *shape).
+    """B events by name: numbers (B,), fields of groups of objects (B, most), images (B, *shape).
 
     Numbers are float64; images and whole numbers keep their stored precision. Conditions and labels
     are columns too. `present` (B, most), boolean, tells by group which objects there are: the first
@@ -272,6 +276,11 @@ class Events:
     def repeat(self, times: int) -> "Events":
         """Return all events `times` over, in the order of whole repetitions."""
         return Events.concatenate([self] * times)
+
+    def split(self, n: int) -> Iterator["Events"]:
+        """Yield the events in their order, n at a time and the rest at last."""
+        for start in range(0, max(1, len(self)), n):
+            yield self[start : start + n]
 
     def choose(self, names: Iterable[str]) -> "Events":
         """Return the events with these columns alone, and the objects of their groups."""
@@ -300,6 +309,8 @@ class Events:
     def concatenate(parts: Iterable["Events"]) -> "Events":
         """Join events of the same columns, in order."""
         parts = list(parts)
+        if len(parts) == 1:
+            return parts[0]
         return Events(
             {name: torch.cat([part.columns[name] for part in parts]) for name in parts[0].columns},
             {name: torch.cat([part.present[name] for part in parts]) for name in parts[0].present},

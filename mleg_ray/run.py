@@ -9,10 +9,12 @@ from pydantic import PositiveFloat, PositiveInt, SerializeAsAny, model_validator
 from mleg_ray.config import Config, override, parse, read_extended
 from mleg_ray.errors import ConfigError
 from mleg_ray.features import FeatureMap, FeatureMapConfig
+from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.models import MODELS, Model, ModelConfig, Spaces
 from mleg_ray.objectives import OBJECTIVES, ObjectiveConfig
 from mleg_ray.randomness import derive_seed
 
+CHUNK_BYTES = 128 * MIB  # as events are stored
 TABLES = ("run", "space", "study")  # of a recipe
 Fraction = Annotated[float, Option(ge=0, lt=1)]
 
@@ -30,12 +32,12 @@ class TrainingConfig(Config):
 
     A step is one round of the objective's schedule (five critic moves and one generator move,
     say). `batch_size` is per worker. Up to `memory_budget` bytes of features are kept whole on the
-    worker's device; beyond, chunks of `chunk_events` are streamed and shuffled. `seconds` ends
-    training early, at the first judgement after that time. `threads` is the
-    number of CPUs of a worker, by default its share of the machine; small networks gain little from
-    a second thread, and lose much where another process wants that core. In a
-    `bootstrap` replica every train event counts a Poisson number of times, drawn from the seed: how
-    replicas of several seeds scatter is the uncertainty that the size of the train split leaves.
+    worker's device; beyond, chunks of `chunk_events`, of `CHUNK_BYTES` at most, are streamed and
+    shuffled. `seconds` ends training early, at the first judgement after that time. `threads` is
+    the number of CPUs of a worker, by default its share of the machine; small networks gain little
+    from a second thread, and lose much where another process wants that core. In a `bootstrap`
+    replica every train event counts a Poisson number of times, drawn from the seed: how replicas of
+    several seeds scatter is the uncertainty that the size of the train split leaves.
     """
 
     steps: PositiveInt
@@ -48,6 +50,11 @@ class TrainingConfig(Config):
     threads: PositiveInt | None = None
     bootstrap: bool = False
     optimisers: dict[str, AdamConfig]
+
+    @property
+    def chunk(self) -> AtOnce:
+        """What is streamed at a time."""
+        return AtOnce(CHUNK_BYTES, events=self.chunk_events)
 
 
 class PlateauConfig(Config):
@@ -113,7 +120,12 @@ class RunConfig(Config):
         return self
 
     def build_model(self, feature_map: FeatureMap) -> Model:
-        """Build the model that fits the map; its first weights depend on `training.seed` alone."""
+        """Build the model that fits the map; its first weights depend on `training.seed` alone.
+
+        Raises:
+            ConfigError: a network does not fit the map's spaces, or the objective its view.
+        """
+        self.objective.build().require(feature_map.view_space)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.training.seed, "weights"))
             return self.model.build(Spaces.of(feature_map))

@@ -54,6 +54,11 @@ class Space:
         """The length of the vector."""
         return sum(part.width for part in self.parts.values())
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of one vector in single precision, in bytes."""
+        return 4 * self.width
+
     @cached_property
     def where(self) -> dict[str, slice]:
         """Where each part stands in the vector."""
@@ -90,7 +95,7 @@ class Space:
     def split(self, x: Tensor) -> dict[str, Tensor]:
         """Return views of vectors (B, width), (B, *shape) of each part."""
         return {
-            name: x[:, self.where[name]].unflatten(1, part.shape)
+            name: x[:, self.where[name]].reshape(len(x), *part.shape)
             for name, part in self.parts.items()
         }
 

@@ -89,6 +89,15 @@ def read_bytes(uri: str, most: int | None = None) -> bytes:
         return content
 
 
+def read_folder(folder: str) -> dict[str, bytes]:
+    """Read all files below a folder, also nested ones, by their path inside it; none if absent."""
+    with _opened(folder) as (fs, root):
+        fs.invalidate_cache()
+        found = fs.find(root)
+        contents = fs.cat(found) if found else {}
+        return {path.removeprefix(f"{root}/"): content for path, content in contents.items()}
+
+
 def read_end(uri: str, n: int) -> bytes:
     """Read the last n bytes of a file, or all of a smaller one."""
     with _opened(uri) as (fs, path):

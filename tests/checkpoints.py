@@ -7,7 +7,7 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard, environment
 from mleg_ray.sampling.plan import ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
-from tests.dis_events import FIELDS
+from tests.dis_events import FIELDS, GROUPS
 from tests.recipes import fitted_map, small_run, training_events
 
 
@@ -29,6 +29,7 @@ def small_checkpoint(
             name=spec.name,
             dataset_digest="0" * 64,
             fields=FIELDS,
+            groups=GROUPS,
             conditions={} if conditional else {"beam_energy": 50.0},
             **dict(spec.definitions),
         ),

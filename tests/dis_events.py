@@ -4,23 +4,24 @@ import math
 
 import torch
 
-from mleg_ray.events import VERTEX, Batch, EventSchema, Field
+from mleg_ray.events import Events, EventSchema, Field, Group, four_momentum
 
+ELECTRON = four_momentum("electron")
 FIELDS = (
-    Field(name="px", unit="GeV"),
-    Field(name="py", unit="GeV"),
-    Field(name="pz", unit="GeV"),
-    Field(name="energy", unit="GeV"),
+    *(Field(name=name, unit="GeV") for name in ELECTRON),
     Field(name="beam_energy", unit="GeV", role="condition"),
 )
-SCHEMA = EventSchema(FIELDS)
+GROUPS = {"electron": Group(pdg_id=11, mass=0.0)}
+SCHEMA = EventSchema(FIELDS, GROUPS)
+VERTEX = four_momentum("vertex")
 PAIRS = EventSchema(
-    [*FIELDS[:4], *(Field(name=VERTEX + f.name, unit="GeV", role="condition") for f in FIELDS[:4])]
+    [*FIELDS[:4], *(Field(name=name, unit="GeV", role="condition") for name in VERTEX)],
+    {**GROUPS, "vertex": Group(truth_of="electron")},
 )
 Q2_MIN = 2.0
 
 
-def electrons(n: int, seed: int = 0, beam_energies: tuple[float, ...] = (50.0,)) -> Batch:
+def electrons(n: int, seed: int = 0, beam_energies: tuple[float, ...] = (50.0,)) -> Events:
     """Draw Q² like 1/Q⁴ above 2 GeV², y between Q²/s and 1, φ uniform; weights 1."""
     generator = torch.Generator().manual_seed(seed)
     u = torch.rand(n, 3, generator=generator, dtype=torch.float64)
@@ -30,17 +31,25 @@ def electrons(n: int, seed: int = 0, beam_energies: tuple[float, ...] = (50.0,))
     y = (q2 / s) ** (0.999 * u[:, 1])  # stays a little inside y = Q²/s, that is x_bj = 1
     plus, minus, phi = 2 * beam * (1 - y), q2 / (2 * beam), 2 * math.pi * u[:, 2]
     pt = (plus * minus).sqrt()
-    x = torch.stack([pt * phi.cos(), pt * phi.sin(), (plus - minus) / 2, (plus + minus) / 2], dim=1)
-    return Batch(x, beam[:, None], torch.ones(n, dtype=torch.float64))
+    parts = (pt * phi.cos(), pt * phi.sin(), (plus - minus) / 2, (plus + minus) / 2)
+    columns = dict(zip(ELECTRON, parts, strict=True)) | {"beam_energy": beam}
+    return Events(columns, {}, torch.ones(n, dtype=torch.float64))
 
 
-def measured(n: int) -> Batch:
+def momenta(events: Events, names: tuple[str, ...] = ELECTRON) -> torch.Tensor:
+    """Return columns of events as a matrix (n, their number)."""
+    return torch.stack([events.columns[name] for name in names], dim=1)
+
+
+def measured(n: int) -> Events:
     """Return electrons measured with 1% of p and 10 mrad, under those at the vertex."""
-    true = electrons(n, 3).x
+    true = momenta(electrons(n, 3))
     p, theta = true[:, 3], torch.acos(true[:, 2] / true[:, 3])
     phi = torch.atan2(true[:, 1], true[:, 0])
     z = torch.randn(n, 3, generator=torch.Generator().manual_seed(2)).double()
     p, theta, phi = p * (1 + 0.01 * z[:, 0]), theta + 0.01 * z[:, 1], phi + 0.01 * z[:, 2]
     pt = p * theta.sin()
-    x = torch.stack([pt * phi.cos(), pt * phi.sin(), p * theta.cos(), p], dim=1)
-    return Batch(x, true, torch.ones(n, dtype=torch.float64))
+    parts = (pt * phi.cos(), pt * phi.sin(), p * theta.cos(), p)
+    columns = dict(zip(ELECTRON, parts, strict=True))
+    columns |= dict(zip(VERTEX, true.unbind(1), strict=True))
+    return Events(columns, {}, torch.ones(n, dtype=torch.float64))

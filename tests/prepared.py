@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.events import Field
-from tests.dis_events import FIELDS, electrons
+from mleg_ray.events import EventSchema, Field
+from tests.dis_events import FIELDS, GROUPS, electrons
 
 WEIGHT = Field(name="weight", role="weight")
 
@@ -29,19 +30,21 @@ def prepared_dataset(
     conditions = {"beam_energy": beams[0]} if len(beams) == 1 else {}
     declared = (*FIELDS, WEIGHT) if weighted else FIELDS
     fields = [field for field in declared if field.name not in conditions]
+    schema = EventSchema(declared, GROUPS)
     shards = []
     for i, split in enumerate(splits):
-        batch = electrons(shard_rows, seed=i, beam_energies=beams)
-        columns = dict(zip(("px", "py", "pz", "energy"), batch.x.T.numpy(), strict=True))
-        columns["beam_energy"] = batch.context[:, 0].numpy()
+        columns = of_events(electrons(shard_rows, seed=i, beam_energies=beams), schema)
         columns["weight"] = np.random.default_rng(i).uniform(0.5, 1.5, shard_rows)
         columns["weight"][::3] = -0.5
         shards.append(
-            write_shard(str(folder), f"shards/{i:05d}.parquet", columns, fields, {}, split=split)
+            write_shard(
+                str(folder), f"shards/{i:05d}.parquet", columns, schema, fields, {}, split=split
+            )
         )
     manifest = DatasetManifest(
         name="toy-dis",
         fields=declared,
+        groups=GROUPS,
         conditions=conditions,
         **dict(spec.definitions),
         provenance={},

@@ -4,14 +4,16 @@ import math
 
 import torch
 
-from mleg_ray.events import Batch
+from mleg_ray.events import Batch, Events
 from mleg_ray.features import FeatureMap
-from mleg_ray.models.noise import NoiseShape
 from mleg_ray.objectives import Objective
+from mleg_ray.objectives.base import Teacher
+from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
+from mleg_ray.space import Part, Space
 from mleg_ray.training.batches import ResidentMinibatches
 from mleg_ray.training.loop import TrainingLoop
-from tests.dis_events import PAIRS, SCHEMA, electrons
+from tests.dis_events import ELECTRON, PAIRS, SCHEMA, VERTEX, electrons, momenta
 
 ADVERSARIES = (
     "model.noise_dim=4",
@@ -47,26 +49,25 @@ def small_run(recipe: str, *assignments: str) -> RunConfig:
     return RunConfig.load(recipe, (*SMALL[recipe], *quick, *assignments))
 
 
-def fitted_map(run: RunConfig, events: Batch, conditional: bool = False) -> FeatureMap:
+def fitted_map(run: RunConfig, events: Events, conditional: bool = False) -> FeatureMap:
     """Build and fit a run's feature map on DIS events."""
     fixed = {} if conditional else {"beam_energy": 50.0}
     return run.features.build(SCHEMA, fixed).fit([events])
 
 
-def features_of(feature_map: FeatureMap, events: Batch) -> Batch:
+def features_of(feature_map: FeatureMap, events: Events) -> Batch:
     """Return events as the loop wants them: float32 features, conditions and weights."""
-    features = feature_map(events.x, events.context)
-    return Batch(features, events.context, events.weight).to(torch.float32)
+    return feature_map.encode(events, noise=Noise(torch.device("cpu")))
 
 
 def small_loop(
-    run: RunConfig, events: Batch, conditional: bool = False
+    run: RunConfig, events: Events, conditional: bool = False
 ) -> tuple[TrainingLoop, ResidentMinibatches]:
     """Return a loop on `events` and its minibatches."""
     feature_map = fitted_map(run, events, conditional)
     features = features_of(feature_map, events)
     model = run.build_model(feature_map)
-    model.remember(features.x, feature_map.condition(features.context))
+    model.remember(features.x, features.condition)
     loop = TrainingLoop(
         model, feature_map, taught_objective(run, feature_map), run.training, torch.device("cpu")
     )
@@ -78,33 +79,34 @@ class Rotation:
     """A teacher that scatters every electron as its noise says: z0 its energy, z2 its angle."""
 
     schema = SCHEMA
-    noise_shape = NoiseShape.of_features(3, periodic=(2,))
+    noise_space = Space({"event": Part((3,), circle=(2,))})
 
-    def decode(self, noise: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    def decode(self, noise: torch.Tensor, given: Events) -> Events:
         """Return the events that noise becomes; see `Teacher`."""
-        events = electrons(len(context), 12).x
+        events = electrons(len(given), 12)
         angle = math.pi * noise[:, 2]
-        pt = events[:, :2].norm(dim=1)
-        events[:, 0], events[:, 1] = pt * angle.cos(), pt * angle.sin()
-        return events
+        pt = momenta(events)[:, :2].norm(dim=1)
+        turned = dict(zip(ELECTRON[:2], (pt * angle.cos(), pt * angle.sin()), strict=True))
+        return events.replacing((), turned | dict(given.columns))
 
 
 class Smearing:
     """A detector that measures every component of an electron with 1%, or as well as `width`."""
 
     schema = PAIRS
-    noise_shape = NoiseShape.normal(3)
+    noise_space = Space.numbers(3)
 
     def __init__(self, width: float = 0.01) -> None:
         self._width = width
 
-    def decode(self, noise: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    def decode(self, noise: torch.Tensor, given: Events) -> Events:
         """Return the measured events; see `Teacher`."""
-        momentum = context[:, :3] * (1 + self._width * noise)
-        return torch.cat([momentum, momentum.norm(dim=1, keepdim=True)], dim=1)
+        momentum = momenta(given, VERTEX)[:, :3] * (1 + self._width * noise)
+        parts = (*momentum.unbind(1), momentum.norm(dim=1))
+        return given.replacing((), dict(zip(ELECTRON, parts, strict=True)))
 
 
-TEACHERS = {"distillation": Rotation(), "unfolding": Smearing()}
+TEACHERS: dict[str, Teacher] = {"distillation": Rotation(), "unfolding": Smearing()}
 
 
 def taught_objective(run: RunConfig, feature_map: FeatureMap) -> Objective:
@@ -116,6 +118,6 @@ def taught_objective(run: RunConfig, feature_map: FeatureMap) -> Objective:
     return objective
 
 
-def training_events(n: int = 2000, conditional: bool = False) -> Batch:
+def training_events(n: int = 2000, conditional: bool = False) -> Events:
     """Return toy DIS events at one beam energy or at three."""
     return electrons(n, 11, (10.0, 30.0, 50.0) if conditional else (50.0,))

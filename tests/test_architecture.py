@@ -1,9 +1,13 @@
 """The layers of the house hold, and nothing below `cluster` needs Ray."""
 
+import ast
+import contextlib
+import importlib
 import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
@@ -30,3 +34,29 @@ def test_everything_below_cluster_imports_without_ray() -> None:
         f"for name in {names!r}: importlib.import_module(name)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+def test_nothing_below_cluster_asks_for_ray_when_it_is_called() -> None:
+    """Nor imports it by name: what the contracts above cannot see."""
+    package = ROOT / "mleg_ray"
+    for file in package.rglob("*.py"):
+        if file.relative_to(package).parts[0] != "cluster":
+            texts = {
+                node.value
+                for node in ast.walk(ast.parse(file.read_text()))
+                if isinstance(node, ast.Constant)
+            }
+            assert "ray" not in texts, file
+
+
+def test_no_package_offers_a_name_that_is_a_module_of_its_own() -> None:
+    """Whether `package.name` is the module would depend on what was imported before."""
+    names = [m.name for m in pkgutil.walk_packages(mleg_ray.__path__, "mleg_ray.") if m.ispkg]
+    assert len(names) > 10
+    for package in map(importlib.import_module, ["mleg_ray", *names]):
+        offered = dict(vars(package))
+        for module in pkgutil.iter_modules(package.__path__):
+            if "__getattr__" in offered:  # a name that is imported on first use
+                with contextlib.suppress(AttributeError):
+                    offered[module.name] = package.__getattr__(module.name)
+            assert isinstance(offered.get(module.name, package), ModuleType), module

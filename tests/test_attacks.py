@@ -25,7 +25,7 @@ from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
 from tests.recipes import small_run
 
-PLANE = {"x": "px", "y": "py", "x_range": [1, 2], "y_range": [1, 2]}
+PLANE = {"x": "electron.px", "y": "electron.py", "x_range": [1, 2], "y_range": [1, 2]}
 
 
 def test_brackets_in_a_message_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,7 +52,7 @@ def test_names_of_runs_stay_inside_the_storage(tmp_path: Path, name: str) -> Non
 
 def test_shards_are_counted_before_they_are_listed() -> None:
     values = {"checkpoint": "0", "events": 10**30, "shard_events": 10, "seed": 1}
-    values |= {"conditions": {}, "compiled": False}
+    values |= {"conditions": {}, "compiled": False, "batch_events": 4096}
     with pytest.raises(ConfigError, match="raise --shard-events"):
         parse(SampleSpec, values, "--events")
     with pytest.raises(ConfigError, match="raise shard_events"):
@@ -67,7 +67,7 @@ def test_manifest_that_miscounts_is_refused(tmp_path: Path, rows: int) -> None:
     manifest["shards"][0]["rows"] = rows
     place.write_text(json.dumps(manifest))
     with pytest.raises(DataError, match="has 20 events"):
-        list(Dataset.open(dataset.uri).batches("train"))
+        list(Dataset.open(dataset.uri).chunks("train"))
 
 
 def test_manifest_cannot_point_outside_its_folder(tmp_path: Path) -> None:
@@ -120,13 +120,13 @@ def test_unknown_protocol_names_the_uri() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 2}, "format_version"),
+        ({"format_version": 1}, "format_version is 1; this version of mleg_ray reads 2 only"),
         (
-            {"observables": {"px": {"expression": "dis.q2"}}},
-            "observables.px: a field has this name",
+            {"observables": {"electron.px": {"expression": "dis.q2(electron, beam_energy)"}}},
+            "observables.electron.px: a field has this name",
         ),
         (
-            {"planes": [{"x": "q", "y": "px", "x_range": [1, 2], "y_range": [1, 2]}]},
+            {"planes": [{"x": "q", "y": "electron.px", "x_range": [1, 2], "y_range": [1, 2]}]},
             "'q' is not compared",
         ),
     ],

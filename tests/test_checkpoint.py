@@ -5,20 +5,24 @@ import json
 import pickletools
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 import torch
 
-from mleg_ray.checkpoint import CARD, RUN, WEIGHTS, Checkpoint
+from mleg_ray.checkpoint import CARD, RUN, WEIGHTS, Checkpoint, environment
 from mleg_ray.errors import CheckpointError
 from tests.checkpoints import small_checkpoint
+from tests.dis_events import momenta
 from tests.recipes import SMALL
 
 
 def generated(checkpoint: Checkpoint) -> torch.Tensor:
-    context = torch.full((50, 1), 30.0 if checkpoint.feature_map.n_conditions else 50.0).double()
-    return checkpoint.generate(context, generator=torch.Generator().manual_seed(3))
+    given = checkpoint.given(
+        50, {} if checkpoint.card.dataset.conditions else {"beam_energy": 30.0}
+    )
+    return momenta(checkpoint.generate(given, generator=torch.Generator().manual_seed(3)))
 
 
 @pytest.mark.parametrize("conditional", [False, True], ids=["one energy", "energies"])
@@ -37,9 +41,11 @@ def test_another_process_elsewhere_generates_the_same(tmp_path: Path) -> None:
     script = (
         "import sys, torch\n"
         "from mleg_ray.checkpoint import Checkpoint\n"
-        "context = torch.full((50, 1), 50.0).double()\n"
+        "checkpoint = Checkpoint.load(sys.argv[1])\n"
         "g = torch.Generator().manual_seed(3)\n"
-        "print(Checkpoint.load(sys.argv[1]).generate(context, generator=g).sum().item())\n"
+        "events = checkpoint.generate(checkpoint.given(50), generator=g)\n"
+        "names = ['px', 'py', 'pz', 'energy']\n"
+        "print(sum(events.columns['electron.' + name].sum().item() for name in names))\n"
     )
     (tmp_path / "elsewhere").mkdir()
     answer = subprocess.run(
@@ -93,6 +99,18 @@ def test_configuration_of_other_networks(tmp_path: Path) -> None:
         Checkpoint.load(str(tmp_path))
 
 
+def test_versions_are_told_where_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_ray(name: str) -> str:
+        if name == "ray":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("importlib.metadata.version", without_ray)
+    monkeypatch.setattr("mleg_ray.checkpoint.version", without_ray)
+    assert environment()["torch"] == version("torch")
+    assert "ray" not in environment()
+
+
 def test_not_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not a checkpoint.*`mleg train`"):
         Checkpoint.load(str(tmp_path / "nothing"))
@@ -109,7 +127,7 @@ def test_card_of_another_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 2}, "format_version is 2; this version of mleg_ray reads 1 only"),
+        ({"format_version": 1}, "format_version is 1; this version of mleg_ray reads 2 only"),
         ({"run_sha256": ""}, "written by an older version"),
     ],
 )

@@ -1,5 +1,6 @@
 """The command line: quick help, one clear error with status 2, no traceback for users' faults."""
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -110,16 +111,17 @@ def test_catalog_lists_and_shows(mleg, tmp_path: Path) -> None:
     shown = mleg("catalog", "show", "dis-ep-50").out
     assert "GeV" in shown
     assert "x_bj, q2" in shown
-    assert "present if" not in shown
+    assert re.search(r"^ *electron +one +11 *$", shown, re.MULTILINE)  # the group and its particle
     more = tmp_path / "more.toml"
     more.write_text(
         'extends = "dis-ep-50"\nname = "more"\n'
         '[selection]\nhard = { expression = "q2 >= 4" }\n'
-        '[objects.electron]\nobservables = ["pt"]\npresent = "pt > 0.5"\n'
+        "[groups.electron]\npdg_id = -11\n"
     )
     shown = mleg("catalog", "show", str(more)).out
-    for text in ("hard", "q2 >= 4", "electron", "pt > 0.5"):
+    for text in ("hard", "q2 >= 4"):
         assert text in shown
+    assert re.search(r"^ *electron +one +-11 *$", shown, re.MULTILINE)
 
 
 def test_an_unknown_truth_is_answered_with_those_there_are(mleg, tmp_path: Path) -> None:

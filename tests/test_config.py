@@ -24,7 +24,7 @@ def test_every_recipe_survives_its_own_toml(recipe: str) -> None:
 
 def test_a_recipe_extends_the_run_of_another(tmp_path: Path) -> None:
     base, run = RunConfig.load("fatgan"), RunConfig.load("dsgan")
-    assert run.features.kind == "dis-direct"
+    assert [step.kind for step in run.features.steps] == ["mass-shell"]
     assert run.training == base.training
     assert run.model == base.model
     mine = tmp_path / "mine.toml"
@@ -34,7 +34,7 @@ def test_a_recipe_extends_the_run_of_another(tmp_path: Path) -> None:
         Plan.load(str(mine))
     (tmp_path / "folder").mkdir()
     other = tmp_path / "folder" / "other.toml"
-    other.write_text('extends = "../mine.toml"\n[run.features]\nkind = "standard"\n')
+    other.write_text('extends = "../mine.toml"\n[run.features]\nsteps = []\n')
     assert RunConfig.load(str(other)).dataset == "mine"  # a path is seen from its file
     mine.write_text('extends = "nowhere"\n')
     with pytest.raises(ConfigError, match=r"no nowhere\.toml"):
@@ -65,7 +65,9 @@ def test_the_paper_s_values() -> None:
         ("training.optimisers.generator.learning_rate=nan", "finite"),
         ("model.kind=gann", "unknown model kind 'gann'; known kinds: .*gan"),
         ("objective.kind=beta-vae", "gradient_penalty"),
-        ("features=3", "expected a table with a 'kind'"),
+        ("features=3", "features: Input should be a valid dictionary"),
+        ("features.steps=[3]", "features.steps.0.*expected a table with a 'kind'"),
+        ("features.steps=[{kind='mass-shel'}]", "unknown step kind 'mass-shel'; known kinds: "),
         ("training.optimisers.critik.learning_rate=1e-3", "betas"),
         ("selection.observables=[]", "selection.observables"),
     ],
@@ -78,7 +80,7 @@ def test_faults_name_the_file_the_key_and_the_mend(assignment: str, message: str
 
 def test_objective_and_model_must_fit() -> None:
     assignments = ('objective={kind="beta-vae", beta=0.1}',)
-    with pytest.raises(ConfigError, match="trains a model of kind 'beta-vae', not 'gan'"):
+    with pytest.raises(ConfigError, match="'beta-vae' trains .* autoencoder; model.kind 'gan' has"):
         RunConfig.load("fatgan-quick", assignments)
 
 

@@ -12,21 +12,35 @@ from matplotlib import style
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.cluster.evaluate import evaluate
-from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
+from mleg_ray.events import Events
 from mleg_ray.report.drawing import STYLE, png
 from mleg_ray.storage import join
 from paper.measuring import SMALL_GAN, Options, Results, estimates
 
 PLAIN = "model.noise_harmonics=[]"
-CARTESIAN = "features={ kind = 'dis-cartesian' }"
-SPHERICAL = "features={ kind = 'dis-spherical' }"
+SEEN = """'electron.px', 'electron.py', 'electron.pz', 'electron.energy',
+  'kinematics.transverse_momentum(electron)', 'kinematics.cot_theta(electron)'"""
+CARTESIAN = (
+    """features.steps=[
+      { kind = 'mass-shell', group = 'electron' },
+      { kind = 'gap', field = 'electron.pz', below = 'beam_energy' },
+    ]""",
+    f"features.view=['electron.log_gap_pz', {SEEN}]",
+)
+SPHERICAL = (
+    """features.steps=[
+      { kind = 'spherical', group = 'electron' },
+      { kind = 'gap', field = 'electron.momentum', below = 'beam_energy' },
+      { kind = 'interval', fields = ['electron.theta'], high = 3.141592653589793 },
+    ]""",
+    f"features.view=['electron.log_gap_momentum', 'electron.logit_theta', 'electron.phi', {SEEN}]",
+)
 SYSTEMS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     # recipe, quick budget, values of its own
-    "Cartesian": ("fatgan-clas", SMALL_GAN, (CARTESIAN, PLAIN)),
-    "spherical": ("fatgan-clas", SMALL_GAN, (SPHERICAL, PLAIN)),
+    "Cartesian": ("fatgan-clas", SMALL_GAN, (*CARTESIAN, PLAIN)),
+    "spherical": ("fatgan-clas", SMALL_GAN, (*SPHERICAL, PLAIN)),
     "sectors": ("fatgan-clas", SMALL_GAN, ()),
     "flow": ("flow-clas", (), ()),
 }
@@ -35,10 +49,10 @@ RECIPES = ("fatgan-clas", "flow-clas")
 
 def acceptance(options: Options, results: Results) -> None:
     """Train, sample and judge each system; draw its px-py plane."""
-    dataset = prepare(DatasetSpec.load("electrons-clas"), options.storage)
-    truth = dataset.load("test").x[:, :2]
+    dataset = options.prepared("electrons-clas")
+    truth = transverse(dataset.load("test"))
     momenta = {"truth": truth}
-    for name, (recipe, quick, own) in SYSTEMS.items():
+    for name, (recipe, quick, own) in options.some(list(SYSTEMS.items())):
         for seed in options.seeds:
             checkpoint = options.trained(recipe, seed, *own, quick=quick, dataset=dataset)
             events = 10 * dataset.rows("test")
@@ -50,8 +64,13 @@ def acceptance(options: Options, results: Results) -> None:
             figures = {"training_s": checkpoint.card.seconds} | estimates(card, *metrics)
             results.add({"system": name}, seed, figures)
             if name not in momenta:
-                momenta[name] = generated.load(max_events=len(truth)).x[:, :2]
+                momenta[name] = transverse(generated.load(max_events=len(truth)))
                 results.draw(planes(momenta))
+
+
+def transverse(events: Events) -> torch.Tensor:
+    """Return px and py of the events' electrons, (n, 2) in GeV."""
+    return torch.stack([events.columns[name] for name in ("electron.px", "electron.py")], dim=1)
 
 
 def planes(momenta: dict[str, torch.Tensor]) -> bytes:

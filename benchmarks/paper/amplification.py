@@ -5,6 +5,8 @@ quantile (A. Butter et al., arXiv:2008.06545). A generator that is worth `a` tim
 events makes of ten times as many generated events the worth of 10 a / (10 + a) times.
 """
 
+from common.results import Row
+
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.cluster.prepare import prepare
@@ -13,7 +15,7 @@ from mleg_ray.evaluation.datasets import from_dataset, from_generated, judged_by
 from mleg_ray.evaluation.estimate import Estimate, Figure
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.scorecards import scorecard
-from paper.measuring import Options, Results, Row
+from paper.measuring import Options, Results
 
 JUDGING_EVENTS, GENERATED_EVENTS, MORE = 2_000_000, 300_000, 10
 RECIPES = ("flow-dis", "fatgan-quick")
@@ -23,18 +25,19 @@ QUICK = ("training.steps=2000", "training.threads=1", "selection.every=100")
 
 def amplification(options: Options, results: Results) -> None:
     """Train each recipe on each number of events, and judge it in each region."""
-    truth = events("dis-ep-50-judging", JUDGING_EVENTS, 20261123, options.storage)
+    truth = events("dis-ep-50-judging", JUDGING_EVENTS, 20261123, options)
     judge = from_dataset(truth, "test", seed=1, max_events=2 * GENERATED_EVENTS)
     metrics = {"amplification": METRICS["amplification"]}
-    for number in TRAINED_ON:
-        dataset = events(f"dis-ep-50-few-{number}", number * 10 // 6, 20261124, options.storage)
-        for recipe in RECIPES:
+    made_of_each = options.few(GENERATED_EVENTS)
+    for number in options.some(TRAINED_ON):
+        dataset = events(f"dis-ep-50-few-{number}", number * 10 // 6, 20261124, options)
+        for recipe in options.some(RECIPES):
             for seed in options.seeds:
                 checkpoint = options.trained(recipe, seed, quick=QUICK, dataset=dataset)
-                target = default_target(options.storage, checkpoint.uri, GENERATED_EVENTS, seed)
-                made = sample(checkpoint.uri, GENERATED_EVENTS, target, seed=seed)
+                target = default_target(options.storage, checkpoint.uri, made_of_each, seed)
+                made = sample(checkpoint.uri, made_of_each, target, seed=seed)
                 generated = from_generated(
-                    judged_by(truth, made), seed=seed, max_events=GENERATED_EVENTS
+                    judged_by(truth, made), seed=seed, max_events=made_of_each
                 )
                 card = scorecard(judge, generated, metrics=metrics, seed=seed)
                 figures: Row = {}
@@ -44,15 +47,17 @@ def amplification(options: Options, results: Results) -> None:
                 results.add(labels, seed, figures)
 
 
-def events(name: str, number: int, seed: int, storage: str) -> Dataset:
+def events(name: str, number: int, seed: int, options: Options) -> Dataset:
     """Prepare so many events of dis-ep-50; 60% of them are the train split, 30% the test split."""
+    number, shards = options.few(number), options.few(20, 10)
     own = (f"name={name}", f"source.events={number}", f"source.seed={seed}")
-    return prepare(DatasetSpec.load("dis-ep-50", (*own, f"shard_events={number // 20}")), storage)
+    spec = DatasetSpec.load("dis-ep-50", (*own, f"shard_events={number // shards}"))
+    return prepare(spec, options.storage)
 
 
 def worth(region: str, figure: Figure) -> Row:
     """Return a region's amplification and what `MORE` times the training events are worth."""
     if not isinstance(figure, Estimate):
-        return {region: figure.reason}
+        return {region: str(figure)}
     together = MORE * figure.value / (MORE + figure.value)
     return {region: [figure.value, figure.uncertainty], f"{region}, {MORE} times": together}

@@ -15,6 +15,12 @@ RECIPE = "cfatgan"
 QUICK = (*SMALL_GAN, "training.steps=4000")
 
 
+def pythia(options: Options) -> Dataset:
+    """Prepare what it learns."""
+    events = options.few(benchmark.TRAINING_EVENTS)
+    return benchmark.prepared(options.storage, events=events)
+
+
 def cfatgan(options: Options, dataset: Dataset, seed: int) -> Checkpoint:
     """Train cFAT-GAN."""
     return options.trained(RECIPE, seed, quick=QUICK, dataset=dataset)
@@ -22,11 +28,15 @@ def cfatgan(options: Options, dataset: Dataset, seed: int) -> Checkpoint:
 
 def energies(options: Options, results: Results) -> None:
     """Train on Pythia events, and on the tapes if there are any; judge at each energy."""
-    for root in ("", options.root) if options.root else ("",):
-        dataset = benchmark.prepared(options.storage, root)
+    datasets = [pythia(options)]
+    if options.root:
+        datasets.append(benchmark.prepared(options.storage, options.root))
+    for dataset in datasets:
+        beams = options.some(benchmark.beams(dataset))
+        judging = options.few(benchmark.JUDGING_EVENTS)
         for seed in options.seeds:
             checkpoint = cfatgan(options, dataset, seed)
-            for figures in benchmark.judged(checkpoint, dataset, options.storage):
+            for figures in benchmark.judged(checkpoint, dataset, options.storage, beams, judging):
                 labels = {"dataset": dataset.manifest.name} | {
                     name: figures.pop(name) for name in ("beam_energy", "events")
                 }

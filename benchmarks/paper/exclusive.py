@@ -3,10 +3,8 @@
 Both learn events at photon energies of 2, 3 and 4 GeV and are judged at 3 GeV.
 """
 
-from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.evaluate import evaluate_any
-from mleg_ray.cluster.prepare import prepare
 from mleg_ray.storage import join
 from paper.measuring import SMALL_GAN, Options, Results, estimates
 
@@ -17,8 +15,8 @@ ENERGY = {"photon_energy": 3.0}  # at which generated events are judged
 
 def exclusive(options: Options, results: Results) -> None:
     """Train both, and judge them by the test split at one photon energy."""
-    truth = prepare(DatasetSpec.load("gamma-p-to-p-pi-pi"), options.storage).at(ENERGY)
-    for recipe in (FLOW, GAN):
+    truth = options.prepared("gamma-p-to-p-pi-pi").at(ENERGY)
+    for recipe in options.some((FLOW, GAN)):
         for seed in options.seeds:
             checkpoint = trained(options, recipe, seed)
             report = join(options.storage, "reports", f"{recipe}-{checkpoint.digest[:8]}-{seed}")

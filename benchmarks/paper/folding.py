@@ -4,10 +4,8 @@ Each is trained on one spectrum and judged on its own test split and on another 
 """
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.evaluate import evaluate
-from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import complete
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.sampling.manifest import plan_fold
@@ -24,11 +22,11 @@ OBSERVABLES = ("x", "error", "energy_ratio", "theta_error")
 
 def folding(options: Options, results: Results) -> None:
     """Train each folding GAN; fold and judge each spectrum."""
-    for recipe, datasets in SYSTEMS.items():
+    for recipe, datasets in options.some(list(SYSTEMS.items())):
         for seed in options.seeds:
             checkpoint = options.trained(recipe, seed)
             for name in datasets:
-                truth = prepare(DatasetSpec.load(name), options.storage)
+                truth = options.prepared(name)
                 generated = folded(checkpoint, truth, options.storage)
                 report = join(options.storage, "reports", generated.uri.rsplit("/", 1)[-1])
                 card = evaluate(generated.uri, truth, "test", report, seed=seed)

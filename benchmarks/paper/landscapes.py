@@ -8,6 +8,7 @@ computed around the trained weights. The reports lie in the storage folder.
 import itertools
 from collections.abc import Mapping
 
+from common.results import Row
 from matplotlib import style
 from matplotlib.figure import Figure
 from tape2_quality import tape2
@@ -22,7 +23,7 @@ RECIPE = "fatgan"
 NETWORKS = {"10 residual": (10, True), "15 residual": (15, True), "15 plain": (15, False)}
 # Further out the generator's T(pz) = log(E_b - pz) overflows.
 REACH = {"critic": 1.0, "generator": 0.25}
-WIDTH = {"quick": 64, "full": 512}
+WIDTH = {"smoke": 64, "quick": 64, "full": 512}
 QUICK = (*SMALL_GAN, "training.steps=1000", "selection.every=50")
 
 
@@ -30,16 +31,23 @@ def landscapes(options: Options, results: Results) -> None:
     """Train each network, and compute both players' surfaces."""
     dataset = tape2(options.root, options.storage)
     drawn: dict[tuple[str, str], Landscape] = {}
-    for name, (blocks, residual) in NETWORKS.items():
+    for name, (blocks, residual) in options.some(list(NETWORKS.items())):
         for seed in options.seeds:
             own = networks(blocks, residual, WIDTH[options.budget])
             checkpoint = options.trained(RECIPE, seed, *own, quick=QUICK, dataset=dataset)
             for player, reach in REACH.items():
-                spec = LandscapeSpec(player=player, reach=reach, pairs=3, seed=seed)
+                spec = LandscapeSpec(
+                    player=player,
+                    grid=options.few(21, 5),
+                    reach=reach,
+                    pairs=3,
+                    events=options.few(2000, 100),
+                    seed=seed,
+                )
                 folder = f"{checkpoint.digest[:8]}-{player}-{seed}"
                 out = join(options.storage, "landscapes", folder)
                 found = survey(checkpoint, spec, options.storage, out)
-                figures = {"ks_sum": checkpoint.card.metrics["ks_sum"], "loss": found.loss}
+                figures: Row = {"ks_sum": checkpoint.card.metrics["ks_sum"], "loss": found.loss}
                 for figure in ("span", "roughness", "nonconvex_share"):
                     spread = getattr(found, figure)
                     figures[figure] = [spread.value, spread.uncertainty]
@@ -61,10 +69,9 @@ def contours(found: Mapping[tuple[str, str], Landscape]) -> bytes:
     """Draw the first pair's contours of every network (across) and player (down)."""
     with style.context(STYLE):
         figure = Figure(figsize=(10.2, 6.4), layout="constrained")
-        panels = figure.subplots(len(REACH), len(NETWORKS))
-        for panel, (player, name) in zip(
-            panels.flat, itertools.product(REACH, NETWORKS), strict=True
-        ):
+        names = list(dict.fromkeys(name for name, _ in found))
+        panels = figure.subplots(len(REACH), len(names), squeeze=False)
+        for panel, (player, name) in zip(panels.flat, itertools.product(REACH, names), strict=True):
             draw_contours(panel, found[name, player], pair=0)
             panel.set_title(f"{player}, {name}")
         return png(figure)

@@ -5,15 +5,18 @@ its label, and how pure the clusters of the layer's t-SNE are. Pictures and clus
 storage folder.
 """
 
-import energies as benchmark
+from typing import Literal
+
+from common.results import Row
 
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.interpret.latent import LatentSpec
+from mleg_ray.models import gan
 from mleg_ray.report.latent import look
 from mleg_ray.storage import join
-from paper.energies import cfatgan
+from paper.energies import cfatgan, pythia
 from paper.exclusive import GAN, trained
-from paper.measuring import Options, Results, Row
+from paper.measuring import Options, Results
 
 EVENTS = 3000
 
@@ -21,22 +24,24 @@ EVENTS = 3000
 def latent(options: Options, results: Results) -> None:
     """Look into every hidden layer of both players of the exclusive GAN and of cFAT-GAN."""
     for seed in options.seeds:
-        layers(trained(options, GAN, seed), seed, options.storage, results)
-        pythia = benchmark.prepared(options.storage)
-        layers(cfatgan(options, pythia, seed), seed, options.storage, results)
+        layers(trained(options, GAN, seed), seed, options, results)
+        layers(cfatgan(options, pythia(options), seed), seed, options, results)
 
 
-def layers(checkpoint: Checkpoint, seed: int, storage: str, results: Results) -> None:
+def layers(checkpoint: Checkpoint, seed: int, options: Options, results: Results) -> None:
     """Keep what each layer of each player separates."""
-    model = checkpoint.run.model
-    depths = {
-        "critic": len(model.critic.widths),
-        "generator": len(model.generator.widths),
+    model = checkpoint.model
+    assert isinstance(model, gan.GAN)
+    depths: dict[Literal["critic", "generator"], int] = {
+        "critic": model.critic.depth,
+        "generator": model.generator.depth,
     }
-    for player, layer in ((p, layer) for p in depths for layer in range(1, depths[p] + 1)):
-        spec = LatentSpec(player=player, layer=layer, events=EVENTS, seed=seed)
+    hidden = [(player, layer) for player in depths for layer in range(1, depths[player] + 1)]
+    for player, layer in options.some(hidden):
+        events = options.few(EVENTS, 400)
+        spec = LatentSpec(player=player, layer=layer, events=events, seed=seed)
         name = f"{checkpoint.digest[:8]}-{player}-{layer}-{seed}"
-        found = look(checkpoint, spec, storage, join(storage, "latent", name))
+        found = look(checkpoint, spec, options.storage, join(options.storage, "latent", name))
         clusters = sum(cluster.number >= 0 for cluster in found.clusters)
         for label, spaces in found.separation.items():
             purity = found.purity[label]

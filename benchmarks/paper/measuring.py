@@ -3,22 +3,25 @@
 import json
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
+
+from common import results
+from common.results import Row, rounded
 
 from mleg_ray.catalog.dataset import Dataset, write_json
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.prepare import prepare
+from mleg_ray.cluster.session import environment
 from mleg_ray.cluster.train import run_name, train
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import write_bytes
 
-RESULTS = Path(__file__).parent.parent / "results"
+Thing = TypeVar("Thing")
 
 # The same small networks and steps for every GAN of the quick budget: some minutes of one CPU.
 ADAM = '{ learning_rate = 5e-4, betas = [0.5, 0.9], schedule = "cosine" }'
@@ -33,8 +36,15 @@ SMALL_GAN = (
     f"training.optimisers.critic={ADAM}",
     "selection.every=100",
 )
-
-Row = dict[str, Any]
+# The smoke budget: seconds, to see that a row runs to its end.
+FEW_STEPS = (
+    "training.steps=4",
+    "training.batch_size=64",
+    "training.threads=1",
+    "selection.every=2",
+    "selection.events=200",
+)
+FEW_EVENTS = 2000
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class Options:
     """What a row is measured with; `root` is the folder of the authors' tapes, or empty."""
 
     row: str
-    budget: Literal["quick", "full"]
+    budget: Literal["smoke", "quick", "full"]
     root: str
     seeds: tuple[int, ...]
     replicas: int
@@ -50,8 +60,25 @@ class Options:
     storage: str
 
     def budgeted(self, quick: tuple[str, ...]) -> tuple[str, ...]:
-        """Return what the quick budget assigns, nothing at the full one."""
-        return quick if self.budget == "quick" else ()
+        """Return what the quick budget assigns, with few steps at `smoke`, nothing at `full`."""
+        return {"smoke": (*quick, *FEW_STEPS), "quick": quick, "full": ()}[self.budget]
+
+    def some(self, things: Sequence[Thing]) -> Sequence[Thing]:
+        """Return all, or at the smoke budget the first alone."""
+        return things[:1] if self.budget == "smoke" else things
+
+    def few(self, number: int, at_smoke: int = FEW_EVENTS) -> int:
+        """Return a number, of events say, or at the smoke budget another if that is smaller."""
+        return min(number, at_smoke) if self.budget == "smoke" else number
+
+    def prepared(self, name: str) -> Dataset:
+        """Prepare a dataset of the catalog, few events of it at the smoke budget."""
+        spec = DatasetSpec.load(name)
+        if self.budget == "smoke":
+            source = "source.of" if spec.source.kind == "folded" else "source"
+            own = (f"{source}.events={FEW_EVENTS}", f"shard_events={FEW_EVENTS // 10}")
+            spec = DatasetSpec.load(name, own)
+        return prepare(spec, self.storage)
 
     def trained(
         self,
@@ -69,7 +96,7 @@ class Options:
         if dataset is not None:
             values = (f"dataset={dataset.manifest.name}", *values)
         run = RunConfig.load(recipe, (*values, *self.assignments))
-        events = dataset or prepare(DatasetSpec.load(run.dataset), self.storage)
+        events = dataset or self.prepared(run.dataset)
         return train(run, events, self.storage, name=run_name(recipe, run, events))
 
 
@@ -83,7 +110,7 @@ class Results:
     def __init__(self, options: Options) -> None:
         self._set = list(options.assignments)
         self._name = f"paper-electron-{options.row}-{options.budget}"
-        self._place = RESULTS / f"{self._name}.json"
+        self._place = results.RESULTS / f"{self._name}.json"
         there = json.loads(self._place.read_text()) if self._place.exists() else {"rows": []}
         self._rows: list[Row] = there["rows"]
 
@@ -104,7 +131,7 @@ class Results:
     def draw(self, picture: bytes, name: str = "") -> None:
         """Keep a picture (PNG)."""
         parts = [self._name, name] if name else [self._name]
-        write_bytes(str(RESULTS / f"{'-'.join(parts)}.png"), picture)
+        write_bytes(str(results.RESULTS / f"{'-'.join(parts)}.png"), picture)
 
     def _medians(self) -> list[Row]:
         groups: dict[str, list[Row]] = {}
@@ -137,15 +164,3 @@ def estimates(card: Scorecard, *metrics: str) -> Row:
         for subject, figure in card.figures[metric].items()
         if isinstance(figure, Estimate)
     }
-
-
-def rounded(row: Mapping[str, Any]) -> Row:
-    """Return a row as it is printed: four digits behind the point."""
-    return {
-        key: [_short(v) for v in value] if isinstance(value, list | tuple) else _short(value)
-        for key, value in row.items()
-    }
-
-
-def _short(value: object) -> object:
-    return round(value, 4) if isinstance(value, float) else value

@@ -25,8 +25,8 @@ def compare(options: Options, results: Results) -> None:
     """Measure every recipe of the row, and draw how its validation score fell."""
     assignments = (*options.budgeted(QUICK[options.row]), *options.assignments)
     dataset = tape2(options.root, options.storage)
-    curves = {}
-    for recipe in RECIPES[options.row]:
+    curves: dict[str, tuple[dict[str, float], ...]] = {}
+    for recipe in options.some(RECIPES[options.row]):
         for seed in options.seeds:
             checkpoint, figures = measured(recipe, assignments, dataset, options.storage, seed)
             curves.setdefault(recipe, checkpoint.card.history)

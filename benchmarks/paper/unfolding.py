@@ -11,10 +11,9 @@ import torch
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.cluster.prepare import prepare
-from mleg_ray.evaluation.pulls import Pulls, pulls
+from mleg_ray.evaluation.ensemble import Pulls, pulls
+from mleg_ray.events import Events, members
 from mleg_ray.physics import dis
 from mleg_ray.report.drawing import GENERATED, STYLE, TRUTH, draw_band, png
 from mleg_ray.sampling.omnifold import Simulated, omnifold
@@ -36,9 +35,9 @@ RECIPES = ("response-electrons", "unfold-dis")
 Columns = dict[str, np.ndarray]
 
 
-def electrons(events: torch.Tensor) -> Columns:
-    """Return ν1, ν2, log x, log Q² and y of electrons (n, 4): px, py, pz, energy."""
-    px, py, pz = events[:, :3].double().unbind(1)
+def electrons(events: Events, group: str = "electron") -> Columns:
+    """Return ν1, ν2, log x, log Q² and y of the electrons of a group of n events, each (n,)."""
+    px, py, pz = (events.columns[name].double() for name in members(group, "px", "py", "pz"))
     beam = torch.full_like(px, BEAM_ENERGY)
     q2, x, y = (f(px, py, pz, beam).clamp(min=1e-9) for f in (dis.q2, dis.x_bj, dis.inelasticity))
     columns = {
@@ -66,18 +65,19 @@ def reduced(events: Columns, x_bin: tuple[float, float]) -> tuple[np.ndarray, np
 def unfolding(options: Options, results: Results) -> None:
     """Train as many replicas for each seed; judge the ensemble, and its rival."""
     response = options.trained("response-electrons", 1)
-    vertex = prepare(DatasetSpec.load("dis-ep-50-y"), options.storage)
-    measured = prepare(DatasetSpec.load("dis-ep-50-measured"), options.storage)
+    vertex = options.prepared("dis-ep-50-y")
+    measured = options.prepared("dis-ep-50-measured")
     true = {
-        "vertex": electrons(vertex.load("test").x),
-        "measured": electrons(measured.load("test").x),
+        "vertex": electrons(vertex.load("test")),
+        "measured": electrons(measured.load("test")),
     }
     for seed in options.seeds:
         ensemble = replicas(options, seed, response)
         _bands(true, ensemble, seed, results)
         _sigma_r(true["vertex"], ensemble["vertex"], seed, results)
-        data = measured.load("train").x
-        _omnifold(options.storage, data, true["vertex"], ensemble["vertex"], seed, results)
+        data = measured.load("train")
+        pairs = options.prepared("folding-electrons-flat").load("train")
+        _omnifold(pairs, data, true["vertex"], ensemble["vertex"], seed, results)
 
 
 def replicas(options: Options, seed: int, response: Checkpoint) -> dict[str, list[Columns]]:
@@ -87,12 +87,12 @@ def replicas(options: Options, seed: int, response: Checkpoint) -> dict[str, lis
         own = ("training.bootstrap=true", f"teacher={response.uri}")
         generator = options.trained("unfold-dis", replica, *own)
         rng = torch.Generator().manual_seed(replica)
-        context = torch.full((EVENTS, 1), BEAM_ENERGY, dtype=torch.float64)
-        made = generator.generate(context, generator=rng)
-        noise = response.noise_shape.draw(EVENTS, rng)
-        seen = response.decode(noise, torch.cat([made, context], dim=1))
-        for level, events in (("vertex", made), ("measured", seen)):
-            ensemble[level].append(electrons(events))
+        made = generator.generate(generator.given(options.few(EVENTS)), generator=rng)
+        true = {name: made.columns[field] for name, field in response.schema.truth.items()}
+        noise = response.noise_space.draw(len(made), rng)
+        seen = response.decode(noise, made.replacing((), true))
+        for level, found in (("vertex", made), ("measured", seen)):
+            ensemble[level].append(electrons(found))
     return ensemble
 
 
@@ -148,20 +148,19 @@ def _sigma_r(true: Columns, ensemble: list[Columns], seed: int, results: Results
 
 
 def _omnifold(
-    storage: str,
-    measured: torch.Tensor,
+    pairs: Events,
+    measured: Events,
     true: Columns,
     ensemble: list[Columns],
     seed: int,
     results: Results,
 ) -> None:
     """Keep KS distances from the truth at the vertex: of OmniFold and of the first replica."""
-    pairs = prepare(DatasetSpec.load("folding-electrons-flat"), storage).load("train")
-    at_vertex = pairs.context[:, :4]
-    simulated = Simulated(_coordinates(at_vertex), _coordinates(pairs.x), np.ones(len(pairs)))
+    at_vertex = _coordinates(pairs, "vertex")
+    simulated = Simulated(at_vertex, _coordinates(pairs), np.ones(len(pairs)))
     data, ones = _coordinates(measured), np.ones(len(measured))
     *_, weights = omnifold(simulated, data, ones, iterations=ITERATIONS, seed=seed)
-    own = electrons(at_vertex)
+    own = electrons(pairs, "vertex")
     for variable in EDGES:
         values, half = ensemble[0][variable], true[variable]
         figures = {
@@ -172,9 +171,9 @@ def _omnifold(
         results.add({"at the vertex": variable}, seed, figures)
 
 
-def _coordinates(events: torch.Tensor) -> np.ndarray:
+def _coordinates(events: Events, group: str = "electron") -> np.ndarray:
     """Return ν1 and ν2 of electrons (n, 2): what its rival's critic sees, but for the azimuth."""
-    columns = electrons(events)
+    columns = electrons(events, group)
     return np.stack([columns["nu1"], columns["nu2"]], axis=1)
 
 

@@ -28,7 +28,7 @@ CELL, VALUE = "cell", "value"  # of a sparse image
 def checked(
     columns: Columns, schema: EventSchema, fields: Sequence[Field], place: str
 ) -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
-    """Return the columns of `fields` in stored precision, objects in order, and how many are dropped.
+    """Return the columns of `fields` in stored precision, and how many objects were too many.
 
     Objects are ordered in each event by their group's field `ordered_by`, the largest first; those
     beyond the group's `most` are dropped.
@@ -82,7 +82,9 @@ def to_table(
     done: set[str] = set()
     for field in fields:
         if field.group not in schema.objects:
-            array = _image(stored[field.name], field) if field.shape else pa.array(stored[field.name])
+            array = (
+                _image(stored[field.name], field) if field.shape else pa.array(stored[field.name])
+            )
             arrays.append(array)
             described.append(_described(field, array.type))
         elif field.group not in done:
@@ -125,13 +127,13 @@ def to_columns(
             else:
                 columns[name] = column.to_numpy()
         except (pa.ArrowException, AttributeError, KeyError, TypeError) as error:
-            raise DataError(f"{place}: column {name} is {column.type}, not as declared ({error})") from None
+            raise DataError(
+                f"{place}: column {name} is {column.type}, not as declared ({error})"
+            ) from None
     return columns
 
 
-def to_events(
-    columns: Columns, schema: EventSchema, conditions: Mapping[str, float]
-) -> Events:
+def to_events(columns: Columns, schema: EventSchema, conditions: Mapping[str, float]) -> Events:
     """Return what `checked` or `to_columns` returned as events in memory.
 
     `conditions` fills those that have one value and are no columns.
@@ -148,7 +150,7 @@ def to_events(
         values = columns[field.name]
         if field.dtype.startswith("float") and not field.shape:
             values = values.astype(np.float64)
-        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        tensor = torch.from_numpy(np.require(values, requirements=["C", "W"]))
         if field.group in present:
             there = present[field.group]
             padded = torch.zeros(there.shape, dtype=tensor.dtype)
@@ -260,7 +262,7 @@ def _records(stored: Columns, group: str, own: Sequence[Field]) -> pa.Array:
     for field, part in zip(own, parts, strict=True):
         described = _described(field, part.type)
         fields.append(described.with_name(field.name.partition(".")[2]))
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(parts, fields=fields))
+    return _lists(offsets, pa.StructArray.from_arrays(parts, fields=fields))
 
 
 def _image(images: NDArray[Any], field: Field) -> pa.Array:
@@ -270,9 +272,13 @@ def _image(images: NDArray[Any], field: Field) -> pa.Array:
     event, cell = np.nonzero(flat)
     offsets = np.searchsorted(event, np.arange(len(flat) + 1)).astype(np.int32)
     cells = [pa.array(cell.astype(np.int32)), pa.array(flat[event, cell])]
-    return pa.ListArray.from_arrays(
-        pa.array(offsets), pa.StructArray.from_arrays(cells, names=[CELL, VALUE])
-    )
+    return _lists(offsets, pa.StructArray.from_arrays(cells, names=[CELL, VALUE]))
+
+
+def _lists(offsets: NDArray[np.int32], values: pa.Array) -> pa.Array:
+    # Parquet calls what a list holds its element; other names would not survive a file.
+    kind = pa.list_(pa.field("element", values.type, nullable=False))
+    return pa.ListArray.from_arrays(pa.array(offsets), values, type=kind)
 
 
 def _flat(column: pa.Array) -> pa.Array:
@@ -290,13 +296,14 @@ def _pixels(column: pa.Array, field: Field, place: str) -> NDArray[Any]:
         values = column.flatten().to_numpy(zero_copy_only=False)
         if len(values) != len(column) * size:
             raise DataError(f"{place}: images of '{field.name}' have not the shape {field.shape}")
-        return values.reshape(len(column), *field.shape)
+        images: NDArray[Any] = values.reshape(len(column), *field.shape)
+        return images
     cells = _flat(column)
     cell = cells.field(CELL).to_numpy(zero_copy_only=False)
     if len(cell) and not 0 <= cell.min() <= cell.max() < size:
         raise DataError(
-            f"{place}: image '{field.name}' has a cell {cell.min() if cell.min() < 0 else cell.max()}"
-            f"; its shape {field.shape} has cells 0 to {size - 1}"
+            f"{place}: image '{field.name}' of shape {field.shape} has cells 0 to {size - 1}, "
+            f"not {cell.min() if cell.min() < 0 else cell.max()}"
         )
     images = np.zeros((len(column), size), dtype=field.dtype)
     event = np.repeat(np.arange(len(column)), _lengths(column))

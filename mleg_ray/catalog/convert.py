@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import Dataset, DatasetManifest
 from mleg_ray.catalog.formats.records import DARK_MACHINES, LES_HOUCHES
 from mleg_ray.catalog.formats.tables import CSV, HDF5, ROOT
-from mleg_ray.catalog.shards import FileEntry, ShardEntry, read_shard
+from mleg_ray.catalog.shards import FileEntry, ShardEntry, read_columns
 from mleg_ray.errors import ConfigError
 from mleg_ray.storage import exists, join, read_bytes, storage_errors, write_bytes
 
@@ -36,19 +37,16 @@ def convert_shard(
     name = f"{Path(shard.file).stem}{form.suffix}"
     if exists(join(out, name)):
         return FileEntry.of(name, read_bytes(join(out, name)))
-    columns = read_shard(uri, shard, manifest.stored_fields)
-    arrays = {
-        field.name: (
-            columns[field.name].numpy()
-            if field.name in columns
-            else np.full(shard.rows, manifest.conditions_of(shard)[field.name])
-        ).astype(field.dtype)
-        for field in manifest.fields
-    }
+    schema = manifest.schema_
+    columns = read_columns(uri, shard, schema, manifest.stored_fields)
+    fixed = manifest.conditions_of(shard)
+    for field in manifest.fields:
+        if field.name not in columns:
+            columns[field.name] = np.full(shard.rows, fixed[field.name], dtype=field.dtype)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / name
         with storage_errors(str(place)):
-            form.write(place, arrays, manifest)
+            form.write(place, columns, manifest)
             content = place.read_bytes()
     write_bytes(join(out, name), content)
     return FileEntry.of(name, content)
@@ -64,7 +62,6 @@ def require_convertible(dataset: Dataset, kind: str) -> None:
     if kind not in FORMATS:
         raise ConfigError(f"--to {kind}: there are {', '.join(FORMATS)}")
     FORMATS[kind].require(dataset.manifest)
-    shard = dataset.shards()[0].model_copy(update={"rows": 1})
-    one = {f.name: np.zeros(shard.rows, dtype=f.dtype) for f in dataset.manifest.fields}
+    one = of_events(dataset.schema.example(), dataset.schema)
     with tempfile.TemporaryDirectory() as folder:
         FORMATS[kind].write(Path(folder) / "one", one, dataset.manifest)

@@ -77,8 +77,16 @@ def describe(spec: DatasetSpec) -> RenderableType:
             ],
         ),
         _table(
-            ("object", "observables", "present if"),
-            [(n, ", ".join(o.observables), o.present or "always") for n, o in spec.objects.items()],
+            ("group", "objects", "ordered by", "particle"),
+            [
+                (
+                    name,
+                    f"at most {group.most}" if group.most else "one",
+                    group.ordered_by,
+                    str(group.pdg_id or ""),
+                )
+                for name, group in spec.groups.items()
+            ],
         ),
     )
 

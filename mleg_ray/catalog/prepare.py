@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-
 import mleg_ray
+from mleg_ray.catalog.codec import bytes_of
 from mleg_ray.catalog.dataset import (
     PREPARED,
     Dataset,
@@ -22,7 +22,6 @@ from mleg_ray.catalog.dataset import (
     read_json,
     write_json,
 )
-from mleg_ray.catalog.codec import bytes_of
 from mleg_ray.catalog.shards import (
     RECORDS,
     ShardEntry,

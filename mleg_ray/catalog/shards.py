@@ -107,7 +107,9 @@ def write_shard(
     content = parquet(stored, schema, fields, metadata)
     write_bytes(f"{folder}/{file}", content)
     constant = {
-        field.name: float(str(stored[field.name][0]))  # 7.3 is not what single precision makes of it
+        field.name: float(
+            str(stored[field.name][0])
+        )  # 7.3 is not what single precision makes of it
         for field in fields
         if field.role == "condition" and _is_constant(stored[field.name])
     }

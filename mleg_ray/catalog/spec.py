@@ -52,8 +52,9 @@ class DatasetSpec(Description):
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
+        schema = self.schema_
         with inside("source"):
-            self.source.check(self.schema_, self.conditions)
+            self.source.check(schema, self.conditions)
         self.require_consistent()
         return self
 

@@ -3,7 +3,7 @@
 import ray
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.cluster.session import in_parallel
+from mleg_ray.cluster.session import environment, in_parallel
 from mleg_ray.console import say
 from mleg_ray.evaluation.datasets import from_dataset, from_generated, matched
 from mleg_ray.sampling.reweight import (
@@ -41,7 +41,7 @@ def reweight(
     if missing:
         made = in_parallel("Reweighting", _make, work, missing)
         records |= {record.index: record for record in made}
-    dataset = work.finish(records)
+    dataset = work.finish(records, environment())
     before, after = generated.rows(), dataset.rows()
     effective = after * (weigher.efficiency if mode == "weights" else 1.0)
     say(

@@ -11,7 +11,13 @@ import torch
 from mleg_ray.catalog.dataset import Dataset, conditions_suffix
 from mleg_ray.checkpoint import Checkpoint, run_label
 from mleg_ray.cluster.pool import IN_FLIGHT, Pool
-from mleg_ray.cluster.session import possible_cpus, possible_gpus, ray_session, require_node
+from mleg_ray.cluster.session import (
+    environment,
+    possible_cpus,
+    possible_gpus,
+    ray_session,
+    require_node,
+)
 from mleg_ray.config import parse
 from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError
@@ -118,7 +124,7 @@ def complete(
                 made, production = produce(_pool(job, workers, gpus, missing), missing, heartbeat)
         records |= made
         require_all_there(job)
-    dataset = finish(job, records, production)
+    dataset = finish(job, records, production, environment())
     folded = job.spec.folds
     title = f"Folded {folded.uri}" if folded else f"Sample of {dataset.manifest.name}"
     say(f"{title}: {dataset.rows():,} events in {job.folder}")

@@ -11,6 +11,7 @@ import ray
 from pydantic import NonNegativeInt, PositiveInt
 from ray.exceptions import RayTaskError
 
+from mleg_ray import checkpoint
 from mleg_ray.config import Config, parse
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import ConfigError, ResourceError, UserError
@@ -109,6 +110,11 @@ def possible_gpus() -> int:
 def usable_cpus() -> int:
     """Return the CPUs this process may run on (a batch system may have given it only some)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that made a result on Ray, Ray's among them."""
+    return checkpoint.environment() | {"ray": ray.__version__}
 
 
 def bounded(

@@ -15,7 +15,7 @@ import ray
 
 from mleg_ray.cluster.pool import IN_FLIGHT, Pool
 from mleg_ray.cluster.sample import produce
-from mleg_ray.cluster.session import ray_session
+from mleg_ray.cluster.session import environment, ray_session
 from mleg_ray.config import Config
 from mleg_ray.console import say
 from mleg_ray.errors import ConfigError
@@ -80,7 +80,7 @@ def simulate(job: SampleJob, workers: int, *, shard_seconds: float | None = None
             cpu = time.process_time() - cpu
             memory = _peak_memory() - memory
         started = time.monotonic()
-        finish(job, records, production)
+        finish(job, records, production, environment())
         finishing = time.monotonic() - started
     finally:
         remove_folder(job.folder)

@@ -12,9 +12,10 @@ import ray.train.torch
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
-from mleg_ray.checkpoint import CARD, CHECKPOINT, Checkpoint, environment, run_uri
+from mleg_ray.checkpoint import CARD, CHECKPOINT, Checkpoint, run_uri
 from mleg_ray.cluster.board import Board
 from mleg_ray.cluster.session import (
+    environment,
     node_kinds,
     possible_cpus,
     possible_gpus,

@@ -10,7 +10,7 @@ import ray.train.torch
 import torch
 from torch import Tensor
 
-from mleg_ray.catalog.codec import to_columns, to_events
+from mleg_ray.catalog.codec import bytes_of, to_columns, to_events
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.board import Board
 from mleg_ray.config import parse
@@ -48,10 +48,13 @@ def work(config: dict[str, Task]) -> None:
 
     def read() -> Iterator[Events]:
         schema, manifest = dataset.schema, dataset.manifest
+        fields = manifest.stored_fields
         for table in ray.train.get_dataset_shard(f"train-{rank}").iter_batches(
-            batch_size=run.training.chunk_events, batch_format="pyarrow", prefetch_batches=1
+            batch_size=run.training.chunk.of(bytes_of(schema, fields)),
+            batch_format="pyarrow",
+            prefetch_batches=1,
         ):
-            columns = to_columns(table, schema, manifest.stored_fields, task.dataset_uri)
+            columns = to_columns(table, schema, fields, task.dataset_uri)
             yield to_events(columns, schema, manifest.conditions)
 
     task.board.post(0, "learns of the teacher" if run.teacher else "reads its events")

@@ -11,8 +11,14 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.checkpoint import STUDIES, environment, run_uri
-from mleg_ray.cluster.session import possible_cpus, ray_session, require_cpus, require_node
+from mleg_ray.checkpoint import STUDIES, run_uri
+from mleg_ray.cluster.session import (
+    environment,
+    possible_cpus,
+    ray_session,
+    require_cpus,
+    require_node,
+)
 from mleg_ray.cluster.train import require_name, tell_outside, unfitted_model, with_teacher
 from mleg_ray.cluster.trial import Surroundings, run_trial
 from mleg_ray.console import Bar, progress_bar, say

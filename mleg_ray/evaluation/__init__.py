@@ -25,8 +25,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mleg_ray.evaluation.coverage import pulls
     from mleg_ray.evaluation.datasets import from_dataset
+    from mleg_ray.evaluation.ensemble import pulls
     from mleg_ray.evaluation.metrics import METRICS
     from mleg_ray.evaluation.sample import from_arrays
     from mleg_ray.evaluation.scorecards import Scorecard, scorecard
@@ -35,7 +35,7 @@ __all__ = ["METRICS", "Scorecard", "from_arrays", "from_dataset", "pulls", "scor
 
 _HOMES = {
     "METRICS": "metrics",
-    "pulls": "coverage",
+    "pulls": "ensemble",
     "Scorecard": "scorecards",
     "from_arrays": "sample",
     "from_dataset": "datasets",

@@ -64,7 +64,7 @@ class Column:
         if parts[0].owner is None:
             return Column(values)
         offsets = np.cumsum([0, *events[:-1]])
-        owners = [part.owner + offset for part, offset in zip(parts, offsets, strict=True)]  # type: ignore[operator]
+        owners = [part.owner + offset for part, offset in zip(parts, offsets, strict=True)]
         return Column(values, np.concatenate(owners))
 
 

@@ -74,9 +74,7 @@ def from_dataset(
         conditions=dataset.manifest.conditions,
         provenance=dataset.manifest.provenance,
     )
-    columns = {
-        name: Column.concatenate([part[name] for part in parts], sizes) for name in axes
-    }
+    columns = {name: Column.concatenate([part[name] for part in parts], sizes) for name in axes}
     definitions = manifest.definitions
     sample = Sample(columns, np.concatenate(weights), axes, unphysical, origin, definitions, tally)
     return ordered(sample)
@@ -188,14 +186,15 @@ def compared_axes(
 ) -> dict[str, Axis]:
     """Return what of a dataset is compared and drawn.
 
-    These are the event fields but for images, the conditions that vary from event to event (a sample asked for at
-    other energies must show), and the observables with a label; an observable without one only
-    serves constraints.
+    These are the event fields but for images, the conditions that vary from event to event (a
+    sample asked for at other energies must show), and the observables with a label; an observable
+    without one only serves constraints.
     """
     varying = [
         f
         for f in fields
-        if (f.role == "event" and not f.shape) or (f.role == "condition" and f.name not in conditions)
+        if (f.role == "event" and not f.shape)
+        or (f.role == "condition" and f.name not in conditions)
     ]
     axes = {f.name: Axis(unit=f.unit, description=f.description) for f in varying}
     return axes | derived_axes(definitions)

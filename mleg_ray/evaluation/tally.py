@@ -116,7 +116,7 @@ class FineBins:
 
 @dataclass(frozen=True)
 class Tally:
-    """Events, or their objects, by bin of each axis (k + 1,); events by cell of each plane (cells,).
+    """Events, or objects, by bin of each axis (k + 1,), and events by cell of each plane (cells,).
 
     Beside these are the unphysical events.
 
@@ -146,9 +146,7 @@ class Tally:
         return Tally(
             bins,
             {
-                name: filled(
-                    bins.index(name, columns[name].values), len(edges) + 1, columns[name]
-                )
+                name: filled(bins.index(name, columns[name].values), len(edges) + 1, columns[name])
                 for name, edges in bins.edges.items()
             },
             {

@@ -82,9 +82,7 @@ class UnphysicalTally(Config):
         return p, max(math.sqrt(max(variance, 0.0)), one_event)
 
 
-def broken(
-    events: Events, fields: Sequence[str], definitions: Definitions
-) -> dict[str, Tensor]:
+def broken(events: Events, fields: Sequence[str], definitions: Definitions) -> dict[str, Tensor]:
     """Return which events break a rule, by its name: boolean tensors (n,).
 
     They are joined by their observables; `fields` are those generated. A constraint on a number

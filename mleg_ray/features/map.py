@@ -70,11 +70,14 @@ class FeatureMap(nn.Module):
             for field in schema.fields
             if field.role == "event"
         }
-        self.steps, made = _chained(config.steps, made, given, schema)
-        self.condition_steps, seen = _chained(config.conditions, given, {}, schema)
-        _require_real(schema, self.steps, made)
+        self._chain, made = _chained(config.steps, made, given, schema)
+        self._condition_chain, seen = _chained(config.conditions, given, {}, schema)
+        self.steps = nn.ModuleList((*self._chain, *self._condition_chain))
+        _require_real(schema, self._chain, made)
         self.space = _arranged(made, config.parts, objects)
         self._objects = tuple(name for name in objects if name in self.space.parts)
+        counts = {step.group: step for step in self._chain if isinstance(step, Count)}
+        self._masks = {name: _Mask(counts[name], self._chain) for name in self._objects}
         self._shapes = {name: quantity.shape for name, quantity in made.items()}
         self._stored = {
             field.name: getattr(torch, field.dtype)
@@ -86,7 +89,7 @@ class FeatureMap(nn.Module):
         self._conditions = Space({CONDITION: _numbers(varying)})
         self.condition_space = Space({CONDITION: Part((self._conditions.seamless_width(),))})
         columns = {name: torch.ones(1, *q.shape).double() for name, q in (made | given).items()}
-        self._view = View(config.view, self.space, list(self.steps), columns)
+        self._view = View(config.view, self.space, self._chain, columns)
         self.view_space = self._view.space
         for name, width in (
             ("feature", self.space.width),
@@ -95,6 +98,7 @@ class FeatureMap(nn.Module):
         ):
             self.register_buffer(f"{name}_mean", torch.zeros(width, dtype=torch.float64))
             self.register_buffer(f"{name}_std", torch.ones(width, dtype=torch.float64))
+        self.register_buffer("mean_counts", torch.ones(len(self._objects), dtype=torch.float64))
         self.register_buffer("weight_mean", torch.ones((), dtype=torch.float64))
         self.register_buffer("outside_fraction", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean_log_abs_det", torch.zeros((), dtype=torch.float64))
@@ -104,7 +108,7 @@ class FeatureMap(nn.Module):
         ones = {name: torch.ones(1).double() for name in self._schema.conditions}
         fixed = {name: torch.tensor([value]).double() for name, value in self._fixed.items()}
         events = Events(ones | fixed, {}, torch.ones(1))
-        for step in self.condition_steps:
+        for step in self._condition_chain:
             events = step(events, noise=Noise(torch.device("cpu")))
         return {n: events.columns[n].item() for n, q in seen.items() if not q.varies}
 
@@ -128,8 +132,7 @@ class FeatureMap(nn.Module):
             after, outside, slope = self._watched(events, noise)
             for name, values in self.space.split(self._flat(after)).items():
                 features[name].add(*_samples(values, weight, after.present.get(name)))
-            numbers, _ = self._view.numbers(after)
-            view.add(_table(numbers, events), weight)
+            view.add(_table(self._view.numbers(after), events), weight)
             condition.add(self._seen_conditions(events), weight)
             terms = torch.stack([slope, *self._counts(after).values()], dim=1)
             log_abs_det.add(terms[~outside], weight[~outside])
@@ -144,8 +147,10 @@ class FeatureMap(nn.Module):
         self.condition_mean, self.condition_std = condition.result()
         self.weight_mean = weight_sum / n
         self.outside_fraction = outside_sum / n
-        (slope, *counts), _ = log_abs_det.result()
-        self.mean_log_abs_det = slope - self._log_scale(dict(zip(self._objects, counts, strict=True)))
+        terms = log_abs_det.result()[0]
+        self.mean_counts = terms[1:]
+        mean_counts = dict(zip(self._objects, self.mean_counts, strict=True))
+        self.mean_log_abs_det = terms[0] - self._log_scale(mean_counts)
         return self
 
     def encode(self, events: Events, *, noise: Noise) -> Batch:
@@ -172,16 +177,18 @@ class FeatureMap(nn.Module):
         """Map features (B, n) back to physical events, in float64.
 
         The exact inverse of `encode` on the steps' domain; differentiable. `given` are events that
-        have the conditions; those, and their weights, are the events' too.
+        have the conditions; those, and their weights, are the events' too. Objects come in their
+        group's order, whatever that of their features.
         """
         # Column by column in memory, as all physics is computed: twice as fast.
         rows = x.double().T.contiguous()
         raw = rows * self.feature_std[:, None] + self.feature_mean[:, None]
         conditions = {name: given.columns[name] for name in self._schema.conditions}
         events = Events({**self._columns(raw), **conditions}, {}, given.weight)
-        for step in reversed(self.steps):
+        for step in reversed(self._chain):
             events = step.inverse(events)
         columns = {name: events.columns[name] for name in self._schema.event}
+        columns |= self._in_order(columns, events.present)
         columns |= {name: columns[name].to(dtype) for name, dtype in self._stored.items()}
         return Events({**columns, **conditions}, events.present, given.weight)
 
@@ -189,20 +196,33 @@ class FeatureMap(nn.Module):
         """Return what a critic sees of features x (B, n), (B, v): differentiable, standardised."""
         raw = (x * self.feature_std.to(x.dtype) + self.feature_mean.to(x.dtype)).T
         columns = {**self._columns(raw), **self.given(condition).columns}
-        numbers, events = self._view.numbers(Events(columns, {}, x[:, 0]))
+        numbers = self._view.numbers(Events(columns, {}, x[:, 0]))
         seen = []
         if numbers:
             width = len(numbers)
             mean, std = self.view_mean[:width].to(x.dtype), self.view_std[:width].to(x.dtype)
             seen.append((torch.stack(list(numbers.values()), dim=1) - mean) / std)
+        present = self.present(x) if self._objects else {}
         for name, part in self.space.parts.items():
             if len(part.shape) > 1:
                 values = x[:, self.space.where[name]]
-                if name in self._objects:
-                    there = events.present[name].repeat_interleave(part.shape[-1], dim=1)
+                if name in present:
+                    there = present[name].repeat_interleave(part.shape[-1], dim=1)
                     values = torch.where(there, values, 0.0)
                 seen.append(values)
         return seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
+
+    def present(self, x: Tensor) -> dict[str, Tensor]:
+        """Return which objects of each group there are (B, K), boolean, of features x (B, n)."""
+        raw = (x * self.feature_std.to(x.dtype) + self.feature_mean.to(x.dtype)).T
+        features = Events(self._columns(raw), {}, x[:, 0])
+        return {name: undone(features) for name, undone in self._masks.items()}
+
+    def shares_present(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the same as weights (B, K) of a mean of one over the train split's places."""
+        means = dict(zip(self._objects, self.mean_counts.to(x.dtype), strict=True))
+        present = self.present(x)
+        return {name: there * (there.shape[1] / means[name]) for name, there in present.items()}
 
     def log_abs_det(self, events: Events) -> Tensor:
         """Return log |det d features / d event| (B,), so that densities compare.
@@ -213,7 +233,7 @@ class FeatureMap(nn.Module):
         return slope - self._log_scale(self._counts(after))
 
     def _forward(self, events: Events, noise: Noise) -> Events:
-        for step in self.steps:
+        for step in self._chain:
             events = step(events, noise=noise)
         return events
 
@@ -221,7 +241,7 @@ class FeatureMap(nn.Module):
         """Return the events after all steps, which were outside, and log |det| (B,)."""
         outside = torch.zeros(len(events), dtype=torch.bool, device=events.weight.device)
         slope = events.weight.new_zeros(len(events))
-        for step in self.steps:
+        for step in self._chain:
             step.require(events)
             outside = outside | step.outside(events)
             slope = slope + step.log_abs_det(events)
@@ -243,24 +263,37 @@ class FeatureMap(nn.Module):
 
     def _columns(self, rows: Tensor) -> dict[str, Tensor]:
         """Return features, of shape (n, B), as the columns that the steps left."""
-        columns = {}
+        columns: dict[str, Tensor] = {}
         for name, part in self.space.parts.items():
             own = rows[self.space.where[name]]
             if name in self._objects:
-                objects = own.unflatten(0, part.shape)
+                objects = own.reshape(*part.shape, own.shape[1])
                 columns |= {field: objects[:, i].T for i, field in enumerate(part.names)}
             elif len(part.shape) > 1:
                 [field] = part.names
-                columns[field] = own.T.unflatten(1, self._shapes[field])
+                columns[field] = own.T.reshape(own.shape[1], *self._shapes[field])
             else:
                 columns |= dict(zip(part.names, own, strict=True))
         return columns
+
+    def _in_order(
+        self, columns: Mapping[str, Tensor], present: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the columns (B, K) of objects with these in order, the largest first."""
+        ordered: dict[str, Tensor] = {}
+        for group, there in present.items():
+            key = columns[f"{group}.{self._schema.groups[group].ordered_by}"].double()
+            key = torch.where(there, key, -torch.inf)
+            order = key.argsort(dim=1, descending=True, stable=True)
+            own = (name for name in columns if group_of(name) == group)
+            ordered |= {name: columns[name].gather(1, order) for name in own}
+        return ordered
 
     def _seen_conditions(self, events: Events) -> Tensor:
         """Return the conditions that vary as networks see them, not yet standardised, (B, c)."""
         noise = Noise(events.weight.device)
         changed = events
-        for step in self.condition_steps:
+        for step in self._condition_chain:
             changed = step(changed, noise=noise)
         [part] = self._conditions.parts.values()
         return self._conditions.seamless(
@@ -278,7 +311,7 @@ class FeatureMap(nn.Module):
         columns = {k: condition.new_full((len(condition),), v) for k, v in self._fixed_seen.items()}
         columns |= dict(zip(part.names, numbers, strict=True))
         events = Events(columns, {}, condition.new_ones(len(condition)))
-        for step in reversed(self.condition_steps):
+        for step in reversed(self._condition_chain):
             events = step.inverse(events)
         fixed = {k: condition.new_full((len(condition),), v) for k, v in self._fixed.items()}
         return events.replacing((), fixed)
@@ -313,7 +346,7 @@ class FeatureMap(nn.Module):
 
     def _require_inside(self, outside_fraction: float) -> None:
         if outside_fraction > MOST_OUTSIDE:
-            kinds = ", ".join(type(step).__name__ for step in self.steps)
+            kinds = ", ".join(type(step).__name__ for step in self._chain)
             raise DataError(
                 f"{outside_fraction:.1%} of the train events lie outside the domain of the steps "
                 f"{kinds}, where they would be moved to its edges; choose other features.steps, or "
@@ -321,13 +354,31 @@ class FeatureMap(nn.Module):
             )
 
 
+class _Mask:
+    """Tells by features which objects there are: undoes what was done to their number, no more."""
+
+    def __init__(self, count: Count, chain: Sequence[Step]) -> None:
+        self._count = count
+        self._later: list[Step] = []
+        names = set(count.writes)
+        for step in chain[chain.index(count) + 1 :]:
+            if changed := names & set(step.reads):
+                names = names - changed | set(step.writes)
+                self._later.append(step)
+
+    def __call__(self, features: Events) -> Tensor:
+        for step in reversed(self._later):
+            features = step.inverse(features)
+        return self._count.mask(features.columns)
+
+
 class FeatureMapConfig(Config):
     """The `[run.features]` table.
 
     `steps` change event fields into features, `conditions` what networks see of the conditions;
-    `view` are the quantities that a critic sees (see `View`). Features that are numbers of the event
-    make one part of the space, `event`, unless `parts` gives some of them parts of their own; each
-    group of objects and each image is a part by its own name.
+    `view` are the quantities that a critic sees (see `View`). Features that are numbers of the
+    event make one part of the space, `event`, unless `parts` gives some of them parts of their own;
+    each group of objects and each image is a part by its own name.
     """
 
     steps: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()
@@ -342,13 +393,13 @@ class FeatureMapConfig(Config):
 
 def _chained(
     configs: Sequence[StepConfig], changed: Quantities, beside: Quantities, schema: EventSchema
-) -> tuple[nn.ModuleList, dict[str, Quantity]]:
+) -> tuple[tuple[Step, ...], dict[str, Quantity]]:
     """Build steps one after the other; return them, and the layout that they leave.
 
     They change the columns `changed`; those `beside` stay as they are.
     """
     layout = dict(changed)
-    steps = nn.ModuleList()
+    steps: list[Step] = []
     for config in configs:
         step = config.build(Layout({**layout, **beside}, schema.groups))
         if foreign := [name for name in step.reads if name in beside]:
@@ -361,11 +412,11 @@ def _chained(
             kept |= step.writes if name in step.reads else {name: quantity}
         layout = kept | dict(step.writes)
         steps.append(step)
-    return steps, layout
+    return tuple(steps), layout
 
 
 def _require_real(schema: EventSchema, steps: Iterable[Step], made: Quantities) -> None:
-    """Raise `ConfigError` if steps leave whole numbers, or do not tell how many objects there are."""
+    """Raise `ConfigError` if steps leave whole numbers, or numbers of objects untold."""
     counted = {step.group for step in steps if isinstance(step, Count)}
     for group in schema.objects:
         if group not in counted and any(group_of(name) == group for name in made):
@@ -382,7 +433,9 @@ def _require_real(schema: EventSchema, steps: Iterable[Step], made: Quantities) 
         )
 
 
-def _arranged(made: Quantities, chosen: Mapping[str, tuple[str, ...]], objects: Mapping[str, int]) -> Space:
+def _arranged(
+    made: Quantities, chosen: Mapping[str, tuple[str, ...]], objects: Mapping[str, int]
+) -> Space:
     """Return the space of the columns that the steps leave.
 
     First come the `chosen` parts and the other numbers, then objects, then images.
@@ -430,9 +483,7 @@ def _table(columns: Mapping[str, Tensor], events: Events) -> Tensor:
     return torch.stack(list(columns.values()), dim=1) if columns else events.weight[:, None][:, :0]
 
 
-def _samples(
-    values: Tensor, weight: Tensor, present: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _samples(values: Tensor, weight: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return what a part's statistics are of: rows (m, d) and their weights (m,).
 
     Rows are events, present objects, or pixels, of features or channels d.

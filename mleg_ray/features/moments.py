@@ -11,7 +11,7 @@ class Moments:
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, values: Tensor, weight: Tensor) -> None:
-        """Add rows (m, d) of weights (m,), none below zero; without any weight they do not count."""
+        """Add rows (m, d) of weights (m,), none below zero; rows without any do not count."""
         values, weight = values.double(), weight.double()
         total = weight.sum()
         if total == 0:

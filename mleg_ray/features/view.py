@@ -45,7 +45,8 @@ class View:
             ConfigError: one cannot be computed, or is not one number an event.
         """
         self._steps = tuple(steps)
-        line, circle = [], []
+        line: list[str] = []
+        circle: list[str] = []
         for part in space.parts.values():
             if len(part.shape) == 1:
                 for position, name in enumerate(part.names):
@@ -62,25 +63,26 @@ class View:
         structured = {name: part for name, part in space.parts.items() if len(part.shape) > 1}
         numbers = {NUMBERS: Part((len(self.names),), self.names)} if self.names else {}
         self.space = Space(numbers | structured)
-        self._undone = len(self._steps) if structured else self._fewest(columns)
-        for name, value in self.numbers(_unweighted(columns))[0].items():
+        self._undone = self._fewest(columns)
+        for name, value in self.numbers(_unweighted(columns)).items():
             if value.shape != (1,):
                 raise ConfigError(f"features.view: '{name}' is not one number an event")
 
     def _fewest(self, columns: Mapping[str, Tensor]) -> int:
         """Return how many steps must be undone for all quantities to be known."""
         events = _unweighted(columns)
-        for self._undone in range(len(self._steps) + 1):
+        for undone in range(len(self._steps) + 1):
+            self._undone = undone
             try:
                 self.numbers(events)
             except ConfigError as error:
                 fault = error
             else:
-                return self._undone
+                return undone
         raise ConfigError(f"features.view: {fault}")
 
-    def numbers(self, features: Events) -> tuple[dict[str, Tensor], Events]:
-        """Return the quantities (B,) by name, and the events as far as they had to be undone.
+    def numbers(self, features: Events) -> dict[str, Tensor]:
+        """Return the quantities (B,) by name.
 
         The columns of `features` are those that the steps left, and the physical conditions.
         """
@@ -97,7 +99,7 @@ class View:
                 break
             events = step.inverse(events)
             known = {**events.columns, **known}
-        return {name: _quantity(name, known) for name in self.names}, events
+        return {name: _quantity(name, known) for name in self.names}
 
 
 def _unweighted(columns: Mapping[str, Tensor]) -> Events:

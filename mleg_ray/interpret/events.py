@@ -54,7 +54,9 @@ def known_conditions(schema: EventSchema, events: Events) -> dict[str, Tensor]:
     They group events as labels do, also the generated ones, which have no labels.
     """
     conditions = {name: events.columns[name] for name in schema.conditions}
-    return {name: values for name, values in conditions.items() if 2 <= len(values.unique()) <= FEW}
+    return {
+        name: values for name, values in conditions.items() if 2 <= len(torch.unique(values)) <= FEW
+    }
 
 
 def _chosen(dataset: Dataset, n: int, seed: int) -> NDArray[np.int64]:

@@ -57,7 +57,7 @@ class LatentSpec(Config):
     predicted by the `neighbours` nearest events.
     """
 
-    player: Literal["generator", "critic"]
+    player: Literal["generator", "critic", "embedding"]
     layer: PositiveInt
     events: PositiveInt = 2000
     perplexity: PositiveFloat = 100.0
@@ -166,7 +166,7 @@ def activations(checkpoint: Checkpoint, events: Events, spec: LatentSpec) -> Act
         if spec.player == "generator":
             assert isinstance(model, GAN)
             generator = stream(derive_seed(spec.seed, "latent/noise"), checkpoint.device)
-            noise = model.noise(len(events), generator=generator)
+            noise = model.draw(len(events), generator=generator)
             seen = model.seen(noise)
             features = model.decode(noise, condition)
             events = feature_map.decode(features, events)

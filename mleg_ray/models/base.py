@@ -11,16 +11,17 @@ from torch import Tensor, nn
 from mleg_ray.config import Config, Registry
 from mleg_ray.events import Events
 from mleg_ray.features import FeatureMap
+from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.models.networks import NETWORKS, NetworkConfig
 from mleg_ray.space import Space
 
+# Of features in single precision; a network's activations may take a hundred times as much.
+GENERATED = AtOnce(4 * MIB, events=65_536)
 AnyNetwork = SerializeAsAny[Annotated[NetworkConfig, NETWORKS.chosen()]]
 
 
 class Spaces(NamedTuple):
-    """What a model must know of its feature map: the layouts of what it makes, of what it is given
-    and of what critics see.
-    """
+    """The layouts that a model must know: of features, of conditions, and of what critics see."""
 
     features: Space
     condition: Space
@@ -33,36 +34,35 @@ class Spaces(NamedTuple):
 
 
 class Model(nn.Module, ABC):
-    """A generative model of features: float32 tensors (B, n) under conditions (B, c)."""
+    """A generative model of features: float32 tensors (B, n) under conditions (B, c).
+
+    Attributes:
+        noise_space: the layout of what `decode` takes.
+        draws_noise: whether `draw` gives plain noise of that layout, so that another model can
+            learn this one's map; one that draws codes of known events does not.
+    """
+
+    noise_space: Space
+    draws_noise: bool = True
 
     @abstractmethod
     def players(self) -> Mapping[str, nn.Module]:
         """Return the parts that are optimised apart, by name; together they hold all weights."""
 
     @abstractmethod
-    def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return n generated feature vectors (n, features) for `condition` (n, c)."""
+    def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Map what was drawn (n, d) under `condition` (n, c) to features (n, features)."""
 
-    def remember(self, features: Tensor, condition: Tensor) -> None:
-        """Keep what sampling needs of the train split (most models: nothing)."""
-
-
-class NoiseMap(Model):
-    """A model that maps noise to features deterministically, so that another can learn its map."""
-
-    noise_space: Space
-
-    def noise(self, n: int, *, generator: torch.Generator) -> Tensor:
+    def draw(self, n: int, *, generator: torch.Generator) -> Tensor:
         """Return noise (n, d) on the generator's device."""
         return self.noise_space.draw(n, generator)
 
-    @abstractmethod
-    def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Map noise (n, d) under `condition` (n, c) to features (n, features)."""
-
     def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
         """Return n generated feature vectors (n, features) for `condition` (n, c)."""
-        return self.decode(self.noise(n, generator=generator), condition)
+        return self.decode(self.draw(n, generator=generator), condition)
+
+    def remember(self, features: Tensor, condition: Tensor) -> None:
+        """Keep what sampling needs of the train split (most models: nothing)."""
 
 
 def generate(
@@ -79,15 +79,27 @@ def generate(
     Returns:
         Events (n) with the fields, in the schema's units, and the conditions and weights given.
     """
+    parts = given.split(GENERATED.of(feature_map.space.nbytes))
+    return Events.concatenate(_generated(model, feature_map, part, generator) for part in parts)
+
+
+def _generated(
+    model: Model, feature_map: FeatureMap, given: Events, generator: torch.Generator
+) -> Events:
     features = model.sample(len(given), feature_map.condition(given), generator=generator)
     return feature_map.decode(features, given)
 
 
 class ModelConfig(Config):
-    """Base of the `[run.model]` tables; `players` are the names of the model's."""
+    """Base of the `[run.model]` tables."""
 
-    players: ClassVar[tuple[str, ...]]
+    own_players: ClassVar[tuple[str, ...]] = ()
     kind: str
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """The names of the model's players."""
+        return self.own_players
 
     @abstractmethod
     def build(self, spaces: Spaces) -> Model:

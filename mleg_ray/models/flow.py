@@ -10,10 +10,10 @@ from pydantic import Field as Option
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mleg_ray.models.base import MODELS, ModelConfig, NoiseMap, Spaces
+from mleg_ray.models.base import MODELS, Model, ModelConfig, Spaces
 
 
-class Flow(NoiseMap):
+class Flow(Model):
     """Autoregressive neural spline flows, one for the line and one for the circle.
 
     Features on the line have a rational-quadratic spline flow with a normal base (Durkan et al.,
@@ -35,7 +35,9 @@ class Flow(NoiseMap):
         if n_line:
             self.flow["line"] = zuko.flows.NSF(n_line, spaces.condition.width, **shape)
         if n_circle:
-            self.flow["circle"] = zuko.flows.NCSF(n_circle, spaces.condition.width + n_line, **shape)
+            self.flow["circle"] = zuko.flows.NCSF(
+                n_circle, spaces.condition.width + n_line, **shape
+            )
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the flow."""
@@ -72,7 +74,7 @@ class FlowConfig(ModelConfig):
     Splines cover standardised features from -5 to 5; beyond, features pass unchanged.
     """
 
-    players = ("flow",)
+    own_players = ("flow",)
     kind: Literal["flow"] = "flow"
     transforms: PositiveInt = 4
     bins: Annotated[int, Option(ge=2)] = 16

@@ -7,11 +7,11 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mleg_ray.models.base import MODELS, AnyNetwork, ModelConfig, NoiseMap, Spaces
+from mleg_ray.models.base import MODELS, AnyNetwork, Model, ModelConfig, Spaces
 from mleg_ray.space import Space, wrapped
 
 
-class FlowMatching(NoiseMap):
+class FlowMatching(Model):
     """dx/dt = v(x, t | condition) from noise at t = 0 to features at t = 1.
 
     Source: Lipman et al., arXiv:2210.02747. Angles move on their circle: the field sees them as
@@ -63,7 +63,7 @@ class FlowMatching(NoiseMap):
 class FlowMatchingConfig(ModelConfig):
     """Configuration of `FlowMatching`: the field's network and the steps of the sampler."""
 
-    players = ("field",)
+    own_players = ("field",)
     kind: Literal["flow-matching"] = "flow-matching"
     network: AnyNetwork
     ode_steps: PositiveInt = 8

@@ -7,11 +7,11 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.models.base import MODELS, AnyNetwork, ModelConfig, NoiseMap, Spaces
+from mleg_ray.models.base import MODELS, AnyNetwork, Model, ModelConfig, Spaces
 from mleg_ray.space import Space, wrapped
 
 
-class GAN(NoiseMap):
+class GAN(Model):
     """Generator: noise -> features; critic: augmented features -> numbers for each event.
 
     Source: FAT-GAN, Alanazi et al., arXiv:2001.11103; conditional form: both networks see the
@@ -59,7 +59,7 @@ class AdversariesConfig(ModelConfig):
     turns: [1] is its cosine and sine, [1, 6] also tells where in one of six sectors it is.
     """
 
-    players = ("generator", "critic")
+    own_players = ("generator", "critic")
     noise_dim: NonNegativeInt
     noise_harmonics: tuple[PositiveInt, ...] = ()
     generator: AnyNetwork
@@ -69,9 +69,7 @@ class AdversariesConfig(ModelConfig):
     def require_input(self, spaces: Spaces) -> None:
         """Raise `ConfigError` if the generator would see no noise that it is to see."""
         if self.noise_harmonics and not spaces.features.circle:
-            raise ConfigError(
-                "model.noise_harmonics: no feature that features.steps make is an angle; leave it out"
-            )
+            raise ConfigError("model.noise_harmonics: no feature is an angle; leave it out")
         if self.noise_dim == spaces.condition.width == 0 and not self.noise_harmonics:
             raise ConfigError(
                 "model.noise_dim: 0 leaves the generator without any input, as no condition of the "
@@ -95,7 +93,7 @@ class GANConfig(AdversariesConfig):
 class EmbeddingGANConfig(AdversariesConfig):
     """Configuration of a `GAN` whose critic embeds events in `embedding` dimensions."""
 
-    players = ("generator", "embedding")
+    own_players = ("generator", "embedding")
     kind: Literal["embedding-gan"] = "embedding-gan"
     embedding: PositiveInt
 

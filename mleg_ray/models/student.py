@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mleg_ray.models.base import MODELS, AnyNetwork, ModelConfig, NoiseMap, Spaces
+from mleg_ray.models.base import MODELS, AnyNetwork, Model, ModelConfig, Spaces
 from mleg_ray.space import Space, wrapped
 
 
-class Student(NoiseMap):
+class Student(Model):
     """Its teacher's noise -> features, in one pass.
 
     The network sees noise angles as cosine and sine. If the noise has the features' own shape, it
@@ -59,7 +59,7 @@ class StudentConfig(ModelConfig):
     leaving it out.
     """
 
-    players = ("student",)
+    own_players = ("student",)
     kind: Literal["student"] = "student"
     network: AnyNetwork
     noise_dim: PositiveInt | None = None

@@ -13,17 +13,19 @@ from mleg_ray.space import Space
 
 
 class Autoencoder(Model):
-    """Encoder: features -> code parameters; decoder: code -> features; one player."""
+    """Encoder: features -> code parameters; decoder: code -> features; one player.
+
+    Codes are to be N(0, 1), from which it is sampled.
+    """
 
     def __init__(self, config: "AutoencoderConfig", spaces: Spaces, code_parameters: int) -> None:
         super().__init__()
         self.latent_dim = config.latent_dim
-        n, code = spaces.condition.width, Space.numbers(config.latent_dim)
+        self.noise_space = code = Space.numbers(config.latent_dim)
+        n = spaces.condition.width
         self.autoencoder = nn.ModuleDict(
             {
-                "encoder": config.encoder.build(
-                    spaces.features, n, Space.numbers(code_parameters)
-                ),
+                "encoder": config.encoder.build(spaces.features, n, Space.numbers(code_parameters)),
                 "decoder": config.decoder.build(code, n, spaces.features),
             }
         )
@@ -45,22 +47,13 @@ class Autoencoder(Model):
         parameters: Tensor = self.autoencoder["encoder"](features, condition)
         return parameters
 
-    def decode(self, code: Tensor, condition: Tensor) -> Tensor:
+    def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Return the features (B, features) that a code (B, latent) stands for."""
-        features: Tensor = self.autoencoder["decoder"](code, condition)
+        features: Tensor = self.autoencoder["decoder"](noise, condition)
         return features
 
 
-class PriorAutoencoder(Autoencoder):
-    """An autoencoder whose codes are to be N(0, 1), from which it is sampled."""
-
-    def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return n generated feature vectors (n, features) for `condition` (n, C)."""
-        code = torch.randn(n, self.latent_dim, generator=generator, device=condition.device)
-        return self.decode(code, condition)
-
-
-class BetaVAE(PriorAutoencoder):
+class BetaVAE(Autoencoder):
     """Gaussian posterior, reparameterised.
 
     Sources: Kingma & Welling, arXiv:1312.6114, eq. 10; Higgins et al., β-VAE, ICLR 2017.
@@ -80,7 +73,7 @@ class BetaVAE(PriorAutoencoder):
         return self.encode(features, condition).chunk(2, dim=1)[0]
 
 
-class WassersteinAutoencoder(PriorAutoencoder):
+class WassersteinAutoencoder(Autoencoder):
     """Deterministic codes, of which all together are to be N(0, 1).
 
     Source: Tolstikhin et al., arXiv:1711.01558.
@@ -106,6 +99,7 @@ class AlphaVAE(Autoencoder):
     small gives back the training events, which `memorisation` must show.
     """
 
+    draws_noise = False
     reference: Tensor
     reference_condition: Tensor
 
@@ -131,19 +125,19 @@ class AlphaVAE(Autoencoder):
         """Return f(features) (B, latent)."""
         return self.encode(features, condition)
 
-    def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return n generated feature vectors (n, features) for `condition` (n, C)."""
-        device = condition.device
+    def draw(self, n: int, *, generator: torch.Generator) -> Tensor:
+        """Return perturbed codes (n, latent) of events that are kept."""
+        device = self.reference.device
         rows = torch.randint(len(self.reference), (n,), generator=generator, device=device)
         noise = torch.randn(n, self.latent_dim, generator=generator, device=device)
         code, _ = self.code(self.reference[rows], self.reference_condition[rows], noise)
-        return self.decode(code, condition)
+        return code
 
 
 class AutoencoderConfig(ModelConfig):
     """What the autoencoders' configurations share."""
 
-    players = ("autoencoder",)
+    own_players = ("autoencoder",)
     latent_dim: PositiveInt
     encoder: AnyNetwork
     decoder: AnyNetwork

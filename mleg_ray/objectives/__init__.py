@@ -6,23 +6,29 @@ from mleg_ray.objectives import (
     flow_matching,
     likelihood,
     mmd_gan,
+    parts,
+    regression,
     unfolding,
     variational,
     wasserstein,
     wasserstein_autoencoding,
 )
-from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig, Teacher
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen, Teacher
 
 __all__ = [
     "OBJECTIVES",
+    "Loss",
     "Objective",
     "ObjectiveConfig",
+    "Seen",
     "Teacher",
     "adversarial",
     "distillation",
     "flow_matching",
     "likelihood",
     "mmd_gan",
+    "parts",
+    "regression",
     "unfolding",
     "variational",
     "wasserstein",

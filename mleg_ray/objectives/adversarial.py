@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from mleg_ray.events import Batch
-from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
 from mleg_ray.models.gan import GAN
-from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Made, Objective, ObjectiveConfig, Seen
 from mleg_ray.objectives.discrepancy import mmd2
 from mleg_ray.randomness import Noise
 
@@ -44,27 +43,24 @@ class Adversarial(Objective):
     def __init__(self, critic_updates: int) -> None:
         self.schedule = {self.critic: critic_updates, "generator": 1}
 
-    def loss(
-        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
-    ) -> tuple[Tensor, Parts]:
+    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of the critic or the `generator`, and its parts."""
         assert isinstance(model, GAN)
         condition = batch.condition
         draws = model.noise_space.draw_from(noise, len(batch))
         with torch.set_grad_enabled(player == "generator"):
             generated = model.decode(draws, condition)
-            measured = self.measured(generated, feature_map, condition, noise)
-            fake = feature_map.view(measured, batch.condition)
+            measured = self.measured(generated, condition, noise)
+            fake = seen.view(measured, batch.condition)
         with torch.no_grad():
-            real = feature_map.view(batch.x, batch.condition)
+            real = seen.view(batch.x, batch.condition)
         views = Views(real, fake, condition, batch.weight)
         if player == self.critic:
-            return self.critic_loss(model.critic, views, noise)
-        return self.generator_loss(model.critic, views)
+            return Loss(*self.critic_loss(model.critic, views, noise))
+        loss, parts = self.generator_loss(model.critic, views)
+        return Loss(loss, parts, lambda: Made(fake, real, batch.weight))
 
-    def measured(
-        self, features: Tensor, feature_map: FeatureMap, condition: Tensor, noise: Noise
-    ) -> Tensor:
+    def measured(self, features: Tensor, condition: Tensor, noise: Noise) -> Tensor:
         """Return what of generated features (B, n) is compared with data: these."""
         return features
 

@@ -1,8 +1,8 @@
 """The contract of what a family minimises."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,36 @@ class Teacher(Protocol):
         ...
 
 
+class Seen(Protocol):
+    """What an objective must know of the features: what a critic sees of them."""
+
+    view_space: Space
+    mean_log_abs_det: Tensor
+
+    def view(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Return what a critic sees of features x (B, n), (B, v); see `FeatureMap.view`."""
+        ...
+
+
+class Made(NamedTuple):
+    """What a critic sees of B generated and B real events, (B, v), and their weights (B,)."""
+
+    fake: Tensor
+    real: Tensor
+    weight: Tensor
+
+
+class Loss(NamedTuple):
+    """The loss that a player minimises, its named parts for the record, and what it has made.
+
+    `made` is called by whoever compares more of the same events; None where nothing is generated.
+    """
+
+    value: Tensor
+    parts: dict[str, Tensor]
+    made: Callable[[], Made] | None = None
+
+
 class Objective(ABC):
     """Losses of a model's players, and how often each moves in one training step.
 
@@ -42,6 +72,7 @@ class Objective(ABC):
     """
 
     couples_events: bool = False
+    reconstructs: bool = False
     schedule: Mapping[str, int]
 
     def require_teacher(  # noqa: B027 - most objectives have no teacher
@@ -67,13 +98,14 @@ class Objective(ABC):
         return events
 
     @abstractmethod
-    def loss(
-        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss that `player` minimises and its named parts, for the record.
+    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+        """Return the loss that `player` minimises.
 
         `batch` holds features (B, n), conditions as networks see them (B, c) and weights (B,).
         """
+
+    def require(self, view: Space) -> None:  # noqa: B027 - most ask for no column
+        """Raise `ConfigError` unless a critic's view has the columns that are asked for."""
 
     def constrain(self, player: str, module: nn.Module) -> None:  # noqa: B027 - most do not
         """Bring the player's weights back to where they may be, after each of its moves."""
@@ -82,13 +114,21 @@ class Objective(ABC):
 class ObjectiveConfig(Config):
     """Base of the `[run.objective]` tables.
 
-    It trains any model that has the players which its objective moves. A teacher that is named by its recipe was trained on the run's own dataset, or, with
-    `teacher_has_own_dataset`, on its recipe's.
+    It trains any model that has the players which its objective moves. A teacher that is named by
+    its recipe was trained on the run's own dataset, unless it has its own.
     """
 
-    needs_teacher: ClassVar[bool] = False
-    teacher_has_own_dataset: ClassVar[bool] = False
     kind: str
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether a run names a teacher."""
+        return False
+
+    @property
+    def teacher_has_own_dataset(self) -> bool:
+        """Whether that was trained on the dataset of its own recipe."""
+        return False
 
     @abstractmethod
     def build(self) -> Objective:

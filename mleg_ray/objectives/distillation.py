@@ -2,23 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveInt
-from torch import Tensor
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch, Events, EventSchema
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
+from mleg_ray.models.base import GENERATED
 from mleg_ray.models.student import Student
-from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig, Teacher
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen, Teacher
 from mleg_ray.objectives.discrepancy import sliced_wasserstein2
 from mleg_ray.randomness import Noise, derive_seed, stream
-
-CHUNK = 65_536
 
 
 class Distillation(Objective):
@@ -61,8 +59,9 @@ class Distillation(Objective):
         device = feature_map.feature_mean.device
         generator = stream(derive_seed(seed, "pairs"), device)
         parts = []
-        for start in range(0, self._config.pairs, CHUNK):
-            n = min(CHUNK, self._config.pairs - start)
+        chunk = GENERATED.of(feature_map.space.nbytes)
+        for start in range(0, self._config.pairs, chunk):
+            n = min(chunk, self._config.pairs - start)
             given = self._given(conditions, n, generator)
             noise = teacher.noise_space.draw(n, generator)
             with torch.no_grad():
@@ -71,9 +70,7 @@ class Distillation(Objective):
             parts.append((noise, pair.x, pair.condition))
         self._noise, self._features, self._condition = map(torch.cat, zip(*parts, strict=True))
 
-    def loss(
-        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of the one player, `student`, and its parts."""
         assert isinstance(model, Student)
         chosen = noise.uniform(len(batch), 1).squeeze(1)
@@ -83,15 +80,16 @@ class Distillation(Objective):
         regression = model.distance(learned, self._features[rows]).mean()
         loss = self._config.regression * regression
         if self._config.sliced == 0:
-            return loss, {"regression": regression}
+            return Loss(loss, {"regression": regression})
         condition = batch.condition
         generated, real = (
-            torch.cat([feature_map.view(features, condition), condition], dim=1)
+            torch.cat([seen.view(features, condition), condition], dim=1)
             for features in (model.decode(z, condition), batch.x)
         )
         directions = noise.normal(self._config.directions, real.shape[1])
         sliced = sliced_wasserstein2(generated, real, batch.weight, directions)
-        return loss + self._config.sliced * sliced, {"regression": regression, "sliced": sliced}
+        total = loss + self._config.sliced * sliced
+        return Loss(total, {"regression": regression, "sliced": sliced})
 
     def _given(
         self, ranges: Mapping[str, tuple[float, float]], n: int, generator: torch.Generator
@@ -116,13 +114,17 @@ class DistillationConfig(ObjectiveConfig):
     extrapolation is learned too. It does not concern conditions of one value.
     """
 
-    needs_teacher: ClassVar[bool] = True
     kind: Literal["distillation"] = "distillation"
     regression: NonNegativeFloat = 1.0
     sliced: NonNegativeFloat = 0.0
     directions: PositiveInt = 64
     pairs: PositiveInt = 1_000_000
     reach: float = Option(1.0, ge=1, lt=math.inf)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Yes."""
+        return True
 
     def build(self) -> Distillation:
         """Build the objective; `Distillation.learn_from` must follow."""

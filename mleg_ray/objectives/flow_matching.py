@@ -2,13 +2,10 @@
 
 from typing import Literal
 
-from torch import Tensor
-
 from mleg_ray.events import Batch
-from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
 from mleg_ray.models.flow_matching import FlowMatching
-from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen
 from mleg_ray.randomness import Noise
 
 
@@ -23,9 +20,7 @@ class VelocityMatching(Objective):
     def __init__(self) -> None:
         self.schedule = {"field": 1}
 
-    def loss(
-        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of the one player, `field`."""
         assert isinstance(model, FlowMatching)
         start = model.noise_space.draw_from(noise, len(batch))
@@ -33,7 +28,7 @@ class VelocityMatching(Objective):
         point, velocity = model.path(start, batch.x, time)
         found = model.velocity(point, time, batch.condition)
         error = (found - velocity).square().sum(dim=1)
-        return (batch.weight * error).mean(), {}
+        return Loss((batch.weight * error).mean(), {})
 
 
 @OBJECTIVES.register

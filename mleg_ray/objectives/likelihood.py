@@ -3,13 +3,11 @@
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from mleg_ray.events import Batch
-from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
 from mleg_ray.models.flow import Flow
-from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen
 from mleg_ray.randomness import Noise
 
 LEAST_LOG_PROB = -30.0
@@ -27,15 +25,13 @@ class Likelihood(Objective):
     def __init__(self) -> None:
         self.schedule = {"flow": 1}
 
-    def loss(
-        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of the one player, `flow`, and its parts."""
         assert isinstance(model, Flow)
         log_prob = model.log_prob(batch.x, batch.condition)
         bounded = torch.where(batch.weight < 0, log_prob.clamp(min=LEAST_LOG_PROB), log_prob)
         nll = -(batch.weight * bounded).mean()
-        return nll, {"nll_physical": nll - feature_map.mean_log_abs_det.to(nll.dtype)}
+        return Loss(nll, {"nll_physical": nll - seen.mean_log_abs_det.to(nll.dtype)})
 
 
 @OBJECTIVES.register

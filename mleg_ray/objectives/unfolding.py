@@ -1,7 +1,7 @@
 """Unfolding: a generator of true events that is taught by measured ones."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import SerializeAsAny
@@ -46,8 +46,14 @@ class Unfolding(Adversarial):
             )
         for name in teacher.schema.conditions:
             if truth.get(name) not in schema.event and name not in schema.conditions:
-                field = f"neither a field '{truth[name]}' to be generated nor" if name in truth else "not"
-                raise ConfigError(f"teacher: needs '{name}', but the dataset has {field} that condition")
+                field = (
+                    f"neither a field '{truth[name]}' to be generated nor"
+                    if name in truth
+                    else "not"
+                )
+                raise ConfigError(
+                    f"teacher: needs '{name}', but the dataset has {field} that condition"
+                )
         assert teacher.noise_space  # raises for a teacher without noise
 
     def learn_from(
@@ -59,15 +65,14 @@ class Unfolding(Adversarial):
         seed: int,
     ) -> None:
         """Keep the teacher."""
-        self._response, self._fields = teacher, schema.event
+        self._response, self._fields, self._feature_map = teacher, schema.event, feature_map
 
-    def measured(
-        self, features: Tensor, feature_map: FeatureMap, condition: Tensor, noise: Noise
-    ) -> Tensor:
+    def measured(self, features: Tensor, condition: Tensor, noise: Noise) -> Tensor:
         """Return the features of the folded events, (B, n)."""
         draws = self._response.noise_space.draw_from(noise, len(features))
-        vertex = feature_map.decode(features, feature_map.given(condition))
-        return feature_map.encode(self._folded(vertex, draws), noise=noise).x
+        own = self._feature_map
+        vertex = own.decode(features, own.given(condition))
+        return own.encode(self._folded(vertex, draws), noise=noise).x
 
     def observed(self, events: Events, *, generator: torch.Generator) -> Events:
         """Return the folded events."""
@@ -97,10 +102,18 @@ class Unfolding(Adversarial):
 class UnfoldingConfig(ObjectiveConfig):
     """Configuration of `Unfolding`: the adversary's own `[run.objective.adversary]` table."""
 
-    needs_teacher: ClassVar[bool] = True
-    teacher_has_own_dataset: ClassVar[bool] = True
     kind: Literal["unfolding"] = "unfolding"
     adversary: SerializeAsAny[Annotated[ScoreConfig, OBJECTIVES.chosen()]]
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Yes: the detector's response."""
+        return True
+
+    @property
+    def teacher_has_own_dataset(self) -> bool:
+        """Yes: pairs at the vertex and as measured."""
+        return True
 
     def build(self) -> Unfolding:
         """Build the objective; `Unfolding.learn_from` must follow."""

@@ -1,15 +1,15 @@
 """Objectives of autoencoders."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from mleg_ray.events import Batch
-from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
 from mleg_ray.models.vae import Autoencoder
-from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Made, Objective, ObjectiveConfig, Seen
 from mleg_ray.randomness import Noise
 
 
@@ -21,22 +21,33 @@ class Variational(Objective):
     its configuration has no β.
     """
 
+    reconstructs = True
+
     def __init__(self, beta: float) -> None:
         self._beta = beta
         self.schedule = {"autoencoder": 1}
 
-    def loss(
-        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of the one player, `autoencoder`, and its parts."""
         assert isinstance(model, Autoencoder)
         condition = batch.condition
         draws = noise.normal(len(batch), model.latent_dim)
         code, kl = model.code(batch.x, condition, draws)
-        reconstruction = squared_error(model.decode(code, condition), batch)
+        decoded = model.decode(code, condition)
+        reconstruction = squared_error(decoded, batch)
         divergence = (batch.weight * kl).mean()
         parts = {"reconstruction": reconstruction, "kl": divergence}
-        return reconstruction + self._beta * divergence, parts
+        return Loss(reconstruction + self._beta * divergence, parts, made(decoded, seen, batch))
+
+
+def made(decoded: Tensor, seen: Seen, batch: Batch) -> Callable[[], Made]:
+    """Return what gives the views of decoded and real events."""
+
+    def views() -> Made:
+        fake, real = (seen.view(x, batch.condition) for x in (decoded, batch.x))
+        return Made(fake, real, batch.weight)
+
+    return views
 
 
 def squared_error(decoded: Tensor, batch: Batch) -> Tensor:

@@ -8,12 +8,11 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from mleg_ray.events import Batch
-from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
 from mleg_ray.models.vae import Autoencoder
-from mleg_ray.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen
 from mleg_ray.objectives.discrepancy import mmd2, sliced_wasserstein2
-from mleg_ray.objectives.variational import squared_error
+from mleg_ray.objectives.variational import made, squared_error
 from mleg_ray.randomness import Noise
 
 
@@ -21,23 +20,24 @@ class WassersteinAutoencoding(Objective):
     """L = E_w[|x - x̂|²] + λ D(codes, N(0, 1)), with a discrepancy D of the whole minibatch."""
 
     couples_events = True
+    reconstructs = True
 
     def __init__(self, weight: float) -> None:
         self._weight = weight
         self.schedule = {"autoencoder": 1}
 
-    def loss(
-        self, player: str, model: Model, feature_map: FeatureMap, batch: Batch, *, noise: Noise
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of the one player, `autoencoder`, and its parts."""
         assert isinstance(model, Autoencoder)
         condition = batch.condition
         code = model.latent(batch.x, condition)
-        reconstruction = squared_error(model.decode(code, condition), batch)
+        decoded = model.decode(code, condition)
+        reconstruction = squared_error(decoded, batch)
         prior = noise.normal(len(batch), model.latent_dim)
         discrepancy = self.discrepancy(prior, code, batch.weight, noise)
         parts = {"reconstruction": reconstruction, "discrepancy": discrepancy}
-        return reconstruction + self._weight * discrepancy, parts
+        loss = reconstruction + self._weight * discrepancy
+        return Loss(loss, parts, made(decoded, seen, batch))
 
     @abstractmethod
     def discrepancy(self, prior: Tensor, code: Tensor, weight: Tensor, noise: Noise) -> Tensor:

@@ -44,7 +44,7 @@ def cot_theta(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
 
 
 def product(first: Tensor, second: Tensor) -> Tensor:
-    """The product of two numbers."""
+    """Product of two numbers."""
     return first * second
 
 

@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import AfterValidator, NonNegativeFloat, PositiveInt, model_validator
-from pydantic import Field as Option
 from torch import Tensor
 
 from mleg_ray.config import Config
@@ -198,7 +197,7 @@ class Definitions(Config):
         return self
 
     def check(self, example: Events, compared: Iterable[str]) -> None:
-        """Check that all follows from events like one `example`, whose columns `compared` are compared.
+        """Check that all follows from events like one `example`; of these some are `compared`.
 
         What is compared are these and the observables with a label; planes are of them.
 
@@ -214,11 +213,12 @@ class Definitions(Config):
             shape, group = joined.columns[name].shape[1:], group_of(name)
             wanted = example.present[group].shape[1:] if group in example.present else ()
             if shape != wanted:
-                raise ConfigError(
-                    f"observables.{name}: "
-                    + (f"one number for each {group} is needed" if wanted else "not one number an event; an observable of a group's objects has the group's name before its own, as jet.mass")
-                    + f" (got the shape {tuple(shape)})"
+                mend = (
+                    f"one number for each {group} is needed"
+                    if wanted
+                    else "not one number an event; that of a group's objects is named as jet.mass"
                 )
+                raise ConfigError(f"observables.{name}: {mend} (got the shape {tuple(shape)})")
         compared = {*compared, *(name for name, o in self.observables.items() if o.label)}
         for rule in (*self.constraints.values(), *self.selection.values()):
             violates(rule, joined)
@@ -280,9 +280,7 @@ def passing(where: Iterable[str], events: Events) -> Tensor:
     return kept
 
 
-def _operands(
-    names: Iterable[str], columns: Mapping[str, Tensor], expression: str
-) -> list[Tensor]:
+def _operands(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> list[Tensor]:
     """Return the columns or numbers of these names; those of the event beside those of objects."""
     like = next(iter(columns.values()))
     found = [_operand(name, columns, like, expression) for name in names]
@@ -328,7 +326,7 @@ def _resolve(
 
 
 def _fields(given: str, parameters: list[str], columns: Mapping[str, Tensor]) -> list[str]:
-    """Return the columns that an argument stands for: itself, or a group's for the next parameters."""
+    """Return the columns that an argument stands for: itself, or those of a group."""
     if given in columns:
         return [given]
     named = (_NUMBERED.sub("", p.removeprefix(f"{given}_")) for p in parameters)

@@ -36,7 +36,9 @@ class Beam(Config):
                     f"{', '.join(name for name, unit in units.items() if unit == 'GeV')}"
                 )
 
-    def four_momentum(self, columns: Mapping[str, NDArray[np.float64]], n: int) -> NDArray[np.float64]:
+    def four_momentum(
+        self, columns: Mapping[str, NDArray[np.float64]], n: int
+    ) -> NDArray[np.float64]:
         """Return px, py, pz, energy of n events in GeV, of shape (n, 4)."""
         parts = []
         for component in (self.px, self.py, self.pz, self.energy):

@@ -34,7 +34,8 @@ class Folding:
     """The events of a dataset's split, as conditions of a model.
 
     A condition is the dataset's own column of its name, or, where there is none and the condition
-    is a true value, that of the field which the model measures: `electron.px` for `vertex.px`. Each event keeps its weight, if the dataset has weights.
+    is a true value, that of the field which the model measures: `electron.px` for `vertex.px`. Each
+    event keeps its weight, if the dataset has weights.
     """
 
     def __init__(self, dataset: Dataset, split: str | None, card: DatasetCard) -> None:
@@ -135,7 +136,7 @@ class Folding:
                 f"{self._dataset.uri}: of {done:,} events, values are not finite: "
                 f"{', '.join(found)}; remove or mend these events at their source"
             )
-        events = FoldedEvents(
+        folded = FoldedEvents(
             uri=self._dataset.uri,
             dataset_digest=self._dataset.digest,
             split=self._split,
@@ -143,7 +144,7 @@ class Folding:
             ranges={name: (low[name], high[name]) for name in self._columns},
             weight=self._dataset.schema.weight,
         )
-        return Survey(events, outside, {name: n for name, n in strayed.items() if n})
+        return Survey(folded, outside, {name: n for name, n in strayed.items() if n})
 
     def shard(self, index: int) -> Events:
         """Return the events of a shard with their conditions alone, and their weights."""

@@ -11,16 +11,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mleg_ray.catalog.codec import bytes_of
 from mleg_ray.catalog.dataset import PLAN, SAMPLED, Dataset, DatasetManifest, read_json, write_json
 from mleg_ray.catalog.shards import FileEntry, footer, footer_metadata
-from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, ResourceError
-from mleg_ray.models.base import NoiseMap
+from mleg_ray.events import stored_fields
+from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.sampling.conditions import beyond, extrapolations, resolve_conditions
 from mleg_ray.sampling.folding import Folding
 from mleg_ray.sampling.pipeline import has_compiler
-from mleg_ray.sampling.plan import BATCH_EVENTS, BINS, FoldedEvents, SampleSpec, ShardPlan, ShardRecord
+from mleg_ray.sampling.plan import (
+    BATCH,
+    BINS,
+    FoldedEvents,
+    SampleSpec,
+    ShardPlan,
+    ShardRecord,
+)
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
 from mleg_ray.storage import (
@@ -36,7 +45,7 @@ from mleg_ray.storage import (
     write_bytes,
 )
 
-SHARD_EVENTS = 250_000  # a million events keep several workers busy, a shard has megabytes
+SHARD = AtOnce(64 * MIB, events=250_000)  # a million events keep several workers busy
 READERS = 16  # at once, of footers and hashes: object stores answer late
 COMPILED_FROM = 20_000_000  # events: below, compiling takes longer than it saves
 
@@ -110,10 +119,10 @@ def plan_sample(
 ) -> SampleJob:
     """Say what is to be generated, and make sure that `folder` holds nothing else.
 
-    A shard has `shard_events` events, or so many that its file has about `shard_bytes`; one value
-    of the condition `partition` each.
+    A shard has `shard_events` events, or so many that its file has about `shard_bytes`, left out
+    those of `SHARD`; one value of the condition `partition` each.
     `compiled` left out, a sample that was begun goes on as it was; a new one of `COMPILED_FROM`
-    events or more by a `NoiseMap` is compiled, if there is a compiler.
+    events or more is compiled, if there is a compiler.
 
     Raises:
         ConfigError: a number out of its range, a condition that does not fit the checkpoint, a
@@ -124,13 +133,15 @@ def plan_sample(
     """
     there = _plan_there(folder)
     if compiled is None:
-        compiled = there.spec.compiled if there else _is_compiled(checkpoint, events)
+        compiled = there.spec.compiled if there else _is_compiled(events)
     folded = folds.ranges if folds else ()
     values, spectra = resolve_conditions(checkpoint.card, conditions, folded)
+    fields = stored_fields(checkpoint.card.dataset.fields, values)
+    usual = SHARD.of(bytes_of(checkpoint.schema, fields))
     asked = {
         "checkpoint": checkpoint.digest,
         "events": events,
-        "shard_events": SHARD_EVENTS if shard_events is None else shard_events,
+        "shard_events": usual if shard_events is None else shard_events,
         "seed": seed,
         "conditions": values,
         "spectra": spectra,
@@ -139,7 +150,7 @@ def plan_sample(
         "partition": partition,
         "device": device,
         "folds": folds,
-        "batch_events": BATCH_EVENTS[device],
+        "batch_events": BATCH[device].of(checkpoint.feature_map.space.nbytes),
     }
     if there and shard_bytes is not None:
         asked["shard_events"] = there.spec.shard_events
@@ -206,9 +217,8 @@ def plan_fold(
     )
 
 
-def _is_compiled(checkpoint: Checkpoint, events: int) -> bool:
-    many = events >= COMPILED_FROM
-    return many and isinstance(checkpoint.model, NoiseMap) and has_compiler()
+def _is_compiled(events: int) -> bool:
+    return events >= COMPILED_FROM and has_compiler()
 
 
 def whole_shards(job: SampleJob, *, rehash: bool = False) -> dict[int, ShardRecord]:
@@ -266,11 +276,14 @@ def require_all_there(job: SampleJob) -> None:
 
 
 def finish(
-    job: SampleJob, records: Mapping[int, ShardRecord], production: Production | None
+    job: SampleJob,
+    records: Mapping[int, ShardRecord],
+    production: Production | None,
+    environment: Mapping[str, str],
 ) -> Dataset:
     """Write the manifest, the last file of a sample; keep one that already says the same.
 
-    `production` is None if no shard was missing.
+    `production` is None if no shard was missing, `environment` are the versions that made it.
     """
     remove_partials(job.folder)
     _write_bins(job)
@@ -279,7 +292,7 @@ def finish(
     manifest = DatasetManifest(
         conditions=job.spec.conditions,
         groups=job.sampler.schema.groups,
-        provenance=_provenance(job, records, production),
+        provenance=_provenance(job, records, production, environment),
         shards=tuple(records[shard.index].entry for shard in job.shards),
         bins=None if job.bins is None else FileEntry.of(BINS, job.bins),
         where=job.spec.where,
@@ -299,7 +312,10 @@ def _says(there: DatasetManifest, manifest: DatasetManifest) -> bool:
 
 
 def _provenance(
-    job: SampleJob, records: Mapping[int, ShardRecord], production: Production | None
+    job: SampleJob,
+    records: Mapping[int, ShardRecord],
+    production: Production | None,
+    environment: Mapping[str, str],
 ) -> dict[str, Any]:
     card, spec = job.checkpoint.card, job.spec
     outside = extrapolations(card, spec)
@@ -313,7 +329,7 @@ def _provenance(
         "extrapolations": {name: found.model_dump(mode="json") for name, found in outside.items()},
         "efficiency": _efficiency(job, records).model_dump(mode="json"),
         "production": production.model_dump(mode="json") if production else None,
-        "environment": environment(),
+        "environment": dict(environment),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 

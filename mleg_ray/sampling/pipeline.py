@@ -16,7 +16,6 @@ from mleg_ray.errors import ResourceError
 from mleg_ray.evaluation.datasets import compared_axes
 from mleg_ray.evaluation.unphysical import broken
 from mleg_ray.events import Events, stored_fields
-from mleg_ray.models.base import NoiseMap
 from mleg_ray.physics.observables import passing
 from mleg_ray.sampling.plan import SampleSpec
 
@@ -45,8 +44,10 @@ class Generated:
 
     def first(self, n: int, tried: int) -> "Generated":
         """Return the first n events, for which `tried` were generated."""
-        parts = ({name: column[:n] for name, column in part.items()} for part in self.parts)
-        return Generated(*parts, kept=None, tried=tried)
+        stored, present, counted, broken = (
+            {name: column[:n] for name, column in part.items()} for part in self.parts
+        )
+        return Generated(stored, present, counted, broken, kept=None, tried=tried)
 
     @property
     def parts(self) -> tuple[dict[str, Tensor], ...]:
@@ -87,7 +88,9 @@ class Pipeline:
         self.batch = spec.batch_events
         device = checkpoint.device
         given = {
-            name: torch.full((self.batch,), spec.conditions.get(name, math.nan), dtype=torch.float64)
+            name: torch.full(
+                (self.batch,), spec.conditions.get(name, math.nan), dtype=torch.float64
+            )
             for name in self._schema.conditions
         }
         self._given = Events(given, {}, torch.ones(self.batch, dtype=torch.float64)).to(device)
@@ -117,12 +120,9 @@ class Pipeline:
             rows = torch.arange(self.batch).clamp(max=len(given) - 1)
             given = given[rows].to(self._checkpoint.device)
             condition = self._checkpoint.feature_map.condition(given)
-        if isinstance(model, NoiseMap):
-            drawn = model.noise(self.batch, generator=generator)
-        else:
-            drawn = model.sample(self.batch, condition, generator=generator)
+        drawn = model.draw(self.batch, generator=generator)
         try:
-            *parts, kept = self._finish(drawn, dict(given.columns), given.weight, condition)
+            made = self._finish(drawn, dict(given.columns), given.weight, condition)
         except (InductorError, BackendCompilerFailed) as error:
             reason = str(error).rpartition("raised:\n")[2]
             raise ResourceError(
@@ -130,14 +130,14 @@ class Pipeline:
                 "compiler on every node, or sample with --no-compile to another --out"
             ) from None
         stored, present, counted, marks = (
-            {name: column.cpu() for name, column in part.items()} for part in parts
+            {name: column.cpu() for name, column in part.items()} for part in made[:4]
         )
         return Generated(
             stored,
             {name: there.view(torch.bool) for name, there in present.items()},
             counted,
             {name: mark.view(torch.bool) for name, mark in marks.items()},
-            kept.cpu().nonzero()[:, 0] if self._where else None,
+            made[4].cpu().nonzero()[:, 0] if self._where else None,
             tried=self.batch,
         )
 
@@ -161,9 +161,9 @@ class Pipeline:
 
     def _events(
         self, drawn: Tensor, given: dict[str, Tensor], weight: Tensor, condition: Tensor
-    ) -> tuple[dict[str, Tensor], ...]:
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], Tensor]:
         model, feature_map = self._checkpoint.model, self._checkpoint.feature_map
-        features = model.decode(drawn, condition) if isinstance(model, NoiseMap) else drawn
+        features = model.decode(drawn, condition)
         events = feature_map.decode(features, Events(given, {}, weight))
         stored = {name: events.columns[name].to(dtype) for name, dtype in self._dtypes.items()}
         rounded = {name: c.to(events.columns[name].dtype) for name, c in stored.items()}

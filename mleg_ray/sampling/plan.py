@@ -10,15 +10,16 @@ from pydantic import PositiveInt, SerializeAsAny, model_validator
 from mleg_ray.catalog.shards import ShardEntry, record_file
 from mleg_ray.catalog.sources.base import MAX_SHARDS
 from mleg_ray.config import Config
+from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.physics.observables import Comparison
 from mleg_ray.randomness import derive_seed
 from mleg_ray.sampling.spectra import SPECTRA, ChoiceSpectrum, Spectrum
 
 BINS = "tallies/bins.safetensors"
 
-# It bounds the memory of the networks and lets their activations stay in a core's cache; a GPU
-# wants more work at once.
-BATCH_EVENTS = {"cpu": 4096, "cuda": 65_536}
+# Of features in single precision: it bounds the memory of the networks and lets their activations
+# stay in a core's cache; a GPU wants more work at once.
+BATCH = {"cpu": AtOnce(4 * MIB, events=4096), "cuda": AtOnce(64 * MIB, events=65_536)}
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ class SampleSpec(Config):
     `checkpoint` is the checkpoint's digest; each of its conditions has a value for all events in
     `conditions`, or a spectrum in `spectra` from which each event draws its own; `compiled` says
     whether the events come from a compiled `Pipeline`, `device` where that works, `batch_events` at
-    a time. Events that do
-    not fulfil all comparisons of `where` are left out, and others generated in their place. Each
-    shard has one value of the condition `partition`: as many shards as is the value's share, all
-    but one at most. With `folds`, shard k has the conditions of the events of shard k of these.
+    a time (see `BATCH`). Events that do not fulfil all comparisons of `where` are left out, and
+    others generated in their place. Each shard has one value of the condition `partition`: as many
+    shards as is the value's share, all but one at most. With `folds`, shard k has the conditions of
+    the events of shard k of these.
     """
 
     checkpoint: str

@@ -15,14 +15,13 @@ import torch
 from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_json, write_json
 from mleg_ray.catalog.shards import ShardEntry, footer_metadata, record_file, write_shard
-from mleg_ray.checkpoint import environment
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.c2st import calibration
 from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, Part, drawn, mlp, scale, scored
+from mleg_ray.evaluation.datasets import from_events
 from mleg_ray.evaluation.distances import FloatArray, effective_size
 from mleg_ray.evaluation.estimate import NotComputableError
-from mleg_ray.evaluation.datasets import from_events
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.events import EventSchema, Field, stored_fields, unlabelled
 from mleg_ray.randomness import derive_seed, stream
@@ -187,19 +186,21 @@ class Reweighting:
                 found[index] = record
         return found
 
-    def finish(self, records: Mapping[int, ReweightRecord]) -> Dataset:
-        """Write the manifest, the last file."""
+    def finish(
+        self, records: Mapping[int, ReweightRecord], environment: Mapping[str, str]
+    ) -> Dataset:
+        """Write the manifest, the last file; `environment` are the versions that made it."""
         old = self.generated.manifest
         reweighting = self.spec.model_dump(mode="json") | {
             "sample_uri": self.generated.uri,
             "largest_weight": self.weigher.largest,
             "efficiency": self.weigher.efficiency,
-            "environment": environment(),
+            "environment": dict(environment),
         }
         manifest = DatasetManifest(
             name=old.name,
             fields=self.fields,
-            groups=self.groups,
+            groups=old.groups,
             conditions=old.conditions,
             **dict(old.definitions),
             provenance=old.provenance | {"reweighting": reweighting},

@@ -21,6 +21,7 @@ from mleg_ray.evaluation.column import columns_of
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Events, EventSchema, stored_fields
+from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.sampling.folding import folding
 from mleg_ray.sampling.pipeline import Generated, Pipeline
@@ -29,8 +30,8 @@ from mleg_ray.storage import join, read_bytes, sha256, write_bytes
 
 SPLIT = "sample"
 
-COUNTED_EVENTS = 16_384  # at a time: what lies between the columns and the counts stays in cache
-PILOT_EVENTS = 262_144  # 256 in each quantile bin of a tally
+COUNTED = AtOnce(16 * MIB, events=16_384)  # what lies between columns and counts stays in cache
+PILOT = AtOnce(256 * MIB, events=262_144)  # 256 in each quantile bin of a tally
 LEAST_PILOT_EVENTS = 16_384  # also of a sample with fewer
 PILOT_TRIES = 8  # for each event, also if fewer are kept
 MOST_TRIES = 1000  # for an event that passes `where`
@@ -200,10 +201,10 @@ class Sampler:
     def tally(self, events: Generated, bins: FineBins) -> Tally:
         """Count a shard's events as they are stored."""
         parts = []
-        n = len(events)
+        n, step = len(events), COUNTED.of(self.event_bytes)
         weight = self._weight(events)
-        for start in range(0, n, COUNTED_EVENTS):
-            rows = slice(start, min(start + COUNTED_EVENTS, n))
+        for start in range(0, n, step):
+            rows = slice(start, min(start + step, n))
             masks = {name: mask[rows] for name, mask in events.broken.items()}
             present = {name: there[rows] for name, there in events.present.items()}
             part = {name: column[rows] for name, column in events.columns.items()}
@@ -227,8 +228,9 @@ class Sampler:
     def _pilot(self) -> Generated:
         """Events that are not kept."""
         seed = derive_seed(self._spec.seed, "tally bins")
-        given = self._folding.head(PILOT_EVENTS) if self._folding else None
-        n = min(PILOT_EVENTS, max(self._spec.events, LEAST_PILOT_EVENTS))
+        most = PILOT.of(self.event_bytes)
+        given = self._folding.head(most) if self._folding else None
+        n = min(most, max(self._spec.events, LEAST_PILOT_EVENTS))
         shard = ShardPlan(index=0, events=n if given is None else len(given), seed=seed)
         with progress_bar("Learning the tallies' bins", shard.events) as bar:
             events = self._generate(
@@ -248,6 +250,10 @@ def _empty(batch: Generated, n: int) -> Generated:
     """Return room for n events of the batch's columns."""
 
     def room(columns: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: torch.empty(n, *column.shape[1:], dtype=column.dtype) for name, column in columns.items()}
+        return {
+            name: torch.empty(n, *column.shape[1:], dtype=column.dtype)
+            for name, column in columns.items()
+        }
 
-    return Generated(*(room(part) for part in batch.parts), kept=None, tried=0)
+    stored, present, counted, broken = map(room, batch.parts)
+    return Generated(stored, present, counted, broken, kept=None, tried=0)

@@ -20,8 +20,8 @@ from mleg_ray.catalog.dataset import PLAN, PREPARED, SAMPLED, Dataset, DatasetMa
 from mleg_ray.catalog.shards import ShardEntry, record_file
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError, UserError
-from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.column import columns_of
+from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.sampling.manifest import PlanFile
@@ -116,7 +116,10 @@ class ShardCheck:
             yield f"{entry.file}: {table.num_rows:,} events, the manifest says {entry.rows:,}"
         own, promised = (
             {f.name: (str(f.type), _unit(f)) for f in schema}
-            for schema in (table.schema, schema_of(self.manifest.schema_, self.manifest.stored_fields))
+            for schema in (
+                table.schema,
+                schema_of(self.manifest.schema_, self.manifest.stored_fields),
+            )
         )
         for name in dict.fromkeys((*promised, *own)):
             if own.get(name) != promised.get(name):

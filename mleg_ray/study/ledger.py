@@ -26,12 +26,14 @@ from mleg_ray.storage import (
     is_remote,
     join,
     read_bytes,
+    read_folder,
     require_writable,
     write_bytes,
 )
 from mleg_ray.study.plan import DIRECTIONS, Plan, experimental
 
 PLAN, JOURNAL = "plan.toml", "journal.log"
+REMOTE_JOURNAL = "journal"  # a folder of parts, for objects cannot be appended to
 KEPT = ("step", "best_step", "ended", *DIRECTIONS)  # of a training's last result
 DATASET = "dataset_digest"
 
@@ -272,7 +274,7 @@ def load(plan: Plan, folder: str) -> optuna.Study:
         try:
             return optuna.load_study(study_name=_name(folder), storage=_storage(plan, folder))
         except KeyError:
-            place = plan.study.storage or join(folder, JOURNAL)
+            place = plan.study.storage or _journal(folder)
             raise ResourceError(f"{place}: the record of study {_name(folder)} is gone") from None
 
 
@@ -300,24 +302,38 @@ def _name(folder: str) -> str:
 def _storage(plan: Plan, folder: str) -> optuna.storages.BaseStorage:
     if plan.study.storage:
         return optuna.storages.RDBStorage(plan.study.storage)
-    place = join(folder, JOURNAL)
+    place = _journal(folder)
     journal = _MirroredJournal(place) if is_remote(folder) else JournalFileBackend(absolute(place))
     return optuna.storages.JournalStorage(journal)
 
 
+def _journal(folder: str) -> str:
+    return join(folder, REMOTE_JOURNAL if is_remote(folder) else JOURNAL)
+
+
 class _MirroredJournal(JournalFileBackend):
-    """A journal in an object store: the driver alone writes it, from its own local file."""
+    """A journal in an object store: the driver alone writes it, from its own local file.
+
+    What is appended becomes an object of its own, named by its place in the journal. So no line is
+    written twice, and none is lost when the driver is killed. A part that could not be written is
+    written with the next one.
+    """
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._local = Path(tempfile.mkdtemp(prefix="mleg-journal-")) / JOURNAL
-        if exists(uri):
-            self._local.write_bytes(read_bytes(uri))
+        parts = read_folder(uri)
+        self._local.write_bytes(b"".join(parts[name] for name in sorted(parts)))
+        self._mirrored = self._local.stat().st_size
         super().__init__(str(self._local))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         super().append_logs(logs)
-        write_bytes(self._uri, self._local.read_bytes())
+        with self._local.open("rb") as stream:
+            stream.seek(self._mirrored)
+            lines = stream.read()
+        write_bytes(join(self._uri, f"{self._mirrored:012d}.jsonl"), lines)
+        self._mirrored += len(lines)
 
 
 @contextlib.contextmanager

@@ -16,8 +16,9 @@ from mleg_ray.evaluation.datasets import from_events
 from mleg_ray.evaluation.estimate import NotComputableError
 from mleg_ray.evaluation.sample import ordered
 from mleg_ray.events import Events
+from mleg_ray.memory import MIB, AtOnce
 
-EVENTS = 100_000
+EVENTS = AtOnce(256 * MIB, events=100_000)  # of features in single precision
 ROUNDS = 3
 COMPARED = 20_000  # events of each sample
 TREES = "boosted trees"
@@ -44,10 +45,10 @@ def c2st_auc(checkpoint: Checkpoint, dataset: Dataset) -> float:
     generator = torch.Generator(device).manual_seed(0)
     with torch.no_grad():
         generated = checkpoint.generate(truth.to(device), generator=generator).to("cpu")
-    samples = [ordered(from_events(events, dataset.manifest)) for events in (truth, generated)]
+    samples = (ordered(from_events(events, dataset.manifest)) for events in (truth, generated))
     rng = np.random.default_rng(0)
     try:
-        found = classify(*samples, rng, [TREES])
+        found = classify(next(samples), next(samples), rng, [TREES])
     except NotComputableError:
         return 1.0
     quote = found[TREES].quote
@@ -57,10 +58,11 @@ def c2st_auc(checkpoint: Checkpoint, dataset: Dataset) -> float:
 def throughput(checkpoint: Checkpoint, given: Events) -> float:
     """Return generated events a second, the median of `ROUNDS` after a warm-up.
 
-    The conditions of `given` are used in turn for `EVENTS` events on their device; the figure is of
-    that device as it was loaded then.
+    The conditions of `given` are used in turn for `EVENTS` on their device; the figure is of that
+    device as it was loaded then.
     """
-    given = given.repeat(-(-EVENTS // len(given)))[:EVENTS]
+    events = EVENTS.of(checkpoint.feature_map.space.nbytes)
+    given = given.repeat(-(-events // len(given)))[:events]
     device = given.weight.device
     rates = []
     for i in range(ROUNDS + 1):
@@ -68,7 +70,7 @@ def throughput(checkpoint: Checkpoint, given: Events) -> float:
         started = time.perf_counter()
         with torch.no_grad():
             checkpoint.generate(given, generator=generator).to("cpu")  # waits for the device
-        rates.append(EVENTS / (time.perf_counter() - started))
+        rates.append(events / (time.perf_counter() - started))
     return statistics.median(rates[1:])
 
 

@@ -13,7 +13,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch, Events
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, generate
-from mleg_ray.objectives import Objective
+from mleg_ray.objectives import Loss, Objective
 from mleg_ray.randomness import Noise, derive_seed
 from mleg_ray.run import AdamConfig, TrainingConfig
 from mleg_ray.training.batches import Minibatches
@@ -34,7 +34,8 @@ class TrainingLoop:
 
     All randomness of a step derives from (seed, step), so nothing but weights, optimiser moments
     and the step itself is needed to resume exactly. `ema` is the exponential moving average of the
-    model, the one that is judged and kept; its decay warms up as (1 + step) / (10 + step).
+    model with its buffers, the one that is judged and kept; its decay warms up as
+    (1 + step) / (10 + step).
     """
 
     def __init__(
@@ -47,6 +48,9 @@ class TrainingLoop:
     ) -> None:
         self.model = model.to(device)
         self.ema = copy.deepcopy(self.model).requires_grad_(False).eval()
+        # Listed once: to walk through all modules costs as much as the average itself.
+        self._averages: list[Tensor] = list(self.ema.parameters())
+        self._weights: list[Tensor] = list(self.model.parameters())
         self.feature_map = feature_map.to(device)
         self.step = 0
         self._objective = objective
@@ -97,7 +101,7 @@ class TrainingLoop:
             self._set_rates(optimiser, self._config.optimisers[name])
             for _ in range(times):
                 optimiser.zero_grad(set_to_none=True)
-                loss, parts = self._loss(name, next(batches))
+                loss, parts, _ = self._loss(name, next(batches))
                 torch.autograd.backward(loss)
                 average_gradients(self._players[name].parameters())
                 optimiser.step()
@@ -109,7 +113,7 @@ class TrainingLoop:
     def _seed_noise(self) -> None:
         self._noise.seed(derive_seed(self._config.seed, "noise", self.step))
 
-    def _loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, player: str, batch: Batch) -> Loss:
         return self._objective.loss(player, self.model, self.feature_map, batch, noise=self._noise)
 
     def _freeze_all_but(self, player: str) -> None:
@@ -127,9 +131,12 @@ class TrainingLoop:
     def _average_weights(self) -> None:
         decay = min(self._config.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.ema.parameters()), list(self.model.parameters()), 1 - decay
-            )
+            torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
+            for average, value in zip(self.ema.buffers(), self.model.buffers(), strict=True):
+                if average.is_floating_point():
+                    average.lerp_(value, 1 - decay)
+                else:  # counts and masks
+                    average.copy_(value)
 
     def _progress(self, losses: dict[str, Tensor]) -> Progress:
         values = {name: float(value) for name, value in losses.items()}

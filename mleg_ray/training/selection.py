@@ -3,12 +3,14 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
-from mleg_ray.evaluation.distances import KSReference
+from mleg_ray.evaluation.distances import FloatArray, KSReference
 from mleg_ray.events import Events, EventSchema
+from mleg_ray.models.base import GENERATED
 from mleg_ray.physics.observables import Definitions
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.run import SelectionConfig
@@ -98,12 +100,17 @@ class SnapshotSelector:
     def _distances(self, loop: TrainingLoop) -> dict[str, float]:
         device = next(loop.ema.parameters()).device
         generator = stream(self._seed, device)
+        parts: list[dict[str, FloatArray]] = []
         with torch.no_grad():
-            generated = loop.observed(self._given.to(device), generator=generator).to("cpu")
-        distances = self._reference.distances(self._table(generated), generated.weight.numpy())
+            for given in self._given.split(GENERATED.of(loop.feature_map.space.nbytes)):
+                events = loop.observed(given.to(device), generator=generator).to("cpu")
+                table = self._table(events)
+                parts.append({name: table[name] for name in self._names})
+        generated = {name: np.concatenate([part[name] for part in parts]) for name in self._names}
+        distances = self._reference.distances(generated, self._given.weight.numpy())
         return {name: 1.0 if math.isnan(value) else value for name, value in distances.items()}
 
-    def _table(self, events: Events) -> dict[str, Any]:
+    def _table(self, events: Events) -> dict[str, FloatArray]:
         return {name: c.numpy() for name, c in self._definitions.joined(events).columns.items()}
 
     def state_dict(self) -> dict[str, Any]:

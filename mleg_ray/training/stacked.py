@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
-from mleg_ray.objectives import Objective
+from mleg_ray.objectives import Loss, Objective
 from mleg_ray.randomness import Noise, derive_seed
 from mleg_ray.run import TrainingConfig
 from mleg_ray.training.batches import Minibatches
@@ -41,7 +42,8 @@ def stack(models: Sequence[Model]) -> Model:
     """Return one model that holds all: rows of its input belong to them in equal parts, in order.
 
     Raises:
-        ConfigError: the models have weights elsewhere than in plain linear layers.
+        ConfigError: the models have weights elsewhere than in plain linear layers, or normalise
+            over the minibatch, which would mix them.
     """
     stacked = copy.deepcopy(models[0])
     for name, module in models[0].named_modules():
@@ -55,7 +57,9 @@ def stack(models: Sequence[Model]) -> Model:
         if isinstance(module, StackedLinear)
         for parameter in module.parameters()
     )
-    if inside != sum(parameter.numel() for model in models for parameter in model.parameters()):
+    normalised = any(isinstance(module, _BatchNorm) for module in stacked.modules())
+    weights = sum(parameter.numel() for model in models for parameter in model.parameters())
+    if inside != weights or normalised:
         raise ConfigError(
             f"{type(stacked).__name__}: only models of plain linear layers can be stacked; train "
             "the replicas one after another"
@@ -106,21 +110,19 @@ class StackedLoop(TrainingLoop):
         return self.run(_Joined(shares), report_every)
 
     def replica(self, index: int) -> Model:
-        """Return a replica by itself, with its averaged weights."""
+        """Return a replica by itself, with its averaged weights and its own buffers."""
         model = copy.deepcopy(self._replicas[index]).requires_grad_(False).eval()
-        weights = {
-            name: value[index] if name in dict(self.ema.named_parameters()) else value
-            for name, value in self.ema.state_dict().items()
-        }
+        weights = {name: value[index] for name, value in self.ema.named_parameters()}
         model.load_state_dict(model.state_dict() | weights)
         return model
 
     def _seed_noise(self) -> None:
         self._streams.seed_each([derive_seed(seed, "noise", self.step) for seed in self._seeds])
 
-    def _loss(self, player: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, parts = super()._loss(player, batch)
-        return len(self._seeds) * loss, parts  # the sum of the replicas' own means
+    def _loss(self, player: str, batch: Batch) -> Loss:
+        loss = super()._loss(player, batch)
+        # The sum of the replicas' own means.
+        return loss._replace(value=len(self._seeds) * loss.value)
 
 
 class _StackedNoise(Noise):

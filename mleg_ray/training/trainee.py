@@ -169,7 +169,7 @@ class Trainee:
             environment=self._environment,
             teacher_digest=self._teacher.digest if self._teacher else "",
         )
-        return Checkpoint(self._run, card, self.loop.feature_map, model)
+        return Checkpoint(self._run, card, self.loop.feature_map, model, teacher=self._teacher)
 
     def save(self, folder: str) -> None:
         """Write what resuming needs and, beside it, the best snapshot as a checkpoint."""

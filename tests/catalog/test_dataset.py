@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import Dataset, DatasetManifest, read_json
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.errors import DataError
-from tests.dis_events import FIELDS, electrons
+from tests.dis_events import FIELDS, GROUPS, SCHEMA, electrons
 
 
 class TestPartAtACondition:
@@ -17,13 +18,13 @@ class TestPartAtACondition:
     def dataset(self, tmp_path):
         entries = []
         for k, beams in enumerate(((10.0,), (30.0,), (7.3,), (10.0, 30.0))):
-            batch = electrons(100, k, beams)
-            columns = dict(zip(("px", "py", "pz", "energy"), batch.x.T.numpy(), strict=True))
-            columns["beam_energy"] = batch.context[:, 0].numpy()
+            columns = of_events(electrons(100, k, beams), SCHEMA)
             file = f"shards/{k}.parquet"
-            entries.append(write_shard(str(tmp_path), file, columns, FIELDS, {}, split="test"))
+            entries.append(
+                write_shard(str(tmp_path), file, columns, SCHEMA, FIELDS, {}, split="test")
+            )
         manifest = DatasetManifest(
-            name="toy", fields=FIELDS, conditions={}, provenance={}, shards=tuple(entries)
+            name="toy", fields=FIELDS, groups=GROUPS, provenance={}, shards=tuple(entries)
         )
         return Dataset(str(tmp_path), manifest)
 
@@ -33,7 +34,7 @@ class TestPartAtACondition:
         assert part.manifest.name == "toy-beam_energy7.3"
         assert part.digest == dataset.digest
         assert part.schema.varying(part.manifest.conditions) == ()
-        assert (part.load("test").context == 7.3).all()
+        assert (part.load("test").columns["beam_energy"] == 7.3).all()
 
     def test_again_at_the_same_value_is_the_same(self, dataset):
         part = dataset.at({"beam_energy": 10.0})

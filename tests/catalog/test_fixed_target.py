@@ -1,6 +1,7 @@
 """Electrons off a proton at rest: their spectrum, the acceptance and what leaks out of it."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy import stats
 from mleg_ray.catalog.sources.fixed_target import Acceptance
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError
+from mleg_ray.events import Events, members
 from mleg_ray.physics.fixed_target import (
     CONTINUUM,
     RESONANCES,
@@ -22,22 +24,21 @@ EVENTS = 40_000
 WHOLE = ("source={ kind = 'fixed-target-electrons', events = 40_000, q2_min = 0.5, seed = 7 }",)
 
 
-def events(assignments: tuple[str, ...]) -> tuple[DatasetSpec, dict[str, torch.Tensor]]:
+def events(assignments: tuple[str, ...]) -> tuple[DatasetSpec, Events]:
     """Return the specification and the events of one large shard, with their observables."""
     spec = DatasetSpec.load("electrons-clas", (*assignments, f"shard_events={EVENTS}"))
     drawn = spec.source.open(spec.schema_, spec.conditions, spec.shard_events).shard(0)
     columns = {name: torch.from_numpy(values) for name, values in drawn.items()}
-    columns["beam_energy"] = torch.full_like(columns["px"], spec.conditions["beam_energy"])
-    return spec, spec.definitions.columns(columns)
+    return spec, spec.joined(spec.schema_.events(columns, spec.conditions))
 
 
 @pytest.fixture(scope="module")
-def whole() -> dict[str, torch.Tensor]:
+def whole() -> Mapping[str, torch.Tensor]:
     """Return electrons without detector or acceptance."""
-    return events(WHOLE)[1]
+    return events(WHOLE)[1].columns
 
 
-def test_spectrum_is_the_flux_times_the_cross_section(whole: dict[str, torch.Tensor]) -> None:
+def test_spectrum_is_the_flux_times_the_cross_section(whole: Mapping[str, torch.Tensor]) -> None:
     """Both marginals against a sum over a lattice, which knows nothing of the drawing."""
     q2 = 0.5 * torch.linspace(0, 1, 2000, dtype=torch.float64).mul(math.log(18.6)).exp()[:, None]
     w = torch.linspace(1.0, 3.4, 2401, dtype=torch.float64)
@@ -53,24 +54,25 @@ def test_spectrum_is_the_flux_times_the_cross_section(whole: dict[str, torch.Ten
 
 
 def test_what_is_accepted_is_the_accepted_part_of_the_spectrum(
-    whole: dict[str, torch.Tensor],
+    whole: Mapping[str, torch.Tensor],
 ) -> None:
     assignments = (f"{WHOLE[0][:-1]}, acceptance = {{}} }}",)
     spec, seen = events(assignments)
     broken = {name: violates(rule, seen) for name, rule in spec.selection.items()}
     assert not any(mask.any() for mask in broken.values())  # the entry's numbers are the source's
-    kept = Acceptance().accepts(whole["px"], whole["py"], whole["pz"])
+    kept = Acceptance().accepts(*(whole[name] for name in members("electron", "px", "py", "pz")))
     assert 0.3 < kept.double().mean() < 0.6
-    for name in ("px", "pz", "q2", "w", "coil_distance"):
-        assert stats.ks_2samp(seen[name], whole[name][kept]).pvalue > 0.01
+    for name in ("electron.px", "electron.pz", "q2", "w", "coil_distance"):
+        assert stats.ks_2samp(seen.columns[name], whole[name][kept]).pvalue > 0.01
 
 
 def test_measured_electrons_leak_into_the_holes_by_the_resolution() -> None:
     """Of events even in φ, whose edge is λ away from the other's, σ/√2π λ pass either edge."""
     spec, seen = events((f"source.of.events={EVENTS}",))
-    half = (0.06 / seen["theta"].sin()).clamp(max=1).asin()
+    theta = seen.columns["theta"]
+    half = (0.06 / theta.sin()).clamp(max=1).asin()
     live = math.pi / 3 - 2 * half
-    moved = 0.06 * seen["theta"].cos() / (seen["theta"].sin().square() * half.cos())
+    moved = 0.06 * theta.cos() / (theta.sin().square() * half.cos())
     width = 1e-3 * (1 + moved.square()).sqrt()  # the angle's own error, and the coil's edge's
     inside = live > 20 * width
     expected = (2 * width / (math.sqrt(2 * math.pi) * live))[inside].sum().item()
@@ -95,7 +97,7 @@ def test_measured_electrons_leak_into_the_holes_by_the_resolution() -> None:
         ("source.of.acceptance.sectors=1", "source.*sectors"),
         ("source.of.resonances=[{ mass = 1.2, width = 0.1 }]", "resonances.*height"),
         ("source.of.continuum=0.0", "continuum"),
-        ("fields.0.unit=MeV", "px, py, pz, energy in GeV"),
+        ("fields.0.unit=MeV", "electron.px, electron.py, electron.pz, electron.energy in GeV"),
     ],
 )
 def test_what_does_not_fit_is_refused(assignment: str, message: str) -> None:

@@ -9,6 +9,7 @@ from scipy import stats
 
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError
+from mleg_ray.events import four_momentum
 from mleg_ray.physics import dis
 from mleg_ray.physics.detector import momentum_resolution
 
@@ -27,17 +28,17 @@ def test_toys_are_what_they_say(name: str) -> None:
     )
     table = columns(spec)
     expected = stats.norm if name == "normal" else stats.uniform(-math.sqrt(3), 2 * math.sqrt(3))
-    assert stats.kstest(table["vertex_x"], expected.cdf).pvalue > 0.01
-    error = (table["x"] - table["vertex_x"]) / 0.05
+    assert stats.kstest(table["vertex.x"], expected.cdf).pvalue > 0.01
+    error = (table["particle.x"] - table["vertex.x"]) / 0.05
     assert stats.kstest(error, stats.norm.cdf).pvalue > 0.01
-    assert abs(np.corrcoef(error, table["vertex_x"])[0, 1]) < 0.03
+    assert abs(np.corrcoef(error, table["vertex.x"])[0, 1]) < 0.03
 
 
 def test_flat_electrons_fill_their_phase_space_evenly() -> None:
     assignments = ("source.of.events=20_000", "shard_events=20_000", "source.of.y_min=0.0")
     table = columns(DatasetSpec.load("folding-electrons-flat", assignments))
     px, py, pz, energy = (
-        torch.from_numpy(table[f"vertex_{name}"]) for name in ("px", "py", "pz", "energy")
+        torch.from_numpy(table[f"vertex.{name}"]) for name in ("px", "py", "pz", "energy")
     )
     beam = torch.full_like(px, 50.0)
     log_q2 = dis.q2(px, py, pz, beam).log().numpy()
@@ -53,14 +54,15 @@ def test_tracker_smears_as_it_says() -> None:
     widths = "source.detector={ kind = 'tracker', sagitta = 1e-3, scattering = 0.02 }"
     assignments = ("source.of.events=20_000", "shard_events=20_000", widths)
     table = columns(DatasetSpec.load("folding-electrons-flat", assignments))
-    true = torch.from_numpy(table["vertex_energy"])
+    true = torch.from_numpy(table["vertex.energy"])
     sigma = momentum_resolution(true, 1e-3, 0.02).numpy()
     assert (sigma**2).mean() == pytest.approx(((1e-3 * true.numpy()) ** 2 + 0.02**2).mean())
-    pull = (table["energy"] / table["vertex_energy"] - 1) / sigma
+    pull = (table["electron.energy"] / table["vertex.energy"] - 1) / sigma
     assert stats.kstest(pull, "norm").pvalue > 0.01
-    turned = np.arctan2(table["py"], table["px"]) - np.arctan2(
-        table["vertex_py"], table["vertex_px"]
+    measured, true = (
+        np.arctan2(table[f"{of}.py"], table[f"{of}.px"]) for of in ("electron", "vertex")
     )
+    turned = measured - true
     turned = (turned + math.pi) % (2 * math.pi) - math.pi
     assert stats.kstest(turned / 1e-3, "norm").pvalue > 0.01
 
@@ -68,9 +70,9 @@ def test_tracker_smears_as_it_says() -> None:
 def test_an_experiment_does_not_know_the_vertex() -> None:
     pytest.importorskip("pythia8mc")
     spec = DatasetSpec.load("dis-ep-50-measured", SMALL)
-    assert [field.name for field in spec.stored_fields] == ["px", "py", "pz", "energy"]
+    assert [field.name for field in spec.stored_fields] == list(four_momentum("electron"))
     table = columns(spec)
-    y = 1 - (table["energy"] + table["pz"]) / 100
+    y = 1 - (table["electron.energy"] + table["electron.pz"]) / 100
     assert (y > 0.01).all()
     assert (y < 0.06).any()  # the cut at 0.05 is on the true y
 
@@ -87,14 +89,26 @@ def test_a_cut_on_y_that_nothing_passes_is_refused() -> None:
     [
         (
             "folding-toy-normal",
-            "source.detector.widths={ y = 0.1 }",
-            "source.detector.widths: name each of x",
+            "source.detector.widths={ 'particle.y' = 0.1 }",
+            "source.detector.widths: name each of particle.x",
         ),
-        ("folding-toy-normal", "source.detector={ kind = 'tracker' }", "measures px, py, pz, en"),
+        (
+            "folding-toy-normal",
+            "source.detector={ kind = 'tracker' }",
+            "measures electron.px, electron.py, electron.pz, electron.energy in GeV",
+        ),
         ("folding-toy-normal", "source.of.distribution=cauchy", "source.*distribution"),
         ("folding-toy-normal", "source.of={ kind = 'folded' }", "source"),
-        ("folding-toy-normal", "fields.1.name=vertex_y", "'vertex_y'.*needs an event field 'y'"),
-        ("folding-toy-normal", "fields.1.unit=GeV", "'x' of the same unit"),
+        (
+            "folding-toy-normal",
+            "fields.1.name=vertex.y",
+            "toml: groups.vertex.truth_of: .*'vertex.y'.*'particle.y' an event field",
+        ),
+        (
+            "folding-toy-normal",
+            "fields.1.unit=GeV",
+            r"'vertex.x' \[GeV\].*'particle.x' an event field of the same unit",
+        ),
         (
             "folding-electrons-flat",
             "source.of.q2_max=20_000.0",

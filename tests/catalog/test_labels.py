@@ -1,4 +1,4 @@
-"""Labels lie beside the events and go no further: no batch, no card, no comparison has them."""
+"""Labels are columns of events and go no further: no card and no comparison has them."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import DatasetCard
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.datasets import compared_axes, judged_by
-from mleg_ray.events import Field
+from mleg_ray.events import EventSchema, Field
 from mleg_ray.physics.observables import Definitions
 
 LABELLED = (Field(name="x"), Field(name="channel", role="label"))
@@ -21,12 +21,12 @@ PLAIN = LABELLED[:1]
 
 def dataset(folder: Path, fields: tuple[Field, ...]) -> Dataset:
     """Two shards of ten events with x = 0 ... 19, labelled by x modulo 3."""
-    shards = []
+    schema, shards = EventSchema(fields), []
     for k in range(2):
         x = np.arange(10.0) + 10 * k
         columns = {"x": x, "channel": x % 3}
         file = f"shards/{k}.parquet"
-        shards.append(write_shard(str(folder), file, columns, fields, {}, split="test"))
+        shards.append(write_shard(str(folder), file, columns, schema, fields, {}, split="test"))
     manifest = DatasetManifest(
         name="toy", fields=fields, conditions={}, provenance={}, shards=tuple(shards)
     )
@@ -37,11 +37,10 @@ def test_labels_are_in_the_order_of_the_events(tmp_path: Path) -> None:
     whole = dataset(tmp_path, LABELLED)
     for part in (whole, whole.selecting(("x > 12",))):
         events = part.load("test")
-        assert events.x.shape == (part.rows("test"), 1)
-        assert torch.equal(part.labels("test")["channel"], events.x[:, 0] % 3)
+        assert events.columns["x"].shape == (part.rows("test"),)
+        assert torch.equal(events.columns["channel"], events.columns["x"] % 3)
     assert part.rows("test") == 7
-    assert set(whole.table(events)) == {"x"}
-    assert dataset(tmp_path / "plain", PLAIN).labels() == {}
+    assert set(dataset(tmp_path / "plain", PLAIN).load().columns) == {"x"}
 
 
 def test_models_and_comparisons_know_no_labels(tmp_path: Path) -> None:
@@ -52,8 +51,14 @@ def test_models_and_comparisons_know_no_labels(tmp_path: Path) -> None:
 
 
 def test_a_label_that_the_source_does_not_make_is_refused() -> None:
-    fields = "[{name='x'}, {name='channel', role='label'}]"
+    fields = "[{name='particle.x'}, {name='channel', role='label'}]"
     source = "{kind='toy', distribution='normal', events=10, seed=1}"
-    assignments = (f"source={source}", f"fields={fields}", "observables={}", "planes=[]")
+    assignments = (
+        f"source={source}",
+        f"fields={fields}",
+        "observables={}",
+        "planes=[]",
+        "groups={ particle = {} }",
+    )
     with pytest.raises(ConfigError, match="source.kind: events of toy have no label 'channel'"):
         DatasetSpec.load("folding-toy-normal", assignments)

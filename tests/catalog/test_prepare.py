@@ -21,6 +21,7 @@ from mleg_ray.catalog.prepare import (
 from mleg_ray.catalog.shards import footer
 from mleg_ray.errors import ConfigError, DataError, ResourceError
 from tests.catalog.specs import table_spec, write_tape
+from tests.dis_events import ELECTRON
 
 
 @pytest.fixture
@@ -49,14 +50,16 @@ def test_dataset_holds_all_events_in_their_splits(spec, storage):
     assert dataset.uri == dataset_uri(storage, "small")
     rows = {split: dataset.rows(split) for split in ("train", "validation", "test")}
     assert rows == {"train": 180, "validation": 20, "test": 200}
-    batch = dataset.load()
-    assert batch.x.shape == (400, 4)
-    assert batch.x.dtype == torch.float64
-    assert (batch.context == 50).all()
-    assert (batch.weight == 1).all()
-    table = dataset.table(batch)
-    assert {"px", "energy", "beam_energy", "x_bj", "q2"} <= set(table)
-    np.testing.assert_allclose(np.sort(table["energy"]), np.linspace(40, 49, 400), rtol=1e-6)
+    events = dataset.load()
+    assert set(events.columns) == {*ELECTRON, "beam_energy"}
+    assert all(values.shape == (400,) for values in events.columns.values())
+    assert all(values.dtype == torch.float64 for values in events.columns.values())
+    assert (events.columns["beam_energy"] == 50).all()
+    assert (events.weight == 1).all()
+    columns = dataset.manifest.joined(events).columns
+    assert {"x_bj", "q2"} <= set(columns)
+    energies = np.sort(columns["electron.energy"])
+    np.testing.assert_allclose(energies, np.linspace(40, 49, 400), rtol=1e-6)
 
 
 def test_shards_carry_their_units_and_origin(spec, storage):
@@ -150,9 +153,10 @@ def test_weights_also_negative_are_kept(tmp_path, storage):
     values["fields"].append({"name": "weight", "role": "weight"})
     columns = {**spec.source.columns, "weight": {"column": 4}}
     values["source"] = spec.source.model_dump() | {"columns": columns, "root": str(tmp_path)}
-    batch = prepare(type(spec).model_validate(values), storage).load()
-    np.testing.assert_allclose(np.sort(batch.weight), weights, atol=1e-6)
-    assert torch.allclose(batch.weight, (batch.x[:, 3] - 44.5) / 4.5, atol=1e-5)
+    events = prepare(type(spec).model_validate(values), storage).load()
+    np.testing.assert_allclose(np.sort(events.weight), weights, atol=1e-6)
+    energy = events.columns["electron.energy"]
+    assert torch.allclose(events.weight, (energy - 44.5) / 4.5, atol=1e-5)
 
 
 def test_violated_constraints_are_counted_and_said(tmp_path, storage):
@@ -163,7 +167,7 @@ def test_violated_constraints_are_counted_and_said(tmp_path, storage):
     assert counts["energy_below_beam"] == {"outside": 2, "beyond_tolerance": 1}
     lines = constraint_lines(dataset)
     assert lines[0].endswith(
-        "(energy <= beam_energy): broken by 2 of 402 events, by 1 beyond the tolerance"
+        "(electron.energy <= beam_energy): broken by 2 of 402 events, by 1 beyond the tolerance"
     )
     assert any("fulfilled by all " in line for line in lines)
 

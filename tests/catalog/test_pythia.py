@@ -11,6 +11,7 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError, UserError
 from mleg_ray.physics import dis
 from tests.catalog.specs import pythia_spec
+from tests.dis_events import ELECTRON
 
 pythia8mc = pytest.importorskip("pythia8mc", reason="the optional package pythia8mc is not here")
 
@@ -32,11 +33,11 @@ def events():
 
 
 def test_cuts_are_as_promised(events):
-    momentum = (events["px"], events["py"], events["pz"], events["beam_energy"])
+    momentum = (*(events[name] for name in ELECTRON[:3]), events["beam_energy"])
     q2, x = dis.q2(*momentum), dis.x_bj(*momentum)
     assert q2.min() >= 2 * (1 - 1e-6)
     assert (q2 < 2.1).any()
-    assert (events["energy"] <= 50).all()
+    assert (events["electron.energy"] <= 50).all()
     assert x.min() > 0
     assert x.max() < 1
     # m_hat_min = 4 GeV: below x s = 16 GeV² lies only what showers and primordial kT moved there.
@@ -44,10 +45,10 @@ def test_cuts_are_as_promised(events):
 
 
 def test_azimuth_is_isotropic_and_the_beam_along_z(events):
-    phi = torch.atan2(events["py"], events["px"])
+    phi = torch.atan2(events["electron.py"], events["electron.px"])
     assert abs(phi.cos().mean()) < 4 * (0.5 / len(phi)) ** 0.5
     assert abs(phi.sin().mean()) < 4 * (0.5 / len(phi)) ** 0.5
-    assert (events["pz"] > 0).double().mean() > 0.95
+    assert (events["electron.pz"] > 0).double().mean() > 0.95
 
 
 def test_electron_carries_exactly_the_q2_of_the_hard_process():
@@ -89,7 +90,7 @@ def test_strata_have_their_beam_energies():
     source = spec.source.open(spec.schema_, spec.conditions, spec.shard_events)
     assert source.shard_rows() == [[10]] * 5
     np.testing.assert_array_equal(source.shard(1)["beam_energy"], np.full(10, 20.0))
-    assert source.shard(1)["energy"].max() <= 20
+    assert source.shard(1)["electron.energy"].max() <= 20
 
 
 def test_missing_pythia_names_the_mend(monkeypatch):

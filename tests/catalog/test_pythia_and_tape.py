@@ -10,7 +10,6 @@ import torch
 from scipy.stats import ks_2samp
 
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.events import Batch
 
 
 def observables(name, *assignments):
@@ -21,8 +20,8 @@ def observables(name, *assignments):
         field.name: torch.from_numpy(np.concatenate([shard[field.name] for shard in shards]))
         for field in spec.stored_fields
     }
-    columns = spec.schema_.columns(Batch.from_columns(spec.schema_, columns, spec.conditions))
-    return {k: v.numpy() for k, v in spec.columns(columns).items()}
+    events = spec.joined(spec.schema_.events(columns, spec.conditions))
+    return {name: values.numpy() for name, values in events.columns.items()}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def pythia(reference_data):
 @pytest.mark.parametrize(
     ("name", "ks_limit", "mean_limit"),
     [
-        ("energy", 0.02, 0.005),
+        ("electron.energy", 0.02, 0.005),
         ("pt", 0.015, 0.02),
         ("q2", 0.015, 0.08),
         ("theta", 0.015, 0.03),
@@ -73,5 +72,5 @@ def test_the_tape_reaches_larger_x(pythia, tape):
 
 
 def test_only_the_tape_has_a_cut_on_the_electrons_energy(pythia, tape):
-    assert tape["energy"].min() > 5
-    assert 2e-4 < (pythia["energy"] < 5).mean() < 2e-3
+    assert tape["electron.energy"].min() > 5
+    assert 2e-4 < (pythia["electron.energy"] < 5).mean() < 2e-3

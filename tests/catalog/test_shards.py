@@ -6,13 +6,14 @@ import pytest
 
 from mleg_ray.catalog.shards import footer_metadata, read_shard, write_shard
 from mleg_ray.errors import DataError
-from mleg_ray.events import Field
+from mleg_ray.events import EventSchema, Field
 
 FIELDS = (
     Field(name="energy", unit="GeV", description="E"),
     Field(name="theta", unit="rad", dtype="float64"),
     Field(name="w", role="weight"),
 )
+SCHEMA = EventSchema(FIELDS)
 COLUMNS = {
     "energy": np.array([1.1, 2.2, 3.3]),
     "theta": np.array([0.1, 0.2, 0.3]),
@@ -22,16 +23,16 @@ COLUMNS = {
 
 def write(folder, columns=COLUMNS):
     metadata = footer_metadata(index=0)
-    return write_shard(str(folder), "0.parquet", columns, FIELDS, metadata, split="train")
+    return write_shard(str(folder), "0.parquet", columns, SCHEMA, FIELDS, metadata, split="train")
 
 
 def test_round_trip_in_the_stored_precision(tmp_path):
     entry = write(tmp_path)
     assert (entry.rows, entry.split) == (3, "train")
-    columns = read_shard(str(tmp_path), entry, FIELDS)
-    np.testing.assert_array_equal(columns["theta"], COLUMNS["theta"])
-    np.testing.assert_array_equal(columns["energy"], COLUMNS["energy"].astype(np.float32))
-    np.testing.assert_array_equal(columns["w"], COLUMNS["w"])
+    events = read_shard(str(tmp_path), entry, SCHEMA, FIELDS, {})
+    np.testing.assert_array_equal(events.columns["theta"], COLUMNS["theta"])
+    np.testing.assert_array_equal(events.columns["energy"], COLUMNS["energy"].astype(np.float32))
+    np.testing.assert_array_equal(events.weight, COLUMNS["w"])
 
 
 def test_units_and_roles_are_in_the_file(tmp_path):
@@ -59,4 +60,4 @@ def test_missing_columns(tmp_path):
         write(tmp_path, {name: COLUMNS[name] for name in ("energy", "theta")})
     entry = write(tmp_path)
     with pytest.raises(DataError, match="no column phi"):
-        read_shard(str(tmp_path), entry, [Field(name="phi")])
+        read_shard(str(tmp_path), entry, SCHEMA, [Field(name="phi")], {})

@@ -149,8 +149,8 @@ class TestToy(SourceContract):
     def spec(self, tmp_path):
         entry = tmp_path / "toy.toml"
         entry.write_text(
-            'extends = "folding-toy-normal"\nname = "toy"\nfields = [{ name = "x" }]\n'
-            "shard_events = 60\n[observables]\n[source]\n"
+            'extends = "folding-toy-normal"\nname = "toy"\nfields = [{ name = "particle.x" }]\n'
+            "groups = { particle = {} }\nshard_events = 60\n[observables]\n[source]\n"
             'kind = "toy"\ndistribution = "uniform"\nevents = 600\nseed = 1\n'
         )
         return DatasetSpec.load(str(entry))

@@ -181,7 +181,7 @@ def test_events_are_shuffled_within_a_file_and_none_is_lost(tmp_path):
     energies = np.loadtxt(write_tape(tmp_path), delimiter=",")[:, 0]
     spec = table_spec(tmp_path)
     source = spec.source.open(spec.schema_, spec.conditions, spec.shard_events)
-    shards = [source.shard(i)["energy"] for i in range(20)]
+    shards = [source.shard(i)["electron.energy"] for i in range(20)]
     np.testing.assert_array_equal(np.sort(np.concatenate(shards)), energies)
     means = [shard.mean() for shard in shards]
     assert np.ptp(means) < 4  # in the file's own order the means would span 8.6 GeV
@@ -231,7 +231,10 @@ def test_a_file_without_events(tmp_path):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("source.columns.px.unit='rad'", r"columns.px: rad \(angle\) cannot be converted to GeV"),
+        (
+            "source.columns={ 'electron.px' = { column = 1, unit = 'rad' } }",
+            r"columns.electron.px: rad \(angle\) cannot be converted to GeV",
+        ),
         ("source.columns.pxx.column=4", "must name each of"),
         ("source.columns.px.unit='furlong'", "source.columns.px.unit"),
         ("source.columns.px.column=-1", "source.columns.px.column"),

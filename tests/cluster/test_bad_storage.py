@@ -57,7 +57,7 @@ def test_disk_that_fills_up_meanwhile(
         assert left <= {".parquet", ".json", ".safetensors"}
         hoard.unlink()
         made = sample(checkpoint.uri, 800_000, str(out), workers=2, shard_events=20_000)
-        assert sum(len(batch) for batch in made.batches()) == 800_000
+        assert sum(map(len, made.chunks())) == 800_000
     finally:
         subprocess.run(["umount", small_disk], check=True)
 
@@ -81,9 +81,9 @@ def test_target_that_is_deleted_meanwhile(
         shutil.rmtree(out, ignore_errors=True)  # shards of which no plan tells any more
     else:  # nothing that is listed may be gone
         deleting.join()
-        assert sum(len(batch) for batch in made.batches()) == 1_000_000
+        assert sum(map(len, made.chunks())) == 1_000_000
     made = sample(checkpoint.uri, 1_000_000, str(out), workers=2, shard_events=20_000)
-    assert sum(len(batch) for batch in made.batches()) == 1_000_000
+    assert sum(map(len, made.chunks())) == 1_000_000
 
 
 def test_one_of_two_drivers_refuses(checkpoint: Checkpoint, tmp_path: Path) -> None:

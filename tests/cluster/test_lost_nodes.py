@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 STUDY = """
 import sys, threading, time
 from pathlib import Path
+import ray
 from ray.cluster_utils import Cluster
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.tune import run_study
@@ -38,12 +39,15 @@ def lose_a_node():
 
 threading.Thread(target=lose_a_node, daemon=True).start()
 run_study(plan_of(place), Dataset.open(sys.argv[1]), str(place), name="shrinking")
+ray.shutdown()  # before its nodes end, whose loss would end this process with an error
+cluster.shutdown()
 """
 
 # The only node is lost in the middle of a training, and another one comes later.
 TRAINING = """
 import subprocess, sys, threading, time
 from pathlib import Path
+import ray
 from ray.cluster_utils import Cluster
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.train import train
@@ -71,8 +75,10 @@ run = small_run(
 )
 train(run, Dataset.open(sys.argv[1]), str(place), name="shaken")
 [other] = others
+ray.shutdown()  # as above
 other.terminate()
 other.wait()
+cluster.shutdown()
 """
 
 

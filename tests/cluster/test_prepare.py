@@ -131,10 +131,10 @@ def test_a_running_ray_is_used_and_left_running():
 def test_a_private_ray_is_guarded_and_leaves_nothing(tmp_path):
     program = (
         "import os\n"
-        "from mleg_ray.cluster.session import ray_session, cluster_cpus\n"
+        "from mleg_ray.cluster.session import ray_session, possible_cpus\n"
         "from mleg_ray.errors import ResourceError\n"
         "with ray_session(1):\n"
-        "    print(cluster_cpus(), os.environ['RAY_AUTH_MODE'])\n"
+        "    print(possible_cpus(), os.environ['RAY_AUTH_MODE'])\n"
         "try:\n"
         "    with ray_session(10_000): pass\n"
         "except ResourceError as error: print(error)\n"

@@ -13,7 +13,7 @@ pytest.importorskip("pythia8mc", reason="the main job's events need the extra 'p
 RECIPE = """
 [run]
 dataset = "small.toml"
-features = { kind = "dis-kinematic" }
+features.steps = [{ kind = "dis-kinematic", q2_min = 2.0 }]
 objective = { kind = "wgan-gp", gradient_penalty = 1.0, critic_updates = 1 }
 
 [run.model]
@@ -30,7 +30,7 @@ optimisers.critic = { learning_rate = 1e-3, betas = [0.0, 0.9] }
 
 [run.selection]
 every = 30
-observables = ["px", "energy", "q2"]
+observables = ["electron.px", "electron.energy", "q2"]
 """
 
 DATASET = """

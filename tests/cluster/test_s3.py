@@ -57,7 +57,7 @@ def test_study_in_an_object_store(server: S3Server, tmp_path: Path) -> None:
     settings = [word for value in QUICK for word in ("--set", value)]
     mleg("tune", recipe, "--name", "far", *settings)
     study = f"{STORAGE}/studies/far"
-    for name in ("plan.toml", "journal.log", "report/study.html", "runs/0001/checkpoint/card.json"):
+    for name in ("plan.toml", "journal", "report/study.html", "runs/0001/checkpoint/card.json"):
         assert exists(f"{study}/{name}"), name
     before = read_bytes(f"{study}/runs/0000/checkpoint/card.json")
 

@@ -50,6 +50,7 @@ def undisturbed(
     assert dataset.rows() == EVENTS
     assert len(dataset.shards()) == N_SHARDS
     assert dataset.manifest.provenance["production"]["workers"] == 1
+    assert dataset.manifest.provenance["environment"]["ray"] == ray.__version__
     return out
 
 

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import ray
 import torch
 
+import mleg_ray
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.train import run_name, train, with_teacher
@@ -24,6 +26,7 @@ from mleg_ray.errors import (
 )
 from mleg_ray.run import RunConfig
 from tests.checkpoints import small_checkpoint
+from tests.dis_events import momenta
 from tests.prepared import prepared_dataset
 from tests.processes import running
 from tests.recipes import small_run
@@ -57,10 +60,11 @@ def test_checkpoint_tells_all_and_samples(undisturbed: Checkpoint, dataset: Data
     assert card.condition_range == {"beam_energy": (50.0, 50.0)}
     assert [entry["step"] for entry in card.history] == [100, 200, 300, 400, 500, 600]
     assert card.metrics["ks_sum"] == min(entry["ks_sum"] for entry in card.history)
-    assert card.environment["mleg_ray"]
-    context = torch.full((100, 1), 50.0, dtype=torch.float64)
-    events = undisturbed.generate(context, generator=torch.Generator().manual_seed(1))
-    assert events.shape == (100, 4)
+    assert card.environment["mleg_ray"] == mleg_ray.__version__
+    assert card.environment["ray"] == ray.__version__
+    given = undisturbed.given(100)
+    events = undisturbed.generate(given, generator=torch.Generator().manual_seed(1))
+    assert momenta(events).shape == (100, 4)
 
 
 def test_an_interrupt_stays_the_command_s(undisturbed: Checkpoint) -> None:
@@ -182,7 +186,11 @@ class TestRefusals:
         ("recipe", "assignment", "message"),
         [
             ("fatgan-quick", "model.noise_dim=0", "model.noise_dim: 0 leaves the generator"),
-            ("flow-photoproduction", "training.steps=1", "needs the fields p_px.* the dataset has"),
+            (
+                "flow-photoproduction",
+                "training.steps=1",
+                "pion-pair needs p.px.*; there are electron",
+            ),
         ],
     )
     def test_model_that_cannot_be_built(
@@ -193,7 +201,7 @@ class TestRefusals:
         assert not (tmp_path / "runs").exists()
 
     def test_unknown_observable(self, dataset: Dataset, tmp_path: Path) -> None:
-        run = small_run("bvae-dis", 'selection.observables=["px", "w2"]')
+        run = small_run("bvae-dis", 'selection.observables=["electron.px", "w2"]')
         with pytest.raises(ConfigError, match="no w2"):
             train(run, dataset, str(tmp_path), name="x")
 
@@ -231,9 +239,8 @@ def test_student_learns_from_a_flow(dataset: Dataset, tmp_path: Path) -> None:
     student = train(run, dataset, str(tmp_path), name="student")
     assert student.card.teacher_digest == teacher.digest
     assert student.run.teacher == teacher.uri
-    context = torch.full((100, 1), 50.0, dtype=torch.float64)
-    events = student.generate(context, generator=torch.Generator().manual_seed(1))
-    assert events.isfinite().all()
+    events = student.generate(student.given(100), generator=torch.Generator().manual_seed(1))
+    assert momenta(events).isfinite().all()
 
 
 class TestTeacher:

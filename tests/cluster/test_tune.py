@@ -236,13 +236,13 @@ class TestRefusals:
         assert not (tmp_path / "studies" / "x").exists()
 
     def test_unknown_observable(self, dataset: Dataset, tmp_path: Path) -> None:
-        plan = small_plan(tmp_path, run=('selection.observables=["px", "w2"]',))
+        plan = small_plan(tmp_path, run=('selection.observables=["electron.px", "w2"]',))
         with pytest.raises(ConfigError, match="no w2"):
             run_study(plan, dataset, str(tmp_path), name="x")
 
     def test_model_that_cannot_be_built(self, dataset: Dataset, tmp_path: Path) -> None:
-        plan = small_plan(tmp_path, run=('features={ kind = "pion-pair" }',))
-        with pytest.raises(ConfigError, match="needs the fields p_px.* the dataset has px"):
+        plan = small_plan(tmp_path, run=('features.steps=[{ kind = "pion-pair" }]',))
+        with pytest.raises(ConfigError, match="pion-pair needs p.px.*; there are electron.px"):
             run_study(plan, dataset, str(tmp_path), name="x")
 
     def test_name(self, dataset: Dataset, tmp_path: Path) -> None:

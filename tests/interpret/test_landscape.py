@@ -21,6 +21,7 @@ from mleg_ray.interpret.landscape import (
 )
 from mleg_ray.run import RunConfig
 from tests.checkpoints import small_checkpoint
+from tests.dis_events import momenta
 from tests.prepared import prepared_dataset
 from tests.recipes import SMALL, training_events
 
@@ -180,11 +181,11 @@ def test_events_are_of_the_validation_split_of_the_own_dataset(tmp_path):
     dataset = prepared_dataset(tmp_path / "datasets" / "dis-ep-50", 100, beams=(20.0, 50.0))
     events = validation_events(dataset, 60, seed=1)
     known = dataset.load("validation")
-    rows = (events.x[:, None] == known.x[None]).all(dim=2)
+    rows = (momenta(events)[:, None] == momenta(known)[None]).all(dim=2)
     assert (rows.sum(dim=1) == 1).all()
     assert (rows.sum(dim=0) <= 1).all()
-    assert set(events.context[:, 0].tolist()) == {20.0, 50.0}
-    assert torch.equal(validation_events(dataset, 60, seed=1).x, events.x)
+    assert set(events.columns["beam_energy"].tolist()) == {20.0, 50.0}
+    assert torch.equal(momenta(validation_events(dataset, 60, seed=1)), momenta(events))
     with pytest.raises(DataError, match="100 validation events, not 101; lower --events"):
         validation_events(dataset, 101, seed=1)
     checkpoint = small_checkpoint(tmp_path / "checkpoint")

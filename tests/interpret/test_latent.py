@@ -11,7 +11,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.config import parse
 from mleg_ray.errors import CheckpointError, ConfigError
-from mleg_ray.events import Batch, EventSchema, Field
+from mleg_ray.events import Events, EventSchema, Field
 from mleg_ray.interpret.events import FEW, known_conditions
 from mleg_ray.interpret.latent import (
     CLUSTER,
@@ -28,16 +28,20 @@ from mleg_ray.models import MODELS
 from mleg_ray.models.gan import AdversariesConfig
 from mleg_ray.run import RunConfig
 from tests.checkpoints import diverged_checkpoint, small_checkpoint
+from tests.dis_events import momenta
 from tests.prepared import prepared_dataset
-from tests.recipes import SMALL, training_events
+from tests.recipes import SMALL, features_of, training_events
 
-PLAYERS = ("generator", "critic")
 GANS = [name for name in SMALL if isinstance(RunConfig.load(name).model, AdversariesConfig)]
 
 
 def spec(**values: object) -> LatentSpec:
     small = {"player": "critic", "layer": 1, "events": 120, "perplexity": 10.0, "min_samples": 5}
     return parse(LatentSpec, {**small, **values}, "latent")
+
+
+def players_of(recipe: str) -> tuple[str, ...]:
+    return RunConfig.load(recipe).model.players
 
 
 def blobs(n: int, distance: float, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -115,8 +119,9 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoin
     }
 
 
-@pytest.mark.parametrize("player", PLAYERS)
-@pytest.mark.parametrize("recipe", GANS)
+@pytest.mark.parametrize(
+    ("recipe", "player"), [(name, player) for name in GANS for player in players_of(name)]
+)
 def test_every_gans_layers_can_be_read(
     checkpoints: dict[str, Checkpoint], recipe: str, player: str
 ) -> None:
@@ -126,21 +131,21 @@ def test_every_gans_layers_can_be_read(
     assert np.array_equal(again.layer, seen[1].layer)
     assert not np.array_equal(seen[0].layer, seen[1].layer)
     assert all(part.layer.shape == (50, 16) for part in seen)
-    assert torch.equal(seen[0].events.x, seen[1].events.x)
-    assert torch.equal(seen[0].events.context, events.context)
-    assert torch.equal(seen[0].events.x, events.x) == (player == "critic")
+    assert torch.equal(momenta(seen[0].events), momenta(seen[1].events))
+    beams = (part.columns["beam_energy"] for part in (seen[0].events, events))
+    assert torch.equal(*beams)
+    assert torch.equal(momenta(seen[0].events), momenta(events)) == (player != "generator")
     # The output is linear in the last hidden layer: what it makes of it is what the player says.
     network = checkpoint.model.players()[player]
     last = network.net[-1](torch.from_numpy(seen[1].layer).float())
     if player == "generator":
         features = torch.from_numpy(seen[1].features).float()
-        straight = [i for i in range(3) if i not in checkpoint.feature_map.periodic]
+        straight = list(checkpoint.feature_map.space.line)
         torch.testing.assert_close(last[:, straight], features[:, straight])
     else:
-        encoded = checkpoint.feature_map.encoded(events)
-        view = checkpoint.feature_map.augment(encoded.x, encoded.context)
-        condition = checkpoint.feature_map.condition(encoded.context)
-        torch.testing.assert_close(last, network(view, condition))
+        features = features_of(checkpoint.feature_map, events)
+        view = checkpoint.feature_map.view(features.x, features.condition)
+        torch.testing.assert_close(last, network(view, features.condition))
     with pytest.raises(CheckpointError, match=f"'{player}' has --layer 1 to 2, not 3"):
         activations(checkpoint, events, spec(player=player, layer=3))
 
@@ -177,7 +182,7 @@ def test_a_diverged_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"player": "flow"}, "player: Input should be 'generator' or 'critic'"),
+        ({"player": "flow"}, "player: Input should be 'generator', 'critic' or 'embedding'"),
         ({"layer": 0}, "layer"),
         ({"events": 300, "perplexity": 100.0}, "events must be more than 300: 3 x perplexity"),
         ({"eps": 0}, "eps"),
@@ -218,9 +223,11 @@ def test_clusters_are_found_described_and_written_back(tmp_path: Path) -> None:
     assert len(written.shards()) == 3
     for number, shard in enumerate(written.shards()):
         part = Dataset(written.uri, written.manifest.model_copy(update={"shards": (shard,)}))
-        assert (part.labels()["cluster"] == number).all()
+        events_there = part.load()
+        assert (events_there.columns["cluster"] == number).all()
         rows = torch.tensor(result.cluster) == number
-        torch.testing.assert_close(part.load().x, events.x[rows], rtol=1e-6, atol=1e-6)
+        expected = momenta(events[rows])
+        torch.testing.assert_close(momenta(events_there), expected, rtol=1e-6, atol=1e-6)
     described = written.manifest.provenance["latent"]
     assert [cluster["number"] for cluster in described["clusters"]] == [0, 1, 2]
     assert "tsne" not in described
@@ -230,14 +237,14 @@ def test_conditions_of_few_values_group_events() -> None:
     names = {"one": 1, "two": 2, "few": FEW, "many": FEW + 1}
     conditions = [Field(name=name, role="condition") for name in names]
     rows = torch.arange(500, dtype=torch.float64)
-    context = torch.stack([rows % values for values in names.values()], dim=1)
-    events = Batch(rows[:, None], context, torch.ones(500))
+    columns = {"x": rows} | {name: rows % values for name, values in names.items()}
+    events = Events(columns, {}, torch.ones(500))
     found = known_conditions(EventSchema([Field(name="x"), *conditions]), events)
     assert list(found) == ["two", "few"]
     assert torch.equal(found["two"], rows % 2)
 
 
-@pytest.mark.parametrize("player", PLAYERS)
+@pytest.mark.parametrize("player", ["generator", "critic"])
 def test_a_condition_is_told_and_stays_one_column(tmp_path: Path, player: str) -> None:
     """The network is given the beam energy; noise and the critic's input know nothing of it."""
     dataset = prepared_dataset(tmp_path / "data", 300, beams=(10.0, 30.0, 50.0))
@@ -252,8 +259,8 @@ def test_a_condition_is_told_and_stays_one_column(tmp_path: Path, player: str) -
     assert set(result.clusters[0].majority) == {"beam_energy"}
     written = write_clusters(result, seen.events, labels, dataset, str(tmp_path / "clusters"))
     assert written.schema.fields == (*dataset.schema.fields, CLUSTER)
-    beams = [batch.context[:, 0] for batch in written.batches()]
-    assert torch.equal(torch.cat(beams).sort().values, events.context[:, 0].sort().values)
+    beams = (part.columns["beam_energy"] for part in (written.load(), events))
+    assert torch.equal(*(values.sort().values for values in beams))
 
 
 def test_a_dataset_that_has_clusters_is_refused(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from mleg_ray.models import Widths
 from mleg_ray.models.flow import Flow, FlowConfig
+from tests.models.spaces import spaces
 
 
 def flow(features: int, periodic: tuple[int, ...], conditions: int = 0) -> Flow:
     torch.manual_seed(1)
     config = FlowConfig(transforms=2, bins=6, hidden=(16,))
-    model = config.build(Widths(features, conditions, 0, periodic)).eval()
+    model = config.build(spaces(features, conditions, 0, periodic)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.5)  # further from the identity
@@ -38,7 +38,7 @@ def test_samples_have_the_density(periodic):
     """Where noise goes, its own density divided by the stretch of the map is found."""
     model = flow(3, periodic, conditions=1)
     condition = torch.linspace(-1, 1, 50)[:, None]
-    noise = model.noise(50, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    noise = model.draw(50, generator=torch.Generator().manual_seed(2)).requires_grad_()
     features = model.decode(noise, condition)
     jacobian = torch.stack(
         [torch.autograd.grad(features[:, i].sum(), noise, retain_graph=True)[0] for i in range(3)],

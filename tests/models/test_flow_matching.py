@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from mleg_ray.models import Widths
 from mleg_ray.models.flow_matching import FlowMatching, FlowMatchingConfig
-from mleg_ray.models.nets import MLPConfig
+from mleg_ray.models.networks.mlp import MLPConfig
+from tests.models.spaces import spaces
 
 
 def model(steps: int, periodic: tuple[int, ...] = ()) -> FlowMatching:
     config = FlowMatchingConfig(network=MLPConfig(widths=(8,)), ode_steps=steps)
-    return config.build(Widths(2, 0, 0, periodic))
+    return config.build(spaces(2, 0, 0, periodic))
 
 
 class Field(torch.nn.Module):

@@ -8,7 +8,7 @@ from mleg_ray.events import EventSchema, Field
 from mleg_ray.objectives.unfolding import Unfolding
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
-from tests.dis_events import FIELDS, SCHEMA
+from tests.dis_events import ELECTRON, PAIRS, SCHEMA, VERTEX
 from tests.recipes import Smearing, features_of, fitted_map, small_run, training_events
 
 
@@ -29,7 +29,7 @@ def test_a_perfect_detector_leaves_the_adversary_alone(player: str) -> None:
     noise, losses = Noise(torch.device("cpu")), []
     for objective in (taught(run, Smearing(0.0)), run.objective.adversary.build()):
         noise.seed(1)
-        loss, _ = objective.loss(player, model, feature_map, batch, noise=noise)
+        loss, *_ = objective.loss(player, model, feature_map, batch, noise=noise)
         losses.append(loss.item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
@@ -39,7 +39,7 @@ def test_gradient_reaches_the_generator_through_the_detector() -> None:
     feature_map = fitted_map(run, training_events())
     model = run.build_model(feature_map)
     noise = Noise(torch.device("cpu"))
-    loss, _ = taught(run, Smearing()).loss(
+    loss, *_ = taught(run, Smearing()).loss(
         "generator", model, feature_map, features_of(feature_map, training_events(64)), noise=noise
     )
     loss.backward()
@@ -53,8 +53,8 @@ def test_what_is_judged_is_measured() -> None:
     run = small_run("unfold-dis")
     events = training_events(5000)
     generator = torch.Generator().manual_seed(1)
-    measured = taught(run, Smearing(0.05)).observed(events.x, events.context, generator=generator)
-    ratio = measured[:, 2] / events.x[:, 2]
+    measured = taught(run, Smearing(0.05)).observed(events, generator=generator)
+    ratio = measured.columns["electron.pz"] / events.columns["electron.pz"]
     assert ratio.mean().item() == pytest.approx(1, abs=0.005)
     assert ratio.std().item() == pytest.approx(0.05, rel=0.05)
 
@@ -62,14 +62,21 @@ def test_what_is_judged_is_measured() -> None:
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        (EventSchema(FIELDS), "no condition of it is a true value, as vertex_px would be"),
+        (SCHEMA, "no condition of it is the true value of a field"),
         (
-            EventSchema([*FIELDS[:2], Field(name="vertex_px", role="condition")]),
-            "measures px, py; not pz, energy",
+            PAIRS.without(ELECTRON[2:] + VERTEX[2:]),
+            "measures electron.px, electron.py; not electron.pz, electron.energy",
         ),
         (
-            EventSchema([*FIELDS[:4], Field(name="vertex_charge", role="condition")]),
-            "needs 'vertex_charge', but the dataset has neither a field 'charge'",
+            EventSchema(
+                [
+                    *PAIRS.fields,
+                    Field(name="electron.charge"),
+                    Field(name="vertex.charge", role="condition"),
+                ],
+                PAIRS.groups,
+            ),
+            "needs 'vertex.charge', but the dataset has neither a field 'electron.charge'",
         ),
     ],
 )

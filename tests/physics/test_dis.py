@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mleg_ray.physics import dis, kinematics
-from tests.dis_events import electrons
+from tests.dis_events import electrons, momenta
 
 
 def invariants(px: float, py: float, pz: float, beam: float) -> tuple[float, float, float]:
@@ -56,7 +56,7 @@ def test_reduced_cross_section_of_a_flat_structure_function_is_flat() -> None:
 
 
 def test_w2_is_the_invariant_mass_of_the_hadrons() -> None:
-    px, py, pz, _ = electrons(1000).x.unbind(1)
+    px, py, pz, _ = momenta(electrons(1000)).unbind(1)
     beam = torch.full_like(px, 50.0)
     x = dis.x_bj(px, py, pz, beam)
     expected = dis.PROTON_MASS**2 + dis.q2(px, py, pz, beam) * (1 / x - 1)
@@ -72,9 +72,9 @@ def test_q2_of_a_very_forward_electron_keeps_its_digits() -> None:
 
 
 def test_generated_q2_and_y_come_back() -> None:
-    batch = electrons(1000)
-    px, py, pz, energy = batch.x.unbind(1)
-    beam = batch.context[:, 0]
+    events = electrons(1000)
+    px, py, pz, energy = momenta(events).unbind(1)
+    beam = events.columns["beam_energy"]
     assert (dis.q2(px, py, pz, beam) >= 2.0 - 1e-9).all()
     x = dis.x_bj(px, py, pz, beam)
     assert ((x > 0) & (x < 1)).all()

@@ -15,7 +15,7 @@ from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard, environment
 from mleg_ray.cli import app
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.datasets import from_generated
-from mleg_ray.events import Field
+from mleg_ray.events import Events, Field
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.manifest import (
     SampleJob,
@@ -27,7 +27,7 @@ from mleg_ray.sampling.manifest import (
 )
 from mleg_ray.storage import write_bytes
 from tests.checkpoints import made, small_checkpoint
-from tests.dis_events import PAIRS, measured
+from tests.dis_events import PAIRS, VERTEX, measured, momenta
 from tests.prepared import prepared_dataset
 from tests.recipes import ADVERSARIES
 from tests.sampling.test_verification import verified
@@ -38,13 +38,12 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """An untrained response to electrons of up to 51 GeV, which smears them by a few percent."""
     run = RunConfig.load("response-electrons", ADVERSARIES)
     feature_map = run.features.build(PAIRS, {}).fit([measured(2000)])
-    names = ("px", "py", "pz", "energy")
     card = Card(
         dataset=DatasetCard(
-            name="detector", dataset_digest="0" * 64, fields=PAIRS.fields, conditions={}
+            name="detector", dataset_digest="0" * 64, fields=PAIRS.fields, groups=PAIRS.groups
         ),
         train_events=2000,
-        condition_range={f"vertex_{name}": (-51.0, 51.0) for name in names},
+        condition_range=dict.fromkeys(VERTEX, (-51.0, 51.0)),
         outside_fraction=0.0,
         step=0,
         metrics={},
@@ -72,15 +71,21 @@ def run(job: SampleJob) -> Dataset:
     missing = {shard.index: shard for shard in job.shards}.keys() - whole_shards(job).keys()
     for index in missing:
         made(job.sampler, job.shards[index])
-    return finish(job, whole_shards(job), None)
+    return finish(job, whole_shards(job), None, {})
+
+
+def assert_folded(seen: Events, true: Events) -> None:
+    """Check that each event keeps the true one that it was made of, as single precision has it."""
+    rounded = momenta(true).float().double()
+    torch.testing.assert_close(momenta(seen, VERTEX), rounded, rtol=0, atol=0)
 
 
 def test_each_event_is_measured_once(detector: Checkpoint, vertex: Dataset, tmp_path: Path) -> None:
     folded = run(plan_fold(detector, vertex, "test", str(tmp_path / "out"), seed=1))
     true, seen = vertex.load("test"), folded.load()
     assert len(seen) == len(true) == 700
-    torch.testing.assert_close(seen.context, true.x.float().double(), rtol=0, atol=0)
-    ratio = (seen.x[:, 3] / true.x[:, 3]).numpy()
+    assert_folded(seen, true)
+    ratio = (seen.columns["electron.energy"] / true.columns["electron.energy"]).numpy()
     assert 0 < np.std(ratio) < 0.1
     assert np.median(ratio) == pytest.approx(1, abs=0.05)
     spec = folded.manifest.provenance["spec"]["folds"]
@@ -94,7 +99,7 @@ def test_each_event_keeps_its_weight(
     true, seen = weighted.load(), folded.load()
     assert (true.weight < 0).any()
     assert torch.equal(seen.weight, true.weight)
-    torch.testing.assert_close(seen.context, true.x.float().double(), rtol=0, atol=0)
+    assert_folded(seen, true)
     assert folded.schema.weight == "weight"
     assert not verified(Path(folded.uri)).faults
 
@@ -104,7 +109,7 @@ def test_weights_change_no_event(
 ) -> None:
     plain = run(plan_fold(detector, vertex, "test", str(tmp_path / "plain"), seed=1))
     heavy = run(plan_fold(detector, weighted, "test", str(tmp_path / "heavy"), seed=1))
-    assert torch.equal(plain.load().x, heavy.load().x)
+    assert torch.equal(momenta(plain.load()), momenta(heavy.load()))
     assert plain.schema.weight is None
     assert plain.manifest.bins is not None
 
@@ -163,11 +168,12 @@ def test_shards_are_those_of_the_events_and_made_again_alike(
 def test_what_was_folded_can_be_folded_again(
     detector: Checkpoint, vertex: Dataset, tmp_path: Path
 ) -> None:
-    """`vertex_px` is the dataset's own, where it has one: its truth, not what was measured."""
+    """`vertex.px` is the dataset's own, where it has one: its truth, not what was measured."""
     once = run(plan_fold(detector, vertex, "test", str(tmp_path / "once"), seed=1))
     twice = run(plan_fold(detector, once, None, str(tmp_path / "twice"), seed=2))
-    torch.testing.assert_close(twice.load().context, once.load().context)
-    assert not torch.equal(twice.load().x, once.load().x)
+    before, after = once.load(), twice.load()
+    torch.testing.assert_close(momenta(after, VERTEX), momenta(before, VERTEX))
+    assert not torch.equal(momenta(after), momenta(before))
 
 
 def test_measured_events_without_their_truth_are_refused(
@@ -192,7 +198,7 @@ def test_a_model_that_measures_nothing_is_refused(
     vertex: Dataset, tmp_path: Path, conditional: bool
 ) -> None:
     generator = small_checkpoint(tmp_path / "fatgan", conditional=conditional)
-    with pytest.raises(ConfigError, match="measures nothing: .* as vertex_px .*`mleg sample`"):
+    with pytest.raises(ConfigError, match="measures nothing: .* a true value .*`mleg sample`"):
         plan_fold(generator, vertex, "test", str(tmp_path / "out"), seed=1)
 
 
@@ -202,7 +208,11 @@ def test_events_that_are_not_finite_are_refused(
     shard = weighted.shards("test")[0]
     place = tmp_path / "weighted" / shard.file
     table = pq.read_table(place)
-    for name, rows, value in (("px", [1, 5], np.nan), ("energy", 7, np.inf), ("weight", 2, np.nan)):
+    for name, rows, value in (
+        ("electron.px", [1, 5], np.nan),
+        ("electron.energy", 7, np.inf),
+        ("weight", 2, np.nan),
+    ):
         values = table[name].to_numpy().copy()
         values[rows] = value
         column = table.schema.get_field_index(name)
@@ -211,7 +221,10 @@ def test_events_that_are_not_finite_are_refused(
     entry = shard.model_copy(update=dict(FileEntry.of(shard.file, place.read_bytes())))
     manifest = weighted.manifest.model_copy(update={"shards": (entry,)})
     damaged = Dataset(weighted.uri, manifest)
-    with pytest.raises(DataError, match="700 events.*'weight' in 1, 'px' in 2, 'energy' in 1; rem"):
+    with pytest.raises(
+        DataError,
+        match="700 events.*'weight' in 1, 'electron.px' in 2, 'electron.energy' in 1; rem",
+    ):
         plan_fold(detector, damaged, "test", str(tmp_path / "out"), seed=1)
     assert not (tmp_path / "out").exists()
 
@@ -249,17 +262,17 @@ def test_events_outside_the_trained_region_are_refused_unless_told(
     with pytest.raises(ConfigError, match=r"of 500 events lie outside.*Add --extrapolate") as error:
         plan_fold(detector, far, "test", str(tmp_path / "out"), seed=1)
     number, distance = re.findall(
-        r"vertex_energy of (\d+), by up to ([\d.]+) \(it was trained from -51 to 51\)",
+        r"vertex.energy of (\d+), by up to ([\d.]+) \(it was trained from -51 to 51\)",
         str(error.value),
     )[0]
-    energy = far.load("test").x[:, 3]
+    energy = far.load("test").columns["electron.energy"]
     assert int(number) == int((energy > 51).sum())
     assert float(distance) == pytest.approx(float(energy.max()) - 51, rel=1e-4)
-    assert "vertex_px" not in str(error.value)  # all inside
+    assert "vertex.px" not in str(error.value)  # all inside
     assert not (tmp_path / "out").exists()
     job = plan_fold(detector, far, "test", str(tmp_path / "out"), seed=1, extrapolate=True)
     marked = run(job).manifest.provenance["extrapolations"]
-    assert marked["vertex_energy"]["distance"] > 0
+    assert marked["vertex.energy"]["distance"] > 0
 
 
 def test_events_that_were_replaced_meanwhile_are_noticed(
@@ -275,10 +288,12 @@ def test_events_that_were_replaced_meanwhile_are_noticed(
 def test_columns_that_are_missing_are_named(
     detector: Checkpoint, vertex: Dataset, tmp_path: Path
 ) -> None:
-    fields = tuple(f for f in vertex.manifest.fields if f.name != "energy")
+    fields = tuple(f for f in vertex.manifest.fields if f.name != "electron.energy")
     manifest = vertex.manifest.model_copy(update={"fields": fields})
     lacking = Dataset(vertex.uri, manifest)
-    with pytest.raises(ConfigError, match=r"condition vertex_energy \[GeV\] is none of px \[GeV\]"):
+    with pytest.raises(
+        ConfigError, match=r"condition vertex.energy \[GeV\] is none of electron.px \[GeV\]"
+    ):
         plan_fold(detector, lacking, "test", str(tmp_path / "out"), seed=1)
 
 

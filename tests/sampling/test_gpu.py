@@ -34,7 +34,7 @@ def test_shards_are_made_again_bit_by_bit(tmp_path: Path, compiled: bool) -> Non
     for name, column in made[0].items():
         assert column.device.type == "cpu"
         np.testing.assert_array_equal(column.numpy(), made[1][name].numpy())
-    assert (made[0]["energy"] <= made[0]["beam_energy"] * (1 + 1e-6)).all()
+    assert (made[0]["electron.energy"] <= made[0]["beam_energy"] * (1 + 1e-6)).all()
     assert np.isclose(made[0]["beam_energy"].double().mean(), 30, atol=0.2)
 
 

@@ -51,13 +51,13 @@ def test_other_programs_read_the_value_from_the_folder(sample: Dataset) -> None:
     energies, counts = np.unique(table["beam_energy"].to_numpy(), return_counts=True)
     np.testing.assert_allclose(energies, [7.3, 10, 50])
     assert counts.tolist() == [200, 400, 150]  # of eight shards, the last one is half full
-    assert (table["energy"].to_numpy() <= table["beam_energy"].to_numpy()).all()
+    assert (table["electron.energy"].to_numpy() <= table["beam_energy"].to_numpy()).all()
 
 
 def test_the_value_is_the_events(sample: Dataset, tmp_path: Path) -> None:
-    batch = sample.load()
-    assert len(batch) == 750
-    assert sorted(set(batch.context[:, 0].tolist())) == [7.3, 10, 50]
+    events = sample.load()
+    assert len(events) == 750
+    assert sorted(set(events.columns["beam_energy"].tolist())) == [7.3, 10, 50]
     assert sample.at({"beam_energy": 50}).rows() == 150
     shard = sample.shards()[-1]
     convert_shard(sample.uri, sample.manifest, shard, "csv", str(tmp_path))

@@ -11,12 +11,12 @@ import torch
 
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.evaluation.unphysical import broken
-from mleg_ray.events import Batch
-from mleg_ray.sampling.pipeline import BATCH_EVENTS, Generated, Pipeline, has_compiler
-from mleg_ray.sampling.plan import SampleSpec
+from mleg_ray.sampling.pipeline import Generated, Pipeline, has_compiler
+from mleg_ray.sampling.plan import BATCH, SampleSpec
 from tests.checkpoints import small_checkpoint
 
 CONDITIONS = {"beam_energy": 50.0}
+BATCH_EVENTS = BATCH["cpu"].of(1)
 needs_compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler: CXX, or g++")
 
 
@@ -28,11 +28,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 def spec(checkpoint: Checkpoint) -> SampleSpec:
     return SampleSpec(
         checkpoint=checkpoint.digest,
-        events=BATCH_EVENTS["cpu"],
-        shard_events=BATCH_EVENTS["cpu"],
+        events=BATCH_EVENTS,
+        shard_events=BATCH_EVENTS,
         seed=1,
         conditions=CONDITIONS,
         compiled=False,
+        batch_events=BATCH_EVENTS,
     )
 
 
@@ -46,11 +47,11 @@ def assert_consistent(checkpoint: Checkpoint, events: Generated) -> None:
     """What is counted and what is broken follow from what is stored."""
     dataset, schema = checkpoint.card.dataset, checkpoint.card.dataset.schema_
     stored = {name: column.double() for name, column in events.stored.items()}
-    batch = Batch.from_columns(schema, stored, CONDITIONS)
-    table = dataset.columns(schema.columns(batch))
+    joined = dataset.joined(schema.events(stored, CONDITIONS))
     for name, column in events.counted.items():
-        torch.testing.assert_close(column, table[name].float(), rtol=1e-6, atol=1e-7)
-    masks = broken(table, schema.event, dataset)
+        expected = joined.columns[name].float()
+        torch.testing.assert_close(column, expected, rtol=1e-6, atol=1e-7)
+    masks = broken(joined, schema.event, dataset)
     assert list(events.broken) == list(masks)
     for name, mask in masks.items():
         assert torch.equal(events.broken[name], mask), name
@@ -69,8 +70,8 @@ def test_compiled_events_are_the_same_but_for_rounding(checkpoint: Checkpoint) -
             assert torch.equal(column, repeated.stored[name])
             np.testing.assert_allclose(column, plain.stored[name], rtol=2e-4, atol=2e-4)
         assert_consistent(checkpoint, ours)
-    assert len(compiled[0].stored["px"]) == BATCH_EVENTS["cpu"]
-    assert not torch.equal(compiled[0].stored["px"], compiled[1].stored["px"])
+    assert len(compiled[0].stored["electron.px"]) == BATCH_EVENTS
+    assert not torch.equal(compiled[0].stored["electron.px"], compiled[1].stored["electron.px"])
 
 
 WITHOUT_COMPILER = """

@@ -22,6 +22,7 @@ def spec(events: int, shard_events: int = 1000, seed: int = 1) -> SampleSpec:
         seed=seed,
         conditions={},
         compiled=False,
+        batch_events=4096,
     )
 
 

@@ -17,6 +17,7 @@ from mleg_ray.sampling.reweight import (
     learn_weights,
     require_own,
 )
+from tests.dis_events import momenta
 from tests.prepared import prepared_dataset
 
 SHIFT = 0.3
@@ -44,9 +45,9 @@ def test_efficiency_is_that_of_the_ratio(weigher: Weigher) -> None:
 
 def test_weighted_events_have_the_truths_mean(weigher: Weigher) -> None:
     fresh = normal(0.0, 3)
-    weight = weigher(fresh.columns)
+    weight = weigher(fresh.numbers)
     assert weight.mean() == pytest.approx(1, abs=0.02)
-    assert np.average(fresh.columns["x"], weights=weight) == pytest.approx(SHIFT, abs=0.05)
+    assert np.average(fresh.numbers["x"], weights=weight) == pytest.approx(SHIFT, abs=0.05)
 
 
 def test_negative_weights_of_the_truth_are_taken() -> None:
@@ -77,22 +78,22 @@ def work(generated: Dataset, folder: Path, mode: str) -> Reweighting:
 
 def run(generated: Dataset, folder: Path, mode: str) -> Dataset:
     job = work(generated, folder, mode)
-    return job.finish({k: job.make(k) for k in range(len(generated.manifest.shards))})
+    return job.finish({k: job.make(k) for k in range(len(generated.manifest.shards))}, {})
 
 
 def test_weights_become_a_column(generated: Dataset, tmp_path: Path) -> None:
     made = run(generated, tmp_path, "weights")
-    batch, before = made.load(), generated.load()
+    events, before = made.load(), generated.load()
     assert made.schema.weight == "weight"
-    np.testing.assert_array_equal(batch.x, before.x)
-    expected = np.exp(0.01 * from_dataset(generated, seed=1).columns["energy"]).clip(max=2)
-    np.testing.assert_allclose(np.sort(batch.weight), np.sort(expected), rtol=1e-6)
+    np.testing.assert_array_equal(momenta(events), momenta(before))
+    expected = np.exp(0.01 * from_dataset(generated, seed=1).numbers["electron.energy"]).clip(max=2)
+    np.testing.assert_allclose(np.sort(events.weight), np.sort(expected), rtol=1e-6)
 
 
 def test_accepted_events_are_as_many_as_their_weights(generated: Dataset, tmp_path: Path) -> None:
     made = run(generated, tmp_path, "accept")
     assert made.schema.weight is None
-    weight = np.exp(0.01 * from_dataset(generated, seed=1).columns["energy"]).clip(max=2)
+    weight = np.exp(0.01 * from_dataset(generated, seed=1).numbers["electron.energy"]).clip(max=2)
     expected, spread = weight.sum() / 2, math.sqrt((weight / 2 * (1 - weight / 2)).sum())
     assert abs(made.rows() - expected) < 4 * spread
     assert made.rows() < generated.rows()

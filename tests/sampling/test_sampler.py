@@ -5,20 +5,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from mleg_ray.catalog.shards import footer
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError
 from mleg_ray.events import Field
 from mleg_ray.randomness import stream
-from mleg_ray.sampling.pipeline import BATCH_EVENTS
-from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan
+from mleg_ray.sampling.plan import BATCH, BINS, SampleSpec, ShardPlan
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.storage import write_bytes
 from tests.checkpoints import diverged_checkpoint, made, small_checkpoint
+from tests.dis_events import ELECTRON
 
-SHARD = ShardPlan(index=3, events=BATCH_EVENTS["cpu"] + 100, seed=7)
+BATCH_EVENTS = BATCH["cpu"].of(1)
+SHARD = ShardPlan(index=3, events=BATCH_EVENTS + 100, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,7 @@ def sampler(checkpoint: Checkpoint, folder: Path, beam_energy: float = 50.0) -> 
         seed=1,
         conditions={"beam_energy": beam_energy},
         compiled=False,
+        batch_events=BATCH_EVENTS,
     )
     return Sampler(checkpoint, spec, str(folder))
 
@@ -56,26 +57,26 @@ def test_same_shard_has_the_same_bytes(checkpoint: Checkpoint, tmp_path: Path) -
 def test_no_event_repeats(checkpoint: Checkpoint, tmp_path: Path) -> None:
     worker = sampler(checkpoint, tmp_path)
     shards = [SHARD, ShardPlan(index=4, events=1000, seed=8)]
-    px = np.concatenate([worker.generate(shard).stored["px"] for shard in shards])
-    py = np.concatenate([worker.generate(shard).stored["py"] for shard in shards])
+    px = np.concatenate([worker.generate(shard).stored["electron.px"] for shard in shards])
+    py = np.concatenate([worker.generate(shard).stored["electron.py"] for shard in shards])
     assert len(np.unique(px + 1j * py)) == len(px)
 
 
 def test_shard_holds_the_checkpoints_own_events(checkpoint: Checkpoint, tmp_path: Path) -> None:
     columns = sampler(checkpoint, tmp_path).generate(SHARD).stored
     generator = stream(SHARD.seed)
-    context = torch.full((BATCH_EVENTS["cpu"], 1), 50.0, dtype=torch.float64)
-    expected = checkpoint.generate(context, generator=generator).float()
-    for column, name in zip(expected.T, ("px", "py", "pz", "energy"), strict=True):
-        np.testing.assert_array_equal(columns[name][: BATCH_EVENTS["cpu"]], column)
+    expected = checkpoint.generate(checkpoint.given(BATCH_EVENTS), generator=generator)
+    assert tuple(columns) == ELECTRON
+    for name in ELECTRON:
+        np.testing.assert_array_equal(columns[name][:BATCH_EVENTS], expected.columns[name].float())
 
 
 def test_shard_describes_itself(checkpoint: Checkpoint, tmp_path: Path) -> None:
     record = made(writing_sampler(checkpoint, tmp_path), SHARD)
     schema = pq.read_schema(tmp_path / SHARD.file)
-    assert schema.names == ["px", "py", "pz", "energy"]  # the fixed condition is no column
+    assert schema.names == list(ELECTRON)  # the fixed condition is no column
     assert {str(field.type) for field in schema} == {"float"}
-    assert schema.field("px").metadata[b"unit"] == b"GeV"
+    assert schema.field("electron.px").metadata[b"unit"] == b"GeV"
     metadata = footer(str(tmp_path / SHARD.file))
     assert metadata["mleg.checkpoint"] == f'"{checkpoint.digest}"'
     assert metadata["mleg.conditions"] == '{"beam_energy": 50.0}'
@@ -86,7 +87,7 @@ def test_shard_describes_itself(checkpoint: Checkpoint, tmp_path: Path) -> None:
 def test_condition_moves_the_events(tmp_path: Path) -> None:
     conditional = small_checkpoint(tmp_path / "checkpoint", conditional=True)
     energies = [
-        sampler(conditional, tmp_path, beam).generate(SHARD).stored["energy"]
+        sampler(conditional, tmp_path, beam).generate(SHARD).stored["electron.energy"]
         for beam in (10.0, 50.0)
     ]
     assert energies[0].max() < 10.0 * (1 + 1e-6) < energies[1].max()
@@ -105,7 +106,7 @@ def test_weight_field_carries_the_mean_weight(tmp_path: Path) -> None:
 
 def test_events_that_are_not_finite_are_never_written(tmp_path: Path) -> None:
     worker = sampler(diverged_checkpoint(tmp_path / "checkpoint"), tmp_path / "out")
-    with pytest.raises(CheckpointError, match=r"'px' that are not finite \(shard 3\)"):
+    with pytest.raises(CheckpointError, match=r"'electron.px' that are not finite \(shard 3\)"):
         made(worker, SHARD)
     assert not (tmp_path / "out").exists()
 
@@ -119,6 +120,7 @@ def test_replaced_checkpoint_is_refused(checkpoint: Checkpoint, tmp_path: Path) 
         seed=1,
         conditions={"beam_energy": 50.0},
         compiled=False,
+        batch_events=BATCH_EVENTS,
     )
     with pytest.raises(CheckpointError, match="was replaced"):
         Sampler(other, spec, str(tmp_path))

@@ -10,9 +10,10 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.datasets import from_dataset, from_generated, matched
+from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.physics.observables import passing
 from mleg_ray.sampling.manifest import plan_sample
-from mleg_ray.sampling.pipeline import BATCH_EVENTS
+from mleg_ray.sampling.plan import BATCH
 from mleg_ray.sampling.sampler import MOST_TRIES
 from tests.checkpoints import diverged_checkpoint, small_checkpoint
 from tests.prepared import prepared_dataset
@@ -30,7 +31,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 
 @pytest.fixture(autouse=True)
 def small_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mleg_ray.sampling.sampler.PILOT_EVENTS", 20_000)
+    monkeypatch.setattr("mleg_ray.sampling.sampler.PILOT", AtOnce(MIB, events=20_000))
     monkeypatch.setattr("mleg_ray.sampling.sampler.PILOT_TRIES", 10)
 
 
@@ -60,8 +61,7 @@ def test_a_selected_sample_is_the_part_of_a_larger_one(
         checkpoint, 60_000, str(tmp_path / "all"), seed=1, shard_events=60_000, conditions={}
     )
     everything = run(job)
-    batch = everything.load()
-    kept = passing(WHERE, everything.manifest.columns(everything.schema.columns(batch)))
+    kept = passing(WHERE, everything.manifest.joined(everything.load()))
     assert 0.01 < kept.double().mean() < 0.9
     np.testing.assert_array_equal(rows(selected, 0), rows(everything, 0)[kept][:SHARD])
     expected = float(kept.double().mean())
@@ -84,8 +84,8 @@ def test_truth_that_judges_it_is_cut_alike(checkpoint: Checkpoint, tmp_path: Pat
     tally = from_generated(generated, seed=1).tally
     true = from_dataset(part, "train", seed=1, bins=tally.bins if tally else None)
     assert true.origin.events == len(true) == part.rows("train")
-    assert (true.columns["q2"] > 4.5).all()
-    assert (true.columns["phi"] < -0.4).all()
+    assert (true.numbers["q2"] > 4.5).all()
+    assert (true.numbers["phi"] < -0.4).all()
     assert true.tally is not None
     assert true.tally.events == len(true)
 
@@ -121,5 +121,5 @@ def test_another_selection_is_another_sample(checkpoint: Checkpoint, tmp_path: P
 def test_shards_end_at_their_last_event(checkpoint: Checkpoint, tmp_path: Path) -> None:
     """What is tried for a shard does not depend on the size of a batch."""
     told = sampled(checkpoint, tmp_path, WHERE, events=1).manifest.provenance["efficiency"]
-    assert 1 <= told["generated"] < BATCH_EVENTS["cpu"]
+    assert 1 <= told["generated"] < BATCH["cpu"].of(1)
     assert told["value"] == 1 / told["generated"]

@@ -24,6 +24,7 @@ from mleg_ray.sampling.spectra import (
 )
 from mleg_ray.sampling.verification import ShardCheck
 from tests.checkpoints import small_checkpoint
+from tests.dis_events import ELECTRON
 from tests.prepared import prepared_dataset
 from tests.sampling.test_manifest import run
 from tests.sampling.test_verification import verified
@@ -115,11 +116,11 @@ def test_spectrum_of_a_dataset(tmp_path: Path) -> None:
     found = read_condition("beam_energy", "data(toy)", str(tmp_path))
     assert isinstance(found, ChoiceSpectrum)
     assert found.values == (10.0, 30.0)
-    batch = dataset.load("train")
-    share = (batch.weight * (batch.context[:, 0] == 10)).sum() / batch.weight.sum()
+    events = dataset.load("train")
+    share = (events.weight * (events.columns["beam_energy"] == 10)).sum() / events.weight.sum()
     assert found.weights[0] == pytest.approx(float(share))
     with pytest.raises(ConfigError, match="has no such condition"):
-        spectrum_of(dataset, "energy")
+        spectrum_of(dataset, "electron.energy")
     with pytest.raises(DataError, match="no dataset 'toys'"):
         read_condition("beam_energy", "data(toys)", str(tmp_path))
 
@@ -140,10 +141,10 @@ def sampled(folder: Path, spectrum: Spectrum, compiled: bool = False) -> Dataset
 
 def test_drawn_conditions_are_columns_and_rule_the_events(tmp_path: Path) -> None:
     dataset = sampled(tmp_path, UniformSpectrum(low=10, high=60))
-    batch = dataset.load()
-    beam = batch.context[:, 0]
+    events = dataset.load()
+    beam, energy = (events.columns[name] for name in ("beam_energy", "electron.energy"))
     assert stats.kstest(beam, stats.uniform(10, 50).cdf).pvalue > 1e-3
-    assert (batch.x[:, 3] <= beam * (1 + 1e-6)).all()  # no electron gains energy
+    assert (energy <= beam * (1 + 1e-6)).all()  # no electron gains energy
     assert len(beam.unique()) > 8000
     assert dataset.manifest.conditions == {}
     assert dataset.manifest.provenance["spec"]["spectra"]["beam_energy"]["kind"] == "uniform"
@@ -158,10 +159,11 @@ def test_drawn_conditions_are_columns_and_rule_the_events(tmp_path: Path) -> Non
 def test_compiled_events_draw_the_same_conditions(tmp_path: Path) -> None:
     spectrum = ChoiceSpectrum(values=(10, 30), weights=(1, 3))
     plain, compiled = (sampled(tmp_path, spectrum, compiled) for compiled in (False, True))
-    ours, theirs = compiled.load(), plain.load()
-    assert torch.equal(ours.context, theirs.context)
-    np.testing.assert_allclose(ours.x, theirs.x, rtol=2e-4, atol=2e-4)
-    assert float((ours.context == 30).double().mean()) == pytest.approx(0.75, abs=0.02)
+    ours, theirs = compiled.load().columns, plain.load().columns
+    assert torch.equal(ours["beam_energy"], theirs["beam_energy"])
+    for name in ELECTRON:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=2e-4, atol=2e-4)
+    assert float((ours["beam_energy"] == 30).double().mean()) == pytest.approx(0.75, abs=0.02)
 
 
 def test_a_model_of_one_energy_takes_no_spectrum(tmp_path: Path) -> None:

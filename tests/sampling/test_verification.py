@@ -23,6 +23,7 @@ from tests.sampling.test_manifest import planned, run
 
 SHARD, TALLY = "shards/00000001.parquet", "tallies/00000001.safetensors"
 RECORD = "records/00000001.json"
+PX = "electron.px"
 
 
 @pytest.fixture(scope="module")
@@ -101,30 +102,30 @@ def fewer_rows(sample: Path) -> None:
 
 def another_unit(sample: Path) -> None:
     table = pq.read_table(sample / SHARD)
-    field = table.schema.field("px").with_metadata({"unit": "MeV"})
+    field = table.schema.field(PX).with_metadata({"unit": "MeV"})
     pq.write_table(table.cast(table.schema.set(0, field)), sample / SHARD)
     relist(sample, SHARD)
 
 
 def another_type(sample: Path) -> None:
     table = pq.read_table(sample / SHARD)
-    field = table.schema.field("px").with_type(pa.float64())
+    field = table.schema.field(PX).with_type(pa.float64())
     pq.write_table(table.cast(table.schema.set(0, field)), sample / SHARD)
     relist(sample, SHARD)
 
 
 def not_a_number(sample: Path) -> None:
     table = pq.read_table(sample / SHARD)
-    values = table["px"].to_numpy().copy()
+    values = table[PX].to_numpy().copy()
     values[3] = np.nan
-    pq.write_table(table.set_column(0, table.schema.field("px"), [values]), sample / SHARD)
+    pq.write_table(table.set_column(0, table.schema.field(PX), [values]), sample / SHARD)
     relist(sample, SHARD)
 
 
 def other_events(sample: Path) -> None:
     table = pq.read_table(sample / SHARD)
-    px = table["px"].to_numpy()
-    pq.write_table(table.set_column(0, table.schema.field("px"), [px / 2]), sample / SHARD)
+    px = table[PX].to_numpy()
+    pq.write_table(table.set_column(0, table.schema.field(PX), [px / 2]), sample / SHARD)
     relist(sample, SHARD)
 
 
@@ -183,10 +184,16 @@ def another_plan(sample: Path) -> None:
         (truncate, f"{SHARD}: truncated or altered"),
         (no_parquet, f"{SHARD}: no Parquet file"),
         (fewer_rows, f"{SHARD}: 99 events, the manifest says 100"),
-        (another_unit, f"{SHARD}: column 'px' is float in MeV, the manifest says float in GeV"),
-        (another_type, f"{SHARD}: column 'px' is double in GeV, the manifest says float in GeV"),
-        (not_a_number, f"{SHARD}: column 'px' has values that are not finite"),
-        (other_events, f"{TALLY}: the histogram of px is not that of the events"),
+        (
+            another_unit,
+            f"{SHARD}: column '{PX}' is float in MeV, the manifest says float in GeV",
+        ),
+        (
+            another_type,
+            f"{SHARD}: column '{PX}' is double in GeV, the manifest says float in GeV",
+        ),
+        (not_a_number, f"{SHARD}: column '{PX}' has values that are not finite"),
+        (other_events, f"{TALLY}: the histogram of {PX} is not that of the events"),
         (copied_events, "100 of 250 events compared are copies of others"),
         (another_seed, f"{SHARD}: made from seed .*, the manifest says"),
         (no_record, f"{RECORD}: "),

@@ -1,5 +1,6 @@
 """The record of a study: every trial ends in the right state, and a killed study goes on."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from mleg_ray.errors import ConfigError, ResourceError
+from mleg_ray.storage import remove_folder, sizes, write_bytes
 from mleg_ray.study.ledger import JOURNAL, Job, Ledger, Repeats, begin, best_trials, load
 from mleg_ray.study.plan import Plan
 from tests.study.plans import small_plan
@@ -15,7 +17,7 @@ from tests.study.plans import small_plan
 MEDIAN = 'pruning = { kind = "median", startup = 2 }'
 
 
-def started(plan: Plan, folder: Path, *, resume: bool = False) -> Ledger:
+def started(plan: Plan, folder: Path | str, *, resume: bool = False) -> Ledger:
     return Ledger(plan, begin(plan, "digest", str(folder), resume=resume))
 
 
@@ -33,7 +35,7 @@ def complete(ledger: Ledger, value: float) -> Job:
     return job
 
 
-def states(folder: Path, plan: Plan) -> list[TrialState]:
+def states(folder: Path | str, plan: Plan) -> list[TrialState]:
     """Read the storage anew, as a dashboard would."""
     return [trial.state for trial in load(plan, str(folder)).get_trials()]
 
@@ -211,6 +213,61 @@ def test_repeats_are_of_the_best_with_other_seeds(tmp_path: Path) -> None:
     repeats.finish(asked[0], result(20, 1.5, "steps"))
     again = Repeats(plan, load(plan, str(folder)))
     assert [again.ask(), len(again)] == [asked[1], 2]
+
+
+class TestObjectStore:
+    """Any file system but the local one; here one in memory."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Iterator[str]:
+        folder = f"memory://{tmp_path.name}/study"
+        yield folder
+        remove_folder(folder)
+
+    def test_a_killed_study_goes_on(self, tmp_path: Path, folder: str) -> None:
+        plan = small_plan(tmp_path, trials=3)
+        ledger = started(plan, folder)
+        complete(ledger, 1.0)
+        running = ledger.ask()
+        again = started(plan, folder, resume=True)  # with no word of the first to the store
+        assert again.ask() == running
+        complete(again, 2.0)
+        assert again.ask() is None
+        assert states(folder, plan) == [
+            TrialState.COMPLETE,
+            TrialState.RUNNING,
+            TrialState.COMPLETE,
+        ]
+
+    def test_what_is_written_grows_as_the_lines_do(self, tmp_path: Path, folder: str) -> None:
+        study = started(small_plan(tmp_path), folder).study
+        with pytest.MonkeyPatch.context() as patch:
+            written = []
+
+            def count(uri: str, content: bytes) -> None:
+                written.append(len(content))
+                write_bytes(uri, content)
+
+            patch.setattr("mleg_ray.study.ledger.write_bytes", count)
+            for line in range(1000):
+                study.set_user_attr(f"line {line:04d}", "x" * 20)
+        assert len(written) == 1000
+        assert max(written) == min(written) < 200
+        assert sum(sizes(f"{folder}/journal").values()) > 1000 * min(written)
+
+    def test_what_could_not_be_written_is_written_next(self, tmp_path: Path, folder: str) -> None:
+        plan = small_plan(tmp_path)
+        study = started(plan, folder).study
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mleg_ray.study.ledger.write_bytes", _refuse)
+            with pytest.raises(ResourceError, match="full"):
+                study.set_user_attr("first", 1)
+        study.set_user_attr("second", 2)
+        assert {"first": 1, "second": 2}.items() <= load(plan, folder).user_attrs.items()
+
+
+def _refuse(uri: str, content: bytes) -> None:
+    raise ResourceError(f"{uri}: the store is full")
 
 
 def test_optunas_storage_opens_without_us(tmp_path: Path) -> None:

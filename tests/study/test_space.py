@@ -25,15 +25,15 @@ ALL_KINDS = """
 training.optimisers.critic.schedule = { kind = "choice", values = ["cosine", "constant"] }
 "model.generator.widths" = { kind = "layers", width = [8, 32], depth = [1, 3] }
 "model.generator.residual" = { kind = "choice", values = [true, false] }
-"features" = { kind = "choice", values = [
-    { kind = "dis-cartesian" }, { kind = "dis-kinematic", q2_min = 2.0 }] }
+"features.steps" = { kind = "choice", values = [
+    [{ kind = "mass-shell", group = "electron" }], [{ kind = "dis-kinematic", q2_min = 2.0 }]] }
 "training.ema_decay" = { kind = "constant", value = 0.99 }
 
-[space."features.q2_min"]
+[space."features.steps.0.q2_min"]
 kind = "uniform"
 low = 1.0
 high = 2.0
-when = { "features.kind" = "dis-kinematic" }
+when = { "features.steps.0.kind" = "dis-kinematic" }
 
 [space."model.generator.dropout"]
 kind = "uniform"
@@ -74,11 +74,13 @@ def test_every_drawn_point_is_its_run(load: Load) -> None:
         assert adam.betas == (point["training.optimisers.generator.betas.0"], 0.9)
         assert set(run.model.generator.widths) <= set(range(8, 33))
         assert run.training.ema_decay == 0.99
-        assert ("features.q2_min" in point) == (run.features.kind == "dis-kinematic")
+        is_kinematic = run.features.steps[0].kind == "dis-kinematic"
+        assert ("features.steps.0.q2_min" in point) == is_kinematic
         assert ("model.generator.dropout" in point) == run.model.generator.residual
         assert (run.model.generator.dropout > 0) == run.model.generator.residual
     assert {len(run.model.generator.widths) for _, run in points} == {1, 2, 3}
-    assert {run.features.kind for _, run in points} == {"dis-cartesian", "dis-kinematic"}
+    chosen = {run.features.steps[0].kind for _, run in points}
+    assert chosen == {"mass-shell", "dis-kinematic"}
 
 
 def test_a_plan_survives_its_own_toml(load: Load, tmp_path: Path) -> None:
@@ -106,8 +108,8 @@ def test_assignments_go_to_the_run_or_to_the_study(load: Load) -> None:
 RATE = "training.optimisers.generator.learning_rate"
 NEVER = '"model.noise_dim" = { kind = "int", low = 1, high = 2, when = { "model.kind" = "flow" } }'
 LATE = """
-"features.q2_min" = { kind = "uniform", low = 1, high = 2, when = { "features.kind" = "x" } }
-"features" = { kind = "choice", values = [{ kind = "dis-cartesian" }] }
+"features.steps.0.q2_min" = { kind = "uniform", low = 1, high = 2, when = { "dataset" = "x" } }
+"features.steps" = { kind = "choice", values = [[{ kind = "dis-kinematic", q2_min = 2.0 }]] }
 """
 
 
@@ -129,7 +131,7 @@ LATE = """
         (f'"{RATE}" = {{ kind = "choice", values = [] }}', "values"),
         (f'"{RATE}" = {{ kind = "choice", values = [1.0, 1.0] }}', "values must differ"),
         (NEVER, "model.noise_dim: its condition never holds"),
-        (LATE, "'features' must stand before 'features.q2_min'"),
+        (LATE, "'features.steps' must stand before 'features.steps.0.q2_min'"),
         ('"objective.kind" = { kind = "choice", values = ["wgan-gp", "beta-vae"] }', "beta-vae"),
     ],
 )  # fmt: skip
@@ -177,8 +179,9 @@ def test_impossible_studies_are_refused(load: Load, study: str, message: str) ->
 
 
 def test_point_outside_its_condition(load: Load) -> None:
-    study = STUDY + 'points = [{ features = { kind = "dis-cartesian" }, "features.q2_min" = 1.5 }]'
-    with pytest.raises(ConfigError, match="features.q2_min: its condition does not hold"):
+    steps = '"features.steps" = [{ kind = "mass-shell", group = "electron" }]'
+    study = STUDY + f'points = [{{ {steps}, "features.steps.0.q2_min" = 1.5 }}]'
+    with pytest.raises(ConfigError, match="features.steps.0.q2_min: its condition does not hold"):
         load(ALL_KINDS, study)
 
 

@@ -56,7 +56,7 @@ def test_starts_anywhere_as_if_it_had_come_there(minibatches: Minibatches, move:
 def test_conditions_and_weights_stay_with_their_events(minibatches: Minibatches) -> None:
     for batch in islice(minibatches.start(5), 30):
         assert len(batch) == BATCH
-        torch.testing.assert_close(batch.context, batch.x + 0.25)
+        torch.testing.assert_close(batch.condition, batch.x + 0.25)
         torch.testing.assert_close(batch.weight, batch.x[:, 0] + 0.5)
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 import torch.distributed
 import torch.multiprocessing
+from torch import nn
 
 from mleg_ray.config import ConfigError
-from mleg_ray.events import Batch
 from mleg_ray.physics.observables import Definitions, Observable
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import ResidentMinibatches
@@ -26,6 +26,7 @@ def recipe(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+CPU = torch.device("cpu")
 FAMILIES = ["fatgan-quick", "bvae-dis", "flow-dis", "student-dis"]
 OTHERS = ["fatgan", "avae-dis", "flow-matching-dis", "unfold-dis"]
 # The losses of an MMD-GAN and a WAE couple all events of a worker.
@@ -133,6 +134,34 @@ def test_average_follows_the_weights_with_its_decay() -> None:
         torch.testing.assert_close(average, first + 0.9 * (now - first))  # warm-up: decay 1/10
 
 
+def test_average_follows_the_buffers_too() -> None:
+    run, physical = small_run("bvae-dis"), training_events()
+    feature_map = fitted_map(run, physical)
+    model = run.build_model(feature_map)
+    model.autoencoder["encoder"].net.insert(1, norm := nn.BatchNorm1d(16))
+    norm.register_buffer("mask", torch.zeros(2, dtype=torch.bool))
+    loop = TrainingLoop(model, feature_map, run.objective.build(), run.training, CPU)
+    shares = ResidentMinibatches(features_of(feature_map, physical), 64, 1)
+    norm.mask.fill_(True)
+    next(loop.run(shares, 1))
+    average = loop.ema.get_submodule("autoencoder.encoder.net.1")
+    assert norm.running_mean.abs().min() > 0
+    # From a mean of zero and a variance of one; the decay warms up from 1/10.
+    torch.testing.assert_close(average.running_mean, 0.9 * norm.running_mean)
+    torch.testing.assert_close(average.running_var, 0.1 + 0.9 * norm.running_var)
+    assert average.num_batches_tracked == norm.num_batches_tracked == 1
+    assert average.mask.all()
+
+
+def test_events_that_a_model_remembers_stay_as_they_are() -> None:
+    loop, minibatches = small_loop(small_run("avae-dis"), training_events())
+    reference = loop.model.reference.clone()
+    assert reference.std() > 0.5
+    list(loop.run(minibatches, 20))
+    assert torch.equal(loop.model.reference, reference)
+    assert torch.equal(loop.ema.reference, reference)
+
+
 def test_cosine_schedule_falls_to_zero() -> None:
     loop, minibatches = small_loop(small_run("fatgan-quick"), training_events())
     rates = [loop._optimisers["generator"].param_groups[0]["lr"] for _ in loop.run(minibatches, 1)]
@@ -152,18 +181,18 @@ def test_players_must_match_the_objective() -> None:
             feature_map,
             other.objective.build(),
             run.training,
-            torch.device("cpu"),
+            CPU,
         )
 
 
 class TestSelection:
     def make(self, *observables: str) -> tuple[SnapshotSelector, RunConfig]:
-        names = observables or ("px", "energy", "pt", "q2")
+        names = observables or ("electron.px", "electron.energy", "pt", "q2")
         run = small_run("bvae-dis", f"selection.observables={list(names)}")
         declared = Definitions(
             observables={
-                "pt": Observable(expression="kinematics.transverse_momentum"),
-                "q2": Observable(expression="dis.q2"),
+                "pt": Observable(expression="kinematics.transverse_momentum(electron)"),
+                "q2": Observable(expression="dis.q2(electron, beam_energy)"),
             }
         )
         return SnapshotSelector(electrons(2000, 21), SCHEMA, declared, run.selection, 1), run
@@ -229,7 +258,7 @@ class TestSelection:
 
     def test_unknown_observable_is_named(self) -> None:
         with pytest.raises(ConfigError, match="w2"):
-            self.make("px", "w2")
+            self.make("electron.px", "w2")
 
 
 def test_weights_travel_into_the_loss() -> None:
@@ -238,8 +267,8 @@ def test_weights_travel_into_the_loss() -> None:
     weight = torch.where(torch.arange(len(events)) % 2 == 0, 2.0, 0.0).double()
     kept = events[::2]
     losses = []
-    for batch in (Batch(events.x, events.context, weight), kept):
-        features = features_of(feature_map, batch)
+    for chosen in (events.weighted(weight), kept):
+        features = features_of(feature_map, chosen)
         noise_free = run.objective.build()
         model = run.build_model(feature_map)
         error = noise_free.loss(

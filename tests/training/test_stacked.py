@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
@@ -65,6 +66,21 @@ def test_each_replica_is_a_lone_run(recipe: str) -> None:
         assert max(moved) > 1e-3  # else the agreement would mean nothing
 
 
+def test_each_replica_remembers_its_own_events() -> None:
+    members, physical = runs("avae-dis"), training_events()
+    feature_map = fitted_map(members[0], physical)
+    events = features_of(feature_map, physical)
+    models = [run.build_model(feature_map) for run in members]
+    for i, model in enumerate(models):
+        model.remember(events.x[i:], feature_map.condition(events.context[i:]))
+    loop = StackedLoop(
+        models, feature_map, members[0].objective.build(), [r.training for r in members], CPU
+    )
+    list(loop.together(shares(members, events), 20))
+    for i in range(3):
+        assert torch.equal(loop.replica(i).reference, events.x[i : i + 100])
+
+
 def test_a_diverging_replica_leaves_the_others_alone() -> None:
     members, physical = runs("bvae-dis"), training_events()
     feature_map = fitted_map(members[0], physical)
@@ -82,7 +98,9 @@ def test_a_diverging_replica_leaves_the_others_alone() -> None:
 
 
 def test_bootstrap_keeps_the_sum_of_weights() -> None:
-    events = training_events(20_000)
+    run = small_run("bvae-dis")
+    physical = training_events(20_000)
+    events = features_of(fitted_map(run, physical), physical)
     resampled = bootstrap(events, 1)
     assert resampled.weight.sum() == pytest.approx(20_000, rel=0.03)
     assert resampled.weight.var() == pytest.approx(1.0, rel=0.1)
@@ -114,3 +132,11 @@ class TestRefusals:
         feature_map = fitted_map(run, training_events())
         with pytest.raises(ConfigError, match="Flow: only models of plain linear layers"):
             stack([run.build_model(feature_map) for _ in range(2)])
+
+    def test_layers_that_couple_the_rows(self) -> None:
+        run = small_run("bvae-dis")
+        models = [run.build_model(fitted_map(run, training_events())) for _ in range(2)]
+        for model in models:
+            model.autoencoder["encoder"].net.append(nn.BatchNorm1d(4, affine=False))
+        with pytest.raises(ConfigError, match="only models of plain linear layers"):
+            stack(models)

@@ -10,15 +10,19 @@ import numpy as np
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
 from mleg_ray.catalog.formats.base import Format, header, library, weights
+from mleg_ray.catalog.formats.particles import (
+    final_state,
+    groups_of_particles,
+    require_momenta,
+)
 from mleg_ray.errors import ConfigError
-from mleg_ray.physics.particles import beams
 
 UNKNOWN = -1.0  # a scale or coupling
 
 # Dark Machines' names of objects, by the size of their PDG number; leptons have a sign behind.
 OBJECTS = {11: "e", 13: "m", 22: "g", 5: "b", 1: "j", 2: "j", 3: "j", 4: "j", 21: "j"}
 LEPTONS = ("e", "m")
-MISSING = ("met", "met_phi")
+MISSING = ("met.pt", "met.phi")
 MEV = 1000.0  # in a GeV
 
 
@@ -26,19 +30,15 @@ def _les_houches(place: Path, columns: Columns, manifest: DatasetManifest) -> No
     """Source: J. Alwall et al., Comput. Phys. Commun. 176 (2007) 300, hep-ph/0609017."""
     pylhe = library("pylhe", "Les Houches events")
     doubles = {name: values.astype(np.float64) for name, values in columns.items()}
-    momenta = [particle.four_momentum(doubles) for particle in manifest.particles]
-    masses = [
-        np.sqrt(np.clip(p[:, 3] ** 2 - (p[:, :3] ** 2).sum(axis=1), 0, None)) for p in momenta
-    ]
     weight = weights(manifest, doubles)
-    first, second = beams(manifest.particles)
-    energies = [float(beam.four_momentum(doubles)[:, 3].mean()) for beam in (first, second)]
+    n = len(weight)
+    beams = [(beam.pdg_id, beam.four_momentum(doubles, n)) for beam in manifest.beams]
     init = pylhe.LHEInit(
         initInfo=pylhe.LHEInitInfo(
-            beamA=first.pdg_id,
-            beamB=second.pdg_id,
-            energyA=energies[0],
-            energyB=energies[1],
+            beamA=beams[0][0],
+            beamB=beams[1][0],
+            energyA=float(beams[0][1][:, 3].mean()),
+            energyB=float(beams[1][1][:, 3].mean()),
             PDFgroupA=0,
             PDFgroupB=0,
             PDFsetA=0,
@@ -50,59 +50,63 @@ def _les_houches(place: Path, columns: Columns, manifest: DatasetManifest) -> No
         procInfo=[pylhe.LHEProcInfo(xSection=0.0, error=0.0, unitWeight=1.0, procId=1)],
         generators=[],
     )
-
-    def event(i: int) -> Any:  # noqa: ANN401 - the library has no types
-        particles = []
-        mothers = [k + 1 for k, particle in enumerate(manifest.particles) if particle.incoming]
-        for particle, momentum, mass in zip(manifest.particles, momenta, masses, strict=True):
-            px, py, pz, energy = (float(component) for component in momentum[i])
-            parents = (0, 0) if particle.incoming else (mothers[0], mothers[1])
-            particles.append(
+    everything = [(pdg_id, -1, np.arange(n), momentum) for pdg_id, momentum in beams]
+    everything += [(p.pdg_id, 1, p.owner, p.momentum) for p in final_state(manifest, columns)]
+    lines: list[list[Any]] = [[] for _ in range(n)]
+    for pdg_id, status, owner, momentum in everything:
+        mothers = (0, 0) if status < 0 else (1, 2)
+        squares = momentum[:, 3] ** 2 - (momentum[:, :3] ** 2).sum(axis=1)
+        masses = np.sqrt(np.clip(squares, 0, None)).tolist()
+        for i, (px, py, pz, e), mass in zip(owner, momentum.tolist(), masses, strict=True):
+            lines[i].append(
                 pylhe.LHEParticle(
-                    id=particle.pdg_id,
-                    status=-1 if particle.incoming else 1,
-                    mother1=parents[0],
-                    mother2=parents[1],
+                    id=pdg_id,
+                    status=status,
+                    mother1=mothers[0],
+                    mother2=mothers[1],
                     color1=0,
                     color2=0,
                     px=px,
                     py=py,
                     pz=pz,
-                    e=energy,
-                    m=float(mass[i]),
+                    e=e,
+                    m=mass,
                     lifetime=0.0,
                     spin=9.0,
                 )
             )
-        info = pylhe.LHEEventInfo(
-            nparticles=len(particles),
-            pid=1,
-            weight=float(weight[i]),
-            scale=UNKNOWN,
-            aqed=UNKNOWN,
-            aqcd=UNKNOWN,
+    events = (
+        pylhe.LHEEvent(
+            eventinfo=pylhe.LHEEventInfo(
+                nparticles=len(particles),
+                pid=1,
+                weight=w,
+                scale=UNKNOWN,
+                aqed=UNKNOWN,
+                aqcd=UNKNOWN,
+            ),
+            particles=particles,
         )
-        return pylhe.LHEEvent(eventinfo=info, particles=particles)
-
-    events = (event(i) for i in range(len(weight)))
+        for particles, w in zip(lines, weight.tolist(), strict=True)
+    )
     comment = json.dumps(header(manifest)).replace("--", "- -")
     pylhe.LHEFile(init=init, events=events, comment=comment, version="3.0").tofile(str(place))
 
 
 def _require_les_houches(manifest: DatasetManifest) -> None:
-    if not any(not particle.incoming for particle in manifest.particles):
+    if not groups_of_particles(manifest):
         raise ConfigError(
-            f"{manifest.name}: an event record needs [[particles]] in the dataset's definition: "
-            "two that are incoming, and those of the final state"
+            f"{manifest.name}: an event record needs particles: groups of event fields with a "
+            "pdg_id in the dataset's definition"
         )
-    beams(manifest.particles)
-    _require_particles(manifest)
-
-
-def _require_particles(manifest: DatasetManifest) -> None:
+    if len(manifest.beams) != 2:
+        raise ConfigError(
+            f"{manifest.name}: beams: an event record needs two, there are {len(manifest.beams)}"
+        )
+    require_momenta(manifest)
     units = {field.name: field.unit for field in manifest.fields}
-    for particle in manifest.particles:
-        particle.require(units)
+    for beam in manifest.beams:
+        beam.require(units)
 
 
 def _dark_machines(place: Path, columns: Columns, manifest: DatasetManifest) -> None:
@@ -110,41 +114,37 @@ def _dark_machines(place: Path, columns: Columns, manifest: DatasetManifest) -> 
 
     Source: T. Aarrestad et al., SciPost Phys. 12 (2022) 043, section 2.
     """
-    doubles = {name: values.astype(np.float64) for name, values in columns.items()}
-    objects = []
-    for particle in manifest.particles:
-        if particle.incoming:
-            continue
-        px, py, pz, energy = particle.four_momentum(doubles).T
+    doubles = {name: columns[name].astype(np.float64) for name in MISSING}
+    met = MEV * doubles[MISSING[0]]
+    weight = weights(manifest, columns)
+    seen: list[list[str]] = [[] for _ in range(len(met))]
+    for particles in final_state(manifest, columns):
+        px, py, pz, energy = particles.momentum.T
         pt = np.hypot(px, py)
         eta = np.arcsinh(np.divide(pz, pt, out=np.zeros_like(pz), where=pt > 0))
-        kinematics = (MEV * energy, MEV * pt, eta, np.arctan2(py, px))
-        objects.append((_object_name(particle.pdg_id), np.stack(kinematics, axis=1)))
-    met = MEV * doubles[MISSING[0]]
-    weight = weights(manifest, doubles)
+        kinematics = np.stack((MEV * energy, MEV * pt, eta, np.arctan2(py, px)), axis=1)
+        name = _object_name(particles.pdg_id)
+        for i, values in zip(particles.owner, kinematics.tolist(), strict=True):
+            seen[i].append(",".join([name, *(f"{value:.8g}" for value in values)]))
     with place.open("w", newline="") as stream:
         lines = csv.writer(stream, delimiter=";", lineterminator=";\n")
-        for i in range(len(met)):
-            seen = [
-                ",".join([name, *(f"{value:.8g}" for value in values[i])])
-                for name, values in objects
-            ]
+        for i, objects in enumerate(seen):
             missing = (f"{met[i]:.8g}", f"{doubles[MISSING[1]][i]:.8g}")
-            lines.writerow([i + 1, manifest.name, f"{weight[i]:.8g}", *missing, *seen])
+            lines.writerow([i + 1, manifest.name, f"{weight[i]:.8g}", *missing, *objects])
 
 
 def _require_dark_machines(manifest: DatasetManifest) -> None:
-    units = {field.name: field.unit for field in manifest.fields}
-    lacking = [name for name in MISSING if name not in units]
-    outgoing = [particle for particle in manifest.particles if not particle.incoming]
-    unknown = [p.pdg_id for p in outgoing if abs(p.pdg_id) not in OBJECTS]
-    if lacking or not outgoing or unknown:
+    names = {field.name for field in manifest.fields}
+    lacking = [name for name in MISSING if name not in names]
+    particles = {manifest.groups[name].pdg_id for name in groups_of_particles(manifest)}
+    unknown = [pdg_id for pdg_id in particles if abs(pdg_id or 0) not in OBJECTS]
+    if lacking or not particles or unknown:
         raise ConfigError(
             f"{manifest.name}: Dark Machines' form needs the fields {' and '.join(MISSING)} and "
             "particles that are electrons, muons, photons or jets; "
             + (f"there is no field {lacking[0]}" if lacking else f"particles are {unknown}")
         )
-    _require_particles(manifest)
+    require_momenta(manifest)
 
 
 def _object_name(pdg_id: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -9,39 +10,76 @@ import pyarrow.csv
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
 from mleg_ray.catalog.formats.base import HEADER, Format, header, library
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import COUNT
 
 TREE = "events"
 
 
 def _root(place: Path, columns: Columns, manifest: DatasetManifest) -> None:
-    uproot = library("uproot", "ROOT")
+    """Write a TTree: of a group of objects a jagged branch each, `jet_pt`, and their number `njet`.
+
+    An image is a branch of its shape.
+    """
+    uproot, awkward = library("uproot", "ROOT"), library("awkward", "ROOT")
+    schema = manifest.schema_
+    branches: dict[str, Any] = {}
+    for field in manifest.fields:
+        if field.group not in schema.objects:
+            branches[field.name.replace(".", "_")] = columns[field.name]
+    for group in schema.objects:
+        parts = {
+            f.name.partition(".")[2]: awkward.Array(columns[f.name])
+            for f in manifest.fields
+            if f.group == group
+        }
+        branches[group] = awkward.unflatten(awkward.zip(parts), columns[f"{group}.{COUNT}"])
     with uproot.recreate(place, compression=uproot.LZ4(4)) as file:
-        file.mktree(TREE, {name: values.dtype for name, values in columns.items()})
-        file[TREE].extend(dict(columns))
+        file.mktree(
+            TREE,
+            {
+                name: values.type if hasattr(values, "type") else (values.dtype, values.shape[1:])
+                for name, values in branches.items()
+            },
+        )
+        file[TREE].extend(branches)
         file[HEADER] = json.dumps(header(manifest))
 
 
 def _hdf5(place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+    """Write a dataset each, `events/jet.pt`: of objects flat, beside `events/jet.count`."""
     h5py = library("h5py", "HDF5")
+    fields = {field.name: field for field in manifest.fields}
     with h5py.File(place, "w", track_order=True) as file:
         file.attrs[HEADER] = json.dumps(header(manifest))
-        for field in manifest.fields:
+        for name, values in columns.items():
             column = file.create_dataset(
-                f"{TREE}/{field.name}",
-                data=columns[field.name],
+                f"{TREE}/{name}",
+                data=values,
                 shuffle=True,
                 compression="gzip",
                 compression_opts=1,
                 chunks=True,
             )
-            column.attrs["unit"] = field.unit
-            column.attrs["role"] = field.role
+            if name in fields:
+                column.attrs["unit"] = fields[name].unit
+                column.attrs["role"] = fields[name].role
 
 
 def _csv(place: Path, columns: Columns, manifest: DatasetManifest) -> None:
-    pyarrow.csv.write_csv(pa.table(dict(columns)), place)
+    pyarrow.csv.write_csv(pa.table({f.name: columns[f.name] for f in manifest.fields}), place)
+
+
+def _require_numbers(manifest: DatasetManifest) -> None:
+    schema = manifest.schema_
+    wide = [f.name for f in manifest.fields if f.shape or f.group in schema.objects]
+    if wide:
+        raise ConfigError(
+            f"{manifest.name}: CSV has one number in a column, and '{wide[0]}' has more; convert "
+            "to root or hdf5"
+        )
 
 
 ROOT = Format(".root", _root)
 HDF5 = Format(".h5", _hdf5)
-CSV = Format(".csv", _csv)
+CSV = Format(".csv", _csv, _require_numbers)

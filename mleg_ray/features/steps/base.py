@@ -83,7 +83,7 @@ class Step(nn.Module, ABC):
         """
         return {}
 
-    def require(self, before: Events) -> None:  # noqa: B027 - most steps have no such demand
+    def require(self, before: Events) -> None:
         """Raise `ConfigError` if the step's settings leave no room for events like these."""
 
 
@@ -94,7 +94,7 @@ class StepConfig(Config):
 
     @abstractmethod
     def build(self, layout: Layout) -> Step:
-        """Build the step for columns of this layout; `ConfigError` if one that it needs is absent."""
+        """Build the step for this layout; `ConfigError` if a column that it needs is absent."""
 
 
 STEPS: Registry[StepConfig] = Registry("step")

@@ -13,7 +13,7 @@ from mleg_ray.randomness import Noise
 
 
 class Count(Step):
-    """The number of objects becomes a column of its own, `jet.count`; back, it tells which are there.
+    """The number of objects as a column of its own, `jet.count`, which tells which are there.
 
     Of K places the first `jet.count` are filled; what others hold is set to zero.
     """

@@ -59,9 +59,7 @@ class DISKinematic(Step):
         self.uses = (BEAM_ENERGY,)
         require_columns((*self.reads, *self.uses), layout, by="features: dis-kinematic")
         self._u1, self._u2, self._phi = members(config.group, "u1", "u2", "phi")
-        self.shows = members(
-            config.group, "log_pt", "px", "py", "log_pz_gap", "log_energy_gap"
-        )
+        self.shows = members(config.group, "log_pt", "px", "py", "log_pz_gap", "log_energy_gap")
         self.writes = {
             self._u1: Quantity(),
             self._u2: Quantity(),
@@ -158,9 +156,7 @@ class DISKinematic(Step):
         px, py, pz = (columns[name] for name in self.reads[:3])
         return px, py, pz
 
-    def _position(
-        self, columns: Mapping[str, Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _position(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return Q², log x / log τ, its complement log y / log τ, and -log τ, each (B,)."""
         beam = columns[BEAM_ENERGY]
         px, py, pz = self._momentum(columns)

@@ -21,14 +21,12 @@ from mleg_ray.features.steps.base import (
 
 
 class Elementwise(Step):
-    """f(x) of each of the `fields`, numbers, objects' numbers or pixels; other columns may enter f."""
+    """f(x) of each number, object's number or pixel of the `fields`; other columns may enter f."""
 
     prefix: ClassVar[str]
     circle: ClassVar[bool] = False
 
-    def __init__(
-        self, fields: tuple[str, ...], layout: Layout, uses: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, fields: tuple[str, ...], layout: Layout, uses: tuple[str, ...] = ()) -> None:
         super().__init__()
         require_columns((*fields, *uses), layout, by=f"features: {self.prefix}")
         self.reads, self.uses = fields, uses

@@ -35,8 +35,8 @@ class MassShell(Step):
         mass = layout.groups[group].mass
         if mass is None:
             raise ConfigError(
-                f"features: mass-shell: group '{group}' has no mass; declare groups.{group}.mass in "
-                "the dataset's definition"
+                f"features: mass-shell: group '{group}' has no mass; declare groups.{group}.mass "
+                "in the dataset's definition"
             )
         self._mass = mass
 
@@ -46,7 +46,8 @@ class MassShell(Step):
 
     def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the energy."""
-        return {self.reads[0]: energy(*(columns[name] for name in self.uses), self._mass)}
+        px, py, pz = (columns[name] for name in self.uses)
+        return {self.reads[0]: energy(px, py, pz, self._mass)}
 
     def log_abs_det(self, before: Events) -> Tensor:
         """Return 0: the energy is not free."""

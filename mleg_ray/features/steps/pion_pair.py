@@ -111,7 +111,7 @@ class PionPair(Step):
     def outside(self, before: Events) -> Tensor:
         """Return which events do not conserve four-momentum, or have m at an end of its range."""
         momenta = [before.columns[name] for name in self.reads]
-        lacking = photoproduction.imbalance(*momenta, before.columns[PHOTON_ENERGY])
+        lacking = photoproduction.imbalance(*momenta, before.columns[PHOTON_ENERGY])  # type: ignore[call-arg]
         share = self.position(before.columns)[0]
         within = (share >= self._resolution) & (share <= 1 - self._resolution)
         return (lacking > UNBALANCED) | ~within

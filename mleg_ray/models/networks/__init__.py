@@ -1,6 +1,6 @@
 """Networks: one module a kind, entered in `NETWORKS` on import."""
 
-from mleg_ray.models.networks import mlp
+from mleg_ray.models.networks import conv, mlp, sets
 from mleg_ray.models.networks.base import NETWORKS, Network, NetworkConfig
 
-__all__ = ["NETWORKS", "Network", "NetworkConfig", "mlp"]
+__all__ = ["NETWORKS", "Network", "NetworkConfig", "conv", "mlp", "sets"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mleg_ray.errors import DataError
-from mleg_ray.evaluation.pulls import pulls
+from mleg_ray.evaluation.ensemble import pulls
 
 EDGES = np.linspace(-2.5, 2.5, 41)
 
@@ -44,10 +44,35 @@ def test_weights_of_the_truth_count() -> None:
     assert found.truth.sum() == pytest.approx(1)
 
 
-def test_error_of_a_share_is_binomial() -> None:
-    truth = np.repeat([0.5, 1.5], [30, 70])
-    found = pulls(truth, np.ones(100), [truth] * 3, np.array([0.0, 1.0, 2.0]))
-    assert found.truth_error == pytest.approx([np.sqrt(0.3 * 0.7 / 100)] * 2)
+TWO_BINS = np.array([0.0, 1.0, 2.0])
+
+
+def two_bins(first: int, second: int) -> np.ndarray:
+    return np.repeat([0.5, 1.5], [first, second])
+
+
+def test_pull_by_hand() -> None:
+    truth = two_bins(30, 70)
+    replicas = [two_bins(2, 8), two_bins(4, 6), two_bins(6, 4)]
+    found = pulls(truth, np.ones(100), replicas, TWO_BINS)
+    # The first bin's shares are 0.2, 0.4 and 0.6: mean 0.4, variance 0.04. The truth's is 0.3, of
+    # variance 0.3 · 0.7 / 100. So the pull is 0.1 / √0.0421.
+    assert found.generated == pytest.approx([0.4, 0.6])
+    assert found.generated_error == pytest.approx([0.2, 0.2])
+    assert found.truth_error == pytest.approx([0.0458258, 0.0458258], rel=1e-5)
+    assert found.values == pytest.approx([0.487370, -0.487370], rel=1e-5)
+    assert found.coverage == {0.683: 1.0, 0.954: 1.0}
+
+
+def test_pull_of_weighted_truth_by_hand() -> None:
+    weight = np.repeat([2.0, 1.0], [30, 40])
+    replicas = [two_bins(2, 8), two_bins(4, 6), two_bins(6, 4)]
+    found = pulls(two_bins(30, 40), weight, replicas, TWO_BINS)
+    # A share of 0.6; Σw² is 120 in it and 40 beside it: (0.4² · 120 + 0.6² · 40) / 100² = 0.00336.
+    assert found.truth == pytest.approx([0.6, 0.4])
+    assert found.truth_error == pytest.approx([0.0579655, 0.0579655], rel=1e-5)
+    # -0.2 / √0.04336
+    assert found.values == pytest.approx([-0.960474, 0.960474], rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,16 @@ def pulls(
     total = weight.sum()
     if total <= 0:
         raise DataError(f"pulls: the weights sum to {total:g}; a share needs a positive sum")
+    squared = np.square(weight / total)
     share, squares, counts = (
         np.histogram(truth, edges, weights=w)[0].astype(float)
-        for w in (weight / total, np.square(weight / total), np.ones_like(weight))
+        for w in (weight / total, squared, np.ones_like(weight))
     )
     shares = np.stack([np.histogram(values, edges)[0] / len(values) for values in replicas])
     # Of a share, not of a count: in one bin with all events there is no error.
-    truth_error = np.sqrt(squares * (1 - share).clip(min=0))
+    others = squared.sum() - squares
+    variance = np.square(1 - share) * squares + np.square(share) * others
+    truth_error = np.sqrt(np.where(counts < len(truth), variance, 0))
     generated_error = shares.std(axis=0, ddof=1)
     used = (counts >= MINIMUM_TRUTH_EVENTS) & (truth_error + generated_error > 0)
     if not used.any():

@@ -1,0 +1,81 @@
+"""The objective of a model made of models: each part's own."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field as Option
+from pydantic import SerializeAsAny, model_validator
+from torch import Tensor, nn
+
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import Batch
+from mleg_ray.features import FeatureMap
+from mleg_ray.models import Model
+from mleg_ray.models.parts import JOINT, Parts
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen
+from mleg_ray.randomness import Noise
+from mleg_ray.space import Space
+
+
+class SeenPart:
+    """A part's features as its critic sees them: angles without a seam."""
+
+    mean_log_abs_det = torch.zeros(())
+
+    def __init__(self, features: Space, view: Space) -> None:
+        self._features = features
+        self.view_space = view
+
+    def view(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Return features x (B, n) as a critic sees them, (B, v)."""
+        return self._features.seamless(x)
+
+
+class PartsObjective(Objective):
+    """Each part's objective, on the part's own rows, under the true values of what it is given."""
+
+    def __init__(self, objectives: Mapping[str, Objective]) -> None:
+        self._objectives = objectives
+        self.couples_events = any(one.couples_events for one in objectives.values())
+        self.schedule = {
+            f"{name}{JOINT}{player}": times
+            for name, one in objectives.items()
+            for player, times in one.schedule.items()
+        }
+
+    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+        """Return the loss of a part's player, its parts named after the part."""
+        assert isinstance(model, Parts)
+        assert isinstance(seen, FeatureMap)
+        name, _, own = player.partition(JOINT)
+        spaces = model.spaces[name]
+        rows = model.batch_of(name, batch, seen.shares_present(batch.x))
+        part = SeenPart(spaces.features, spaces.view)
+        loss = self._objectives[name].loss(own, model.model_of(name), part, rows, noise=noise)
+        return Loss(loss.value, {f"{name}{JOINT}{key}": v for key, v in loss.parts.items()})
+
+    def constrain(self, player: str, module: nn.Module) -> None:
+        """Bring a part's player's weights back to where its objective wants them."""
+        name, _, own = player.partition(JOINT)
+        self._objectives[name].constrain(own, module)
+
+
+@OBJECTIVES.register
+class PartsObjectiveConfig(ObjectiveConfig):
+    """Configuration of `PartsObjective`: an objective for each part, by the part's name."""
+
+    kind: Literal["parts"] = "parts"
+    parts: dict[str, SerializeAsAny[Annotated[ObjectiveConfig, OBJECTIVES.chosen()]]] = Option(
+        min_length=1
+    )
+
+    @model_validator(mode="after")
+    def _learn_alone(self) -> "PartsObjectiveConfig":
+        if taught := [name for name, one in self.parts.items() if one.needs_teacher]:
+            raise ConfigError(f"parts.{taught[0]}: a part's objective cannot have a teacher")
+        return self
+
+    def build(self) -> PartsObjective:
+        """Build the objective."""
+        return PartsObjective({name: one.build() for name, one in self.parts.items()})

@@ -1,0 +1,272 @@
+"""The contract of every registered step: what it undoes, its Jacobian, its domain, its view."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.func import jacrev, vmap
+
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import Events
+from mleg_ray.features.steps import STEPS
+from mleg_ray.features.steps.base import Layout, Quantity
+from mleg_ray.randomness import Noise
+from tests.features.cases import CASES, JETS, SHOWERS, Case, jets, showers
+
+
+@pytest.fixture(
+    params=[(kind, i) for kind, cases in CASES.items() for i in range(len(cases))],
+    ids=lambda key: f"{key[0]} {key[1]}",
+)
+def case(request: pytest.FixtureRequest) -> Case:
+    kind, i = request.param
+    return CASES[kind][i]
+
+
+# Steps that make whole numbers real, or nothing at all.
+DISCRETE = tuple(type(CASES[kind][0].build()) for kind in ("count", "dequantise"))
+
+
+def noise(seed: int = 1) -> Noise:
+    made = Noise(torch.device("cpu"))
+    made.seed(seed)
+    return made
+
+
+def assert_same(events: Events, others: Events, tolerance: float = 1e-9) -> None:
+    assert set(events.columns) == set(others.columns)
+    for name, column in others.columns.items():
+        found = events.columns[name].to(column.dtype)
+        torch.testing.assert_close(found, column, rtol=tolerance, atol=tolerance)
+
+
+def test_every_registered_step_is_tested() -> None:
+    assert set(CASES) == set(STEPS)
+
+
+class TestContract:
+    def test_inverse_undoes_forward(self, case: Case) -> None:
+        step, events = case.build(), case.events(2000, 1)
+        changed = step(events, noise=noise())
+        assert set(changed.columns) == set(events.columns) - set(step.reads) | set(step.writes)
+        undone = step.inverse(changed)
+        for group, present in events.present.items():
+            objects = {
+                name: torch.where(present, column, 0)
+                for name, column in undone.columns.items()
+                if name.startswith(f"{group}.")
+            }
+            undone = undone.replacing((), objects)
+            torch.testing.assert_close(undone.present[group], present)
+        # A share near an edge of the phase space is known less well.
+        close = 1e-9 if step.__class__.__name__ != "PionPair" else 0.01
+        assert_same(undone, events, close)
+
+    def test_columns_have_the_promised_shapes(self, case: Case) -> None:
+        step, events = case.build(), case.events(50, 2)
+        changed = step(events, noise=noise())
+        for name, quantity in step.writes.items():
+            assert changed.columns[name].shape == (50, *quantity.shape)
+            assert changed.columns[name].is_floating_point()
+            if quantity.circle:
+                assert changed.columns[name].abs().max() <= 1
+
+    def test_forward_undoes_inverse_of_any_numbers(self, case: Case) -> None:
+        step = case.build()
+        if not step.writes or isinstance(step, DISCRETE):
+            pytest.skip("makes no real numbers of its own")
+        events = step(case.events(500, 3), noise=noise())
+        rng = torch.Generator().manual_seed(4)
+        near = {}
+        for name in step.writes:
+            column = events.columns[name]
+            near[name] = column * (1 + 0.01 * torch.rand(column.shape, generator=rng).double())
+        moved = events.replacing((), near)
+        again = step(step.inverse(moved), noise=noise())
+        for name, quantity in step.writes.items():
+            difference = again.columns[name] - moved.columns[name]
+            if quantity.circle:
+                difference = torch.remainder(difference + 1, 2) - 1
+            there = events.present.get(name.partition(".")[0])
+            if there is not None:
+                difference = difference[there]
+            good = difference.abs() < 1e-6 * (1 + difference.abs())
+            assert good.double().mean() > 0.98  # some numbers lie beyond an edge then
+
+    def test_jacobian_is_that_of_autograd(self, case: Case) -> None:
+        if not case.free:
+            pytest.skip("nothing continuous is changed, or by other coordinates")
+        step, events = case.build(), case.events(60, 5)
+        shapes = [events.columns[name].shape[1:] for name in case.free]
+        sizes = [shape.numel() for shape in shapes]
+
+        def made(free: Tensor, others: dict[str, Tensor]) -> Tensor:
+            parts = torch.split(free, sizes)
+            columns = {
+                name: part.reshape(1, *shape)
+                for name, part, shape in zip(case.free, parts, shapes, strict=True)
+            }
+            given = {name: column[None] for name, column in others.items()}
+            written = step.encode(case.complete({**given, **columns}))
+            return torch.cat([written[name].flatten() for name in step.writes])
+
+        free = torch.cat(
+            [events.columns[name].reshape(len(events), -1) for name in case.free], dim=1
+        )
+        others = {n: c for n, c in events.columns.items() if n not in case.free}
+        jacobian = vmap(jacrev(made))(free, others)
+        absent = torch.zeros_like(free, dtype=torch.bool)
+        start = 0
+        for name, size in zip(case.free, sizes, strict=True):
+            there = events.present.get(name.partition(".")[0])
+            if there is not None:
+                absent[:, start : start + size] = ~there
+            start += size
+        # What belongs to an absent object counts as unchanged.
+        unit = torch.eye(free.shape[1]).double()
+        jacobian = torch.where(absent[:, None] | absent[:, :, None], unit, jacobian)
+        expected = torch.linalg.slogdet(jacobian).logabsdet
+        torch.testing.assert_close(step.log_abs_det(events), expected, rtol=1e-7, atol=1e-7)
+
+    def test_events_of_the_domain_are_inside(self, case: Case) -> None:
+        assert case.build().outside(case.events(1000, 6)).float().mean() < 1e-3
+
+    def test_view_has_what_it_shows_with_gradients(self, case: Case) -> None:
+        step, events = case.build(), case.events(200, 7)
+        changed = step(events, noise=noise())
+        columns = {
+            name: column.float().requires_grad_() if name in step.writes else column.float()
+            for name, column in changed.columns.items()
+        }
+        seen = step.view(columns)
+        assert tuple(seen) == step.shows
+        exact = step.view(changed.columns)
+        leaves = [columns[name] for name in step.writes]
+        for name, values in seen.items():
+            torch.testing.assert_close(values.double(), exact[name], rtol=2e-3, atol=2e-3)
+            gradients = torch.autograd.grad(
+                values.sum(), leaves, retain_graph=True, allow_unused=True
+            )
+            assert all(g.isfinite().all() for g in gradients if g is not None)
+            assert any((g != 0).any() for g in gradients if g is not None)
+
+    def test_a_column_that_is_not_there_is_named(self, case: Case) -> None:
+        with pytest.raises(ConfigError, match=r"features: .*(needs|no group)"):
+            case.config.build(Layout({"other": Quantity()}, case.schema.groups))
+
+    def test_weights_and_other_columns_pass(self, case: Case) -> None:
+        step, events = case.build(), case.events(20, 8)
+        weighted = events.weighted(torch.linspace(-1, 1, 20).double())
+        for made in (step(weighted, noise=noise()), step.inverse(step(weighted, noise=noise()))):
+            assert made.weight is weighted.weight
+        changed = step(events, noise=noise())
+        for name in set(events.columns) - set(step.reads):
+            assert changed.columns[name] is events.columns[name]
+
+
+class TestCount:
+    def test_number_tells_which_objects_there_are(self) -> None:
+        [case] = CASES["count"]
+        step, events = case.build(), jets(100, 1)
+        changed = step(events, noise=noise())
+        assert changed.columns["jet.count"].tolist() == events.present["jet"].sum(1).tolist()
+        fewer = changed.replacing((), {"jet.count": torch.ones(100).double()})
+        one = step.inverse(fewer)
+        assert one.present["jet"].tolist() == [[True, False, False]] * 100
+        assert not one.columns["jet.pt"][:, 1:].any()
+
+    def test_a_group_of_one_has_no_number(self) -> None:
+        with pytest.raises(
+            ConfigError, match="no group 'met' of a varying number; there are jet|no group 'met'"
+        ):
+            STEPS["count"](group="met").build(
+                Layout({"met.pt": Quantity(), "jet.pt": Quantity((3,))}, {})
+            )
+
+
+class TestDequantise:
+    def test_levels_fill_their_intervals_evenly(self) -> None:
+        [case] = CASES["dequantise"]
+        step, events = case.build(), jets(20_000, 1)
+        made = step(events, noise=noise()).columns["jet.level_flavour"]
+        share = made.sigmoid()
+        flavour = events.columns["jet.flavour"]
+        for level in (0, 1):
+            within = 2 * share[flavour == level] - level
+            assert within.min() >= 0
+            assert within.max() <= 1
+            assert within.mean().item() == pytest.approx(0.5, abs=0.01)
+            assert within.var().item() == pytest.approx(1 / 12, rel=0.05)
+
+    def test_noise_decides_and_nothing_else(self) -> None:
+        [case] = CASES["dequantise"]
+        step, events = case.build(), jets(50, 1)
+        a, b, c = (step(events, noise=noise(k)).columns["jet.level_flavour"] for k in (1, 1, 2))
+        torch.testing.assert_close(a, b)
+        assert not torch.equal(a, c)
+
+    def test_numbers_that_are_no_levels_are_outside(self) -> None:
+        step = STEPS["dequantise"](fields=["k"], levels=3).build(Layout({"k": Quantity()}, {}))
+        k = torch.tensor([0.0, 2.0, 3.0, -1.0, 0.5]).double()
+        events = Events({"k": k}, {}, torch.ones(5).double())
+        assert step.outside(events).tolist() == [False, False, True, True, True]
+
+
+class TestPixels:
+    def test_what_is_below_the_threshold_is_empty(self) -> None:
+        [case] = CASES["pixels"]
+        step, events = case.build(), showers(50, 1)
+        made = step(events, noise=noise())
+        empty = events.columns["image"] == 0
+        assert not made.columns["log1p_image"][empty].any()
+        small = made.replacing((), {"log1p_image": torch.full((50, 2, 3, 3), 0.05).double()})
+        assert not step.inverse(small).columns["image"].any()  # 0.1 (e^0.05 - 1) = 0.005 < 0.01
+        assert SHOWERS.objects == {}
+        assert JETS.objects == {"jet": 3}
+
+
+BEYOND = [
+    ({"kind": "logarithm", "fields": ["x"]}, {"x": [1.0, 0.0, -1.0]}),
+    ({"kind": "logarithm", "fields": ["x"], "above": 2.0}, {"x": [3.0, 2.0, 1.0]}),
+    ({"kind": "gap", "field": "x", "below": "c"}, {"x": [1.0, 2.0, 3.0], "c": [2.0] * 3}),
+    ({"kind": "interval", "fields": ["x"], "high": 1.0}, {"x": [0.5, 0.0, 2.0]}),
+    ({"kind": "ratio", "field": "x", "to": "c"}, {"x": [1.0, 0.0, 1.0], "c": [1.0, 1.0, 0.0]}),
+    (
+        {"kind": "pixels", "fields": ["x"], "scale": 1.0, "threshold": 0.1},
+        {"x": [0.0, -1.0, -2.0]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("config", "columns"), BEYOND)
+def test_what_lies_outside_is_moved_inside(config: dict, columns: dict) -> None:
+    tensors = {name: torch.tensor(values).double() for name, values in columns.items()}
+    step = STEPS.parse(config).build(Layout(dict.fromkeys(columns, Quantity()), {}))
+    events = Events(tensors, {}, torch.ones(3).double())
+    assert step.outside(events).tolist() == [False, True, True]
+    assert all(c.isfinite().all() for c in step(events, noise=noise()).columns.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "x", "made"),
+    [
+        ({"kind": "logarithm", "fields": ["x"]}, 2.718281828459045, 1.0),
+        ({"kind": "logarithm", "fields": ["x"], "above": 1.0}, 3.718281828459045, 1.0),
+        ({"kind": "gap", "field": "x", "below": "c"}, 7.0, 1.0986122886681098),  # log(10 - 7)
+        ({"kind": "interval", "fields": ["x"], "low": 1.0, "high": 5.0}, 4.0, 1.0986122886681098),
+        ({"kind": "difference", "field": "x", "to": "c"}, 7.0, -3.0),
+        ({"kind": "ratio", "field": "x", "to": "c"}, 27.182818284590452, 1.0),
+        ({"kind": "angle", "fields": ["x"]}, -1.5707963267948966, -0.5),
+        (
+            {"kind": "pixels", "fields": ["x"], "scale": 2.0, "threshold": 0.1},
+            3.436563656918090,
+            1.0,
+        ),
+    ],
+)
+def test_values_by_hand(kind: dict, x: float, made: float) -> None:
+    layout = Layout({"x": Quantity(), "c": Quantity()}, {})
+    step = STEPS.parse(kind).build(layout)
+    values = {"x": [x], "c": [10.0]}
+    columns = {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
+    [value] = step.encode(columns).values()
+    assert value.item() == pytest.approx(made, rel=1e-12)

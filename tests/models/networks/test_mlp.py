@@ -1,0 +1,58 @@
+"""Fully connected networks: their weights are those of all older checkpoints and recipes."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from mleg_ray.errors import ConfigError
+from mleg_ray.models.networks.mlp import MLPConfig
+from mleg_ray.space import Space
+
+SEEN, OUT = Space.numbers(3), Space.numbers(2)
+
+
+def test_weights_are_drawn_in_the_order_of_the_layers() -> None:
+    torch.manual_seed(3)
+    network = MLPConfig(widths=(5, 5), residual=True).build(SEEN, 1, OUT)
+    torch.manual_seed(3)
+    first, second, last = nn.Linear(4, 5), nn.Linear(5, 5), nn.Linear(5, 2)
+    x, condition = torch.randn(7, 3), torch.randn(7, 1)
+    hidden = functional.leaky_relu(first(torch.cat([x, condition], dim=1)), 0.2)
+    hidden = hidden + functional.leaky_relu(second(hidden), 0.2)
+    torch.testing.assert_close(network(x, condition), last(hidden))
+    torch.testing.assert_close(network.hidden(x, condition, 2), hidden)
+
+
+def test_weights_have_their_old_names() -> None:
+    network = MLPConfig(widths=(5, 5), residual=True, dropout=0.1).build(SEEN, 1, OUT)
+    layers = ("net.0.0", "net.1.block.0", "net.2")
+    assert list(network.state_dict()) == [
+        f"{at}.{of}" for at in layers for of in ("weight", "bias")
+    ]
+    assert isinstance(network.net, nn.Sequential)
+
+
+def test_film_scales_before_the_activation() -> None:
+    config = MLPConfig(widths=(1,), conditioning="film", activation="relu")
+    network = config.build(Space.numbers(1), 1, Space.numbers(1))
+    values = ([[1.0]], [0.0], [[2.0], [1.0]], [0.0, 0.0], [[1.0]], [0.0])
+    with torch.no_grad():
+        for parameter, value in zip(network.parameters(), values, strict=True):
+            parameter.copy_(torch.tensor(value))
+    x, condition = torch.tensor([[1.0], [1.0]]), torch.tensor([[1.0], [-0.6]])
+    # ReLU((1 + 2c) x + c)
+    torch.testing.assert_close(network(x, condition), torch.tensor([[4.0], [0.0]]))
+
+
+def test_film_needs_something_to_scale() -> None:
+    config = MLPConfig(widths=(4,), conditioning="film")
+    with pytest.raises(ConfigError, match=r"conditioning: 'film' scales .* set 'concatenate'"):
+        config.build(Space.numbers(0), 2, OUT)
+
+
+def test_something_must_be_seen() -> None:
+    with pytest.raises(ConfigError, match="see no number"):
+        MLPConfig(widths=(4,)).build(Space.numbers(0), 0, OUT)
+    network = MLPConfig(widths=(4,)).build(Space.numbers(0), 2, OUT)
+    assert network(torch.zeros(3, 0), torch.randn(3, 2)).shape == (3, 2)
