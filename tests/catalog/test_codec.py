@@ -48,9 +48,9 @@ def values(rng: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> NDAr
         ends = np.iinfo(dtype)
         drawn = rng.integers(ends.min, ends.max, shape, endpoint=True)
     choice = rng.integers(0, 9, shape)
-    return np.select(
-        [choice < 3, choice == 3, choice == 4], [0, ends.min, ends.max], drawn
-    ).astype(dtype)
+    return np.select([choice < 3, choice == 3, choice == 4], [0, ends.min, ends.max], drawn).astype(
+        dtype
+    )
 
 
 @st.composite

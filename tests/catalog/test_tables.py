@@ -235,7 +235,10 @@ def test_a_file_without_events(tmp_path):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("source.columns.\"electron.px\".unit='rad'", r"columns.electron.px: rad \(angle\) cannot be converted to GeV"),
+        (
+            "source.columns.\"electron.px\".unit='rad'",
+            r"columns.electron.px: rad \(angle\) cannot be converted to GeV",
+        ),
         ("source.columns.pxx.column=4", "must name each of"),
         ("source.columns.\"electron.px\".unit='furlong'", "source.columns.electron.px.unit"),
         ('source.columns."electron.px".column=-1', "source.columns.electron.px.column"),
@@ -459,8 +462,10 @@ def test_what_was_prepared_can_be_imported(tmp_path):
         ),
         (
             {"met": pa.array(JETS["pt"])},
-            "'met' holds a list for each event, and 'met' is one number; declare it as a field of a"
-            " group with `most` and `ordered_by`, or give it a `shape`",
+            (
+                "'met' holds a list for each event, and 'met' is one number; declare it as a field "
+                "of a group with `most` and `ordered_by`, or give it a `shape`"
+            ),
         ),
         (
             {"met": fixed(CELLS, 2, 3)},
