@@ -150,7 +150,7 @@ def to_events(columns: Columns, schema: EventSchema, conditions: Mapping[str, fl
         values = columns[field.name]
         if field.dtype.startswith("float") and not field.shape:
             values = values.astype(np.float64)
-        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        tensor = torch.from_numpy(np.require(values, requirements=["C", "W"]))
         if field.group in present:
             there = present[field.group]
             padded = torch.zeros(there.shape, dtype=tensor.dtype)

@@ -36,7 +36,7 @@ PHOTOPRODUCTION = DatasetSpec.load("gamma-p-to-p-pi-pi")
 
 
 def jets(n: int, seed: int) -> Events:
-    """Draw events of 0 to 3 jets, the hardest first, some energy above them all, and a missing momentum."""
+    """Draw events of 0 to 3 jets, the hardest first, an energy above them, a missing momentum."""
     rng = torch.Generator().manual_seed(seed)
     present = torch.arange(MOST) < torch.randint(0, MOST + 1, (n, 1), generator=rng)
     u = torch.rand(3, n, MOST, generator=rng, dtype=torch.float64)
