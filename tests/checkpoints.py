@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mleg_ray.catalog.codec import checked, to_events
+from mleg_ray.catalog.sources.drawn import DrawnConfig
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard, environment
 from mleg_ray.config import parse
@@ -83,6 +84,7 @@ def _toy_checkpoint(folder: Path, name: str, features: dict[str, object], n: int
     Its last weights are enlarged, so that events differ about as much as true ones.
     """
     spec = DatasetSpec.load(name)
+    assert isinstance(spec.source, DrawnConfig)
     drawn = spec.source.draw(np.random.default_rng(1), n, {})
     columns, _ = checked(drawn, spec.schema_, spec.stored_fields, name)
     events = to_events(columns, spec.schema_, {})

@@ -1,4 +1,4 @@
-"""Samples of jets, up to eight an event, and of images (2, 12, 12): as exact as those of numbers."""
+"""Samples of jets, up to eight an event, and of images (2, 12, 12): as exact as numbers alone."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mleg_ray.catalog.codec import to_columns
+from mleg_ray.catalog.codec import to_columns, to_table
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import parquet
 from mleg_ray.checkpoint import Checkpoint
@@ -243,7 +243,7 @@ def change(sample: Path, edit: Callable[[Columns], None]) -> None:
     columns = dict(to_columns(table, schema, fields, SHARD))
     edit(columns)
     own = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    (sample / SHARD).write_bytes(parquet(columns, schema, fields, own))
+    (sample / SHARD).write_bytes(parquet(to_table(columns, schema, fields, own)))
     relist(sample, SHARD)
 
 
