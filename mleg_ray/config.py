@@ -9,6 +9,7 @@ import copy
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -188,10 +189,12 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str,
 def assign(table: dict[str, Any], key: str, value: object) -> None:
     """Set the dotted `key` in nested tables, made where there are none; a number is a list's index.
 
+    A part that has dots itself stands in quotes, as in TOML: `source.columns."jet.pt".unit`.
+
     Raises:
         ConfigError: the key leads through a value, or beyond the end of a list.
     """
-    *parents, last = key.split(".")
+    *parents, last = _parts(key)
     place: Any = table
     for parent in parents:
         place = (
@@ -204,10 +207,15 @@ def assign(table: dict[str, Any], key: str, value: object) -> None:
     place[_index(place, last) if isinstance(place, list) else last] = value
 
 
+def _parts(key: str) -> list[str]:
+    """Return the parts of a dotted key, of which those in quotes may have dots."""
+    return [quoted or bare for quoted, bare in re.findall(r'"([^"]*)"|([^."]+)', key)] or [key]
+
+
 def look_up(table: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - whatever TOML holds
     """Return the value at the dotted `key`, None if there is none."""
     place: Any = table
-    for part in key.split("."):
+    for part in _parts(key):
         if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
             place = place[int(part)]
         else:

@@ -113,8 +113,12 @@ def test_a_list_of_faulty_items_is_not_called_empty(
 
 
 def test_override_reads_toml_values_and_plain_strings() -> None:
-    values = override({"a": {"b": 1}}, ["a.b=2.5", "a.c=[1, 2]", "d.e=text", 'd.f="1"'])
-    assert values == {"a": {"b": 2.5, "c": [1, 2]}, "d": {"e": "text", "f": "1"}}
+    assignments = ["a.b=2.5", "a.c=[1, 2]", "d.e=text", 'd.f="1"', 'd."jet.pt".unit=MeV']
+    values = override({"a": {"b": 1}}, assignments)
+    assert values == {
+        "a": {"b": 2.5, "c": [1, 2]},
+        "d": {"e": "text", "f": "1", "jet.pt": {"unit": "MeV"}},
+    }
 
 
 @pytest.mark.parametrize("assignment", ["no-equals-sign", "=3", "a.b.c=1"])

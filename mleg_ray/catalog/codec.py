@@ -23,6 +23,7 @@ from mleg_ray.events import COUNT, Events, EventSchema, Field
 Columns = Mapping[str, NDArray[Any]]
 
 CELL, VALUE = "cell", "value"  # of a sparse image
+AGAIN = "make the dataset again"
 
 
 def checked(
@@ -47,26 +48,14 @@ def checked(
         if not own:
             continue
         count = _counts(columns, group, n, place)
-        rank, order = _ranked(columns, f"{group}.{schema.groups[group].ordered_by}", count, place)
-        kept = order[rank < most]
-        dropped[group] = len(order) - len(kept)
         stored[f"{group}.{COUNT}"] = np.minimum(count, most)
-        for field in own:
-            flat = _column(columns, field, place)
-            if flat.shape != (len(order),):
-                raise DataError(
-                    f"{place}: column '{field.name}' has shape {flat.shape}; {group}.{COUNT} "
-                    f"counts {len(order)} objects in all"
-                )
-            stored[field.name] = flat[kept]
+        dropped[group] = int((count - stored[f"{group}.{COUNT}"]).sum())
+        flat = {field.name: _objects(columns, field, count, place) for field in own}
+        kept = _kept(flat[f"{group}.{schema.groups[group].ordered_by}"], count, most)
+        stored |= {name: values[kept] for name, values in flat.items()}
     for field in fields:
         if field.group not in schema.objects:
-            stored[field.name] = _column(columns, field, place)
-            if stored[field.name].shape != (n, *field.shape):
-                raise DataError(
-                    f"{place}: column '{field.name}' has shape {stored[field.name].shape}, "
-                    f"not {(n, *field.shape)}"
-                )
+            stored[field.name] = _numbers(columns, field, n, place)
     return stored, dropped
 
 
@@ -108,28 +97,29 @@ def to_columns(
     """Return the columns of `fields` of an Arrow table, as `checked` returned them.
 
     Raises:
-        DataError: a column is missing or of another type; the message begins with `place`.
+        DataError: a column is missing or of another type, an event has more objects than its group
+            may have, or an image a cell that it has not; the message begins with `place`.
     """
     columns: dict[str, NDArray[Any]] = {}
-    for field in fields:
-        objects = field.group in schema.objects
-        name = field.group if objects else field.name
+    shapes = {field.name: field.shape for field in fields if field.shape}
+    for declared in schema_of(schema, fields):
+        name = declared.name
         if name not in table.column_names:
             raise DataError(f"{place}: no column {name}; it has {', '.join(table.column_names)}")
-        column = table[name].combine_chunks() if objects or field.shape else table[name]
-        try:
-            if objects:
-                part = field.name.partition(".")[2]
-                columns[field.name] = _flat(column).field(part).to_numpy(zero_copy_only=False)
-                columns.setdefault(f"{name}.{COUNT}", _lengths(column))
-            elif field.shape:
-                columns[name] = _pixels(column, field, place)
-            else:
-                columns[name] = column.to_numpy()
-        except (pa.ArrowException, AttributeError, KeyError, TypeError) as error:
+        column = table[name].combine_chunks()
+        if column.type != declared.type:
             raise DataError(
-                f"{place}: column {name} is {column.type}, not as declared ({error})"
-            ) from None
+                f"{place}: column '{name}' is {column.type}, and should be {declared.type}; {AGAIN}"
+            )
+        if name in schema.objects:
+            columns[f"{name}.{COUNT}"] = _lengths(column, name, schema.objects[name], place)
+            records = column.flatten()
+            for part in records.type:
+                columns[f"{name}.{part.name}"] = _array(records.field(part.name))
+        elif name in shapes:
+            columns[name] = _pixels(column, shapes[name], name, place)
+        else:
+            columns[name] = _array(column)
     return columns
 
 
@@ -164,7 +154,7 @@ def of_events(events: Events, schema: EventSchema) -> dict[str, NDArray[Any]]:
     """Return events as `checked` takes them: objects flat, absent ones left out.
 
     Raises:
-        DataError: an absent object is not zero.
+        DataError: an absent object has a number that is not zero.
     """
     columns: dict[str, NDArray[Any]] = {}
     for group, there in events.present.items():
@@ -175,8 +165,12 @@ def of_events(events: Events, schema: EventSchema) -> dict[str, NDArray[Any]]:
         values = events.columns[field.name]
         if field.group in events.present:
             there = events.present[field.group]
-            if values[~there].any():
-                raise DataError(f"'{field.name}' is not zero where there is no {field.group}")
+            ghosts = (values.ne(0) & ~there).any(dim=1)
+            if ghosts.any():
+                raise DataError(
+                    f"'{field.name}' is not zero in event {ghosts.nonzero()[0].item()} where there "
+                    f"is no {field.group}; what is absent must be zero"
+                )
             values = values[there]
         columns[field.name] = values.numpy()
     if schema.weight:
@@ -214,30 +208,50 @@ def _counts(columns: Columns, group: str, n: int, place: str) -> NDArray[np.int6
     return count.astype(np.int64)
 
 
-def _ranked(
-    columns: Columns, key: str, count: NDArray[np.int64], place: str
-) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Return the ranks of all objects in their events, and the order in which these are of them."""
-    values = np.asarray(columns[key])
+def _kept(values: NDArray[Any], count: NDArray[np.int64], most: int) -> slice | NDArray[np.intp]:
+    """Return which objects are kept, in order: the `most` largest of each event.
+
+    They mostly stand in order, and are few enough; then all are kept as they stand, uncopied.
+    """
     owner = np.repeat(np.arange(len(count)), count)
-    if values.shape != owner.shape:
-        raise DataError(
-            f"{place}: column '{key}' has shape {values.shape}; {len(owner)} objects are counted"
-        )
+    in_order = (values[1:] <= values[:-1]) | (owner[1:] != owner[:-1])
+    if in_order.all() and count.max(initial=0) <= most:
+        return slice(None)
     order = np.lexsort((-values.astype(np.float64), owner))
     rank = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-    return rank, order
+    kept: NDArray[np.intp] = order[rank < most]
+    return kept
 
 
-def _column(columns: Columns, field: Field, place: str) -> NDArray[Any]:
-    """Return a field's column in its stored precision."""
-    given = np.asarray(columns[field.name])
+def _objects(columns: Columns, field: Field, count: NDArray[np.int64], place: str) -> NDArray[Any]:
+    """Return the numbers of all objects, in their stored precision."""
+    values = np.asarray(columns[field.name])
+    if values.shape != (count.sum(),):
+        raise DataError(
+            f"{place}: column '{field.name}' has the shape {values.shape}; '{field.group}.{COUNT}' "
+            f"counts {count.sum()} objects in all, each of which needs a number"
+        )
+    return _stored(values, field, place, np.repeat(np.arange(len(count)), count))
+
+
+def _numbers(columns: Columns, field: Field, n: int, place: str) -> NDArray[Any]:
+    """Return the numbers or images of n events, in their stored precision."""
+    values = np.asarray(columns[field.name])
+    if values.shape != (n, *field.shape):
+        raise DataError(
+            f"{place}: column '{field.name}' has the shape {values.shape}, not {(n, *field.shape)}"
+        )
+    return _stored(values, field, place, np.arange(n))
+
+
+def _stored(given: NDArray[Any], field: Field, place: str, owner: NDArray[np.intp]) -> NDArray[Any]:
+    """Return values in the precision in which they are stored; `owner` are the rows of events."""
     with np.errstate(over="ignore", invalid="ignore"):  # what a type cannot hold is found below
         values = given.astype(field.dtype)
     real = values.dtype.kind == "f"
     good = np.isfinite(values) if real else values == given
     if not good.all():
-        rows = np.unique(np.nonzero(~good)[0])
+        rows = np.unique(owner[np.nonzero(~good)[0]])
         wanted = "finite" if real else f"a whole number of type {field.dtype}"
         raise DataError(
             f"{place}: column '{field.name}' is not {wanted} in {len(rows)} rows, first row "
@@ -251,61 +265,77 @@ def _described(field: Field, kind: pa.DataType) -> pa.Field:
         field.name,
         kind,
         nullable=False,
-        metadata={"unit": field.unit, "role": field.role, "description": field.description},
+        metadata={
+            "unit": field.unit,
+            "role": field.role,
+            "description": field.description,
+            **({"shape": " ".join(map(str, field.shape))} if field.shape else {}),
+        },
     )
 
 
 def _records(stored: Columns, group: str, own: Sequence[Field]) -> pa.Array:
-    offsets = np.concatenate([[0], np.cumsum(stored[f"{group}.{COUNT}"])]).astype(np.int32)
     parts = [pa.array(stored[field.name]) for field in own]
     fields = []
     for field, part in zip(own, parts, strict=True):
         described = _described(field, part.type)
         fields.append(described.with_name(field.name.partition(".")[2]))
-    return _lists(offsets, pa.StructArray.from_arrays(parts, fields=fields))
+    return _lists(
+        stored[f"{group}.{COUNT}"], pa.StructArray.from_arrays(parts, fields=fields), group
+    )
 
 
 def _image(images: NDArray[Any], field: Field) -> pa.Array:
-    flat = images.reshape(len(images), -1)
+    flat = images.reshape(len(images), math.prod(field.shape))
     if field.storage == "dense":
         return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
     event, cell = np.nonzero(flat)
-    offsets = np.searchsorted(event, np.arange(len(flat) + 1)).astype(np.int32)
     cells = [pa.array(cell.astype(np.int32)), pa.array(flat[event, cell])]
-    return _lists(offsets, pa.StructArray.from_arrays(cells, names=[CELL, VALUE]))
+    count = np.bincount(event, minlength=len(flat))
+    return _lists(count, pa.StructArray.from_arrays(cells, names=[CELL, VALUE]), field.name)
 
 
-def _lists(offsets: NDArray[np.int32], values: pa.Array) -> pa.Array:
+def _lists(count: NDArray[np.int64], values: pa.Array, name: str) -> pa.Array:
+    if len(values) > np.iinfo(np.int32).max:
+        raise DataError(
+            f"'{name}': {len(values):,} objects or cells are too many for a shard; lower its events"
+        )
+    offsets = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
     # Parquet calls what a list holds its element; other names would not survive a file.
     kind = pa.list_(pa.field("element", values.type, nullable=False))
     return pa.ListArray.from_arrays(pa.array(offsets), values, type=kind)
 
 
-def _flat(column: pa.Array) -> pa.Array:
-    return column.flatten()
+def _array(column: pa.Array) -> NDArray[Any]:
+    values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return values
 
 
-def _lengths(column: pa.Array) -> NDArray[np.int64]:
-    lengths: NDArray[np.int64] = column.value_lengths().to_numpy().astype(np.int64)
+def _lengths(column: pa.Array, name: str, most: int, place: str) -> NDArray[np.int64]:
+    """Return the number of each event's objects or cells, of which there may be `most`."""
+    lengths = _array(column.value_lengths()).astype(np.int64)
+    if lengths.max(initial=0) > most:
+        row = int((lengths > most).argmax())
+        raise DataError(
+            f"{place}: row {row} has {lengths[row]} entries of '{name}', more than the {most} that "
+            f"it may have; {AGAIN}"
+        )
     return lengths
 
 
-def _pixels(column: pa.Array, field: Field, place: str) -> NDArray[Any]:
-    size = math.prod(field.shape)
-    if field.storage == "dense":
-        values = column.flatten().to_numpy(zero_copy_only=False)
-        if len(values) != len(column) * size:
-            raise DataError(f"{place}: images of '{field.name}' have not the shape {field.shape}")
-        images: NDArray[Any] = values.reshape(len(column), *field.shape)
-        return images
-    cells = _flat(column)
-    cell = cells.field(CELL).to_numpy(zero_copy_only=False)
-    if len(cell) and not 0 <= cell.min() <= cell.max() < size:
+def _pixels(column: pa.Array, shape: tuple[int, ...], name: str, place: str) -> NDArray[Any]:
+    """Return images (n, *shape) of lists of pixels, or of cells and their values."""
+    size = math.prod(shape)
+    if pa.types.is_fixed_size_list(column.type):
+        return _array(column.flatten()).reshape(len(column), *shape)
+    event = np.repeat(np.arange(len(column)), _lengths(column, name, size, place))
+    cell, value = (_array(column.flatten().field(part)) for part in (CELL, VALUE))
+    if not ((cell >= 0) & (cell < size)).all():
+        wrong = cell[(cell < 0) | (cell >= size)][0]
         raise DataError(
-            f"{place}: image '{field.name}' of shape {field.shape} has cells 0 to {size - 1}, "
-            f"not {cell.min() if cell.min() < 0 else cell.max()}"
+            f"{place}: image '{name}' of shape {shape} has cells 0 to {size - 1}, not {wrong}; "
+            f"{AGAIN}"
         )
-    images = np.zeros((len(column), size), dtype=field.dtype)
-    event = np.repeat(np.arange(len(column)), _lengths(column))
-    images[event, cell] = cells.field(VALUE).to_numpy(zero_copy_only=False)
-    return images.reshape(len(column), *field.shape)
+    images = np.zeros((len(column), size), dtype=value.dtype)
+    images[event, cell] = value
+    return images.reshape(len(column), *shape)

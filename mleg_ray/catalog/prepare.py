@@ -3,6 +3,7 @@
 Nothing here knows who runs the shards: `mleg_ray.cluster.prepare` does so in parallel.
 """
 
+import collections
 import datetime
 import hashlib
 import json
@@ -238,6 +239,16 @@ def constraint_lines(dataset: Dataset) -> list[str]:
     return lines
 
 
+def dropped_lines(dataset: Dataset) -> list[str]:
+    """Say in words how many objects of each group were too many for their events."""
+    dropped = dataset.manifest.provenance["dropped"]
+    return [
+        f"{group}: {dropped[group]:,} objects dropped, beyond {most} an event"
+        for group, most in dataset.schema.objects.items()
+        if dropped.get(group)
+    ]
+
+
 def _origin(spec: DatasetSpec, source: Source) -> str:
     content = json.dumps([spec.digest(), source.provenance()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
@@ -289,7 +300,9 @@ def _provenance(plan: PreparePlan, records: Iterable[ShardRecord]) -> dict[str, 
     totals = {
         name: ConstraintCount(outside=0, beyond_tolerance=0) for name in plan.spec.constraints
     }
+    dropped: collections.Counter[str] = collections.Counter()
     for record in records:
+        dropped.update(record.entry.dropped)
         for name, count in record.constraints.items():
             totals[name] += count
     return {
@@ -301,6 +314,7 @@ def _provenance(plan: PreparePlan, records: Iterable[ShardRecord]) -> dict[str, 
         "origin": plan.origin,
         "source": {"kind": plan.spec.source.kind, **plan.source.provenance()},
         "constraints": {name: count.model_dump() for name, count in totals.items()},
+        "dropped": dict(dropped),
         "code": {
             "mleg_ray": mleg_ray.__version__,
             "python": platform.python_version(),

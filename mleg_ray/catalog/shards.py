@@ -104,7 +104,7 @@ def write_shard(
         ResourceError: no permission or no space.
     """
     stored, dropped = checked(columns, schema, fields, f"{folder}/{file}")
-    content = parquet(stored, schema, fields, metadata)
+    content = parquet(to_table(stored, schema, fields, metadata))
     write_bytes(f"{folder}/{file}", content)
     constant = {
         field.name: float(
@@ -127,17 +127,15 @@ def _is_constant(values: NDArray[Any]) -> bool:
     return len(values) > 0 and bool((values == values[0]).all())
 
 
-def parquet(
-    stored: Columns, schema: EventSchema, fields: Sequence[Field], metadata: Mapping[str, str]
-) -> bytes:
-    """Return a shard's bytes from columns as `codec.checked` returns them.
+def parquet(table: pa.Table) -> bytes:
+    """Return the bytes of a shard with a table of events, see `codec.to_table`.
 
     Columns are stored without dictionaries, which no floats repay, and with split byte streams, the
     exponents together: LZ4 then makes them as small as zstd makes whole floats, twice as fast.
     """
     sink = io.BytesIO()
     pq.write_table(
-        to_table(stored, schema, fields, metadata),
+        table,
         sink,
         use_dictionary=False,
         use_byte_stream_split=True,

@@ -8,6 +8,7 @@ from mleg_ray.catalog.prepare import (
     PreparePlan,
     ShardRecord,
     constraint_lines,
+    dropped_lines,
     finish,
     make_shard,
     plan_dataset,
@@ -38,7 +39,7 @@ def prepare(spec: DatasetSpec, storage: str, *, overwrite: bool = False) -> Data
     dataset = finish(plan, records)
     say(f"Dataset {spec.name}: {dataset.rows():,} events in {plan.folder}")
     say(f"  {split_line(spec, dataset)}")
-    for line in constraint_lines(dataset):
+    for line in (*dropped_lines(dataset), *constraint_lines(dataset)):
         say(f"  {line}")
     return dataset
 

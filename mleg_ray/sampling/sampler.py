@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import mleg_ray
-from mleg_ray.catalog.codec import bytes_of, checked, of_events
+from mleg_ray.catalog.codec import bytes_of, checked, of_events, to_table
 from mleg_ray.catalog.dataset import write_json
 from mleg_ray.catalog.shards import FileEntry, footer_metadata, parquet, write_shard
 from mleg_ray.checkpoint import Checkpoint
@@ -74,7 +74,8 @@ class Sampler:
         """
         columns = self._columns(self._pilot)
         stored, _ = checked(columns, self.schema, self.stored_fields, self._checkpoint.uri)
-        return len(parquet(stored, self.schema, self.stored_fields, {})) / len(self._pilot)
+        table = to_table(stored, self.schema, self.stored_fields, {})
+        return len(parquet(table)) / len(self._pilot)
 
     def write(self, shard: ShardPlan, events: Generated) -> ShardRecord:
         """Write a shard's events, its tally if the sample has tallies, then its record.

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
+from mleg_ray.catalog.shards import write_shard
 from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.events import EventSchema, Field, Group
+from mleg_ray.physics.particles import Beam
 
 
 def pythia_spec(*assignments: str) -> DatasetSpec:
@@ -34,3 +38,75 @@ def write_tape(root: Path, events: int = 400) -> Path:
     columns = [energy, pt * np.cos(phi), pt * np.sin(phi), np.sqrt(energy**2 - pt**2)]
     np.savetxt(file, np.column_stack(columns), delimiter=",", fmt="%.7g")
     return file
+
+
+SHAPED = EventSchema(
+    [
+        Field(name="met.pt", unit="GeV"),
+        Field(name="met.phi", unit="rad"),
+        *(Field(name=f"muon.{part}", unit="GeV") for part in ("px", "py", "pz")),
+        Field(name="jet.pt", unit="GeV"),
+        Field(name="jet.eta"),
+        Field(name="jet.phi", unit="rad"),
+        Field(name="jet.energy", unit="GeV"),
+        Field(name="jet.tracks", dtype="int8"),
+        Field(name="cells", unit="MeV", shape=(2, 3), dtype="int16"),
+        Field(name="hits", shape=(3, 4, 5), storage="sparse"),
+        Field(name="energy", unit="GeV", role="condition"),
+        Field(name="weight", role="weight"),
+    ],
+    {
+        "met": Group(),
+        "muon": Group(pdg_id=-13, mass=0.10566),
+        "jet": Group(most=3, ordered_by="pt", pdg_id=21),
+    },
+)
+
+
+def shaped_columns(n: int) -> dict[str, np.ndarray]:
+    """Return n events of 0 to 3 jets, ordered by pt, a muon, two images and weights of any sign."""
+    rng = np.random.default_rng(n)
+    count = rng.integers(0, 4, n)
+    jets = int(count.sum())
+    owner = np.repeat(np.arange(n), count)
+    pt = rng.exponential(50, jets)
+    columns: dict[str, np.ndarray] = {
+        "met.pt": rng.exponential(30, n),
+        "met.phi": rng.uniform(-np.pi, np.pi, n),
+        **{f"muon.{part}": rng.normal(0, 20, n) for part in ("px", "py", "pz")},
+        "jet.count": count,
+        "jet.pt": pt[np.lexsort((-pt, owner))],
+        "jet.eta": rng.uniform(-2.5, 2.5, jets),
+        "jet.phi": rng.uniform(-np.pi, np.pi, jets),
+        "jet.tracks": rng.integers(-128, 127, jets, endpoint=True),
+        "cells": rng.integers(-1000, 1000, (n, 2, 3)),
+        "hits": rng.exponential(1, (n, 3, 4, 5)) * (rng.random((n, 3, 4, 5)) < 0.1),
+        "weight": rng.choice([-0.5, 1.0], n),
+    }
+    columns["jet.energy"] = 1.1 * columns["jet.pt"] * np.cosh(columns["jet.eta"])
+    return {
+        field.name: columns[field.name].astype(field.dtype)
+        for field in SHAPED.fields
+        if field.name in columns
+    } | {"jet.count": count}
+
+
+def shaped_dataset(folder: Path, columns: dict[str, np.ndarray] | None = None) -> Dataset:
+    """Write a dataset of 50 `shaped_columns` or others in one shard, at an energy of 50 GeV."""
+    columns = columns or shaped_columns(50)
+    fields = [field for field in SHAPED.fields if field.name != "energy"]
+    entry = write_shard(str(folder), "shards/0.parquet", columns, SHAPED, fields, {}, split="test")
+    manifest = DatasetManifest(
+        name="shaped",
+        fields=SHAPED.fields,
+        groups=SHAPED.groups,
+        conditions={"energy": 50.0},
+        beams=(
+            Beam(pdg_id=2212, pz="energy", energy="energy"),
+            Beam(pdg_id=2212, pz="-energy", energy="energy"),
+        ),
+        provenance={},
+        shards=(entry,),
+    )
+    write_json(str(folder / PREPARED), manifest.model_dump(mode="json"))
+    return Dataset.open(str(folder))

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import awkward
 import h5py
 import numpy as np
 import pylhe
@@ -13,13 +14,13 @@ import uproot
 
 from mleg_ray.catalog.convert import FORMATS, convert_shard, require_convertible
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.catalog.shards import read_shard
+from mleg_ray.catalog.shards import read_columns
 from mleg_ray.errors import ConfigError, DataError, UserError
-from mleg_ray.events import Field
-from mleg_ray.physics.particles import Particle
+from mleg_ray.events import COUNT, Field, Group
+from mleg_ray.physics.particles import Beam
+from tests.catalog.specs import SHAPED, shaped_columns, shaped_dataset
+from tests.dis_events import ELECTRON
 from tests.prepared import prepared_dataset
-
-FIELDS = ("px", "py", "pz", "energy")
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +37,8 @@ def converted(dataset: Dataset, kind: str, out: Path) -> Path:
 
 
 def truth(dataset: Dataset) -> dict[str, np.ndarray]:
-    columns = read_shard(dataset.uri, dataset.shards()[0], dataset.manifest.stored_fields)
-    return {name: column.numpy() for name, column in columns.items()}
+    manifest = dataset.manifest
+    return read_columns(dataset.uri, dataset.shards()[0], dataset.schema, manifest.stored_fields)
 
 
 def assert_same(found: dict[str, np.ndarray], dataset: Dataset) -> None:
@@ -49,24 +50,26 @@ def assert_same(found: dict[str, np.ndarray], dataset: Dataset) -> None:
 def test_root(dataset: Dataset, tmp_path: Path) -> None:
     with uproot.open(converted(dataset, "root", tmp_path)) as file:
         found = file["events"].arrays(library="np")
-        assert found["px"].dtype == np.float32
+        assert found["electron_px"].dtype == np.float32
         header = json.loads(str(file["mleg"]))
-    assert_same(found, dataset)
+    assert_same({name.replace("electron_", "electron."): v for name, v in found.items()}, dataset)
     assert header["name"] == dataset.manifest.name
-    assert {field["name"]: field["unit"] for field in header["fields"]}["px"] == "GeV"
+    assert header["groups"]["electron"]["pdg_id"] == 11
+    units = {field["name"]: field["unit"] for field in header["fields"]}
+    assert units["electron.px"] == "GeV"
 
 
 def test_hdf5(dataset: Dataset, tmp_path: Path) -> None:
     with h5py.File(converted(dataset, "hdf5", tmp_path)) as file:
         assert_same({name: column[()] for name, column in file["events"].items()}, dataset)
-        assert file["events/px"].attrs["unit"] == "GeV"
+        assert file["events/electron.px"].attrs["unit"] == "GeV"
         assert json.loads(file.attrs["mleg"])["conditions"] == {"beam_energy": 50.0}
 
 
 def test_csv(dataset: Dataset, tmp_path: Path) -> None:
     with converted(dataset, "csv", tmp_path).open() as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == [*FIELDS, "beam_energy"]
+    assert list(rows[0]) == [*ELECTRON, "beam_energy"]
     found = {name: np.array([np.float32(row[name]) for row in rows]) for name in rows[0]}
     assert_same(found, dataset)
 
@@ -78,7 +81,7 @@ def test_les_houches_events(dataset: Dataset, tmp_path: Path) -> None:
     assert (beams.beamA, beams.beamB, beams.energyA, beams.energyB) == (11, 2212, 50.0, 50.0)
     events = list(file.events)
     expected = truth(dataset)
-    assert len(events) == len(expected["px"])
+    assert len(events) == len(expected["electron.px"])
     for i, event in enumerate(events[:50]):
         electron, proton, scattered = event.particles
         assert [p.status for p in event.particles] == [-1, -1, 1]
@@ -86,42 +89,128 @@ def test_les_houches_events(dataset: Dataset, tmp_path: Path) -> None:
         assert (electron.pz, proton.pz, electron.e) == (50.0, -50.0, 50.0)
         assert (scattered.mother1, scattered.mother2) == (1, 2)
         momentum = scattered.px, scattered.py, scattered.pz, scattered.e
-        assert momentum == pytest.approx([expected[name][i] for name in FIELDS], rel=1e-7)
+        assert momentum == pytest.approx([expected[name][i] for name in ELECTRON], rel=1e-7)
 
 
-def hadronic(dataset: Dataset) -> Dataset:
-    """Return the dataset with a muon and missing momentum, made of the electron's columns."""
-    fields = (
-        *(field for field in dataset.manifest.fields if field.name != "beam_energy"),
-        Field(name="met", unit="GeV"),
-        Field(name="met_phi", unit="rad"),
-    )
-    muon = Particle(pdg_id=-13, px="px", py="py", pz="pz", energy="energy")
-    update = {"fields": fields, "particles": (muon,), "conditions": {"met": 20.0, "met_phi": 1.5}}
-    return Dataset(dataset.uri, dataset.manifest.model_copy(update=update), dataset.digest)
+@pytest.fixture(scope="module")
+def shaped(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Events of jets, a muon and images."""
+    return shaped_dataset(tmp_path_factory.mktemp("shaped"))
 
 
-def test_dark_machines(dataset: Dataset, tmp_path: Path) -> None:
-    place = converted(hadronic(dataset), "dark-machines", tmp_path)
-    lines = place.read_text().splitlines()
-    expected = truth(dataset)
-    assert len(lines) == len(expected["px"])
-    number, process, weight, met, met_phi, muon, end = lines[3].split(";")
-    assert (number, process, end) == ("4", dataset.manifest.name, "")
-    assert (float(weight), float(met), float(met_phi)) == (1, 20_000, 1.5)
-    name, *kinematics = muon.split(",")
-    px, py, pz, energy = (expected[field][3] for field in FIELDS)
-    pt = np.hypot(px, py)
-    told = (1000 * energy, 1000 * pt, np.arcsinh(pz / pt), np.arctan2(py, px))
-    assert name == "m+"
-    assert [float(text) for text in kinematics] == pytest.approx(told, rel=1e-6)
+def test_root_has_jagged_branches_and_images(shaped: Dataset, tmp_path: Path) -> None:
+    expected = shaped_columns(50)
+    jets = [field.name for field in SHAPED.fields if field.group == "jet"]
+    with uproot.open(converted(shaped, "root", tmp_path)) as file:
+        found = file["events"].arrays(library="ak")
+        assert file["events"]["jet_tracks"].typename == "int8_t[]"
+    assert found["njet"].tolist() == expected["jet.count"].tolist()
+    for name in jets:
+        branch = found[name.replace(".", "_")]
+        assert awkward.num(branch).tolist() == expected["jet.count"].tolist()
+        assert awkward.flatten(branch).tolist() == expected[name].tolist()
+    for name in ("cells", "hits", "weight", "met.pt", "muon.px"):
+        branch = found[name.replace(".", "_")]
+        assert branch.tolist() == expected[name].tolist()
+    assert set(found["energy"].tolist()) == {50.0}
+    names = {field.name.replace(".", "_") for field in SHAPED.fields}
+    assert set(found.fields) == names | {"njet"}
+
+
+def test_hdf5_has_objects_flat_beside_their_number(shaped: Dataset, tmp_path: Path) -> None:
+    expected = shaped_columns(50)
+    with h5py.File(converted(shaped, "hdf5", tmp_path)) as file:
+        assert set(file["events"]) == {*expected, "energy"}
+        for name, values in expected.items():
+            assert np.array_equal(file["events"][name][()], values), name
+            assert name == f"jet.{COUNT}" or file["events"][name].dtype == values.dtype
+        assert file["events/cells"].attrs["unit"] == "MeV"
+        assert json.loads(file.attrs["mleg"])["groups"]["jet"]["most"] == 3
+
+
+@pytest.mark.parametrize("name", ["jet_pt", "njet", "muon_px"])
+def test_branches_of_one_name_are_refused(shaped: Dataset, name: str) -> None:
+    fields = (*shaped.manifest.fields, Field(name=name))
+    manifest = shaped.manifest.model_copy(update={"fields": fields})
+    with pytest.raises(ConfigError, match=f"2 branches of a ROOT file would be called '{name}'"):
+        require_convertible(Dataset(shaped.uri, manifest, shaped.digest), "root")
+
+
+def test_csv_has_one_number_a_column(shaped: Dataset) -> None:
+    with pytest.raises(ConfigError, match="'jet.pt' has more; convert to root or hdf5"):
+        require_convertible(shaped, "csv")
+
+
+def jets_and_muon(columns: dict[str, np.ndarray], event: int) -> list[tuple[int, list[float]]]:
+    """Return the PDG numbers and px, py, pz, E of an event's particles, by its columns."""
+    start = int(columns["jet.count"][:event].sum())
+    muon = [float(columns[f"muon.{part}"][event]) for part in ("px", "py", "pz")]
+    particles = [(-13, [*muon, float(np.sqrt(np.dot(muon, muon) + 0.10566**2))])]
+    for k in range(start, start + int(columns["jet.count"][event])):
+        pt, eta, phi, energy = (
+            float(columns[f"jet.{part}"][k]) for part in ("pt", "eta", "phi", "energy")
+        )
+        momentum = [pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), energy]
+        particles.append((21, momentum))
+    return particles
+
+
+def test_les_houches_events_have_as_many_particles_as_there_are(
+    shaped: Dataset, tmp_path: Path
+) -> None:
+    columns = shaped_columns(50)
+    events = list(pylhe.LHEFile.fromfile(str(converted(shaped, "lhe", tmp_path))).events)
+    assert len(events) == 50
+    for i, event in enumerate(events):
+        particles = jets_and_muon(columns, i)
+        assert event.eventinfo.nparticles == len(event.particles) == 2 + len(particles)
+        assert event.eventinfo.weight == columns["weight"][i]
+        for found, (pdg_id, momentum) in zip(event.particles[2:], particles, strict=True):
+            assert (found.id, found.status) == (pdg_id, 1)
+            assert [found.px, found.py, found.pz, found.e] == pytest.approx(momentum, rel=1e-6)
+        assert event.particles[2].m == pytest.approx(0.10566, rel=1e-3)
+
+
+def test_dark_machines(shaped: Dataset, tmp_path: Path) -> None:
+    columns = shaped_columns(50)
+    lines = converted(shaped, "dark-machines", tmp_path).read_text().splitlines()
+    assert len(lines) == 50
+    for i, line in enumerate(lines):
+        number, process, weight, met, met_phi, *objects, end = line.split(";")
+        assert (number, process, end) == (str(i + 1), "shaped", "")
+        told = [columns["weight"][i], 1000 * columns["met.pt"][i], columns["met.phi"][i]]
+        assert [float(text) for text in (weight, met, met_phi)] == pytest.approx(told, rel=1e-6)
+        particles = jets_and_muon(columns, i)
+        assert [text.split(",")[0] for text in objects] == ["m+", *["j"] * (len(particles) - 1)]
+        for text, (_, (px, py, pz, energy)) in zip(objects, particles, strict=True):
+            pt = np.hypot(px, py)
+            expected = (1000 * energy, 1000 * pt, np.arcsinh(pz / pt), np.arctan2(py, px))
+            found = [float(value) for value in text.split(",")[1:]]
+            assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_events_without_any_object(tmp_path: Path) -> None:
+    """A shard in which no event has a jet."""
+    columns = shaped_columns(4)
+    columns |= {name: values[:0] for name, values in columns.items() if name.startswith("jet.")}
+    columns["jet.count"] = np.zeros(4, dtype=np.int64)
+    dataset = shaped_dataset(tmp_path / "dataset", columns=columns)
+    with uproot.open(converted(dataset, "root", tmp_path)) as file:
+        found = file["events"].arrays(library="ak")
+        assert (found["jet_pt"].tolist(), found["njet"].tolist()) == ([[]] * 4, [0] * 4)
+    with h5py.File(converted(dataset, "hdf5", tmp_path)) as file:
+        assert file["events/jet.pt"].shape == (0,)
+    events = pylhe.LHEFile.fromfile(str(converted(dataset, "lhe", tmp_path))).events
+    assert [len(event.particles) for event in events] == [3] * 4
+    lines = converted(dataset, "dark-machines", tmp_path).read_text().splitlines()
+    assert [line.count(";") for line in lines] == [6] * 4
 
 
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
         ("xml", "--to xml: there are root, hdf5, csv, dark-machines, lhe"),
-        ("dark-machines", "needs the fields met and met_phi .*there is no field met"),
+        ("dark-machines", "needs the fields met.pt and met.phi .*there is no field met.pt"),
     ],
 )
 def test_what_cannot_be_converted(dataset: Dataset, kind: str, message: str) -> None:
@@ -129,27 +218,55 @@ def test_what_cannot_be_converted(dataset: Dataset, kind: str, message: str) -> 
         require_convertible(dataset, kind)
 
 
+BEAM = Beam(pdg_id=11, pz="beam_energy", energy="beam_energy")
+
+
 @pytest.mark.parametrize(
-    ("particles", "message"),
+    ("change", "message"),
     [
-        ([], "an event record needs"),
-        ([{"pdg_id": 11, "energy": "energy"}], "0 are incoming"),
+        ({"groups": {"electron": Group()}}, "an event record needs particles: groups of event"),
+        ({"beams": (BEAM,)}, "beams: an event record needs two, there are 1"),
         (
-            [
-                {"pdg_id": 11, "incoming": True, "energy": 50.0},
-                {"pdg_id": 2212, "incoming": True, "energy": "-x_bj"},
-                {"pdg_id": 11, "energy": "energy"},
-            ],
-            "'-x_bj' is no column in GeV; those are px, py, pz, energy, beam_energy",
+            {"beams": (BEAM, Beam(pdg_id=2212, energy="-x_bj"))},
+            "'-x_bj' is no column in GeV; those are electron.px, .*, beam_energy",
+        ),
+        (
+            {"fields": (Field(name="electron.px", unit="GeV"),)},
+            "px, py, pz, or pt, eta, phi, of 'electron' in GeV and rad",
         ),
     ],
 )
 def test_particles_that_make_no_record(
-    dataset: Dataset, particles: list[dict[str, object]], message: str
+    dataset: Dataset, change: dict[str, object], message: str
 ) -> None:
-    declared = tuple(Particle.model_validate(particle) for particle in particles)
-    manifest = dataset.manifest.model_copy(update={"particles": declared})
+    manifest = dataset.manifest.model_copy(update=change)
     with pytest.raises(ConfigError, match=message):
+        require_convertible(Dataset(dataset.uri, manifest, dataset.digest), "lhe")
+
+
+@pytest.mark.parametrize(
+    ("parts", "mass", "units", "wanted"),
+    [
+        (("px", "py", "pz"), None, ("GeV",) * 3, "and its energy, or groups.jet.mass"),
+        (("px", "py", "pz"), 0.0, ("GeV", "GeV", "MeV"), "px, py, pz, or pt, eta, phi"),
+        (("pt", "eta", "phi"), 0.0, ("GeV", "1", "deg"), "of 'jet' in GeV and rad"),
+    ],
+)
+def test_momenta_that_no_record_can_tell(
+    dataset: Dataset,
+    parts: tuple[str, ...],
+    mass: float | None,
+    units: tuple[str, ...],
+    wanted: str,
+) -> None:
+    fields = [
+        Field.model_validate({"name": f"jet.{part}", "unit": unit})
+        for part, unit in zip(parts, units, strict=True)
+    ]
+    groups = {"jet": Group(most=2, ordered_by=parts[0], pdg_id=21, mass=mass)}
+    update = {"fields": (*fields, dataset.manifest.fields[-1]), "groups": groups}
+    manifest = dataset.manifest.model_copy(update=update)
+    with pytest.raises(ConfigError, match=wanted):
         require_convertible(Dataset(dataset.uri, manifest, dataset.digest), "lhe")
 
 

@@ -7,18 +7,22 @@ import random
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from mleg_ray.catalog.dataset import Dataset, dataset_uri
 from mleg_ray.catalog.prepare import (
     constraint_lines,
+    dropped_lines,
     finish,
     make_shard,
     plan_dataset,
     whole_shards,
 )
 from mleg_ray.catalog.shards import footer
+from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError, DataError, ResourceError
 from tests.catalog.specs import table_spec, write_tape
 from tests.dis_events import ELECTRON
@@ -170,6 +174,44 @@ def test_violated_constraints_are_counted_and_said(tmp_path, storage):
         "(electron.energy <= beam_energy): broken by 2 of 402 events, by 1 beyond the tolerance"
     )
     assert any("fulfilled by all " in line for line in lines)
+
+
+def test_dropped_objects_are_counted_and_said(tmp_path, storage):
+    jets = [[float(k) for k in range(n)] for n in (0, 5, 1, 3, 2, 6, 0, 4)]
+    pq.write_table(pa.table({"jet_pt": pa.array(jets)}), tmp_path / "jets.parquet")
+    entry = tmp_path / "jets.toml"
+    entry.write_text(f"""
+name = "jets"
+version = 1
+description = "jets"
+citation = "none"
+licence = "none"
+shard_events = 2
+fields = [{{ name = "jet.pt", unit = "GeV" }}]
+groups = {{ jet = {{ most = 3, ordered_by = "pt" }} }}
+splits = {{ train = 0.5, validation = 0.25, test = 0.25 }}
+[source]
+kind = "import"
+seed = 1
+files = [{{ path = "jets.parquet" }}]
+root = "{tmp_path}"
+columns = {{ "jet.pt" = {{ column = "jet_pt", unit = "GeV" }} }}
+""")
+    dataset = prepare(DatasetSpec.load(str(entry)), storage)
+    assert dataset.manifest.provenance["dropped"] == {"jet": 2 + 3 + 1}
+    assert sum(shard.dropped.get("jet", 0) for shard in dataset.shards()) == 6
+    assert dropped_lines(dataset) == ["jet: 6 objects dropped, beyond 3 an event"]
+    events = dataset.load()
+    kept = sorted(row[there].tolist() for row, there in zip(*jets_of(events), strict=True))
+    assert kept == [[], [], [0], [1, 0], [2, 1, 0], [3, 2, 1], [4, 3, 2], [5, 4, 3]]
+
+
+def jets_of(events):
+    return events.columns["jet.pt"], events.present["jet"]
+
+
+def test_nothing_is_said_where_no_object_is_dropped(spec, storage):
+    assert dropped_lines(prepare(spec, storage)) == []
 
 
 def test_too_few_shards_for_the_splits(tmp_path, storage):

@@ -2,16 +2,18 @@
 
 import sys
 
+import awkward
 import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mleg_ray.catalog.shards import write_shard
 from mleg_ray.catalog.sources.readers import FileFormat, read_table
 from mleg_ray.catalog.sources.tables import ImportConfig
 from mleg_ray.errors import ConfigError, DataError, ResourceError, UserError
-from mleg_ray.events import EventSchema, Field
+from mleg_ray.events import EventSchema, Field, Group
 from tests.catalog.specs import table_spec, write_tape
 
 A = np.array([1.5, -2.25, 3e-4])
@@ -102,13 +104,15 @@ def test_bad_binary_names_row_and_column(tmp_path):
     write_hdf5(tmp_path / "nan.h5", a=A, b=np.array([1.0, 2.0, np.nan]))
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
+    np.save(tmp_path / "list.npy", np.zeros(2))
     for name, message in [
         ("null.parquet", r"row 1 \(from 0\), column 'b': nan"),
         ("words.parquet", "column 'b' holds object"),
         ("uneven.npz", "columns differ in length"),
         ("nan.h5", "row 2 .*column 'b'"),
         ("objects.npy", "not a whole NumPy file"),
-        ("cube.npy", r"shape \(2, 2, 2\) is no table"),
+        ("cube.npy", "no column 'a'; it has 1 columns: 0"),
+        ("list.npy", r"shape \(2,\) is no table"),
     ]:
         with pytest.raises(DataError, match=f"{name}.*{message}"):
             read_table(str(tmp_path / name), ("a", "b"), FileFormat())
@@ -232,12 +236,12 @@ def test_a_file_without_events(tmp_path):
     ("assignment", "message"),
     [
         (
-            "source.columns={ 'electron.px' = { column = 1, unit = 'rad' } }",
+            "source.columns.\"electron.px\".unit='rad'",
             r"columns.electron.px: rad \(angle\) cannot be converted to GeV",
         ),
         ("source.columns.pxx.column=4", "must name each of"),
-        ("source.columns.px.unit='furlong'", "source.columns.px.unit"),
-        ("source.columns.px.column=-1", "source.columns.px.column"),
+        ("source.columns.\"electron.px\".unit='furlong'", "source.columns.electron.px.unit"),
+        ('source.columns."electron.px".column=-1', "source.columns.electron.px.column"),
         ("source.files=[]", "source.files"),
         ("source.format.delimeter=' '", "unknown key 'source.format.delimeter'"),
     ],
@@ -252,3 +256,281 @@ def test_a_folder_is_no_table(tmp_path):
     spec = table_spec(tmp_path)
     with pytest.raises(ResourceError, match="directory"):
         spec.source.open(spec.schema_, spec.conditions, 20).shard_rows()
+
+
+EVENTS = EventSchema(
+    [
+        Field(name="met", unit="GeV"),
+        Field(name="jet.pt", unit="GeV"),
+        Field(name="jet.flavour", dtype="int8"),
+        Field(name="cells", unit="GeV", shape=(2, 3)),
+        Field(name="weight", role="weight"),
+    ],
+    {"jet": Group(most=2, ordered_by="pt")},
+)
+JETS = {
+    "pt": [[10.0, 30, 20], [], [5], [7, 8]],
+    "flavour": [[1, 3, 2], [], [4], [-5, 6]],
+}
+MET = np.array([1.0, 2, 3, 4])
+CELLS = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
+
+
+def records(**fields: list) -> list:
+    """A list of records for each event."""
+    return [
+        [dict(zip(fields, row, strict=True)) for row in zip(*event, strict=True)]
+        for event in zip(*fields.values(), strict=True)
+    ]
+
+
+def fixed(images, *sizes):
+    """Nested Arrow lists of fixed sizes."""
+    array = pa.array(images.ravel())
+    for size in reversed(sizes):
+        array = pa.FixedSizeListArray.from_arrays(array, size)
+    return array
+
+
+def shaped(root, **changes):
+    values = {
+        "files": [{"path": "*.*", "constants": {"weight": -0.5}}],
+        "columns": {
+            "met": {"column": "met", "unit": "MeV"},
+            "jet.pt": {"column": "jet_pt", "unit": "MeV"},
+            "jet.flavour": {"column": "jet_flavour"},
+            "cells": {"column": "cells", "unit": "MeV"},
+        },
+        "seed": 1,
+        "root": str(root),
+    }
+    return ImportConfig.model_validate(values | changes)
+
+
+def in_record(name):
+    """The same with the column `jet` of records."""
+    columns = shaped("").model_dump()["columns"]
+    columns |= {
+        "jet.pt": {"column": f"{name}.pt", "unit": "MeV"},
+        "jet.flavour": {"column": f"{name}.flavour"},
+    }
+    return {"columns": columns}
+
+
+def assert_same_events(source, expected_rows=(2, 2)):
+    """All events are there, shuffled, each with its own objects and image."""
+    assert [list(rows) for rows in source.shard_rows()] == [list(expected_rows)]
+    seen = set()
+    for index in range(len(expected_rows)):
+        columns = source.shard(index)
+        start = 0
+        for row, met in enumerate(columns["met"]):
+            event = round(float(met) * 1000) - 1
+            seen.add(event)
+            count = columns["jet.count"][row]
+            mine = slice(start, start + count)
+            np.testing.assert_allclose(1000 * columns["jet.pt"][mine], JETS["pt"][event])
+            assert columns["jet.flavour"][mine].tolist() == JETS["flavour"][event]
+            np.testing.assert_allclose(1000 * columns["cells"][row], CELLS[event], rtol=1e-6)
+            start += count
+        assert (columns["weight"] == -0.5).all()
+    assert seen == {0, 1, 2, 3}
+
+
+def parquet_tables():
+    lists = {f"jet_{name}": pa.array(values) for name, values in JETS.items()}
+    plain = {"met": MET, "cells": fixed(CELLS, 2, 3)}
+    whole = pa.array(JETS["flavour"], pa.large_list(pa.int64()))
+    return {
+        "lists": ({**lists, **plain}, {}),
+        "whole numbers and large lists": ({**lists, **plain, "jet_flavour": whole}, {}),
+        "flat images": ({**lists, **plain, "cells": fixed(CELLS.reshape(4, 6), 6)}, {}),
+        "images as lists": (
+            {**lists, **plain, "cells": pa.array(CELLS.reshape(4, 6).tolist())},
+            {},
+        ),
+        "lists of records": ({**plain, "jet": pa.array(records(**JETS))}, in_record("jet")),
+        "records of lists": (
+            {
+                **plain,
+                "jet": pa.StructArray.from_arrays(
+                    [pa.array(values) for values in JETS.values()], list(JETS)
+                ),
+            },
+            in_record("jet"),
+        ),
+        "names with a dot": (
+            {**plain, **{f"jet.{name}": pa.array(values) for name, values in JETS.items()}},
+            in_record("jet"),
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", parquet_tables())
+def test_lists_and_arrays_of_parquet_are_objects_and_images(tmp_path, name):
+    table, changes = parquet_tables()[name]
+    pq.write_table(pa.table(table), tmp_path / "t.parquet", row_group_size=3)
+    assert_same_events(shaped(tmp_path, **changes).open(EVENTS, {}, 2))
+
+
+def test_awkward_arrays_are_objects(tmp_path):
+    jets = awkward.zip({name: awkward.Array(values) for name, values in JETS.items()})
+    events = awkward.zip({"met": MET, "jet": jets, "cells": CELLS}, depth_limit=1)
+    awkward.to_parquet(events, tmp_path / "t.parquet")
+    assert_same_events(shaped(tmp_path, **in_record("jet")).open(EVENTS, {}, 2))
+
+
+def test_arrays_of_any_length_in_hdf5_are_objects(tmp_path):
+    lists = h5py.vlen_dtype(np.float32), h5py.vlen_dtype(np.int8)
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["met"], file["cells"] = MET, CELLS
+        for (name, values), dtype in zip(JETS.items(), lists, strict=True):
+            column = file.create_dataset(f"jet_{name}", (4,), dtype)
+            for row, jets in enumerate(values):
+                column[row] = jets
+    assert_same_events(shaped(tmp_path).open(EVENTS, {}, 2))
+
+
+def test_arrays_of_numpy_are_images(tmp_path):
+    schema = EventSchema(EVENTS.fields[3:4])
+    for name, key, save in (
+        ("cube.npy", 0, np.save),
+        ("named.npz", "cells", lambda place, images: np.savez(place, cells=images, other=MET)),
+    ):
+        save(tmp_path / name, CELLS)
+        columns = {"cells": {"column": key, "unit": "GeV"}}
+        source = shaped(tmp_path, files=[{"path": name}], columns=columns).open(schema, {}, 4)
+        source.shard_rows()
+        found = source.shard(0)["cells"]
+        assert found.dtype == np.float32  # images keep their precision: they need the memory
+        order = np.argsort(found[:, 0, 0])
+        np.testing.assert_array_equal(found[order], CELLS)
+
+
+def test_what_was_prepared_can_be_imported(tmp_path):
+    """A shard of this package is a Parquet file like others."""
+    pq.write_table(pa.table(parquet_tables()["lists"][0]), tmp_path / "t.parquet")
+    source = shaped(tmp_path).open(EVENTS, {}, 4)
+    source.shard_rows()
+    folder = tmp_path / "shards"
+    entry = write_shard(
+        str(folder), "0.parquet", source.shard(0), EVENTS, EVENTS.fields, {}, split="train"
+    )
+    names = ("met", "jet.pt", "jet.flavour", "cells", "weight")
+    units = {field.name: field.unit for field in EVENTS.fields}
+    columns = {name: {"column": name, "unit": units[name]} for name in names}
+    again = shaped(folder, files=[{"path": "*.parquet"}], columns=columns).open(EVENTS, {}, 4)
+    again.shard_rows()
+    assert entry.dropped == {"jet": 1}
+    assert again.shard(0)["jet.count"].sum() == 5
+    np.testing.assert_allclose(np.sort(again.shard(0)["met"]), MET / 1000)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"jet_flavour": pa.array([[1, 3, 2], [], [4], [-5]])},
+            r"row 3 \(from 0\): column 'jet_pt' has 2 objects of 'jet', column 'jet_flavour' 1",
+        ),
+        ({"jet_pt": pa.array(MET)}, "'jet_pt' holds one number for each event.* need a list"),
+        (
+            {"jet_pt": fixed(CELLS.reshape(4, 6), 6)},
+            r"'jet_pt' holds an array of shape \(6,\) for each event.* need a list",
+        ),
+        (
+            {"jet_pt": pa.array([[1.0, 2, 3], [], [None], [7, 8]])},
+            r"row 2 \(from 0\), column 'jet_pt': nan is not a finite number \(1 such rows\)",
+        ),
+        (
+            {"jet_pt": pa.array([[1.0, 2, np.inf], [], [np.nan], [7, np.nan]])},
+            r"row 0 \(from 0\), column 'jet_pt': inf is not a finite number \(3 such rows\)",
+        ),
+        (
+            {"jet_pt": pa.array([[1.0, 2, 3], None, [1], [7, 8]])},
+            r"row 1 \(from 0\), column 'jet_pt': a list<.*> is missing \(1 such rows\)",
+        ),
+        ({"jet_pt": pa.array([[["a"]], [], [], []])}, "'jet_pt' holds lists of lists; a field of"),
+        ({"jet_pt": pa.array([["a"], [], [], []])}, "'jet_pt' holds object of shape .*not numbers"),
+        (
+            {"jet_pt": pa.array([[{"x": 1}], [], [], []])},
+            "'jet_pt' leads to records of x; name one of these behind a dot, as 'jet_pt.x'",
+        ),
+        (
+            {"jet_pt": pa.array([[[1.0, 2]]] * 4, pa.list_(pa.list_(pa.float64(), 2)))},
+            "'jet_pt' holds lists of arrays; a field of a group needs one number an object",
+        ),
+        (
+            {"met": pa.array(JETS["pt"])},
+            (
+                "'met' holds a list for each event, and 'met' is one number; declare it as a field "
+                "of a group with `most` and `ordered_by`, or give it a `shape`"
+            ),
+        ),
+        (
+            {"met": fixed(CELLS, 2, 3)},
+            r"'met' holds an array of shape \(2, 3\).*'met' is one number; .*shape = \[2, 3\]",
+        ),
+        (
+            {"cells": pa.array(MET)},
+            r"'cells' holds one number.*'cells' is an array of shape \(2, 3\); .* no `shape`",
+        ),
+        (
+            {"cells": fixed(CELLS, 3, 2)},
+            r"'cells' holds an array of shape \(3, 2\).*shape = \[3, 2\]",
+        ),
+        (
+            {"cells": pa.array([[1.0] * 6, [1.0] * 6, [1.0] * 5, [1.0] * 6])},
+            r"'cells' has 5 numbers in row 2 \(from 0\), and images of 'cells' have 6",
+        ),
+        (
+            {"cells": fixed(np.where(CELLS > 12, np.nan, CELLS), 2, 3)},
+            r"row 2 \(from 0\), column 'cells': nan is not a finite number \(2 such rows\)",
+        ),
+    ],
+)
+def test_columns_of_another_form_are_refused_before_any_work(tmp_path, change, message):
+    pq.write_table(pa.table(parquet_tables()["lists"][0] | change), tmp_path / "t.parquet")
+    source = shaped(tmp_path).open(EVENTS, {}, 2)
+    with pytest.raises(DataError, match=f"t.parquet: .*{message}"):
+        source.shard_rows()
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("jet", "column 'jet' leads to records of pt, flavour; name one of these.*'jet.pt'"),
+        ("jet.eta", "column 'jet.eta' leads to records of pt, flavour; .* as 'jet.pt'"),
+        ("jet.pt.x", "column 'jet.pt.x': double has no field 'x'"),
+        ("muon.pt", "no column 'muon.pt'; it has 3 columns: met, cells, jet"),
+    ],
+)
+def test_records_are_named_by_a_field(tmp_path, key, message):
+    pq.write_table(pa.table(parquet_tables()["lists of records"][0]), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=f"t.parquet: {message}"):
+        read_table(str(tmp_path / "t.parquet"), (key,), FileFormat())
+
+
+def test_a_record_that_is_missing_is_refused(tmp_path):
+    jets = records(**JETS)
+    jets[2][0] = None
+    pq.write_table(pa.table({"jet": pa.array(jets)}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"row 2 \(from 0\), column 'jet.pt': a struct<.* missing"):
+        read_table(str(tmp_path / "t.parquet"), ("jet.pt",), FileFormat())
+
+
+def test_objects_have_no_constants(tmp_path):
+    columns = shaped(tmp_path).model_dump()["columns"]
+    del columns["jet.flavour"]
+    files = [{"path": "*.*", "constants": {"weight": 1.0, "jet.flavour": 1.0}}]
+    with pytest.raises(ConfigError, match="'jet.flavour' is no single number of the event"):
+        shaped(tmp_path, columns=columns, files=files).check(EVENTS, {})
+
+
+def test_text_has_no_objects(tmp_path):
+    write(tmp_path, "t.csv", b"1,2\n3,4\n")
+    schema = EventSchema(EVENTS.fields[:2], EVENTS.groups)
+    columns = {"met": {"column": 0, "unit": "GeV"}, "jet.pt": {"column": 1, "unit": "GeV"}}
+    source = shaped(tmp_path, columns=columns, files=[{"path": "t.csv"}]).open(schema, {}, 2)
+    with pytest.raises(DataError, match=r"t.csv: column 1 holds one number .* 'jet' need a list"):
+        source.shard_rows()

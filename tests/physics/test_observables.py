@@ -1,16 +1,17 @@
-"""Observables and constraints named by strings."""
+"""Observables and constraints named by strings, of events, of objects and of images."""
 
 import pytest
 import torch
 
 from mleg_ray.errors import ConfigError
+from mleg_ray.events import Events
 from mleg_ray.physics.observables import (
     Constraint,
     Definitions,
-    ObjectType,
     Observable,
     Plane,
     evaluate,
+    passing,
     violates,
 )
 
@@ -19,14 +20,39 @@ def column(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-COLUMNS = {"px": column(3, 0), "py": column(4, 1), "mu_px": column(5, 6), "mu_py": column(12, 8)}
+def of(columns: dict[str, torch.Tensor], **present: torch.Tensor) -> Events:
+    return Events(columns, present, torch.ones(len(next(iter(columns.values())))).double())
+
+
+XYZE = ("px", "py", "pz", "energy")
+COLUMNS = {"px": column(3, 0), "py": column(4, 1), "mu.px": column(5, 6), "mu.py": column(12, 8)}
+JETS = of(
+    {
+        "met": column(4, 9, 1),
+        "jet.pt": torch.tensor([[30.0, 20], [5, 0], [0, 0]]).double(),
+        "jet.eta": torch.tensor([[1.0, -3], [2, 0], [0, 0]]).double(),
+        "mu.pt": torch.tensor([[7.0, 0, 0], [0, 0, 0], [3, 2, 1]]).double(),
+        "cells": torch.arange(12, dtype=torch.int16).reshape(3, 2, 2),
+    },
+    jet=torch.tensor([[True, True], [True, False], [False, False]]),
+    mu=torch.tensor([[True, False, False], [False] * 3, [True] * 3]),
+)
 
 
 def test_arguments_default_to_the_function_s_own_names() -> None:
     expected = column(5, 1)
     torch.testing.assert_close(evaluate("kinematics.transverse_momentum", COLUMNS), expected)
-    explicit = evaluate("kinematics.transverse_momentum(mu_px, mu_py)", COLUMNS)
+    explicit = evaluate("kinematics.transverse_momentum(mu.px, mu.py)", COLUMNS)
     torch.testing.assert_close(explicit, column(13, 10))
+
+
+def test_a_group_stands_for_its_fields() -> None:
+    explicit = evaluate("kinematics.transverse_momentum(mu)", COLUMNS)
+    torch.testing.assert_close(explicit, column(13, 10))
+    pair = {f"{g}.{p}": column(k) for k, (g, p) in enumerate((g, p) for g in "ab" for p in XYZE)}
+    summed = evaluate("photoproduction.pair_mass(a, b)", pair)  # px_1, ..., energy_2
+    px, py, pz, energy = (pair[f"a.{p}"] + pair[f"b.{p}"] for p in XYZE)
+    torch.testing.assert_close(summed, (energy**2 - px**2 - py**2 - pz**2).clamp(min=0).sqrt())
 
 
 def test_arguments_may_be_numbers() -> None:
@@ -44,8 +70,27 @@ def test_observables_may_use_those_before_them() -> None:
             "twice": Observable(expression="kinematics.transverse_momentum(pt, pt)"),
         }
     )
-    table = definitions.columns(COLUMNS)
-    torch.testing.assert_close(table["twice"], 2**0.5 * column(5, 1))
+    joined = definitions.joined(of(COLUMNS))
+    torch.testing.assert_close(joined.columns["twice"], 2**0.5 * column(5, 1))
+    assert list(joined.columns)[: len(COLUMNS)] == list(COLUMNS)
+
+
+def test_numbers_of_objects_stand_beside_those_of_their_event() -> None:
+    definitions = Definitions(
+        observables={
+            "jet.above": Observable(expression="detector.difference(jet.pt, met)"),
+            "jet.share": Observable(expression="detector.ratio(jet.pt, jet.eta)"),
+        }
+    )
+    joined = definitions.joined(JETS).columns
+    # Also 0 - 9 is 0 where there is no jet, and so is 0 / 0.
+    assert joined["jet.above"].tolist() == [[26, 16], [-4, 0], [0, 0]]
+    assert joined["jet.share"].tolist() == [[30, -20 / 3], [2.5, 0], [0, 0]]
+
+
+def test_one_number_may_be_made_of_objects_or_of_images() -> None:
+    assert evaluate("objects.total(jet.pt)", JETS.columns).tolist() == [50, 5, 0]
+    assert evaluate("images.total(cells)", JETS.columns).tolist() == [6, 22, 38]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +101,7 @@ def test_observables_may_use_those_before_them() -> None:
         ("kinematics.momentum", "'pz' is neither a finite number nor one of"),
         ("kinematics.transverse_momentum(px, 4.0.0)", "'4.0.0' is neither a finite number nor one"),
         ("kinematics.transverse_momentum(px)", r"takes \(px, py\)"),
+        ("kinematics.momentum(mu)", r"momentum takes \(px, py, pz\)"),
         ("px + py", "write it as"),
     ],
 )
@@ -64,30 +110,55 @@ def test_faults_of_observables(expression: str, message: str) -> None:
         evaluate(expression, COLUMNS)
 
 
+def test_objects_of_two_groups_do_not_belong_together() -> None:
+    with pytest.raises(ConfigError, match="the objects of jet and mu do not belong together"):
+        evaluate("detector.ratio(jet.pt, mu.pt)", JETS.columns)
+    with pytest.raises(ConfigError, match="the objects of jet and mu do not belong together"):
+        violates(Constraint(expression="jet.pt > mu.pt"), JETS)
+    as_many = {"jet.pt": torch.ones(1, 2), "mu.pt": torch.ones(1, 2)}
+    with pytest.raises(ConfigError, match="the objects of jet and mu do not belong together"):
+        evaluate("detector.ratio(jet.pt, mu.pt)", as_many)
+
+
 def test_constraints_and_their_tolerance() -> None:
-    columns = {"e": column(49, 50.0004, 51, float("nan")), "beam": column(50, 50, 50, 50)}
-    strict = violates(Constraint(expression="e <= beam"), columns)
+    events = of({"e": column(49, 50.0004, 51, float("nan")), "beam": column(50, 50, 50, 50)})
+    strict = violates(Constraint(expression="e <= beam"), events)
     assert strict.tolist() == [False, True, True, True]
-    loose = violates(Constraint(expression="e <= beam", tolerance=1e-4), columns)
+    loose = violates(Constraint(expression="e <= beam", tolerance=1e-4), events)
     assert loose.tolist() == [False, False, True, True]
-    above = violates(Constraint(expression="e > 50.5"), columns)
+    above = violates(Constraint(expression="e > 50.5"), events)
     assert above.tolist() == [True, True, False, True]
+
+
+def test_a_constraint_on_objects_is_broken_by_any_that_is_there() -> None:
+    above = violates(Constraint(expression="jet.pt > 10"), JETS)
+    assert above.tolist() == [False, True, False]  # no jet breaks nothing
+    beside = violates(Constraint(expression="met < jet.pt"), JETS)
+    assert beside.tolist() == [False, True, False]
+    filled = violates(Constraint(expression="cells <= 6"), JETS)
+    assert filled.tolist() == [False, True, True]
+    assert passing(("jet.pt > 10", "met > 1"), JETS).tolist() == [True, False, False]
 
 
 def test_a_constraint_on_an_unknown_column_is_refused() -> None:
     with pytest.raises(ConfigError, match="'e <= energy': 'energy' is neither"):
-        violates(Constraint(expression="e <= energy"), {"e": column(1)})
+        violates(Constraint(expression="e <= energy"), of({"e": column(1)}))
 
 
 @pytest.mark.parametrize("expression", ["e == 3", "<= 3", "e", "0 < e < 1"])
 def test_what_is_no_comparison_is_refused_at_once(expression: str) -> None:
     with pytest.raises(ValueError, match="write it as 'left <= right'"):
         Constraint(expression=expression)
-    with pytest.raises(ValueError, match="write it as 'left <= right'"):
-        ObjectType(observables=("e",), present=expression)
 
 
 PLANE = Plane(x="px", y="py", x_range=(1, 2), y_range=(1, 2))
+
+
+def observables(**expressions: str) -> dict[str, Observable]:
+    return {
+        name.replace("_", "."): Observable(expression=expression)
+        for name, expression in expressions.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -100,15 +171,14 @@ PLANE = Plane(x="px", y="py", x_range=(1, 2), y_range=(1, 2))
         (Definitions(constraints={"c": Constraint(expression="px < inf")}), "'inf' is neither"),
         (
             Definitions(
-                observables={"q": Observable(expression="kinematics.transverse_momentum")},
+                observables=observables(q="kinematics.transverse_momentum"),
                 planes=(PLANE.model_copy(update={"x": "q"}),),
             ),
             "'q' is not compared",
         ),
-        (Definitions(objects={"jet": ObjectType(observables=("pt",))}), "objects.jet: 'pt' is"),
         (
-            Definitions(objects={"jet": ObjectType(observables=("px",), present="n > 0")}),
-            "'n' is neither",
+            Definitions(observables=observables(px="kinematics.transverse_momentum")),
+            "observables.px: a field has this name",
         ),
     ],
 )
@@ -116,7 +186,30 @@ def test_definitions_that_cannot_be_computed_are_refused(
     definitions: Definitions, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        definitions.check(COLUMNS, COLUMNS)
+        definitions.check(of(COLUMNS), COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("definitions", "message"),
+    [
+        (observables(double="detector.ratio(jet.pt, 2)"), "observables.double: not one number an"),
+        (observables(double="detector.ratio(cells, 2)"), "observables.double: not one number an"),
+        (observables(jet_ht="objects.total(jet.pt)"), "jet.ht: one number for each jet is needed"),
+        (observables(mu_ratio="detector.ratio(jet.pt, 2)"), "mu.ratio: one number for each mu is"),
+        (observables(ratio="detector.ratio(jet.pt, mu.pt)"), "do not belong together"),
+    ],
+)
+def test_observables_of_the_wrong_shape_are_refused(
+    definitions: dict[str, Observable], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Definitions(observables=definitions).check(JETS, ["met"])
+
+
+def test_planes_are_of_numbers_of_the_event() -> None:
+    plane = PLANE.model_copy(update={"x": "jet.pt", "y": "met"})
+    with pytest.raises(ConfigError, match="'jet.pt' is not compared: it is neither a number of"):
+        Definitions(planes=(plane,)).check(JETS, ["met", "jet.pt"])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tables of other programs: ROOT, HDF5 and CSV."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
 from mleg_ray.catalog.formats.base import HEADER, Format, header, library
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import COUNT
+from mleg_ray.events import COUNT, Field
 
 TREE = "events"
 
@@ -26,7 +27,7 @@ def _root(place: Path, columns: Columns, manifest: DatasetManifest) -> None:
     branches: dict[str, Any] = {}
     for field in manifest.fields:
         if field.group not in schema.objects:
-            branches[field.name.replace(".", "_")] = columns[field.name]
+            branches[_branch(field)] = columns[field.name]
     for group in schema.objects:
         parts = {
             f.name.partition(".")[2]: awkward.Array(columns[f.name])
@@ -44,6 +45,20 @@ def _root(place: Path, columns: Columns, manifest: DatasetManifest) -> None:
         )
         file[TREE].extend(branches)
         file[HEADER] = json.dumps(header(manifest))
+
+
+def _branch(field: Field) -> str:
+    return field.name.replace(".", "_")
+
+
+def _require_branches(manifest: DatasetManifest) -> None:
+    counts = [f"n{group}" for group in manifest.schema_.objects]
+    for name, times in Counter([*map(_branch, manifest.fields), *counts]).items():
+        if times > 1:
+            raise ConfigError(
+                f"{manifest.name}: {times} branches of a ROOT file would be called '{name}', where "
+                "jet.pt is jet_pt and the number of jets njet; convert to hdf5"
+            )
 
 
 def _hdf5(place: Path, columns: Columns, manifest: DatasetManifest) -> None:
@@ -80,6 +95,6 @@ def _require_numbers(manifest: DatasetManifest) -> None:
         )
 
 
-ROOT = Format(".root", _root)
+ROOT = Format(".root", _root, _require_branches)
 HDF5 = Format(".h5", _hdf5)
 CSV = Format(".csv", _csv, _require_numbers)

@@ -6,6 +6,7 @@ import math
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any, Literal
 
@@ -22,7 +23,28 @@ from mleg_ray.errors import DataError, UserError
 from mleg_ray.storage import storage_errors
 
 Key = str | int
-Table = dict[Key, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Lists:
+    """A list of numbers for each event: their lengths (n,), and all numbers, event after event."""
+
+    count: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> "Lists":
+        count = self.count[rows]
+        start = np.cumsum(self.count) - self.count
+        shift = start[rows] - (np.cumsum(count) - count)
+        return Lists(count, self.values[np.repeat(shift, count) + np.arange(count.sum())])
+
+
+# Numbers (n,), float64; arrays of equal shape for each event (n, ...); or lists.
+Content = NDArray[Any] | Lists
+Table = dict[Key, Content]
 
 _FORMATS = {
     ".parquet": "parquet",
@@ -55,7 +77,9 @@ class FileFormat(Config):
 
 
 def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
-    """Read columns, by name or by number from 0, as float64 arrays of equal length.
+    """Read columns, by name or by number from 0, with an entry for each event.
+
+    A field of records in a Parquet file has the name of its column before it: `jet.pt`.
 
     Raises:
         DataError: names the file and the column, and the line or row of a number that is NaN,
@@ -74,7 +98,9 @@ def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
         else:
             columns = _hdf5(uri, stream, keys, file_format.table)
     _require_equal_lengths(uri, columns)
-    return {key: _finite(uri, key, values) for key, values in columns.items()}
+    for key, content in columns.items():
+        _require_finite(uri, key, content)
+    return columns
 
 
 class _Text:
@@ -178,11 +204,81 @@ def _parquet(uri: str, stream: IO[bytes], keys: Sequence[Key]) -> Table:
     try:
         file = pq.ParquetFile(stream)
         names = file.schema_arrow.names
-        columns = {key: names[_position(uri, key, names)] for key in keys}
+        columns = {key: names[_position(uri, _outermost(key, names), names)] for key in keys}
         table = file.read(columns=sorted(set(columns.values())))
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{uri}: not a whole Parquet file: {error}") from None
-    return {key: _numbers(uri, key, table[name].to_numpy()) for key, name in columns.items()}
+    return {
+        key: _nested(uri, key, table[name].combine_chunks(), str(key).removeprefix(name))
+        for key, name in columns.items()
+    }
+
+
+def _outermost(key: Key, names: Sequence[str]) -> Key:
+    """Return the column that a key such as `jet.pt` leads into, if there is none of that name."""
+    outer = str(key).partition(".")[0]
+    return outer if key not in names and outer in names else key
+
+
+def _nested(uri: str, key: Key, array: pa.Array, path: str) -> Content:
+    """Return the numbers of an Arrow array, of its lists, or of the fields of its records.
+
+    `path` are the names of fields, each behind a dot.
+    """
+    parts = path.split(".")[1:]
+    count: NDArray[np.int64] | None = None
+    shape: list[int] = [len(array)]
+    while True:
+        kind = array.type
+        if isinstance(kind, pa.BaseExtensionType):
+            array = array.storage
+        elif pa.types.is_struct(kind):
+            names = [field.name for field in kind]
+            if not parts or parts[0] not in names:
+                raise DataError(
+                    f"{uri}: column {key!r} leads to records of {', '.join(names)}; name one of "
+                    f"these behind a dot, as '{str(key).removesuffix(path)}.{names[0]}'"
+                )
+            _require_whole(uri, key, array, count)
+            array = array.field(parts.pop(0))
+        elif pa.types.is_fixed_size_list(kind):
+            _require_whole(uri, key, array, count)
+            shape.append(kind.list_size)
+            array = array.flatten()
+        elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            _require_whole(uri, key, array, count)
+            if count is not None or len(shape) > 1:
+                raise DataError(
+                    f"{uri}: column {key!r} holds lists of lists; a field of a group needs one "
+                    "list an event, an image lists of fixed size"
+                )
+            count = array.value_lengths().to_numpy().astype(np.int64)
+            array = array.flatten()
+        else:
+            break
+    if parts:
+        raise DataError(f"{uri}: column {key!r}: {kind} has no field '{parts[0]}'")
+    values = array.to_numpy(zero_copy_only=False)
+    if count is None:
+        return _numbers(uri, key, values.reshape(shape))
+    if len(shape) > 1:
+        raise DataError(
+            f"{uri}: column {key!r} holds lists of arrays; a field of a group needs one number an "
+            "object"
+        )
+    return Lists(count, _numbers(uri, key, values))
+
+
+def _require_whole(uri: str, key: Key, array: pa.Array, count: NDArray[np.int64] | None) -> None:
+    """Raise `DataError` if a list or record is missing; `count` are those of each event, if any."""
+    if array.null_count:
+        missing = array.is_null().to_numpy(zero_copy_only=False)
+        owner = np.arange(len(array)) if count is None else np.repeat(np.arange(len(count)), count)
+        events = np.unique(owner[missing])
+        raise DataError(
+            f"{uri}: row {events[0]} (from 0), column {key!r}: a {array.type} is missing "
+            f"({len(events)} such rows); remove or mend these events"
+        )
 
 
 def _numpy(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -> Table:
@@ -223,7 +319,10 @@ def _member(uri: str, members: Mapping[str, Any], name: str) -> Any:  # noqa: AN
 
 
 def _from_arrays(uri: str, content: Any, keys: Sequence[Key]) -> Table:  # noqa: ANN401
-    """Pick columns of named arrays, of a structured array, or of a matrix (rows, columns)."""
+    """Pick columns of named arrays, of a structured array, or of a matrix (rows, columns).
+
+    An array of more axes is one column, number 0.
+    """
     if isinstance(content, dict):
         names = list(content)
         chosen = {key: content[names[_position(uri, key, names)]][()] for key in keys}
@@ -233,9 +332,21 @@ def _from_arrays(uri: str, content: Any, keys: Sequence[Key]) -> Table:  # noqa:
     elif content.ndim == 2:
         names = [str(i) for i in range(content.shape[1])]
         chosen = {key: content[:, _position(uri, key, names)] for key in keys}
+    elif content.ndim > 2:
+        chosen = {key: (content,)[_position(uri, key, ["0"])] for key in keys}
     else:
         raise DataError(f"{uri}: an array of shape {content.shape} is no table (rows, columns)")
-    return {key: _numbers(uri, key, values) for key, values in chosen.items()}
+    return {key: _arrays(uri, key, values) for key, values in chosen.items()}
+
+
+def _arrays(uri: str, key: Key, values: NDArray[Any]) -> Content:
+    """Return numbers or arrays; lists, of HDF5's arrays of arrays of any length."""
+    if values.dtype == object and values.ndim == 1 and len(values):
+        lists = [np.asarray(row) for row in values]
+        if all(row.ndim == 1 for row in lists):
+            count = np.array([len(row) for row in lists], dtype=np.int64)
+            return Lists(count, _numbers(uri, key, np.concatenate(lists)))
+    return _numbers(uri, key, values)
 
 
 def _position(uri: str, key: Key, names: Sequence[str]) -> int:
@@ -254,23 +365,27 @@ def _position(uri: str, key: Key, names: Sequence[str]) -> int:
     )
 
 
-def _numbers(uri: str, key: Key, values: NDArray[Any]) -> NDArray[np.float64]:
-    if values.ndim != 1 or values.dtype.kind not in "fiub":
+def _numbers(uri: str, key: Key, values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers in double precision; arrays, which need more memory, in their own."""
+    if values.dtype.kind not in "fiub":
         raise DataError(
-            f"{uri}: column {key!r} holds {values.dtype} of shape {values.shape}, "
-            "not one number an event"
+            f"{uri}: column {key!r} holds {values.dtype} of shape {values.shape}, not numbers"
         )
-    return values.astype(np.float64)
+    return values.astype(np.float64) if values.ndim == 1 else values
 
 
-def _finite(uri: str, key: Key, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        raise DataError(
-            f"{uri}: row {bad[0]} (from 0), column {key!r}: {values[bad[0]]} is not a finite "
-            f"number ({len(bad)} such rows); remove or mend these events"
-        )
-    return values
+def _require_finite(uri: str, key: Key, content: Content) -> None:
+    values = content.values if isinstance(content, Lists) else content
+    bad = np.nonzero(~np.isfinite(values))
+    if not len(bad[0]):
+        return
+    events = bad[0]
+    if isinstance(content, Lists):
+        events = np.repeat(np.arange(len(content)), content.count)[events]
+    raise DataError(
+        f"{uri}: row {events[0]} (from 0), column {key!r}: {values[bad][0]} is not a finite "
+        f"number ({len(np.unique(events))} such rows); remove or mend these events"
+    )
 
 
 def _require_equal_lengths(uri: str, columns: Table) -> None:

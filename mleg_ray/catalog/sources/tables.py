@@ -1,6 +1,7 @@
 """Import the user's own tables of events: text, Parquet, NumPy or HDF5, local or remote."""
 
 import functools
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ from pydantic import NonNegativeInt
 
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig, cut
-from mleg_ray.catalog.sources.readers import FileFormat, Key, read_table
+from mleg_ray.catalog.sources.readers import Content, FileFormat, Key, Lists, read_table
 from mleg_ray.catalog.units import conversion
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError, DataError
-from mleg_ray.events import EventSchema, Unit
+from mleg_ray.events import COUNT, EventSchema, Field, Unit, group_of
 from mleg_ray.randomness import derive_seed
 from mleg_ray.storage import (
     absolute,
@@ -35,7 +36,11 @@ ROOT_VARIABLE = "MLEG_IMPORT_ROOT"
 
 
 class Column(Config):
-    """Where a field's numbers stand, by the column's name or its number from 0, and their unit."""
+    """Where a field's numbers stand, by the column's name or its number from 0, and their unit.
+
+    A field of objects needs a column of lists, one of records in a list is named as `jet.pt`; an
+    image needs a column of arrays or of lists with all its pixels, row by row.
+    """
 
     column: NonNegativeInt | str
     unit: Unit = "1"
@@ -70,8 +75,8 @@ class ImportConfig(SourceConfig):
 
     def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
         """Raise `ConfigError` unless each stored field has exactly one origin of a fitting unit."""
-        units = {field.name: field.unit for field in schema.fields}
-        stored = {name for name in units if name not in conditions}
+        fields = {field.name: field for field in schema.fields}
+        stored = {name for name in fields if name not in conditions}
         for files in self.files:
             origins = [*self.columns, *files.constants]
             missing, unknown = stored - set(origins), set(origins) - stored
@@ -80,9 +85,15 @@ class ImportConfig(SourceConfig):
                     f"columns: with the constants of {files.path} they must name each of "
                     f"{', '.join(sorted(stored))} once; they name {', '.join(sorted(origins))}"
                 )
+            for name in files.constants:
+                if fields[name].shape or fields[name].group in schema.objects:
+                    raise ConfigError(
+                        f"files: constants of {files.path}: '{name}' is no single number of the "
+                        "event; name its column"
+                    )
         taken: dict[int | str, str] = {}
         for name, column in self.columns.items():
-            conversion(column.unit, units[name], f"columns.{name}")
+            conversion(column.unit, fields[name].unit, f"columns.{name}")
             other = taken.setdefault(column.column, name)
             if other != name:
                 raise ConfigError(f"columns: {other} and {name} both read column {column.column!r}")
@@ -92,14 +103,9 @@ class ImportConfig(SourceConfig):
     ) -> "Tables":
         """Find the files; `DataError` if some are absent."""
         self.check(schema, conditions)
-        units = {field.name: field.unit for field in schema.fields}
-        scales = {
-            name: conversion(column.unit, units[name], name)
-            for name, column in self.columns.items()
-        }
         root = absolute(self.root or os.environ.get(ROOT_VARIABLE) or ".")
         inputs = [Input(uri, files) for files in self.files for uri in _matches(root, files.path)]
-        return Tables(self, inputs, scales, shard_events)
+        return Tables(self, inputs, schema, shard_events)
 
 
 @dataclass(frozen=True)
@@ -117,12 +123,13 @@ class Tables(Source):
         self,
         config: ImportConfig,
         inputs: Sequence[Input],
-        scales: Mapping[str, float],
+        schema: EventSchema,
         shard_events: int,
     ) -> None:
         self._config = config
         self._inputs = inputs
-        self._scales = scales
+        self._schema = schema
+        self._fields = {field.name: field for field in schema.fields}
         self._shard_events = shard_events
         self._digests: list[str] = []
         self._rows: list[list[int]] = []
@@ -142,11 +149,17 @@ class Tables(Source):
         order = np.random.default_rng(self.seed(index)).permutation(sum(rows))
         start = sum(rows[:number])
         chosen = order[start : start + rows[number]]
-        columns = {name: table[name][chosen] * scale for name, scale in self._scales.items()}
-        constants = {
+        columns = {
             name: np.full(len(chosen), value) for name, value in file.entry.constants.items()
         }
-        return columns | constants
+        for name, content in table.items():
+            scale = conversion(self._config.columns[name].unit, self._fields[name].unit, name)
+            part = content[chosen]
+            if isinstance(part, Lists):
+                columns[f"{group_of(name)}.{COUNT}"] = part.count
+                part = part.values
+            columns[name] = part if scale == 1 else part * scale
+        return columns
 
     def seed(self, index: int) -> int:
         """Return the seed that shuffles the file which shard `index` is a slice of."""
@@ -173,17 +186,88 @@ class Tables(Source):
             raise DataError(f"{file.uri}: no events")
         return rows
 
-    def _read(self, file: Input) -> Mapping[str, NDArray[np.float64]]:
+    def _read(self, file: Input) -> Mapping[str, Content]:
+        """Return the columns by field, each of the form that the field has.
+
+        Raises:
+            DataError: a column holds something else, or lists of one group differ in length.
+        """
         keys = {name: column.column for name, column in self._config.columns.items()}
         table = _read_cached(file.uri, version(file.uri), tuple(keys.values()), self._config.format)
-        return {name: table[key] for name, key in keys.items()}
+        content: dict[str, Content] = {}
+        counted: dict[str, tuple[Key, NDArray[np.int64]]] = {}
+        for name, key in keys.items():
+            field, place = self._fields[name], f"{file.uri}: column {key!r}"
+            if field.group in self._schema.objects:
+                lists = _lists(table[key], field.group, place)
+                first, count = counted.setdefault(field.group, (key, lists.count))
+                _require_as_many(file.uri, (first, count), (key, lists.count), field.group)
+                content[name] = lists
+            else:
+                content[name] = _arrays(table[key], field, place)
+        return content
 
 
 @functools.lru_cache(maxsize=1)
 def _read_cached(
     uri: str, _version: str, keys: tuple[Key, ...], file_format: FileFormat
-) -> Mapping[Key, NDArray[np.float64]]:
+) -> Mapping[Key, Content]:
     return read_table(uri, keys, file_format)
+
+
+def _lists(content: Content, group: str, place: str) -> Lists:
+    if not isinstance(content, Lists):
+        raise DataError(
+            f"{place} holds {_told(content.shape[1:])} for each event, and the objects of "
+            f"'{group}' need a list; a group without `most` is there once in each event"
+        )
+    return content
+
+
+def _arrays(content: Content, field: Field, place: str) -> NDArray[Any]:
+    """Return numbers (n,) or images (n, *shape), of arrays or lists with as many pixels."""
+    if isinstance(content, Lists):
+        pixels = math.prod(field.shape)
+        if not field.shape:
+            raise DataError(
+                f"{place} holds a list for each event, and '{field.name}' is one number; declare "
+                "it as a field of a group with `most` and `ordered_by`, or give it a `shape`"
+            )
+        if (other := content.count != pixels).any():
+            row = other.argmax()
+            raise DataError(
+                f"{place} has {content.count[row]} numbers in row {row} (from 0), and images of "
+                f"'{field.name}' have {pixels}; change its `shape`, or mend these events"
+            )
+        return content.values.reshape(-1, *field.shape)
+    given = content.shape[1:]
+    if given not in (field.shape, (math.prod(field.shape),)):
+        mend = f"shape = {list(given)}" if given else "no `shape`"
+        raise DataError(
+            f"{place} holds {_told(given)} for each event, and '{field.name}' is "
+            f"{_told(field.shape)}; declare it with {mend}"
+        )
+    return content.reshape(-1, *field.shape)
+
+
+def _told(shape: tuple[int, ...]) -> str:
+    return f"an array of shape {shape}" if shape else "one number"
+
+
+def _require_as_many(
+    uri: str,
+    first: tuple[Key, NDArray[np.int64]],
+    other: tuple[Key, NDArray[np.int64]],
+    group: str,
+) -> None:
+    """Raise `DataError` unless two columns have as many objects of a group in each event."""
+    differ = first[1] != other[1]
+    if differ.any():
+        row = differ.argmax()
+        raise DataError(
+            f"{uri}: row {row} (from 0): column {first[0]!r} has {first[1][row]} objects of "
+            f"'{group}', column {other[0]!r} {other[1][row]}; each object needs all fields"
+        )
 
 
 def _matches(root: str, path: str) -> list[str]:
