@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -235,7 +236,7 @@ def test_a_selected_sample_is_the_part_of_a_larger_one(
     assert verified(tmp_path / "selected").faults == ()
 
 
-def change(sample: Path, edit: Callable[[Columns], None]) -> None:
+def change(sample: Path, edit: Callable[[Columns], None], **units: str) -> None:
     """Store other numbers in a shard, and let the manifest and the record agree with it."""
     dataset = Dataset.open(str(sample))
     schema, fields = dataset.schema, dataset.manifest.stored_fields
@@ -243,6 +244,9 @@ def change(sample: Path, edit: Callable[[Columns], None]) -> None:
     columns = dict(to_columns(table, schema, fields, SHARD))
     edit(columns)
     own = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    fields = tuple(
+        f.model_copy(update={"unit": units.get(f.name.rpartition(".")[2], f.unit)}) for f in fields
+    )
     (sample / SHARD).write_bytes(parquet(to_table(columns, schema, fields, own)))
     relist(sample, SHARD)
 
@@ -271,6 +275,36 @@ def lost_jets(sample: Path) -> None:
         columns["jet.count"] = np.maximum(count - 1, 0)
 
     change(sample, lose)
+
+
+def crowded(sample: Path) -> None:
+    """One event takes jets of the next ones, until it has more than its group may."""
+
+    def crowd(columns: Columns) -> None:
+        count = columns["jet.count"]
+        taken = int((np.cumsum(count) > 8).argmax()) + 1
+        count = count.copy()
+        count[0] = count[:taken].sum()
+        count[1:taken] = 0
+        columns["jet.count"] = count
+
+    change(sample, crowd)
+
+
+def another_unit(sample: Path) -> None:
+    change(sample, lambda columns: None, pt="MeV")
+
+
+def cells_beyond(sample: Path) -> None:
+    table = pq.read_table(sample / SHARD)
+    image = table["image"].combine_chunks()
+    cell, value = image.flatten().flatten()
+    moved = pa.StructArray.from_arrays([pa.array(cell.to_numpy() + 288), value], ["cell", "value"])
+    column = pa.ListArray.from_arrays(image.offsets, moved)
+    field = table.schema.field("image")
+    at = table.column_names.index("image")
+    pq.write_table(table.set_column(at, field, column.cast(field.type)), sample / SHARD)
+    relist(sample, SHARD)
 
 
 def brighter(sample: Path) -> None:
@@ -334,6 +368,9 @@ def broken_tally(sample: Path) -> None:
         ("jets", softer, f"{TALLY}: the histogram of jet.pt is not that of the events"),
         ("jets", turned, f"{TALLY}: the histogram of ht is not that of the events"),
         ("jets", lost_jets, f"{TALLY}: the histogram of n_jets is not that of the events"),
+        ("jets", crowded, f"{SHARD}: row 0 has .* entries of 'jet', more than the 8"),
+        ("jets", another_unit, f"{SHARD}: column 'jet.pt' is float in MeV, the .* float in GeV"),
+        ("layers", cells_beyond, f"{SHARD}: image 'image' of shape .* has cells 0 to 287, not"),
         ("layers", brighter, f"{TALLY}: the histogram of total is not that of the events"),
         ("layers", rolled, f"{TALLY}: the histogram of row is not that of the events"),
         ("layers", dark, f"{SHARD}: column 'image' has values that are not finite"),
