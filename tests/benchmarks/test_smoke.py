@@ -31,6 +31,8 @@ COMMANDS = {
     " --pythia-events 100",
     "tallies": "--events 2000 --shard-events 500",
     "tape2_quality": f"--root {{tapes}} --storage {{out}} --set {STEPS}",
+    "toys": f"parts-toy-jets --events 400 --storage {{out}} --set {STEPS}"
+    " --prepared source.events=2000 shard_events=200",
     "train_overhead": "--steps 6 --rounds 1",
     "tune_overhead": "--root {tapes} --trials 1 --steps 6 --storage {out}",
     "tune_search": f"--root {{tapes}} --seconds 0.1 --studies 1 --storage {{out}} --set {STEPS}"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import dblquad
-from scipy.stats import beta, chisquare, gamma, kstest
+from scipy.stats import beta, chisquare, dirichlet, gamma, kstest
 
 from mleg_ray.physics import images, toy_images
 from mleg_ray.physics.toy_images import IMAGE, LAYERS, Blob
@@ -81,6 +81,22 @@ def test_a_whole_blob_has_the_declared_mean_and_resolution(monkeypatch, blob):
     assert moments.total == pytest.approx(27, rel=1e-3)
     assert moments.total_variance == pytest.approx(0.81 * 0.1 * 30, rel=1e-3)
     assert moments.occupancy == 1
+
+
+def test_moments_are_those_of_a_dirichlet_distribution(blob):
+    """Of the shares y = w Y of the lit cells, shape a I each: b = x·w, and E[Σ x² w - b²]."""
+    energy = np.array([20.0])
+    lit = blob.lit(energy, np.zeros(1))[0]
+    shares = dirichlet(20 / 0.1 * lit[lit > 0])
+    exact = blob.moments(energy)
+    for i, axis in enumerate((1, 2)):
+        x = np.nonzero(lit)[axis] - (blob.cells - 1) / 2
+        variance = x @ shares.cov() @ x
+        assert exact.barycentre[0, i] == pytest.approx(x @ shares.mean())
+        square = x**2 @ shares.mean() - (variance + (x @ shares.mean()) ** 2)
+        assert exact.square_width[0, i] == pytest.approx(square)
+        shift = np.var(blob.shifts) if axis == 2 else 0
+        assert exact.barycentre_variance[0, i] == pytest.approx(variance + shift)
 
 
 def test_moments(blob, sample):

@@ -79,6 +79,29 @@ def test_spectrum_of_all_jets(events, weighted):
     assert p_value(weights(events, weighted)[:, None] * each) > LIKELY
 
 
+def test_spectra_by_quadrature():
+    """The numbers Σ P(k) k m^(k-1) F and Σ P(k) F^k below 60 GeV, over those of all pt."""
+
+    def integral(number: int, end: float) -> float:
+        tau = 35 + 5 * number
+
+        def counted(x: float) -> float:
+            return math.exp(-x / tau) / tau * (1 - 0.2 * math.exp(-x / 30))
+
+        return quad(counted, 0, end)[0]
+
+    jets = {35.0: 0.0, np.inf: 0.0}
+    events = dict.fromkeys(jets, 0.0)
+    for number, drawn in enumerate(toy_jets.number_table(weighted=False)[1:], start=1):
+        for end in jets:
+            below = integral(number, end)
+            jets[end] += drawn * number * integral(number, np.inf) ** (number - 1) * below
+            events[end] += drawn * below**number
+    at = np.array([60.0])
+    assert toy_jets.pt_cdf(at)[0] == pytest.approx(jets[35.0] / jets[np.inf], rel=1e-9)
+    assert toy_jets.leading_pt_cdf(at)[0] == pytest.approx(events[35.0] / events[np.inf], rel=1e-9)
+
+
 def test_spectrum_of_the_leading_jet(events, weighted):
     edges = np.geomspace(30, 400, 15)
     some = events.present["jet"][:, 0].numpy()
