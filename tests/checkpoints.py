@@ -1,14 +1,35 @@
-"""Little untrained checkpoints: they generate physical electrons, though of no trained spectrum."""
+"""Little untrained checkpoints: their events are of the right form, though of no true spectrum."""
 
 import math
 from pathlib import Path
 
+import numpy as np
+
+from mleg_ray.catalog.codec import checked, to_events
+from mleg_ray.catalog.sources.drawn import DrawnConfig
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard, environment
+from mleg_ray.config import parse
+from mleg_ray.events import Events
+from mleg_ray.features import FeatureMap
+from mleg_ray.models import Model
+from mleg_ray.run import RunConfig
 from mleg_ray.sampling.plan import ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
 from tests.dis_events import FIELDS, GROUPS
 from tests.recipes import fitted_map, small_run, training_events
+
+JET_STEPS = [
+    {"kind": "count", "group": "jet"},
+    {"kind": "dequantise", "fields": ["jet.count"], "levels": 9},
+    {"kind": "dequantise", "fields": ["jet.flavour"], "levels": 2},
+    {"kind": "logarithm", "fields": ["jet.pt", "met.pt"]},
+    {"kind": "angle", "fields": ["jet.phi", "met.phi"]},
+]
+LAYER_STEPS = [{"kind": "pixels", "fields": ["image"], "scale": 0.01, "threshold": 0.02}]
+
+
+STRETCH = 10.0
 
 
 def made(sampler: Sampler, shard: ShardPlan) -> ShardRecord:
@@ -22,19 +43,79 @@ def small_checkpoint(
     """Save an untrained checkpoint, for one beam energy (50 GeV) or for 10 to 50 GeV."""
     run, events = small_run(recipe, *assignments), training_events(conditional=conditional)
     spec = DatasetSpec.load("dis-ep-50")
+    dataset = DatasetCard(
+        name=spec.name,
+        dataset_digest="0" * 64,
+        fields=FIELDS,
+        groups=GROUPS,
+        conditions={} if conditional else {"beam_energy": 50.0},
+        **dict(spec.definitions),
+    )
     feature_map = fitted_map(run, events, conditional)
     model = run.build_model(feature_map)
+    return _untrained(folder, run, dataset, feature_map, model, events)
+
+
+def jets_checkpoint(folder: Path) -> Checkpoint:
+    """Save an untrained checkpoint of up to eight jets an event, a missing momentum and weights."""
+    return _toy_checkpoint(folder, "toy-jets", {"steps": JET_STEPS}, 2000)
+
+
+def layers_checkpoint(folder: Path) -> Checkpoint:
+    """Save an untrained checkpoint of sparse images (2, 12, 12) under 10 to 100 GeV."""
+    features = {
+        "steps": LAYER_STEPS,
+        "conditions": [{"kind": "logarithm", "fields": ["energy"]}],
+    }
+    return _toy_checkpoint(folder, "toy-layers", features, 500)
+
+
+def diverged_checkpoint(folder: Path) -> Checkpoint:
+    """Save a checkpoint whose generator has NaN among its weights."""
+    checkpoint = small_checkpoint(folder)
+    next(checkpoint.model.parameters()).data.fill_(math.nan)
+    checkpoint.save(str(folder))
+    return Checkpoint.load(str(folder))
+
+
+def _toy_checkpoint(folder: Path, name: str, features: dict[str, object], n: int) -> Checkpoint:
+    """Save a small untrained GAN of a dataset of the catalog, its map fitted on n events.
+
+    Its last weights are enlarged, so that events differ about as much as true ones.
+    """
+    spec = DatasetSpec.load(name)
+    assert isinstance(spec.source, DrawnConfig)
+    drawn = spec.source.draw(np.random.default_rng(1), n, {})
+    columns, _ = checked(drawn, spec.schema_, spec.stored_fields, name)
+    events = to_events(columns, spec.schema_, {})
+    values = small_run("fatgan-quick").model_dump(mode="json") | {
+        "dataset": name,
+        "features": features,
+    }
+    run = parse(RunConfig, values, name)
+    dataset = DatasetCard(dataset_digest="0" * 64, **dict(spec.described))
+    feature_map = run.features.build(spec.schema_, spec.conditions).fit([events])
+    model = run.build_model(feature_map)
+    last = list(model.players()["generator"].parameters())[-2]
+    last.data.mul_(STRETCH)
+    return _untrained(folder, run, dataset, feature_map, model, events)
+
+
+def _untrained(
+    folder: Path,
+    run: RunConfig,
+    dataset: DatasetCard,
+    feature_map: FeatureMap,
+    model: Model,
+    events: Events,
+) -> Checkpoint:
+    conditions = {name: events.columns[name] for name in dataset.schema_.conditions}
     card = Card(
-        dataset=DatasetCard(
-            name=spec.name,
-            dataset_digest="0" * 64,
-            fields=FIELDS,
-            groups=GROUPS,
-            conditions={} if conditional else {"beam_energy": 50.0},
-            **dict(spec.definitions),
-        ),
+        dataset=dataset,
         train_events=len(events),
-        condition_range={"beam_energy": (10.0, 50.0) if conditional else (50.0, 50.0)},
+        condition_range={
+            name: (float(values.min()), float(values.max())) for name, values in conditions.items()
+        },
         outside_fraction=0.0,
         step=0,
         metrics={},
@@ -43,12 +124,4 @@ def small_checkpoint(
         environment=environment(),
     )
     Checkpoint(run, card, feature_map, model).save(str(folder))
-    return Checkpoint.load(str(folder))
-
-
-def diverged_checkpoint(folder: Path) -> Checkpoint:
-    """Save a checkpoint whose generator has NaN among its weights."""
-    checkpoint = small_checkpoint(folder)
-    next(checkpoint.model.parameters()).data.fill_(math.nan)
-    checkpoint.save(str(folder))
     return Checkpoint.load(str(folder))

@@ -7,7 +7,6 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,12 +23,16 @@ from mleg_ray.evaluation.column import columns_of
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
+from mleg_ray.events import Events
 from mleg_ray.sampling.manifest import PlanFile
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.storage import PARTIAL, join, sizes
 
-COMPARED = 4_000_000  # events among which copies are sought, the first ones of every shard
+# Events among which copies are sought, the first ones of every shard; eight bytes of each are kept.
+COMPARED = 4_000_000
 MOVED = 1e-4  # of a shard's events: other arithmetic may count one in the next bin
+NO_DIGESTS = np.empty(0, dtype=np.uint64)
+Declared = tuple[str, str]
 MIXER = np.uint64(0x9E37_79B9_7F4A_7C15)  # the golden ratio in 64 bits
 
 
@@ -92,30 +95,33 @@ class ShardCheck:
 
     def __call__(self, promise: Promise) -> ShardReport:
         """Read a shard, its record and its tally, and compare them with what is promised."""
-        entry = promise.entry
+        entry, schema, fields = promise.entry, self.manifest.schema_, self.manifest.stored_fields
         try:
             table = pq.read_table(io.BytesIO(entry.read(self.uri)))
+            if faults := list(self._table_faults(entry, table)):
+                return ShardReport(tuple(faults), NO_DIGESTS)
+            columns = to_columns(table, schema, fields, entry.file)
         except DataError as error:
-            return ShardReport((str(error),), np.empty(0, dtype=np.uint64))
+            return ShardReport((str(error),), NO_DIGESTS)
         except pa.ArrowException as error:
-            fault = f"{entry.file}: no Parquet file ({error})"
-            return ShardReport((fault,), np.empty(0, dtype=np.uint64))
-        faults = list(self._table_faults(entry, table))
-        if not faults:
-            faults += self._record_faults(promise)
-            faults += self._tally_faults(entry, table)
-            return ShardReport(tuple(faults), self._digests(entry, table))
-        return ShardReport(tuple(faults), np.empty(0, dtype=np.uint64))
-
-    def _columns(self, entry: ShardEntry, table: pa.Table) -> dict[str, NDArray[Any]]:
-        fields = self.manifest.stored_fields
-        return to_columns(table, self.manifest.schema_, fields, f"{self.uri}/{entry.file}")
+            return ShardReport((f"{entry.file}: no Parquet file ({error})",), NO_DIGESTS)
+        faults = [
+            f"{entry.file}: column '{name}' has values that are not finite"
+            for name, values in columns.items()
+            if not np.isfinite(values).all()
+        ]
+        if faults:
+            return ShardReport(tuple(faults), NO_DIGESTS)
+        events = to_events(columns, schema, self.manifest.conditions_of(entry))
+        faults += self._record_faults(promise)
+        faults += self._tally_faults(entry, events)
+        return ShardReport(tuple(faults), self._digests(events))
 
     def _table_faults(self, entry: ShardEntry, table: pa.Table) -> Iterator[str]:
         if table.num_rows != entry.rows:
             yield f"{entry.file}: {table.num_rows:,} events, the manifest says {entry.rows:,}"
         own, promised = (
-            {f.name: (str(f.type), _unit(f)) for f in schema}
+            dict(_declared(schema))
             for schema in (
                 table.schema,
                 schema_of(self.manifest.schema_, self.manifest.stored_fields),
@@ -127,10 +133,6 @@ class ShardCheck:
                     f"{entry.file}: column '{name}' is {_told(own.get(name))}, the manifest says "
                     f"{_told(promised.get(name))}"
                 )
-        if own == promised:
-            for name, values in self._columns(entry, table).items():
-                if values.dtype.kind == "f" and not np.isfinite(values).all():
-                    yield f"{entry.file}: column '{name}' has values that are not finite"
         seed = (table.schema.metadata or {}).get(b"mleg.seed")
         if seed is not None and entry.seed is not None and int(seed) != entry.seed:
             yield f"{entry.file}: made from seed {int(seed)}, the manifest says {entry.seed}"
@@ -153,7 +155,7 @@ class ShardCheck:
         elif shard.seed != entry.seed:
             yield f"{entry.file}: has seed {entry.seed}, the plan's is {shard.seed}"
 
-    def _tally_faults(self, entry: ShardEntry, table: pa.Table) -> Iterator[str]:
+    def _tally_faults(self, entry: ShardEntry, events: Events) -> Iterator[str]:
         """Count a shard's events again."""
         if entry.tally is None or self.bins is None:
             return
@@ -165,10 +167,9 @@ class ShardCheck:
         except (SafetensorError, ValueError, KeyError) as error:
             yield f"{entry.tally.file}: no tally ({error})"
             return
-        schema, manifest = self.manifest.schema_, self.manifest
-        events = to_events(self._columns(entry, table), schema, manifest.conditions_of(entry))
+        manifest = self.manifest
         events = manifest.joined(events)
-        unphysical = UnphysicalTally.of(events, schema.event, manifest)
+        unphysical = UnphysicalTally.of(events, manifest.schema_.event, manifest)
         found = Tally.of(columns_of(events), self.bins, manifest.planes, unphysical)
         if told.events != found.events:
             yield f"{entry.tally.file}: counts {told.events:,} events of {found.events:,}"
@@ -185,13 +186,15 @@ class ShardCheck:
             if counted is None or abs(counted.events - share.events) > MOVED * found.events:
                 yield f"{entry.tally.file}: the events that break '{name}' are miscounted"
 
-    def _digests(self, entry: ShardEntry, table: pa.Table) -> NDArray[np.uint64]:
-        first = table.slice(0, self.compared)
-        events = to_events(self._columns(entry, first), self.manifest.schema_, {})
-        digest = np.zeros(first.num_rows, dtype=np.uint64)
-        for values in events.columns.values():
-            for column in values.double().flatten(1).T if values.ndim > 1 else [values.double()]:
-                bits = np.ascontiguousarray(column.numpy()).view(np.uint64)
+    def _digests(self, events: Events) -> NDArray[np.uint64]:
+        """Return a number of each of the first events, of all that is stored of it."""
+        first = events[: self.compared]
+        digest = np.zeros(len(first), dtype=np.uint64)
+        for field in self.manifest.stored_fields:
+            if field.role == "weight":
+                continue
+            for column in first.columns[field.name].reshape(len(first), -1).T:
+                bits = column.double().contiguous().numpy().view(np.uint64)
                 digest = (digest ^ bits) * MIXER
                 digest ^= digest >> np.uint64(29)
         return digest
@@ -257,12 +260,18 @@ def _strangers(dataset: Dataset) -> Iterator[str]:
             yield file
 
 
-def _unit(field: pa.Field) -> str:
-    unit: bytes = (field.metadata or {}).get(b"unit", b"")
-    return unit.decode()
+def _declared(fields: Iterable[pa.Field], group: str = "") -> Iterator[tuple[str, Declared]]:
+    """Yield the name of each column, also of each field of objects, with its type and unit."""
+    for field in fields:
+        values = field.type.value_type if pa.types.is_list(field.type) else field.type
+        if pa.types.is_struct(values):
+            yield from _declared(values, f"{field.name}.")
+        else:
+            unit: bytes = (field.metadata or {}).get(b"unit", b"")
+            yield f"{group}{field.name}", (str(field.type), unit.decode())
 
 
-def _told(column: tuple[str, str] | None) -> str:
+def _told(column: Declared | None) -> str:
     return f"{column[0]} in {column[1] or 'no unit'}" if column else "absent"
 
 
