@@ -11,12 +11,14 @@ from mleg_ray.catalog.prepare import finish, make_shard, plan_dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cli import main
-from mleg_ray.interpret.events import validation_events, validation_labels
+from mleg_ray.events import four_momentum
+from mleg_ray.interpret.events import validation_events
 from mleg_ray.physics.dis import PROTON_MASS
 from mleg_ray.physics.photoproduction import PION_MASS
 from mleg_ray.report import latent
 from mleg_ray.run import RunConfig
 from mleg_ray.training.trainee import Trainee
+from tests.dis_events import momenta
 from tests.recipes import ADVERSARIES
 
 QUICK = (*ADVERSARIES, "training.steps=4", "training.batch_size=64", "selection.every=4")
@@ -40,10 +42,12 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_sees_momenta_and_no_label(storage: Path) -> None:
     checkpoint = Checkpoint.load(str(storage / "runs" / "photo" / "checkpoint"))
     assert checkpoint.schema.labels == ()
-    assert (checkpoint.feature_map.n_features, checkpoint.feature_map.n_conditions) == (9, 1)
-    generator = torch.Generator().manual_seed(1)
-    context = torch.full((100, 1), 2.5, dtype=torch.float64)
-    p = checkpoint.generate(context, generator=generator).unflatten(1, (3, 4))
+    feature_map = checkpoint.feature_map
+    assert (feature_map.space.width, feature_map.condition_space.width) == (9, 1)
+    given = checkpoint.given(100, {"photon_energy": 2.5})
+    events = checkpoint.generate(given, generator=torch.Generator().manual_seed(1))
+    particles = [momenta(events, four_momentum(name)) for name in ("p", "pip", "pim")]
+    p = torch.stack(particles, dim=1)
     squared = p[..., 3].square() - p[..., :3].square().sum(dim=2)
     masses = torch.tensor([PROTON_MASS, PION_MASS, PION_MASS], dtype=torch.float64)
     torch.testing.assert_close(squared, masses.square().expand(100, 3), rtol=1e-6, atol=1e-9)
@@ -52,11 +56,10 @@ def test_training_sees_momenta_and_no_label(storage: Path) -> None:
 def test_labels_belong_to_their_events(storage: Path) -> None:
     dataset = Dataset.prepared(str(storage), "gamma-p-to-p-pi-pi")
     events = validation_events(dataset, 200, seed=3)
-    labels = validation_labels(dataset, 200, seed=3)["channel"]
-    whole, all_labels = dataset.load("validation"), dataset.labels("validation")["channel"]
+    whole, names = dataset.load("validation"), four_momentum("p")
     for row in (0, 17, 199):
-        same = (whole.x == events.x[row]).all(dim=1).nonzero()
-        assert all_labels[same.item()] == labels[row]
+        same = (momenta(whole, names) == momenta(events, names)[row]).all(dim=1).nonzero()
+        assert whole.columns["channel"][same.item()] == events.columns["channel"][row]
 
 
 def run(storage: Path, out: Path, *options: str) -> int | str | None:
@@ -81,7 +84,8 @@ def test_the_command_writes_figures_clusters_and_pictures(
     assert {place.stem for place in out.glob("*.png")} == {"cluster", "channel", "photon_energy"}
     clusters = Dataset.open(str(out / "clusters"))
     assert clusters.rows("validation") == 200
-    assert set(clusters.labels()) == {"channel", "cluster"}
+    assert set(clusters.schema.labels) == {"channel", "cluster"}
+    assert {"channel", "cluster"} <= set(clusters.load("validation").columns)
 
 
 def test_a_generators_events_are_told_by_their_condition(storage: Path, tmp_path: Path) -> None:

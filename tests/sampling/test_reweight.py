@@ -35,7 +35,7 @@ def weigher() -> Weigher:
 
 def test_weights_are_the_density_ratio(weigher: Weigher) -> None:
     x = np.linspace(-2, 2, 41)
-    found = weigher({"x": x, "y": np.zeros_like(x)})
+    found = weigher(from_arrays({"x": x, "y": np.zeros_like(x)}).features)
     np.testing.assert_allclose(np.log(found), SHIFT * x - SHIFT**2 / 2, atol=0.15)
 
 
@@ -45,7 +45,7 @@ def test_efficiency_is_that_of_the_ratio(weigher: Weigher) -> None:
 
 def test_weighted_events_have_the_truths_mean(weigher: Weigher) -> None:
     fresh = normal(0.0, 3)
-    weight = weigher(fresh.numbers)
+    weight = weigher(fresh.features)
     assert weight.mean() == pytest.approx(1, abs=0.02)
     assert np.average(fresh.numbers["x"], weights=weight) == pytest.approx(SHIFT, abs=0.05)
 
