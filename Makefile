@@ -23,7 +23,7 @@ lint: install  ## style, types and the layers of the house
 	$(BIN)/lint-imports
 
 # The others want a checkpoint or events: see their --help.
-STANDALONE := cost_model tallies evaluate train_overhead tune_stacked
+STANDALONE := codec cost_model tallies evaluate train_overhead tune_stacked
 
 bench: install  ## side-by-side measurements; tables on the terminal, JSON in benchmarks/results
 	for script in $(STANDALONE); do $(BIN)/python benchmarks/$$script.py || exit 1; done

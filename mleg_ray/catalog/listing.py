@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import tomli_w
-from rich.console import Group, RenderableType
+from rich.console import Group as Lines
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from mleg_ray.catalog.spec import FOLDER, DatasetSpec
 from mleg_ray.config import named_folders
+from mleg_ray.events import Field, Group
 
 
 class CatalogEntry(NamedTuple):
@@ -41,7 +43,7 @@ def entries_table() -> RenderableType:
 def describe(spec: DatasetSpec) -> RenderableType:
     """Return all that a specification says, ready to print."""
     source = spec.source.model_dump(mode="json", exclude_none=True)
-    splits = spec.splits.model_dump()
+    splits, groups = spec.splits.model_dump(), spec.groups.items()
     facts = [
         ("version", str(spec.version)),
         ("conditions", ", ".join(f"{key} = {value:g}" for key, value in spec.conditions.items())),
@@ -50,13 +52,17 @@ def describe(spec: DatasetSpec) -> RenderableType:
         ("citation", spec.citation),
         ("licence", spec.licence),
     ]
-    return Group(
+    return Lines(
         Text(f"{spec.name}: {spec.description}\n", style="bold"),
         _table(("", ""), [fact for fact in facts if fact[1]]),
         Text(tomli_w.dumps({"source": source})),
         _table(
             ("field", "unit", "role", "stored as", "description"),
-            [(f.name, f.unit, f.role, f.dtype, f.description) for f in spec.fields],
+            [(f.name, f.unit, f.role, _stored(f), f.description) for f in spec.fields],
+        ),
+        _table(
+            ("group", "in each event", "particle", "true values of"),
+            [(name, _number(group), _particle(group), group.truth_of) for name, group in groups],
         ),
         _table(
             ("observable", "unit", "expression"),
@@ -76,24 +82,28 @@ def describe(spec: DatasetSpec) -> RenderableType:
                 for p in spec.planes
             ],
         ),
-        _table(
-            ("group", "objects", "ordered by", "particle"),
-            [
-                (
-                    name,
-                    f"at most {group.most}" if group.most else "one",
-                    group.ordered_by,
-                    str(group.pdg_id or ""),
-                )
-                for name, group in spec.groups.items()
-            ],
-        ),
     )
+
+
+def _stored(field: Field) -> str:
+    """Say how a field is stored: "float32, 2 x 16 x 16, sparse"."""
+    image = (" x ".join(map(str, field.shape)), field.storage) if field.shape else ()
+    return ", ".join((field.dtype, *image))
+
+
+def _number(group: Group) -> str:
+    return f"up to {group.most}, by {group.ordered_by}" if group.most else "one"
+
+
+def _particle(group: Group) -> str:
+    pdg_id = () if group.pdg_id is None else (f"PDG {group.pdg_id}",)
+    mass = () if group.mass is None else (f"{group.mass:g} GeV",)
+    return ", ".join((*pdg_id, *mass))
 
 
 def _table(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> RenderableType:
     if not rows:
-        return Group()
+        return Lines()
     table = Table(box=None, show_header=any(headers), padding=(0, 2, 1, 0), title_justify="left")
     for header in headers:
         table.add_column(header)

@@ -21,6 +21,7 @@ STEPS = "training.steps=6 training.batch_size=32 selection.every=3 selection.eve
 NETWORKS = "model.generator.widths=[8] model.critic.widths=[8]"
 # The arguments of each script. Its dots are folders of the test's own: see `run`.
 COMMANDS = {
+    "codec": "--events 200",
     "compare_tape": "--root {tapes} --events 5000 --out {out}",
     "cost_model": "",
     "energies": f"--root {{tapes}} --energies 50 --storage {{out}} --set {STEPS} model.hidden=[8]",

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
 from mleg_ray.catalog.shards import write_shard
@@ -89,6 +91,42 @@ def shaped_columns(n: int) -> dict[str, np.ndarray]:
         for field in SHAPED.fields
         if field.name in columns
     } | {"jet.count": count}
+
+
+def shaped_spec(folder: Path) -> DatasetSpec:
+    """Return an import of 200 `shaped_columns` from Parquet: lists, numbers and arrays."""
+    columns = shaped_columns(200)
+    ends = np.cumsum(columns["jet.count"])[:-1]
+    table = {name: values for name, values in columns.items() if name != "jet.count"}
+    for field in SHAPED.fields:
+        if field.group == "jet":
+            table[field.name] = np.split(columns[field.name], ends)
+        elif field.shape:
+            table[field.name] = list(columns[field.name].reshape(200, -1))
+    pq.write_table(pa.table({name: list(v) for name, v in table.items()}), folder / "t.parquet")
+    source = {
+        "kind": "import",
+        "files": [{"path": "t.parquet"}],
+        "root": str(folder),
+        "columns": {f.name: {"column": f.name, "unit": f.unit} for f in SHAPED.fields},
+        "seed": 3,
+    }
+    del source["columns"]["energy"]
+    return DatasetSpec.model_validate(
+        {
+            "name": "shaped",
+            "version": 1,
+            "description": "",
+            "citation": "",
+            "licence": "",
+            "shard_events": 20,
+            "fields": SHAPED.fields,
+            "groups": SHAPED.groups,
+            "conditions": {"energy": 50.0},
+            "source": source,
+            "splits": {"train": 0.5, "validation": 0.25, "test": 0.25},
+        }
+    )
 
 
 def shaped_dataset(folder: Path, columns: dict[str, np.ndarray] | None = None) -> Dataset:

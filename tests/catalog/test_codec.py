@@ -64,7 +64,11 @@ def made(draw: st.DrawFn) -> Made:
         Field(name="jet.pt", dtype=draw(dtype)),
         Field(name="jet.flavour", dtype=draw(dtype)),
         Field(name="track.d0", dtype=draw(dtype)),
-        Field(name="cells", dtype=draw(dtype), shape=tuple(draw(st.lists(SIDE, min_size=1)))),
+        Field(
+            name="cells",
+            dtype=draw(dtype),
+            shape=tuple(draw(st.lists(SIDE, min_size=1, max_size=3))),
+        ),
         Field(name="hits", dtype=draw(dtype), shape=(2, 3), storage="sparse"),
         Field(name="beam", role="condition", dtype="float64"),
         Field(name="weight", role="weight", dtype=draw(st.sampled_from(DTYPES[:2]))),

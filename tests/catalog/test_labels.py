@@ -13,7 +13,6 @@ from mleg_ray.checkpoint import DatasetCard
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.datasets import compared_axes, judged_by
 from mleg_ray.events import EventSchema, Field
-from mleg_ray.physics.observables import Definitions
 
 LABELLED = (Field(name="x"), Field(name="channel", role="label"))
 PLAIN = LABELLED[:1]
@@ -46,7 +45,7 @@ def test_labels_are_in_the_order_of_the_events(tmp_path: Path) -> None:
 def test_models_and_comparisons_know_no_labels(tmp_path: Path) -> None:
     truth, sample = dataset(tmp_path / "t", LABELLED), dataset(tmp_path / "s", PLAIN)
     assert DatasetCard.of(truth).fields == PLAIN
-    assert list(compared_axes(LABELLED, {}, Definitions())) == ["x"]
+    assert list(compared_axes(truth.manifest, {})) == ["x"]
     assert judged_by(truth, sample).schema.labels == ()
 
 

@@ -37,6 +37,26 @@ def test_every_entry_can_be_shown_and_written_as_toml(entry):
     assert all(field.name in text for field in spec.fields)
 
 
+def shown(spec):
+    """Lines of what is shown of a specification, blanks as one."""
+    console = Console(width=160, file=io.StringIO())
+    console.print(describe(spec))
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+
+
+def test_groups_shapes_and_storage_are_shown():
+    jets = shown(DatasetSpec.load("toy-jets"))
+    assert "jet.flavour 1 event int8 1: heavy, 0: light" in jets
+    assert "jet up to 8, by pt" in jets
+    assert "met one" in jets
+    electrons = shown(DatasetSpec.load("folding-electrons-flat"))
+    assert "electron one PDG 11, 0 GeV" in electrons
+    assert "vertex one electron" in electrons
+    layers = DatasetSpec.load("toy-layers")
+    [image] = [line for line in shown(layers) if line.startswith("image ")]
+    assert image.startswith("image GeV event float32, 2 x 12 x 12, sparse")
+
+
 def test_extends_takes_what_the_file_does_not_say():
     base, entry = DatasetSpec.load("dis-ep-50"), DatasetSpec.load("dis-ep-20")
     assert entry.conditions == {"beam_energy": 20.0}
