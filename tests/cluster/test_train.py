@@ -258,7 +258,9 @@ class TestTeacher:
     def test_that_cannot_teach(self, dataset: Dataset, tmp_path: Path) -> None:
         autoencoder = small_checkpoint(tmp_path / "vae", recipe="avae-dis")
         run = small_run("student-dis", f"teacher={autoencoder.uri}")
-        with pytest.raises(CheckpointError, match="kind 'alpha-vae' cannot teach; take a flow or a"):
+        with pytest.raises(
+            CheckpointError, match="kind 'alpha-vae' cannot teach; take a flow or a"
+        ):
             train(run, dataset, str(tmp_path), name="student")
         assert not (tmp_path / "runs").exists()
 
