@@ -1,3 +1,3 @@
 """Machine-learning event generators for particle and nuclear physics, on Ray."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -282,6 +282,13 @@ class Events:
         for start in range(0, max(1, len(self)), n):
             yield self[start : start + n]
 
+    @property
+    def counts(self) -> dict[str, Tensor]:
+        """The number of objects (B,), float64, of each group: `jet.count`."""
+        return {
+            f"{group}.{COUNT}": there.sum(dim=1).double() for group, there in self.present.items()
+        }
+
     def choose(self, names: Iterable[str]) -> "Events":
         """Return the events with these columns alone, and the objects of their groups."""
         columns = {name: self.columns[name] for name in names}

@@ -54,6 +54,10 @@ def chi2_all(truth: Sample, generated: Sample, rng: np.random.Generator) -> dict
     √(2 ndf + 4 λ) / ndf with λ = χ² - ndf. The floor is the same figure between disjoint halves of
     the drawn truth events: 1 for samples of any size.
 
+    Objects of one event are not independent, and bins of them scatter more than their numbers say:
+    all is larger by the design effect c, which the floor measures. So their figure is c times one
+    of such a χ² (J. Rao, A. Scott, JASA 76 (1981) 221), and has no p-value.
+
     Raises:
         NotComputableError: see `Pool`.
     """
@@ -82,14 +86,16 @@ def _figure(counted: _Counted, halves: Sequence[tuple[FloatArray, FloatArray]]) 
             Histogram.fill(counted.drawn, counted.column.weights(weights), bins) for weights in pair
         )
         floors.append(_chi2_ndf(a, b, counted.inside)[0])
-    excess = max(value - 1, 0.0)
+    independent = counted.column.count is None
+    design = 1.0 if independent else max(float(np.mean(floors)), 1.0)
+    excess = max(value / design - 1, 0.0)
     return Estimate(
         value=value,
-        uncertainty=math.sqrt((2 + 4 * excess) / ndf),
+        uncertainty=design * math.sqrt((2 + 4 * excess) / ndf),
         floor=float(np.mean(floors)),
         floor_spread=float(np.std(floors, ddof=1)),
         events=counted.events,
-        p_value=float(stats.chi2.sf(value * ndf, ndf)),
+        p_value=float(stats.chi2.sf(value * ndf, ndf)) if independent else None,
     )
 
 

@@ -81,8 +81,9 @@ def classify(
 ) -> dict[str, Classification]:
     """Train gradient-boosted trees, an MLP, and the same MLP on the columns that are not derived.
 
-    Features are all compared columns, standardised on the truth. The third is left out where no
-    column is derived: it would be the second. `wanted` names those to train, by default all.
+    Features are those of all compared columns (`Sample.features`), standardised on the truth. The
+    third is left out where no column is derived: it would be the second. `wanted` names those to
+    train, by default all.
 
     Raises:
         NotComputableError: too few events, a value is not finite, or the weights cancel.
@@ -94,9 +95,8 @@ def classify(
             f"{MINIMUM_EVENTS} of each are needed"
         )
     train, select, quote = _split(truth, generated, n, rng)
-    names = list(truth.features)
-    derived = {name for name, axis in truth.axes.items() if axis.derived}
-    low_level = [i for i, name in enumerate(names) if name.partition(" ")[0] not in derived]
+    names = [name for name, values in truth.features.items() for _ in range(values.shape[1])]
+    low_level = [i for i, name in enumerate(names) if not truth.axes[name].derived]
     learners: dict[str, tuple[Learner, list[int]]] = {
         "boosted trees": (boosted_trees, list(range(len(names)))),
         "MLP": (mlp, list(range(len(names)))),
@@ -206,7 +206,8 @@ def _split(
 ) -> tuple[Part, Part, Part]:
     """Return the parts that train, select and are quoted, of n random events of each sample."""
     classes = [drawn(sample, n, rng) for sample in (truth, generated)]
-    features = _standardised(np.concatenate([x for x, _ in classes]), list(truth.features), n)
+    mean, spread = scale(classes[0][0])
+    features = (np.concatenate([x for x, _ in classes]) - mean) / spread
     weight = np.concatenate([w for _, w in classes])
     is_generated = np.repeat([False, True], n)
     quoted, selecting = round(QUOTE * n), round(SELECT * n)
@@ -233,22 +234,21 @@ def scored(score: Callable[[FloatArray], FloatArray], part: Part) -> Scored:
 
 
 def drawn(sample: Sample, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Return features (n, d) and weights (n,), of mean absolute value 1, of n random events."""
+    """Return features (n, d) and weights (n,), of mean absolute value 1, of n random events.
+
+    Raises:
+        NotComputableError: a value is not finite, or all weights are zero.
+    """
     rows = rng.choice(len(sample), n, replace=False)
     weight = sample.weight[rows]
     size = np.abs(weight).mean()
     if size == 0:
         raise NotComputableError(f"all weights of {sample.origin.name} are zero")
-    return np.stack([values[rows] for values in sample.features.values()], axis=1), weight / size
-
-
-def _standardised(features: FloatArray, names: list[str], n_truth: int) -> FloatArray:
-    bad = ~np.isfinite(features).all(axis=0)
-    if bad.any():
-        raise NotComputableError(f"values of {names[int(np.argmax(bad))]} are not finite")
-    mean, spread = scale(features[:n_truth])
-    result: FloatArray = (features - mean) / spread
-    return result
+    features = {name: values[rows] for name, values in sample.features.items()}
+    for name, values in features.items():
+        if not np.isfinite(values).all():
+            raise NotComputableError(f"values of {name} are not finite in {sample.origin.name}")
+    return np.concatenate(list(features.values()), axis=1), weight / size
 
 
 def scale(features: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -9,7 +9,7 @@ import numpy as np
 from mleg_ray.evaluation.classifiers import Classification, classify
 from mleg_ray.evaluation.estimate import Figure
 from mleg_ray.evaluation.histograms import HISTOGRAM_DISTANCES, prepare_histogram_distances
-from mleg_ray.evaluation.resampling import Pool, joint_estimates, with_weighted_mean
+from mleg_ray.evaluation.resampling import Pool, joint_estimates, per_observable
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.randomness import derive_seed
 
@@ -45,6 +45,7 @@ class Comparison:
         """
         rng = np.random.default_rng(derive_seed(self.seed, "evaluate/histograms"))
         pool = Pool(self.truth, self.generated, rng)
-        subjects = with_weighted_mean(pool, prepare_histogram_distances)
-        figures = joint_estimates(pool, subjects, rng, figures=len(HISTOGRAM_DISTANCES))
+        subjects = per_observable(pool, prepare_histogram_distances)
+        n = len(HISTOGRAM_DISTANCES)
+        figures = joint_estimates(pool, subjects, rng, figures=n, mean=pool.object_shares)
         return dict(zip(HISTOGRAM_DISTANCES, figures, strict=True))

@@ -7,15 +7,23 @@ from typing import Any
 import numpy as np
 
 from mleg_ray.catalog.dataset import Dataset, DatasetManifest
+from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.column import Column, columns_of
 from mleg_ray.evaluation.distances import FloatArray
-from mleg_ray.evaluation.sample import Axis, Origin, Sample, derived_axes, ordered
+from mleg_ray.evaluation.sample import (
+    Axis,
+    Origin,
+    Sample,
+    derived_axes,
+    objects_of,
+    ordered,
+    sample_of,
+)
 from mleg_ray.evaluation.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.unphysical import UnphysicalTally
-from mleg_ray.events import Events, Field, unlabelled
-from mleg_ray.physics.observables import Definitions
+from mleg_ray.events import COUNT, Events, Field, unlabelled
 from mleg_ray.randomness import derive_seed
 
 MAX_EVENTS = 100_000
@@ -40,9 +48,8 @@ def from_dataset(
     rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
     chosen = np.sort(rng.choice(total, min(total, max_events), replace=False, shuffle=False))
     manifest = dataset.manifest
-    axes = compared_axes(manifest.fields, manifest.conditions, manifest)
+    axes = compared_axes(manifest, manifest.conditions)
     parts: list[dict[str, Column]] = []
-    sizes: list[int] = []
     weights: list[FloatArray] = []
     unphysical: UnphysicalTally | None = None
     tally: Tally | None = None
@@ -58,38 +65,33 @@ def from_dataset(
             tally = part if tally is None else tally + part
         first, last = np.searchsorted(chosen, (done, done + len(events)))
         rows = chosen[first:last] - done
-        parts.append({name: columns[name].take(rows, len(events)) for name in axes})
-        sizes.append(len(rows))
+        parts.append({name: columns[name].take(rows) for name in axes})
         weights.append(weight[rows])
         done += len(events)
         progress(done)
     assert unphysical is not None  # Dataset.chunks yields at least one chunk or raises
+    drawn = {name: Column.concatenate([part[name] for part in parts]) for name in axes}
     origin = Origin(
-        name=dataset.manifest.name,
+        name=manifest.name,
         events=total,
         compared=len(chosen),
+        objects=objects_of(drawn),
         uri=dataset.uri,
         dataset_digest=dataset.digest,
         split=split,
-        conditions=dataset.manifest.conditions,
-        provenance=dataset.manifest.provenance,
+        conditions=manifest.conditions,
+        provenance=manifest.provenance,
     )
-    columns = {name: Column.concatenate([part[name] for part in parts], sizes) for name in axes}
     definitions = manifest.definitions
-    sample = Sample(columns, np.concatenate(weights), axes, unphysical, origin, definitions, tally)
+    sample = Sample(drawn, np.concatenate(weights), axes, unphysical, origin, definitions, tally)
     return ordered(sample)
 
 
 def from_events(events: Events, manifest: DatasetManifest) -> Sample:
     """Make a sample of events like those of a dataset, in their own order; all are compared."""
-    joined = manifest.joined(events)
-    axes = compared_axes(manifest.fields, manifest.conditions, manifest)
-    everything = columns_of(joined)
-    unphysical = UnphysicalTally.of(joined, manifest.schema_.event, manifest)
-    origin = Origin(name=manifest.name, events=len(events), compared=len(events))
-    columns = {name: everything[name] for name in axes}
-    definitions = manifest.definitions
-    return Sample(columns, events.weight.numpy(), axes, unphysical, origin, definitions)
+    axes = compared_axes(manifest, manifest.conditions)
+    fields = manifest.schema_.event
+    return sample_of(events, axes, fields, manifest.definitions, manifest.name)
 
 
 def from_generated(
@@ -181,23 +183,22 @@ def judged_by(truth: Dataset, generated: Dataset) -> Dataset:
     return Dataset(generated.uri, generated.manifest.model_copy(update=update), generated.digest)
 
 
-def compared_axes(
-    fields: Iterable[Field], conditions: Mapping[str, float], definitions: Definitions
-) -> dict[str, Axis]:
-    """Return what of a dataset is compared and drawn.
+def compared_axes(description: Description, conditions: Mapping[str, float]) -> dict[str, Axis]:
+    """Return what is compared and drawn of a dataset in which the `conditions` have one value.
 
-    These are the event fields but for images, the conditions that vary from event to event (a
-    sample asked for at other energies must show), and the observables with a label; an observable
-    without one only serves constraints.
+    These are the event fields but for images, before those of a group of objects their number, the
+    conditions that vary from event to event (a sample asked for at other energies must show), and
+    the observables with a label; an observable without one only serves constraints.
     """
-    varying = [
-        f
-        for f in fields
-        if (f.role == "event" and not f.shape)
-        or (f.role == "condition" and f.name not in conditions)
-    ]
-    axes = {f.name: Axis(unit=f.unit, description=f.description) for f in varying}
-    return axes | derived_axes(definitions)
+    objects = description.schema_.objects
+    axes: dict[str, Axis] = {}
+    for field in description.fields:
+        if field.role == "event" and field.group in objects:
+            axes[f"{field.group}.{COUNT}"] = Axis(description="number in an event")
+        varies = field.role == "condition" and field.name not in conditions
+        if varies or (field.role == "event" and not field.shape):
+            axes[field.name] = Axis(unit=field.unit, description=field.description)
+    return axes | derived_axes(description)
 
 
 def _fine_bins(dataset: Dataset) -> FineBins | None:

@@ -6,7 +6,7 @@ and truth-versus-truth splits are only other weights, so they cost no further so
 be negative; only their sum must be positive.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,28 +83,6 @@ def ks_p_value(distance: float, n_truth: float, n_generated: float) -> float:
     Kolmogorov's limit with effective sample sizes (Σw)² / Σw².
     """
     return float(kstwobign.sf(distance * np.sqrt(n_truth * n_generated / (n_truth + n_generated))))
-
-
-class KSReference:
-    """The truth that snapshots are compared with during training, by observable."""
-
-    def __init__(
-        self,
-        table: Mapping[str, FloatArray],
-        weights: FloatArray | None,
-        observables: Sequence[str],
-    ) -> None:
-        self._table = {name: np.asarray(table[name]) for name in observables}
-        self._weights = weights
-
-    def distances(
-        self, table: Mapping[str, FloatArray], weights: FloatArray | None
-    ) -> dict[str, float]:
-        """Return `ks` of every observable; their sum is `ks_sum`, arXiv:1901.05282, sec. 5."""
-        return {
-            name: ks(truth, np.asarray(table[name]), self._weights, weights)
-            for name, truth in self._table.items()
-        }
 
 
 def two_sample(

@@ -16,7 +16,7 @@ def memorisation(
 ) -> Estimate:
     """Return the median distance of generated to training events over that among the latter.
 
-    Euclidean distances to the nearest neighbour, observables standardised on the training events:
+    Euclidean distances to the nearest neighbour, features standardised on the training events:
     ~1 is healthy, « 1 means copies, and higher is better. At most 2000 random events of each sample
     ask for their neighbour among all training events, drawn in proportion to |w|; `events` is their
     number. The floor is the same ratio for truth events, which nobody trained on.
@@ -58,10 +58,11 @@ def memorisation(
 
 
 def _features(sample: Sample) -> FloatArray:
-    for name, values in sample.features.items():
+    features = sample.features
+    for name, values in features.items():
         if not np.isfinite(values).all():
             raise NotComputableError(f"values of {name} are not finite")
-    return np.stack(list(sample.features.values()), axis=1)
+    return np.concatenate(list(features.values()), axis=1)
 
 
 def _drawn(sample: Sample, rng: np.random.Generator) -> np.ndarray:

@@ -38,7 +38,6 @@ from mleg_ray.evaluation.resampling import (
     Subjects,
     estimates,
     per_observable,
-    with_weighted_mean,
 )
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.evaluation.sliced import swd
@@ -61,10 +60,14 @@ class Metric(Protocol):
 
 @dataclass(frozen=True)
 class Resampled:
-    """A metric whose figures are functions of event weights over a pool (see `resampling`)."""
+    """A metric whose figures are functions of event weights over a pool (see `resampling`).
+
+    If it is `averaged`, its mean over kinds of objects is a figure too.
+    """
 
     subjects: Callable[[Pool], Subjects]
     p_values: bool = False
+    averaged: bool = False
 
     def __call__(self, comparison: Comparison, *, rng: np.random.Generator) -> dict[str, Figure]:
         """Return each subject's figure with bootstrap uncertainty and floor."""
@@ -72,7 +75,8 @@ class Resampled:
             pool = Pool(comparison.truth, comparison.generated, rng)
         except NotComputableError as error:
             return {ALL: NotComputable(reason=str(error))}
-        return estimates(pool, self.subjects(pool), rng, p_values=self.p_values)
+        mean = pool.object_shares if self.averaged else None
+        return estimates(pool, self.subjects(pool), rng, p_values=self.p_values, mean=mean)
 
 
 def histogram_distance(name: str) -> Metric:
@@ -110,9 +114,10 @@ def kolmogorov_smirnov(comparison: Comparison, *, rng: np.random.Generator) -> d
     """Return `ks` of each observable with its p-value for the samples' effective sizes."""
     truth, generated = comparison.truth, comparison.generated
     figures = Resampled(partial(per_observable, prepare=prepare_ks))(comparison, rng=rng)
+    numbers = truth.numbers
     return {
-        # Objects of one event are not independent: of their numbers nothing is known.
-        name: _with_p_value(figure, truth, generated) if name in truth.numbers else figure
+        # Objects of one event are not independent: Kolmogorov's limit is not theirs.
+        name: _with_p_value(figure, truth, generated) if name in numbers else figure
         for name, figure in figures.items()
     }
 
@@ -182,7 +187,7 @@ METRICS: dict[str, Metric] = {
     "unphysical_rate": unphysical_rate,
     "invalid_event_rate": invalid_events,
     "ks": kolmogorov_smirnov,
-    "w1": Resampled(partial(with_weighted_mean, prepare=prepare_w1)),
+    "w1": Resampled(partial(per_observable, prepare=prepare_w1), averaged=True),
     **{name: histogram_distance(name) for name in HISTOGRAM_DISTANCES},
     "chi2_paper": chi2_paper,
     "corr_frobenius": Resampled(correlation_subjects, p_values=True),

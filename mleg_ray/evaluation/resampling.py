@@ -5,12 +5,12 @@ the same figure between two disjoint random truth samples of n events, over 20 s
 most half the truth, value and floor belong to the same sample sizes, and a figure whose expectation
 depends on n (all distances) can be set beside its floor. The uncertainty is the spread over 200
 bootstrap resamples of both samples. The same resamples serve all subjects of a metric, so events
-keep their correlations.
+keep their correlations, and the objects of an event stay together.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -67,13 +67,10 @@ class Pool:
         self.truth[: len(truth)] = _chosen(truth.weight, rng.permutation(len(truth))[: self.n])
         self.generated = np.concatenate([np.zeros(len(truth)), generated.weight[drawn]])
         self._columns = {
-            name: Column.concatenate(
-                [truth.columns[name], generated.columns[name].take(drawn, len(generated))],
-                [len(truth), self.n],
-            )
+            name: Column.concatenate([truth.columns[name], generated.columns[name].take(drawn)])
             for name in truth.axes
         }
-        self.numbers = [name for name, c in self._columns.items() if c.owner is None]
+        self.numbers = [name for name, column in self._columns.items() if column.count is None]
         self._truth_events = len(truth)
         for whose, weights in (("truth", self.truth), ("generated", self.generated)):
             require_weight(whose, weights)
@@ -89,16 +86,21 @@ class Pool:
         """Return the pooled values of an observable, of events or of objects.
 
         Raises:
-            NotComputableError: a value is not finite, or all truth values are equal.
+            NotComputableError: a value is not finite, all truth values are equal, or hardly an
+                event of either sample has an object.
         """
         column = self._columns[name]
         values = column.values
         bad = int(np.count_nonzero(~np.isfinite(values)))
         if bad:
             raise NotComputableError(f"{bad} of {len(values)} values of {name} are not finite")
-        truth = values[column.weights(self._is_truth) > 0]
-        if len(truth) == 0:
-            raise NotComputableError(f"no truth event has any {name}")
+        if column.count is not None:
+            for whose, events in (("truth", self.truth), ("generated", self.generated)):
+                weights: FloatArray = events * column.count
+                if not weights.any():
+                    raise NotComputableError(f"no {whose} event has any {group_of(name)}")
+                require_weight(f"{whose} {name}", weights)
+        truth = column.first(self._truth_events)
         if np.all(truth == truth[0]):
             raise NotComputableError(f"all truth values of {name} are {truth[0]:g}")
         return column
@@ -107,19 +109,18 @@ class Pool:
         """Return the pooled values of an observable on its own, of events or of objects.
 
         Where the generated sample has a tally whose bins resolve the truth, its n values are drawn
-        from all events that there are, and the truth is quantised alike; otherwise, and of objects,
-        which belong to their events, they are those drawn. Raises as `column` does.
+        from all events that there are, and the truth is quantised alike; otherwise they are those
+        drawn. So are objects always: a tally does not say which of them are of one event, which
+        their uncertainty depends on. Raises as `varying` does.
         """
         column = self.varying(name)
-        if column.owner is not None:
+        truth = column.first(self._truth_events)
+        if self._tally is None or column.count is not None:
             return column
-        return Column(self._drawn(name, column.values))
-
-    def _drawn(self, name: str, values: FloatArray) -> FloatArray:
-        if self._tally is None or not self._tally.bins.resolve(name, values[: self._truth_events]):
-            return values
-        truth = self._tally.bins.quantise(name, values[: self._truth_events])
-        return np.concatenate([truth, self._tally.draw(name, self.n, self._rng)])
+        if not self._tally.bins.resolve(name, truth):
+            return column
+        quantised = self._tally.bins.quantise(name, truth)
+        return Column(np.concatenate([quantised, self._tally.draw(name, self.n, self._rng)]))
 
     def cells(self, plane: Plane) -> BinIndex:
         """Return the pooled events' bins in a plane, shape (N,); drawn as those of `marginal`.
@@ -134,23 +135,31 @@ class Pool:
         return np.concatenate([cells[: self._truth_events], drawn])
 
     @property
-    def _is_truth(self) -> FloatArray:
-        """1 for truth events, 0 for generated ones, shape (N,)."""
-        return np.repeat([1.0, 0.0], [self._truth_events, self.n])
+    def object_shares(self) -> dict[str, float]:
+        """The shares of the compared observables in a mean over kinds of objects; they add up to 1.
 
-    def objects(self) -> dict[str, list[str]]:
-        """Return the compared observables of each kind of object: those with a group's name.
-
-        A group that is in every event once, as missing momentum, is an object of every event.
-        Without a group of a varying number there are no objects.
+        A kind of object, a group, has the share of its number in the truth, divided equally among
+        its observables: C. Balanza, thesis (2023), eq. 6.5. A group that is in every event once, as
+        missing momentum, is an object of every event. Without a group of a varying number there are
+        no objects.
         """
-        if len(self.numbers) == len(self.axes):
-            return {}
         kinds: dict[str, list[str]] = {}
-        for name in self.axes:
-            if group := group_of(name):
-                kinds.setdefault(group, []).append(name)
-        return kinds
+        for name, column in self._columns.items():
+            if column.count is not None:
+                kinds.setdefault(group_of(name), []).append(name)
+        if not kinds:
+            return {}
+        once: dict[str, list[str]] = {}
+        for name in self.numbers:
+            if (group := group_of(name)) and group not in kinds:  # `jet.count` is no jet's
+                once.setdefault(group, []).append(name)
+        numbers = {
+            name: float(self._columns[name].weights(self.whole_truth).sum()) / len(names)
+            for names in (kinds | once).values()
+            for name in names
+        }
+        total = sum(numbers.values())
+        return {name: number / total for name, number in numbers.items() if number}
 
     def resamples(self, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Yield bootstrap weights of both samples: each event counts Poisson(1) times."""
@@ -180,45 +189,23 @@ def per_observable(
     return {name: partial(prepared, name) for name in pool.axes}
 
 
-def with_weighted_mean(
-    pool: Pool, prepare: Callable[[FloatArray, FloatArray], S]
-) -> dict[str, Callable[[], S]]:
-    """Make one subject of each compared observable, and the mean over kinds of objects, if any.
-
-    It averages over an object's observables, then over objects with the number of those in the
-    truth: C. Balanza, thesis (2023), eq. 6.5.
-    """
-    subjects = per_observable(pool, prepare)
-    if pool.objects():
-        subjects[WEIGHTED_MEAN] = lambda: _weighted_mean(pool, prepare)
-    return subjects
-
-
-def _weighted_mean(pool: Pool, prepare: Callable[[FloatArray, FloatArray], S]) -> S:
-    parts: list[tuple[float, S]] = []
-    for names in pool.objects().values():
-        for name in names:
-            column = pool.varying(name)
-            whole = column.weights(pool.whole_truth)
-            share = whole.sum() / len(names)
-            parts.append((share, column.of_events(prepare(column.values, whole))))
-    total = sum(share for share, _ in parts)
-
-    def statistic(a: FloatArray, b: FloatArray) -> Any:  # noqa: ANN401 - what `prepare` returns
-        return sum(share / total * compute(a, b) for share, compute in parts)
-
-    return statistic
-
-
 # A subject ("px", "x_bj, q2") -> what prepares its statistic, or raises `NotComputableError`.
 Subjects = Mapping[str, Callable[[], Statistic]]
 
 
 def estimates(
-    pool: Pool, subjects: Subjects, rng: np.random.Generator, *, p_values: bool = False
+    pool: Pool,
+    subjects: Subjects,
+    rng: np.random.Generator,
+    *,
+    p_values: bool = False,
+    mean: Mapping[str, float] | None = None,
 ) -> dict[str, Figure]:
-    """Compute a figure of each subject with uncertainty, floor and, if asked, `null_p_value`."""
-    [figures] = joint_estimates(pool, subjects, rng, p_values=p_values)
+    """Compute a figure of each subject with uncertainty, floor and, if asked, `null_p_value`.
+
+    If shares of subjects in a `mean` are given, their weighted mean is a figure too.
+    """
+    [figures] = joint_estimates(pool, subjects, rng, p_values=p_values, mean=mean)
     return figures
 
 
@@ -229,6 +216,7 @@ def joint_estimates(
     *,
     figures: int = 1,
     p_values: bool = False,
+    mean: Mapping[str, float] | None = None,
 ) -> list[dict[str, Figure]]:
     """Compute several `figures` of each subject at once; see `estimates`, the case of one.
 
@@ -244,7 +232,7 @@ def joint_estimates(
 
     def evaluate(roles: Iterator[tuple[FloatArray, FloatArray]]) -> FloatArray:
         rows = [[compute(a, b) for compute in statistics.values()] for a, b in roles]
-        return np.array(rows).reshape(len(rows), len(statistics), -1)
+        return np.array(rows).reshape(len(rows), len(statistics), figures)
 
     def figure(value: float, resampled: FloatArray, floors: FloatArray) -> Figure:
         spreads = resampled.std(ddof=1), floors.std(ddof=1)
@@ -259,18 +247,20 @@ def joint_estimates(
             p_value=null_p_value(value, floors) if p_values else None,
         )
 
-    if not statistics:
-        return [refused] * figures
-    values = evaluate(iter([(pool.truth, pool.generated)]))[0]
-    resampled = evaluate(pool.resamples(rng))
-    floors = evaluate(pool.splits(rng))
+    roles = iter([(pool.truth, pool.generated)]), pool.resamples(rng), pool.splits(rng)
+    values, resampled, floors = (evaluate(pairs) for pairs in roles)
+    place = {subject: s for s, subject in enumerate(statistics)}
     results = []
     for k in range(figures):
-        computed = {
-            subject: figure(values[s, k], resampled[:, s, k], floors[:, s, k])
-            for s, subject in enumerate(statistics)
-        }
-        results.append({subject: (refused | computed)[subject] for subject in subjects})
+        v, r, f = values[0, :, k], resampled[:, :, k], floors[:, :, k]
+        computed = refused | {name: figure(v[s], r[:, s], f[:, s]) for name, s in place.items()}
+        results.append({subject: computed[subject] for subject in subjects})
+        if mean:
+            gone = [refused[subject] for subject in mean if subject in refused]
+            chosen, shares = [place[m] for m in mean if m in place], np.array([*mean.values()])
+            results[-1][WEIGHTED_MEAN] = (
+                gone[0] if gone else figure(*(x[..., chosen] @ shares for x in (v, r, f)))
+            )
     return results
 
 

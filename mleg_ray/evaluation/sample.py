@@ -1,21 +1,22 @@
 """The events that are compared, and what their numbers mean."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError
-from mleg_ray.evaluation.column import Column, columns_of, numbers
+from mleg_ray.evaluation.column import Column, columns_of
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.histograms import Histogram
 from mleg_ray.evaluation.tally import Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
-from mleg_ray.events import Events
+from mleg_ray.events import COUNT, Events, group_of
 from mleg_ray.physics.observables import Definitions, Plane
 
 NO_DEFINITIONS = Definitions()
@@ -34,7 +35,7 @@ class Frame(Protocol):
         ...
 
 
-# Named columns (n,), or a matrix (n, d) whose columns are then called x0, x1 ...
+# Named columns, or a matrix (n, d) whose columns are then called x0, x1 ...
 Columns = Frame | NDArray[Any]
 
 
@@ -58,11 +59,15 @@ class Axis(Config):
 
 
 class Origin(Config):
-    """Where a sample comes from; `events` exist there, `compared` of them were drawn at random."""
+    """Where a sample comes from; `events` exist there, `compared` of them were drawn at random.
+
+    These have so many `objects`, by group.
+    """
 
     name: str
     events: int
     compared: int
+    objects: dict[str, int] = {}
     uri: str | None = None
     dataset_digest: str | None = None
     split: str | None = None
@@ -99,17 +104,17 @@ class Sample:
     @property
     def numbers(self) -> dict[str, FloatArray]:
         """The columns (n,) of which each event has one number."""
-        return numbers(self.columns)
+        return {
+            name: column.values for name, column in self.columns.items() if column.count is None
+        }
 
     @property
     def features(self) -> dict[str, FloatArray]:
-        """What a classifier sees (n,): the numbers, and the first objects, absent ones as zero."""
-        features = self.numbers
-        for name, column in self.columns.items():
-            if column.owner is not None:
-                table = column.padded(len(self), MOST_OBJECTS)
-                features |= {f"{name} {i + 1}": values for i, values in enumerate(table.T)}
-        return features
+        """What a classifier sees of each column (n, k): its number, or those of the first objects.
+
+        Absent objects are zero.
+        """
+        return {name: column.padded(MOST_OBJECTS) for name, column in self.columns.items()}
 
     def histogram(self, name: str, edges: FloatArray) -> Histogram:
         """Return the drawn events, or objects, below, between and above `edges`.
@@ -151,7 +156,9 @@ def from_arrays(
     """Make a sample of plain columns, or of a data frame, of any generator.
 
     Columns have shape (n,), weights too (1 if absent); a matrix (n, d) has columns x0, x1 ...
-    `axes` chooses what is compared, by default every column and the `definitions`' observables that
+    Objects are a group: with a column `jet.count` (n,), their number, the columns `jet.pt`,
+    `jet.eta` ... hold the numbers of all jets of the first event, then of the second ... `axes`
+    chooses what is compared, by default every column and the `definitions`' observables that
     have a label; constraints may use every column, planes and objects what is compared. Definitions
     may be given as a catalog entry's tables, a mapping.
 
@@ -163,35 +170,49 @@ def from_arrays(
         definitions = parse(Definitions, definitions, f"{name}: definitions")
     if axes is not None and not axes:
         raise DataError(f"{name}: axes names nothing to compare")
-    if isinstance(columns, np.ndarray):
-        if columns.ndim != 2:
-            raise DataError(f"{name}: a matrix (n, d) or columns are needed, not {columns.shape}")
-        columns = {f"x{i}": column for i, column in enumerate(columns.T)}
-    arrays = {str(key): _numeric(name, key, columns[key]) for key in columns}
-    shapes = {key: array.shape for key, array in arrays.items()}
-    n = len(next(iter(arrays.values()), ()))
-    weight = np.ones(n) if weights is None else _numeric(name, "weights", weights)
-    for key, shape in (shapes | {"weights": weight.shape}).items():
-        if shape != (n,):
-            raise DataError(f"{name}: column '{key}' has shape {shape}, not ({n},) as the first")
-    if not np.isfinite(weight).all():
-        raise DataError(f"{name}: weight not finite, first in row {np.argmin(np.isfinite(weight))}")
-    largest = np.abs(weight).max(initial=0.0)
-    if not 1e-100 < largest < 1e100 and largest != 0:
-        raise DataError(f"{name}: weights as large as {largest:g}; multiply all by a common factor")
-    one = Events({key: torch.ones(1).double() for key in arrays}, {}, torch.ones(1).double())
-    definitions.check(one, axes if axes is not None else arrays)
-    tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
-    events = definitions.joined(Events(tensors, {}, torch.from_numpy(weight)))
+    events = _events(columns, weights, name)
+    example = Events(
+        {key: torch.ones(1, *values.shape[1:]).double() for key, values in events.columns.items()},
+        {group: torch.ones(1, there.shape[1]).bool() for group, there in events.present.items()},
+        torch.ones(1).double(),
+    )
+    definitions.check(example, axes if axes is not None else events.columns)
     if axes is None:
-        axes = {key: Axis() for key in arrays} | derived_axes(definitions)
-    missing = [key for key in axes if key not in events.columns]
+        axes = {key: Axis() for key in events.columns} | derived_axes(definitions)
+    known = (*events.columns, *definitions.observables)
+    missing = [key for key in axes if key not in known]
     if missing:
-        raise DataError(f"{name}: no column '{missing[0]}'; there are {', '.join(events.columns)}")
-    tally = UnphysicalTally.of(events, list(arrays), definitions)
-    everything = columns_of(events)
-    origin = Origin(name=name, events=n, compared=n)
-    return ordered(Sample(everything, weight, axes, tally, origin, definitions))
+        raise DataError(f"{name}: no column '{missing[0]}'; there are {', '.join(known)}")
+    return ordered(sample_of(events, axes, list(events.columns), definitions, name))
+
+
+def sample_of(
+    events: Events,
+    axes: Mapping[str, Axis],
+    fields: Sequence[str],
+    definitions: Definitions,
+    name: str,
+) -> Sample:
+    """Make a sample of events, in their own order; all are compared.
+
+    `fields` are those that were generated, which must be finite.
+    """
+    joined = definitions.joined(events)
+    everything = columns_of(joined)
+    columns = {axis: everything[axis] for axis in axes}
+    n = len(events)
+    origin = Origin(name=name, events=n, compared=n, objects=objects_of(columns))
+    unphysical = UnphysicalTally.of(joined, fields, definitions)
+    return Sample(columns, events.weight.numpy(), axes, unphysical, origin, definitions)
+
+
+def objects_of(columns: Mapping[str, Column]) -> dict[str, int]:
+    """Return the number of objects of each group that has a number of them."""
+    return {
+        group_of(name): len(column.values)
+        for name, column in columns.items()
+        if column.count is not None
+    }
 
 
 def binned(truth: Sample, generated: Sample, name: str, edges: FloatArray) -> Binned:
@@ -249,6 +270,55 @@ def require_comparable(truth: Sample, generated: Sample) -> None:
         raise DataError(f"constraint '{min(judged)}' was counted in one of the two samples only")
 
 
+def ordered(sample: Sample) -> Sample:
+    """Return the sample with the columns of its axes alone, its events in their canonical order."""
+    compared = {name: sample.columns[name] for name in sample.axes}
+    order = np.lexsort((sample.weight, *(column.key for column in reversed(compared.values()))))
+    columns = {name: column.take(order) for name, column in compared.items()}
+    return replace(sample, columns=columns, weight=sample.weight[order])
+
+
+def _events(columns: Columns, weights: ArrayLike | None, name: str) -> Events:
+    """Return plain columns as events; see `from_arrays`."""
+    if isinstance(columns, np.ndarray):
+        if columns.ndim != 2:
+            raise DataError(f"{name}: a matrix (n, d) or columns are needed, not {columns.shape}")
+        columns = {f"x{i}": column for i, column in enumerate(columns.T)}
+    arrays = {str(key): _numeric(name, key, columns[key]) for key in columns}
+    groups = [group_of(key) for key in arrays if key == f"{group_of(key)}.{COUNT}"]
+    flat = {key for key in arrays if group_of(key) in groups and not key.endswith(f".{COUNT}")}
+    n = next((len(array) for key, array in arrays.items() if key not in flat), 0)
+    weight = np.ones(n) if weights is None else _numeric(name, "weights", weights)
+    for key, array in (arrays | {"weights": weight}).items():
+        if key not in flat and array.shape != (n,):
+            raise DataError(f"{name}: column '{key}' has shape {array.shape}, not ({n},) as others")
+    if not np.isfinite(weight).all():
+        raise DataError(f"{name}: weight not finite, first in row {np.argmin(np.isfinite(weight))}")
+    largest = np.abs(weight).max(initial=0.0)
+    if not 1e-100 < largest < 1e100 and largest != 0:
+        raise DataError(f"{name}: weights as large as {largest:g}; multiply all by a common factor")
+    present = {group: _present(name, group, arrays[f"{group}.{COUNT}"]) for group in groups}
+    tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
+    for key in flat:
+        there = present[group_of(key)]
+        if arrays[key].shape != (int(there.sum()),):
+            raise DataError(
+                f"{name}: column '{key}' has shape {arrays[key].shape}; "
+                f"'{group_of(key)}.{COUNT}' counts {int(there.sum())} objects in all"
+            )
+        padded = torch.zeros(there.shape, dtype=torch.float64)
+        padded[there] = tensors[key]
+        tensors[key] = padded
+    return Events(tensors, present, torch.from_numpy(weight))
+
+
+def _present(name: str, group: str, count: FloatArray) -> Tensor:
+    """Return which objects of a group there are (n, most), by their number (n,)."""
+    if not (np.isfinite(count) & (count >= 0) & (count == np.floor(count))).all():
+        raise DataError(f"{name}: '{group}.{COUNT}' must hold whole numbers, none below zero")
+    return torch.arange(int(count.max(initial=0))) < torch.from_numpy(count)[:, None]
+
+
 def _numeric(name: str, key: object, column: Any) -> FloatArray:  # noqa: ANN401 - of any kind
     if np.ma.isMaskedArray(column):
         raise DataError(f"{name}: column '{key}' is masked; fill or drop what is masked")
@@ -256,16 +326,3 @@ def _numeric(name: str, key: object, column: Any) -> FloatArray:  # noqa: ANN401
     if array.dtype.kind not in "fiub" and array.size > 0:
         raise DataError(f"{name}: column '{key}' holds {array.dtype}; real numbers are needed")
     return array.astype(np.float64)
-
-
-def ordered(sample: Sample) -> Sample:
-    """Return the sample with the columns of its axes alone, its events in their canonical order."""
-    compared = {name: sample.columns[name] for name in sample.axes}
-    n = len(sample)
-    keys = [
-        column.values if column.owner is None else np.bincount(column.owner, column.values, n)
-        for column in compared.values()
-    ]
-    order = np.lexsort((sample.weight, *reversed(keys)))
-    ordered = {name: column.take(order, n) for name, column in compared.items()}
-    return replace(sample, columns=ordered, weight=sample.weight[order])

@@ -35,7 +35,7 @@ LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")
 class Scorecard(Config):
     """Figures by metric and subject, with all that is needed to compute them again."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     truth: Origin
     generated: Origin
     axes: dict[str, Axis]

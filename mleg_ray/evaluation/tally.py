@@ -44,10 +44,12 @@ class FineBins:
 
     @staticmethod
     def of(pilot: Mapping[str, FloatArray]) -> "FineBins":
-        """Learn the bins from pilot events (n,) by axis; values that are not finite do not count.
+        """Learn the bins from pilot values (m,) by axis; those that are not finite do not count.
+
+        Of a generator that makes no object of a kind there is no value: all are in one of two bins.
 
         Raises:
-            DataError: an axis has no finite value.
+            DataError: no value of an axis is finite.
         """
         return FineBins({name: _edges(name, values) for name, values in pilot.items()})
 
@@ -116,11 +118,10 @@ class FineBins:
 
 @dataclass(frozen=True)
 class Tally:
-    """Events, or objects, by bin of each axis (k + 1,), and events by cell of each plane (cells,).
+    """Events or objects by bin of each axis (k + 1,), and events by cell of each plane (cells,).
 
-    Beside these are the unphysical events.
-
-    Events of a generated sample have equal weights: there the histograms are of counts.
+    Beside these are the unphysical events. Events of a generated sample have equal weights: there
+    the histograms are of counts.
     """
 
     bins: FineBins
@@ -174,7 +175,7 @@ class Tally:
         )
 
     def histogram(self, name: str, edges: FloatArray) -> Histogram:
-        """Return the events below, between and above `edges`, some of the axis's own.
+        """Return the events, or objects, below, between and above `edges`, some of the axis's own.
 
         The shape is (len(edges) + 1,).
         """
@@ -242,7 +243,7 @@ def merge(files: Iterable[tuple[str, bytes]], bins: FineBins) -> Tally:
 
 
 def _edges(name: str, values: FloatArray) -> FloatArray:
-    finite = values[np.isfinite(values)]
+    finite = values[np.isfinite(values)] if len(values) else np.zeros(1)
     if len(finite) == 0:
         raise DataError(f"no generated value of '{name}' is finite: nothing can be counted")
     quantiles = np.quantile(finite, np.linspace(0, 1, QUANTILES + 1))

@@ -175,9 +175,10 @@ class Definitions(Config):
     def joined(self, events: Events) -> Events:
         """Return the events joined by the observables, each able to use those before it.
 
-        An absent object has zero for each of them.
+        All can use the numbers of objects, `jet.count`, which are joined too. An absent object has
+        zero for each observable.
         """
-        columns = dict(events.columns)
+        columns = {**events.columns, **events.counts}
         for name, observable in self.observables.items():
             values = evaluate(observable.expression, columns)
             present = events.present.get(group_of(name))
@@ -199,13 +200,14 @@ class Definitions(Config):
     def check(self, example: Events, compared: Iterable[str]) -> None:
         """Check that all follows from events like one `example`; of these some are `compared`.
 
-        What is compared are these and the observables with a label; planes are of them.
+        What is compared are these, the numbers of objects and the observables with a label; planes
+        are of them.
 
         Raises:
             ConfigError: an expression that cannot be computed, an observable with the name of a
             column, or that is not one number an event or object, or two planes of the same pair.
         """
-        shadowed = sorted(set(example.columns) & set(self.observables))
+        shadowed = sorted({*example.columns, *example.counts} & set(self.observables))
         if shadowed:
             raise ConfigError(f"observables.{shadowed[0]}: a field has this name; choose another")
         joined = self.joined(example)
@@ -219,7 +221,8 @@ class Definitions(Config):
                     else "not one number an event; that of a group's objects is named as jet.mass"
                 )
                 raise ConfigError(f"observables.{name}: {mend} (got the shape {tuple(shape)})")
-        compared = {*compared, *(name for name, o in self.observables.items() if o.label)}
+        labelled = (name for name, o in self.observables.items() if o.label)
+        compared = {*compared, *example.counts, *labelled}
         for rule in (*self.constraints.values(), *self.selection.values()):
             violates(rule, joined)
         pairs = {f"planes: {plane.name}": (plane.x, plane.y) for plane in self.planes}
@@ -293,9 +296,23 @@ def passing(where: Iterable[str], events: Events) -> Tensor:
 
 
 def _operands(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> list[Tensor]:
-    """Return the columns or numbers of these names; those of the event beside those of objects."""
-    like = next(iter(columns.values()))
+    """Return the columns or numbers of these names; those of the event beside those of objects.
+
+    Raises:
+        ConfigError: unknown columns, or objects of two groups, of which no one belongs to another.
+    """
+    names, like = list(names), next(iter(columns.values()))
     found = [_operand(name, columns, like, expression) for name in names]
+    objects = {
+        group: None
+        for name, operand in zip(names, found, strict=True)
+        if operand.ndim == 2 and (group := group_of(name))
+    }
+    if len(objects) > 1:
+        raise ConfigError(
+            f"'{expression}': objects of {' and '.join(objects)} do not belong to each other; use "
+            "the objects of one group, and numbers of the event"
+        )
     if any(operand.ndim == 2 for operand in found):
         return [operand[:, None] if operand.ndim == 1 else operand for operand in found]
     return found

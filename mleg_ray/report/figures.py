@@ -90,21 +90,17 @@ def correlation_pngs(truth: Sample, generated: Sample) -> dict[str, bytes]:
 
     Observables without finite, varying values in both samples are left out.
     """
+    true, made = truth.numbers, generated.numbers
     names = [
         name
-        for name in truth.numbers
-        if all(
-            np.isfinite(sample.numbers[name]).all() and np.ptp(sample.numbers[name]) > 0
-            for sample in (truth, generated)
-        )
+        for name in true
+        if all(np.isfinite(x[name]).all() and np.ptp(x[name]) > 0 for x in (true, made))
     ]
     if len(names) < 2:
         return {}
     t, g = (
-        correlation_matrix(
-            np.stack([sample.numbers[name] for name in names], axis=1), sample.weight
-        )
-        for sample in (truth, generated)
+        correlation_matrix(np.stack([x[name] for name in names], axis=1), sample.weight)
+        for x, sample in ((true, truth), (made, generated))
     )
     labels = [f"${truth.axes[n].label}$" if truth.axes[n].label else n for n in names]
     difference = g - t

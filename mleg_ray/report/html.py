@@ -299,13 +299,12 @@ def unknowns(card: Scorecard) -> Iterator[str]:
     )
     if "memorisation" not in sizes:
         yield "Whether generated events copy training events was not examined."
-    for kind, what in (
-        ("planes", "joint distributions of two observables in bins"),
-        ("objects", "averages over objects"),
-        ("selection", "events that fail a selection"),
-    ):
-        if not getattr(card.definitions, kind):
-            yield f"Not applicable: {what}; the dataset declares no {kind}."
+    if not card.definitions.planes:
+        yield "Not applicable: joint distributions in bins; the dataset declares no planes."
+    if not card.truth.objects:
+        yield "Not applicable: averages over objects; the dataset has no groups of them."
+    if not card.definitions.selection:
+        yield "Not applicable: events that fail a selection; the dataset declares no selection."
     reasons: dict[str, list[str]] = {}
     for metric, subject, figure in _all_figures(card):
         if isinstance(figure, NotComputable):
@@ -337,6 +336,7 @@ def _origin(origin: Origin) -> list[tuple[str, str]]:
         ("split", origin.split or "all"),
         ("events", f"{origin.events:,}"),
         ("drawn at random", f"{origin.compared:,}" if origin.compared < origin.events else "all"),
+        *((f"{group}, drawn", f"{number:,}") for group, number in origin.objects.items()),
         ("digest", origin.dataset_digest or "none"),
         *((name, f"{value:g}") for name, value in origin.conditions.items()),
         *((key, text) for key, text in _flatten(origin.provenance) if not _DEFINITION.search(key)),
@@ -344,7 +344,7 @@ def _origin(origin: Origin) -> list[tuple[str, str]]:
 
 
 # Of the checkpoint's card: what the catalog declares, and the page shows anyway.
-_DEFINITION = re.compile(r"\.dataset\.(fields|observables|constraints|selection|planes|objects)\b")
+_DEFINITION = re.compile(r"\.dataset\.(fields|observables|constraints|selection|planes|groups)\b")
 
 
 def _flatten(value: Any, key: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - JSON

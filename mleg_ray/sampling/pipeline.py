@@ -81,7 +81,7 @@ class Pipeline:
         self._dtypes = {
             field.name: getattr(torch, field.dtype) for field in fields if field.role != "weight"
         }
-        axes = compared_axes(card.fields, spec.conditions, card)
+        axes = compared_axes(card, spec.conditions)
         self._counted = [name for name in axes if name not in self._dtypes]
         self._spectra = spec.spectra
         self._where = spec.where

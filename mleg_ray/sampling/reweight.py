@@ -41,7 +41,7 @@ Mode = Literal["weights", "accept"]
 
 @dataclass(frozen=True)
 class Weigher:
-    """Weights of events given as columns, of mean one over the sample it learned from.
+    """Weights of events given by their features, of mean one over the sample it learned from.
 
     `largest` is where they are cut; `efficiency` is (Σw)² / nΣw², the share of the events that are
     worth as much as unweighted ones; `acceptance` is what accept/reject keeps of them.
@@ -53,9 +53,9 @@ class Weigher:
     largest: float
     efficiency: float
 
-    def __call__(self, columns: Mapping[str, FloatArray]) -> FloatArray:
-        """Return the weights (n,) of columns (n,)."""
-        logit = self.logit(np.stack([columns[name] for name in self.names], axis=1))
+    def __call__(self, features: Mapping[str, FloatArray]) -> FloatArray:
+        """Return the weights (n,) of the features of a sample."""
+        logit = self.logit(np.concatenate([features[name] for name in self.names], axis=1))
         with np.errstate(over="ignore"):
             return (np.exp(-logit) / self.norm).clip(max=self.largest)
 
@@ -83,10 +83,6 @@ def learn_weights(truth: Sample, generated: Sample, *, seed: int) -> Weigher:
         features, weights = zip(*(drawn(s, n, rng) for s in (truth, generated)), strict=True)
     except NotComputableError as error:
         raise DataError(f"no weights can be learned: {error}") from None
-    for sample, values in zip((truth, generated), features, strict=True):
-        bad = ~np.isfinite(values).all(axis=0)
-        if bad.any():
-            raise DataError(f"{sample.origin.name}: '{names[bad.argmax()]}' is not finite")
     mean, spread = scale(features[0])
     selected = round(SELECT * n)
     train, select = (

@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
-import numpy as np
 import torch
 
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
-from mleg_ray.evaluation.distances import FloatArray, KSReference
+from mleg_ray.evaluation.column import Column, columns_of
+from mleg_ray.evaluation.distances import FloatArray, ks
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.models.base import GENERATED
 from mleg_ray.physics.observables import Definitions
@@ -44,7 +44,8 @@ class SnapshotSelector:
     The generated events take the conditions and weights of the validation events, `OVERSAMPLING`
     times over, and the same random numbers at every call: the chance of the generated sample,
     which would drown the difference of two good snapshots, is small, and that of the truth is the
-    same for all. An observable that is not finite counts with the largest distance, KS = 1.
+    same for all. An observable that is not finite, or of objects of which hardly any is generated,
+    counts with the largest distance, KS = 1.
     """
 
     def __init__(
@@ -59,14 +60,21 @@ class SnapshotSelector:
         self._definitions = definitions
         self._names = config.observables
         self._seed = derive_seed(seed, "selection")
-        known = self._table(truth)
+        known = columns_of(definitions.joined(truth))
         unknown = [name for name in config.observables if name not in known]
         if unknown:
             raise ConfigError(
                 f"selection.observables: the dataset has no {', '.join(unknown)}; "
                 f"it has {', '.join(known)}"
             )
-        self._reference = KSReference(known, truth.weight.numpy(), config.observables)
+        self._truth = {name: known[name] for name in config.observables}
+        self._weight = truth.weight.numpy()
+        for name, column in self._truth.items():
+            if (total := column.weights(self._weight).sum()) <= 0:
+                raise ConfigError(
+                    f"selection.observables: the weights of '{name}' sum to {total:g} over the "
+                    "validation events; choose others"
+                )
         self.history: list[Snapshot] = []
         self.best_weights: dict[str, Any] = {}
 
@@ -100,18 +108,21 @@ class SnapshotSelector:
     def _distances(self, loop: TrainingLoop) -> dict[str, float]:
         device = next(loop.ema.parameters()).device
         generator = stream(self._seed, device)
-        parts: list[dict[str, FloatArray]] = []
+        parts: list[dict[str, Column]] = []
         with torch.no_grad():
             for given in self._given.split(GENERATED.of(loop.feature_map.space.nbytes)):
                 events = loop.observed(given.to(device), generator=generator).to("cpu")
-                table = self._table(events)
-                parts.append({name: table[name] for name in self._names})
-        generated = {name: np.concatenate([part[name] for part in parts]) for name in self._names}
-        distances = self._reference.distances(generated, self._given.weight.numpy())
-        return {name: 1.0 if math.isnan(value) else value for name, value in distances.items()}
+                parts.append(columns_of(self._definitions.joined(events).choose(self._names)))
+        columns = {name: Column.concatenate([part[name] for part in parts]) for name in self._names}
+        weight = self._given.weight.numpy()
+        return {name: self._distance(name, column, weight) for name, column in columns.items()}
 
-    def _table(self, events: Events) -> dict[str, FloatArray]:
-        return {name: c.numpy() for name, c in self._definitions.joined(events).columns.items()}
+    def _distance(self, name: str, generated: Column, weight: FloatArray) -> float:
+        truth, weights = self._truth[name], generated.weights(weight)
+        if weights.sum() <= 0:
+            return 1.0
+        value = ks(truth.values, generated.values, truth.weights(self._weight), weights)
+        return 1.0 if math.isnan(value) else value
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that resuming needs."""

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest, write_json
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.events import Field
 from mleg_ray.physics.observables import Constraint, Definitions, Observable
-from tests.dis_events import FIELDS, electrons
+from tests.dis_events import ELECTRON, FIELDS, GROUPS, SCHEMA, electrons
 
 DEFINITIONS = Definitions(
     constraints={"x_limit": Constraint(expression="x <= 2")},
@@ -19,14 +20,16 @@ DEFINITIONS = Definitions(
 )
 OBSERVABLES = {
     "pt": Observable(
-        expression="kinematics.transverse_momentum", unit="GeV", label="p_T", log=True
+        expression="kinematics.transverse_momentum(electron)", unit="GeV", label="p_T", log=True
     ),
-    "q2": Observable(expression="dis.q2", unit="GeV2", label="Q^2", log=True),
-    "x_bj": Observable(expression="dis.x_bj", label="x_{bj}", log=True),
-    "mass_shell_residual": Observable(expression="kinematics.mass_shell_residual"),
+    "q2": Observable(
+        expression="dis.q2(electron, beam_energy)", unit="GeV2", label="Q^2", log=True
+    ),
+    "x_bj": Observable(expression="dis.x_bj(electron, beam_energy)", label="x_{bj}", log=True),
+    "mass_shell_residual": Observable(expression="kinematics.mass_shell_residual(electron)"),
 }
 ELECTRON_CONSTRAINTS = {
-    "energy_below_beam": Constraint(expression="energy <= beam_energy", tolerance=1e-5),
+    "energy_below_beam": Constraint(expression="electron.energy <= beam_energy", tolerance=1e-5),
     "mass_shell": Constraint(expression="mass_shell_residual <= 1e-5"),
 }
 
@@ -43,6 +46,50 @@ def gaussian(
 
 
 AXES = {"x": Axis(unit="GeV", label="x"), "y": Axis()}
+JET_DEFINITIONS = Definitions(
+    constraints={"acceptance": Constraint(expression="jet.eta <= 2.5")},
+    selection={"jets": Constraint(expression="jet.count >= 1")},
+)
+
+
+def with_jets(
+    n: int, seed: int, *, shift: float = 0.0, correlation: float = 0.6, weighted: bool = False
+) -> Sample:
+    """Normal missing momentum and up to three jets: the more and the harder, the larger it is."""
+    rng = np.random.default_rng(seed)
+    met = rng.normal(shift, 1, n)
+    count = rng.binomial(3, 1 / (1 + np.exp(-correlation * met)))
+    owner = np.repeat(np.arange(n), count)
+    pt = np.exp(0.4 * (correlation * met[owner] + rng.normal(0, 1, len(owner))))
+    columns = {
+        "met": met,
+        "jet.count": count,
+        "jet.pt": pt[np.lexsort((-pt, owner))],
+        "jet.eta": rng.normal(0, 1 + shift / 2, len(owner)),
+    }
+    weights = np.where(rng.uniform(size=n) < 0.1, -1.0, 1.5) if weighted else np.ones(n)
+    return from_arrays(columns, weights, definitions=JET_DEFINITIONS)
+
+
+def rebuilt(
+    sample: Sample, order: np.ndarray, factor: float = 1.0, **columns: np.ndarray
+) -> Sample:
+    """The sample's events in another order, with weights times a factor, some columns replaced."""
+    taken = {name: column.take(order).values for name, column in sample.columns.items()}
+    return from_arrays(
+        taken | columns,
+        sample.weight[order] * factor,
+        axes=sample.axes,
+        definitions=sample.definitions,
+    )
+
+
+# What makes samples, and two of their columns.
+Toy = tuple[Callable[..., Sample], str, str]
+TOYS: dict[str, Toy] = {
+    "numbers": (gaussian, "x", "y"),
+    "objects": (with_jets, "jet.pt", "jet.eta"),
+}
 
 DatasetMaker = Callable[..., Dataset]
 
@@ -62,15 +109,16 @@ def make_dataset(tmp_path: Path) -> DatasetMaker:
         smearing: float = 0.0,
         checkpoint: dict[str, str] | None = None,
     ) -> Dataset:
-        x = electrons(events, seed).x.numpy()
         noise = np.random.default_rng(seed).normal(1, smearing, events) if smearing else 1.0
-        columns = dict(zip(("px", "py", "pz", "energy"), x.T * noise, strict=True))
+        drawn = of_events(electrons(events, seed), SCHEMA)
+        columns = {key: values * noise for key, values in drawn.items() if key in ELECTRON}
         folder = tmp_path / name
         shards = [
             write_shard(
                 str(folder),
                 f"{i}.parquet",
                 {key: values[i::4] for key, values in columns.items()},
+                SCHEMA,
                 [field for field in fields if field.role == "event"],
                 {},
                 split="test" if i % 2 else "train",
@@ -80,6 +128,7 @@ def make_dataset(tmp_path: Path) -> DatasetMaker:
         manifest = DatasetManifest(
             name=name,
             fields=fields,
+            groups=GROUPS,
             conditions={"beam_energy": 50.0} if conditions is None else conditions,
             observables=OBSERVABLES,
             constraints=ELECTRON_CONSTRAINTS,

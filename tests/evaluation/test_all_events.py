@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 
 from mleg_ray.evaluation.all_events import chi2_all
@@ -14,7 +13,6 @@ from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import Axis, Sample, binned, from_arrays
 from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.evaluation.tally import FineBins, Tally
-from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.physics.observables import Definitions, Plane
 
 PLANE = Plane(x="x", y="y", x_range=(-2, 2), y_range=(-2, 2), bins=8, log=False)
@@ -28,10 +26,9 @@ def events(n: int, seed: int, width: float = 1.0) -> dict[str, np.ndarray]:
 
 def with_tally(sample: Sample, whole: dict[str, np.ndarray], bins: FineBins) -> Sample:
     """A sample of which more events were counted than drawn."""
-    unphysical = UnphysicalTally.count({}, torch.ones(0))
-    share = unphysical.total.model_copy(update={"events": len(whole["x"])})
-    unphysical = unphysical.model_copy(update={"total": share})
-    return replace(sample, tally=Tally.of(whole, bins, [PLANE], unphysical))
+    counted = from_arrays(whole)
+    tally = Tally.of(counted.columns, bins, sample.definitions.planes, counted.unphysical)
+    return replace(sample, tally=tally)
 
 
 def of(truth: Sample, generated: Sample) -> dict[str, Estimate]:
@@ -111,11 +108,11 @@ def test_bins_that_do_not_resolve_the_truth_are_not_used():
 def test_a_truth_is_counted_whole_in_the_bins_of_what_it_judges(make_dataset):
     dataset = make_dataset("truth", 4000)
     everything = from_dataset(dataset, "test", seed=1)
-    bins = FineBins.of(everything.columns)
+    bins = FineBins.of(everything.numbers)
     drawn = from_dataset(dataset, "test", seed=1, max_events=300, bins=bins)
     assert drawn.tally is not None
     assert (len(drawn), drawn.counted) == (300, 2000)
-    for name, column in everything.columns.items():
+    for name, column in everything.numbers.items():
         counts = np.bincount(bins.index(name, column), minlength=len(bins.edges[name]) + 1)
         assert np.array_equal(drawn.tally.axes[name].weight, counts)
 

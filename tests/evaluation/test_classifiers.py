@@ -22,7 +22,7 @@ def test_auc_agrees_with_a_direct_script():
     figures = auc(truth, generated)
 
     features = np.concatenate(
-        [np.stack(list(s.columns.values()), axis=1) for s in (truth, generated)]
+        [np.stack(list(s.numbers.values()), axis=1) for s in (truth, generated)]
     )
     label = np.repeat([0, 1], 10_000)
     x, x_test, y, y_test = train_test_split(features, label, test_size=0.2, random_state=0)
@@ -41,7 +41,7 @@ def test_signed_weights_undo_what_they_add():
     truth, clean = gaussian(6000, 1), gaussian(4000, 2)
     blob = rng.normal(3, 0.1, (2000, 2))
     columns = {
-        name: np.concatenate([clean.columns[name], blob[:, i]]) for i, name in enumerate("xy")
+        name: np.concatenate([clean.numbers[name], blob[:, i]]) for i, name in enumerate("xy")
     }
     signs = np.where(np.arange(2000) % 2, 1.0, -1.0)
     mixed = from_arrays(columns, np.concatenate([np.ones(4000), signs]), axes=clean.axes)
@@ -53,7 +53,7 @@ def test_a_network_judges_the_fields_alone_where_columns_are_derived():
     """A derived column that does not follow from the fields shows only to who may look at it."""
     axes = {"x": Axis(), "y": Axis(derived=True)}
     truth, generated = (
-        from_arrays(gaussian(4000, seed, correlation=rho).columns, axes=axes)
+        from_arrays(gaussian(4000, seed, correlation=rho).numbers, axes=axes)
         for seed, rho in ((1, 0.8), (2, -0.8))
     )
     figures = auc(truth, generated)
@@ -64,7 +64,7 @@ def test_a_network_judges_the_fields_alone_where_columns_are_derived():
 
 def test_outliers_do_not_overflow_the_network():
     outlying = gaussian(2000, 2)
-    columns = {**outlying.columns, "x": np.where(np.arange(2000) < 5, 1e60, outlying.columns["x"])}
+    columns = {**outlying.numbers, "x": np.where(np.arange(2000) < 5, 1e60, outlying.numbers["x"])}
     figures = auc(gaussian(2000, 1), from_arrays(columns, axes=outlying.axes))
     assert np.isfinite([f.value for f in figures.values()]).all()
 

@@ -6,7 +6,6 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from mleg_ray.evaluation.distances import (
-    KSReference,
     effective_size,
     ks,
     ks_p_value,
@@ -79,12 +78,3 @@ def test_p_value_follows_scipys_limit():
 def test_effective_size():
     assert effective_size(np.ones(7)) == 7
     assert effective_size(np.array([1.0, 1, -1])) == pytest.approx(1 / 3)
-
-
-def test_reference_gives_each_observable_its_ks():
-    rng = np.random.default_rng(2)
-    truth = {"a": rng.normal(size=100), "b": rng.normal(size=100), "unused": np.zeros(100)}
-    table = {"a": rng.normal(size=80), "b": rng.normal(1, 1, size=80)}
-    weights = rng.uniform(size=80)
-    distances = KSReference(truth, None, ("a", "b")).distances(table, weights)
-    assert distances == {name: ks(truth[name], table[name], None, weights) for name in "ab"}

@@ -22,7 +22,7 @@ def test_new_events_are_as_far_from_training_events_as_these_from_each_other():
 def test_copies_are_found_also_with_noise():
     training = gaussian(2000, 3)
     rng = np.random.default_rng(0)
-    noisy = {name: column + rng.normal(0, 1e-3, 2000) for name, column in training.columns.items()}
+    noisy = {name: column + rng.normal(0, 1e-3, 2000) for name, column in training.numbers.items()}
     figure = measured(from_arrays(noisy), training)
     assert figure.value < 0.15
     assert figure.verdict == "large"
@@ -32,8 +32,8 @@ def test_copies_are_found_also_with_noise():
 def test_half_of_the_events_copied_shows():
     training, new = gaussian(4000, 3), gaussian(2000, 4)
     columns = {
-        name: np.concatenate([column[:2000], new.columns[name]])
-        for name, column in training.columns.items()
+        name: np.concatenate([column[:2000], new.numbers[name]])
+        for name, column in training.numbers.items()
     }
     assert measured(from_arrays(columns), training).verdict != "at the floor"
 

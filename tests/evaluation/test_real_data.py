@@ -109,7 +109,7 @@ def test_negative_weights_of_matched_showers_are_counted_as_a_plain_loop_does(re
     momenta, weights = weighted_pairs(reference_data / "lhe" / name)
     assert (len(weights), int((weights < 0).sum())) == (10_000, 1852)
     sample = from_arrays({"pt": momenta}, weights)
-    index = percentile_bins(sample.columns["pt"], sample.weight)
+    index = percentile_bins(sample.numbers["pt"], sample.weight)
     histogram = Histogram.fill(index, sample.weight, 102)
 
     ordered = np.sort(momenta)

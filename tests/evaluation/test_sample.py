@@ -6,24 +6,24 @@ from mleg_ray.evaluation.datasets import compared_axes, from_dataset, judged_by
 from mleg_ray.evaluation.sample import Axis, from_arrays, require_comparable
 from mleg_ray.events import Field
 from mleg_ray.physics.observables import Constraint, Definitions
-from tests.dis_events import FIELDS
+from tests.dis_events import ELECTRON, FIELDS
 
 POSITIVE = Definitions(constraints={"c": Constraint(expression="a > 0")})
 
 
 def test_a_dataset_brings_its_fields_and_labelled_observables(make_dataset):
     sample = from_dataset(make_dataset("truth"), "test", seed=1)
-    assert list(sample.axes) == ["px", "py", "pz", "energy", "pt", "q2", "x_bj"]
+    assert list(sample.axes) == [*ELECTRON, "pt", "q2", "x_bj"]
     assert sample.axes["q2"] == Axis(unit="GeV2", label="Q^2", log=True, derived=True)
     assert len(sample) == sample.origin.events == 2000
-    assert np.allclose(sample.columns["pt"], np.hypot(sample.columns["px"], sample.columns["py"]))
+    numbers = sample.numbers
+    assert np.allclose(numbers["pt"], np.hypot(numbers["electron.px"], numbers["electron.py"]))
 
 
 def test_conditions_that_vary_are_compared_too(make_dataset):
     dataset = make_dataset("fixed")
-    manifest = dataset.manifest
-    assert "beam_energy" in compared_axes(manifest.fields, {}, manifest)
-    assert "beam_energy" not in compared_axes(manifest.fields, {"beam_energy": 50.0}, manifest)
+    assert "beam_energy" in compared_axes(dataset.manifest, {})
+    assert "beam_energy" not in compared_axes(dataset.manifest, {"beam_energy": 50.0})
 
 
 def test_a_draw_is_random_seeded_and_counts_all_events(make_dataset):
@@ -35,10 +35,11 @@ def test_a_draw_is_random_seeded_and_counts_all_events(make_dataset):
     assert heard == [1000, 2000, 3000, 4000]
     assert (len(draw), draw.origin.compared, draw.origin.events) == (100, 100, 4000)
     assert draw.unphysical.total.events == 4000
-    assert np.array_equal(draw.columns["px"], again.columns["px"])
-    assert not np.array_equal(draw.columns["px"], other.columns["px"])
-    everything = from_dataset(dataset, seed=1).columns["px"]
-    assert np.isin(draw.columns["px"], everything).all()
+    px, same, others = (sample.numbers["electron.px"] for sample in (draw, again, other))
+    assert np.array_equal(px, same)
+    assert not np.array_equal(px, others)
+    everything = from_dataset(dataset, seed=1).numbers["electron.px"]
+    assert np.isin(px, everything).all()
 
 
 def test_a_sample_is_judged_by_the_truths_rules(make_dataset):
@@ -56,8 +57,14 @@ def changed(field: str, **update: object) -> tuple[Field, ...]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fields": changed("pz", unit="MeV")}, r"field 'pz' is event field in MeV.*field in GeV"),
-        ({"fields": changed("energy", name="e")}, r"field 'energy' is absent"),
+        (
+            {"fields": changed("electron.pz", unit="MeV")},
+            r"field 'electron.pz' is event field in MeV.*field in GeV",
+        ),
+        (
+            {"fields": changed("electron.energy", name="electron.e")},
+            r"field 'electron.energy' is absent",
+        ),
         (
             {"fields": (*FIELDS, Field(name="beam", role="condition"))},
             r"'beam' .*absent in the truth",
@@ -75,7 +82,7 @@ def test_samples_of_something_else_are_refused(make_dataset, change, message):
 
 def test_precision_and_weights_may_differ(make_dataset):
     truth, generated = make_dataset("truth"), make_dataset("sample", sampled=True)
-    fields = (*changed("px", dtype="float64"), Field(name="w", role="weight"))
+    fields = (*changed("electron.px", dtype="float64"), Field(name="w", role="weight"))
     generated.manifest = generated.manifest.model_copy(update={"fields": fields})
     judged_by(truth, generated)
 
@@ -83,8 +90,8 @@ def test_precision_and_weights_may_differ(make_dataset):
 class TestArrays:
     def test_columns_may_be_lists_or_a_data_frames_columns(self):
         sample = from_arrays({"a": [3, 1, 2], "b": np.float32([1, 2, 3])})
-        assert sample.columns["a"].tolist() == [1, 2, 3]
-        assert sample.columns["b"].tolist() == [2, 3, 1]
+        assert sample.numbers["a"].tolist() == [1, 2, 3]
+        assert sample.numbers["b"].tolist() == [2, 3, 1]
         assert sample.origin.compared == 3
 
     @pytest.mark.parametrize(

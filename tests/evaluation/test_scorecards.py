@@ -33,7 +33,7 @@ def test_json_round_trip_and_determinism():
     assert card.figures == again.figures
     assert heard == [(0, "chi2_ndf"), (1, "unphysical_rate"), (2, "ks"), (3, "")]
     document = json.loads(card.to_json())
-    assert document["format_version"] == 1
+    assert document["format_version"] == 2
     assert document["figures"]["ks"]["x"]["verdict"] == "at the floor"
 
 
@@ -97,7 +97,7 @@ def test_halves_of_the_authors_tape_sit_at_the_floor(reference_data):
 
 def test_plain_columns_a_matrix_and_a_sample_are_the_same():
     sample = gaussian(400, 1)
-    columns = {"x0": sample.columns["x"], "x1": sample.columns["y"]}
+    columns = {"x0": sample.numbers["x"], "x1": sample.numbers["y"]}
     matrix = np.stack(list(columns.values()), axis=1)
     metrics = {"ks": METRICS["ks"]}
     cards = [

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.distances import ks, w1
@@ -15,7 +14,6 @@ from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import from_arrays
 from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.evaluation.tally import QUANTILES, FineBins, Tally, merge
-from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.physics.observables import Constraint, Definitions, Plane
 
 PLANE = Plane(x="a", y="b", x_range=(0, 1), y_range=(0, 1), bins=4, log=False)
@@ -30,11 +28,9 @@ def columns(n: int, seed: int) -> dict[str, np.ndarray]:
 BINS = FineBins.of(columns(100_000, 0))
 
 
-def tally(events: dict[str, np.ndarray]) -> Tally:
-    tensors = {name: torch.from_numpy(column) for name, column in events.items()}
-    weights = torch.ones(len(events["a"]), dtype=torch.float64)
-    unphysical = UnphysicalTally.of(tensors, list(events), weights, RULES)
-    return Tally.of(events, BINS, [PLANE], unphysical)
+def tally(events: dict[str, np.ndarray], bins: FineBins = BINS) -> Tally:
+    sample = from_arrays(events, definitions=RULES)
+    return Tally.of(sample.columns, bins, [PLANE], sample.unphysical)
 
 
 def assert_same(a: Tally, b: Tally) -> None:
@@ -111,8 +107,8 @@ def test_histogram_between_own_edges_counts_exactly():
 
 def test_weighted_events_are_summed_with_their_squares():
     events, weights = columns(4000, 7), np.where(np.arange(4000) % 4, 1.5, -1.0)
-    unphysical = tally(events).unphysical
-    counted = Tally.of(events, BINS, [PLANE], unphysical, weights)
+    sample = from_arrays(events, weights)
+    counted = Tally.of(sample.columns, BINS, [PLANE], sample.unphysical, sample.weight)
     for histogram in (counted.axes["b"], counted.planes[PLANE.name]):
         assert histogram.weight.sum() == pytest.approx(weights.sum())
         assert histogram.variance.sum() == pytest.approx(weights @ weights)
@@ -160,9 +156,6 @@ def test_a_collapsed_generator_is_found_through_its_tally():
     truth = columns(4000, 11)
     collapsed = {name: np.full(4000, 0.3) for name in truth}
     bins = FineBins.of(collapsed)
-    tensors = {name: torch.from_numpy(column) for name, column in collapsed.items()}
-    weights = torch.ones(4000, dtype=torch.float64)
-    unphysical = UnphysicalTally.of(tensors, list(collapsed), weights, Definitions())
-    sample = replace(from_arrays(collapsed), tally=Tally.of(collapsed, bins, [], unphysical))
+    sample = replace(from_arrays(collapsed), tally=tally(collapsed, bins))
     figures = scorecard(truth, sample, metrics={"ks": METRICS["ks"]}).figures["ks"]
     assert {figure.verdict for figure in figures.values()} == {"large"}

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from mleg_ray.evaluation.unphysical import ANY, NOT_FINITE, UnphysicalTally, unphysical_figures
+from mleg_ray.events import Events
 from mleg_ray.physics.observables import Constraint, Definitions
 
 RULES = Definitions(
@@ -13,7 +14,7 @@ RULES = Definitions(
 def tally(values: list[float], weights: list[float] | None = None) -> UnphysicalTally:
     x = torch.tensor(values, dtype=torch.float64)
     w = torch.ones_like(x) if weights is None else torch.tensor(weights, dtype=torch.float64)
-    return UnphysicalTally.of({"x": x}, ["x"], w, RULES)
+    return UnphysicalTally.of(Events({"x": x}, {}, w), ["x"], RULES)
 
 
 def test_each_constraint_and_their_union_are_counted():
