@@ -200,8 +200,8 @@ class Checkpoint:
             )
         try:
             content = read_bytes(join(uri, RUN))
-            run = parse(RunConfig, parse_toml(content, uri), uri)
             card = parse(Card, read_json(join(uri, CARD)), join(uri, CARD))
+            run = parse(RunConfig, parse_toml(content, uri), uri)
         except (UserError, ValueError) as error:
             raise CheckpointError(
                 f"{uri}: cannot be read: {error}\nThis is mleg_ray {mleg_ray.__version__}; if "

@@ -21,6 +21,8 @@ from pydantic_core import ErrorDetails
 
 from mleg_ray.errors import ConfigError
 
+VERSION = "format_version"  # of a file that other versions write otherwise
+
 
 class Config(BaseModel):
     """A frozen set of typed values; unknown keys, wrong types and NaN are errors."""
@@ -262,6 +264,8 @@ def _toml_value(text: str) -> Any:  # noqa: ANN401 - whatever TOML holds
 def _faults(error: ValidationError, cls: type[Config], parents: tuple[Any, ...] = ()) -> list[str]:
     lines = []
     faults = error.errors()
+    # What another version wrote is at fault in many ways, all of which follow from the first.
+    faults = [fault for fault in faults if fault["loc"][-1:] == (VERSION,)] or faults
     for fault in faults:
         if fault["type"] == "too_short" and any(_below(other, fault) for other in faults):
             continue  # pydantic counts faulty items as none
@@ -286,8 +290,11 @@ def _describe(
     key = ".".join(map(str, location))
     if kind == "extra_forbidden":
         return f"unknown key '{key}'{suggest(str(location[-1]), _known_keys(cls))}"
-    if location[-1:] == ("format_version",):
-        return f"{key} is {given!r}; this version of mleg_ray reads {message.split()[-1]} only"
+    if location[-1:] == (VERSION,):
+        return (
+            f"{key} is {given!r}; this version of mleg_ray reads {message.split()[-1]} only: make "
+            "it again, or use the version that made it"
+        )
     if kind == "missing":
         return f"missing key '{key}'"
     value = "" if isinstance(given, (Mapping, Config)) else f" (got {given!r})"

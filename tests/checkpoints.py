@@ -4,13 +4,14 @@ import math
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mleg_ray.catalog.codec import checked, to_events
 from mleg_ray.catalog.sources.drawn import DrawnConfig
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard, environment
 from mleg_ray.config import parse
-from mleg_ray.events import Events
+from mleg_ray.events import Events, Field
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
 from mleg_ray.run import RunConfig
@@ -70,6 +71,17 @@ def layers_checkpoint(folder: Path) -> Checkpoint:
     return _toy_checkpoint(folder, "toy-layers", features, 500)
 
 
+def images_checkpoint(folder: Path) -> Checkpoint:
+    """Save an untrained checkpoint of images of 64 x 64 pixels."""
+    image = Field(name="image", unit="GeV", shape=(64, 64))
+    dataset = DatasetCard(name="images", dataset_digest="0" * 64, fields=(image,))
+    pixels = np.random.default_rng(1).exponential(size=(50, 64, 64)).astype(np.float32)
+    events = dataset.schema_.events({"image": torch.from_numpy(pixels)}, {})
+    run = _toy_run("images", {"steps": LAYER_STEPS})
+    feature_map = run.features.build(dataset.schema_, {}).fit([events])
+    return _untrained(folder, run, dataset, feature_map, run.build_model(feature_map), events)
+
+
 def diverged_checkpoint(folder: Path) -> Checkpoint:
     """Save a checkpoint whose generator has NaN among its weights."""
     checkpoint = small_checkpoint(folder)
@@ -88,17 +100,18 @@ def _toy_checkpoint(folder: Path, name: str, features: dict[str, object], n: int
     drawn = spec.source.draw(np.random.default_rng(1), n, {})
     columns, _ = checked(drawn, spec.schema_, spec.stored_fields, name)
     events = to_events(columns, spec.schema_, {})
-    values = small_run("fatgan-quick").model_dump(mode="json") | {
-        "dataset": name,
-        "features": features,
-    }
-    run = parse(RunConfig, values, name)
+    run = _toy_run(name, features)
     dataset = DatasetCard(dataset_digest="0" * 64, **dict(spec.described))
     feature_map = run.features.build(spec.schema_, spec.conditions).fit([events])
     model = run.build_model(feature_map)
     last = list(model.players()["generator"].parameters())[-2]
     last.data.mul_(STRETCH)
     return _untrained(folder, run, dataset, feature_map, model, events)
+
+
+def _toy_run(name: str, features: dict[str, object]) -> RunConfig:
+    values = small_run("fatgan-quick").model_dump(mode="json")
+    return parse(RunConfig, values | {"dataset": name, "features": features}, name)
 
 
 def _untrained(

@@ -141,6 +141,19 @@ def test_manifest_that_defines_nonsense_is_refused(
         Dataset.open(str(tmp_path))
 
 
+def test_a_dataset_of_the_first_format_is_refused_for_its_version_alone(tmp_path: Path) -> None:
+    prepared_dataset(tmp_path, shard_rows=20)
+    place = tmp_path / "dataset.json"
+    old = {"format_version": 1, "particles": {}, "objects": {}}
+    place.write_text(json.dumps(json.loads(place.read_text()) | old))
+    with pytest.raises(ConfigError) as caught:
+        Dataset.open(str(tmp_path))
+    assert str(caught.value) == (
+        f"{place}: format_version is 1; this version of mleg_ray reads 2 only: make it again, or "
+        "use the version that made it"
+    )
+
+
 @pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b"\xff\xfe"])
 def test_damaged_manifest_is_named_with_the_mend(tmp_path: Path, content: bytes) -> None:
     prepared_dataset(tmp_path, shard_rows=20)

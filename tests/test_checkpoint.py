@@ -127,7 +127,7 @@ def test_card_of_another_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 1}, "format_version is 1; this version of mleg_ray reads 2 only"),
+        ({"format_version": 3}, "format_version is 3; this version of mleg_ray reads 2 only"),
         ({"run_sha256": ""}, "written by an older version"),
     ],
 )
@@ -137,3 +137,22 @@ def test_card_of_another_version_says_so(tmp_path: Path, change, message) -> Non
     (tmp_path / CARD).write_text(json.dumps(card | change))
     with pytest.raises(CheckpointError, match=message):
         Checkpoint.load(str(tmp_path))
+
+
+def test_a_folder_of_the_first_format_is_refused_for_its_version_alone(tmp_path: Path) -> None:
+    """Its configuration is another one too, of which nothing need be said."""
+    small_checkpoint(tmp_path)
+    card = json.loads((tmp_path / CARD).read_text())
+    card["format_version"] = 1
+    card["dataset"]["particles"] = {}
+    (tmp_path / CARD).write_text(json.dumps(card))
+    run = (tmp_path / RUN).read_text()
+    (tmp_path / RUN).write_text(run.replace("[run.features]", "[run.features]\nkind = 'dis'"))
+    with pytest.raises(CheckpointError) as caught:
+        Checkpoint.load(str(tmp_path))
+    first, hint = str(caught.value).splitlines()
+    assert first == (
+        f"{tmp_path}: cannot be read: {tmp_path / CARD}: format_version is 1; this version of "
+        "mleg_ray reads 2 only: make it again, or use the version that made it"
+    )
+    assert hint.startswith("This is mleg_ray")

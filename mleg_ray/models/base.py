@@ -16,7 +16,7 @@ from mleg_ray.models.networks import NETWORKS, NetworkConfig
 from mleg_ray.space import Space
 
 # Of features in single precision; a network's activations may take a hundred times as much.
-GENERATED = AtOnce(4 * MIB, events=65_536)
+GENERATED = AtOnce(4 * MIB)
 AnyNetwork = SerializeAsAny[Annotated[NetworkConfig, NETWORKS.chosen()]]
 
 

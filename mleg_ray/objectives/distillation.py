@@ -11,12 +11,15 @@ from pydantic import NonNegativeFloat, PositiveInt
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch, Events, EventSchema
 from mleg_ray.features import FeatureMap
+from mleg_ray.memory import AtOnce
 from mleg_ray.models import Model
 from mleg_ray.models.base import GENERATED
 from mleg_ray.models.student import Student
 from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen, Teacher
 from mleg_ray.objectives.discrepancy import sliced_wasserstein2
 from mleg_ray.randomness import Noise, derive_seed, stream
+
+PAIRS = AtOnce(GENERATED.bytes, events=65_536)  # of a teacher
 
 
 class Distillation(Objective):
@@ -59,7 +62,7 @@ class Distillation(Objective):
         device = feature_map.feature_mean.device
         generator = stream(derive_seed(seed, "pairs"), device)
         parts = []
-        chunk = GENERATED.of(feature_map.space.nbytes)
+        chunk = PAIRS.of(feature_map.space.nbytes)
         for start in range(0, self._config.pairs, chunk):
             n = min(chunk, self._config.pairs - start)
             given = self._given(conditions, n, generator)

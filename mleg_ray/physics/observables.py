@@ -10,11 +10,10 @@ column (a field, a condition or an observable) and the operator is one of <=, <,
 """
 
 import inspect
-import itertools
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Annotated, Any, Self
 
@@ -284,23 +283,9 @@ def passing(where: Iterable[str], events: Events) -> Tensor:
 
 
 def _operands(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> list[Tensor]:
-    """Return the columns or numbers of these names; those of the event beside those of objects.
-
-    Raises:
-        ConfigError: unknown columns, or objects of two groups, of which no one belongs to another.
-    """
-    names, like = list(names), next(iter(columns.values()))
+    """Return the columns or numbers of these names; those of the event beside those of objects."""
+    like = next(iter(columns.values()))
     found = [_operand(name, columns, like, expression) for name in names]
-    objects = {
-        group: None
-        for name, operand in zip(names, found, strict=True)
-        if operand.ndim == 2 and (group := group_of(name))
-    }
-    if len(objects) > 1:
-        raise ConfigError(
-            f"'{expression}': objects of {' and '.join(objects)} do not belong to each other; use "
-            "the objects of one group, and numbers of the event"
-        )
     if any(operand.ndim == 2 for operand in found):
         return [operand[:, None] if operand.ndim == 1 else operand for operand in found]
     return found
@@ -346,20 +331,14 @@ def _fields(given: str, parameters: list[str], columns: Mapping[str, Tensor]) ->
     """Return the columns that an argument stands for: itself, or those of a group."""
     if given in columns:
         return [given]
-    named = (_NUMBERED.sub("", p.removeprefix(f"{given}_")) for p in parameters)
-    fields = itertools.takewhile(columns.__contains__, (f"{given}.{part}" for part in named))
-    # A group's fields fill each parameter once: the next electron brings its own.
-    return list(_first_run(fields)) or [given]
-
-
-def _first_run(names: Iterable[str]) -> Iterator[str]:
-    """Yield names until one comes again."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return
-        seen.add(name)
-        yield name
+    fields: list[str] = []
+    for parameter in parameters:
+        part = _NUMBERED.sub("", parameter.removeprefix(f"{given}_"))
+        name = f"{given}.{part}"
+        if name not in columns or name in fields:  # the next electron brings its own
+            break
+        fields.append(name)
+    return fields or [given]
 
 
 def _public(module: ModuleType) -> list[tuple[str, Callable[..., Tensor]]]:

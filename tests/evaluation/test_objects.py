@@ -486,7 +486,7 @@ class TestArrays:
 
     def test_objects_of_two_groups_are_not_compared_one_by_one(self) -> None:
         columns = {"a.count": [1], "a.x": [1.0], "b.count": [1], "b.x": [2.0]}
-        with pytest.raises(ConfigError, match="of a and b do not belong to each other"):
+        with pytest.raises(ConfigError, match="objects of a and b do not belong together"):
             rules = {"constraints": {"c": {"expression": "a.x <= b.x"}}}
             from_arrays(columns, definitions=rules)
 

@@ -12,7 +12,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from mleg_ray.catalog.dataset import PLAN, Dataset
+from mleg_ray.catalog.dataset import PLAN, SAMPLED, Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
 from mleg_ray.evaluation.datasets import from_dataset, from_generated
@@ -253,6 +253,25 @@ def test_damaged_plan_is_named(checkpoint: Checkpoint, out: Path) -> None:
     (out / PLAN).write_text("{")
     with pytest.raises(DataError, match=r"plan.json: damaged, .*; choose another --out"):
         planned(checkpoint, out)
+
+
+def test_a_sample_of_the_first_format_is_refused_for_its_version_alone(
+    checkpoint: Checkpoint, out: Path
+) -> None:
+    run(planned(checkpoint, out))
+    plan, manifest = (json.loads((out / file).read_text()) for file in (PLAN, SAMPLED))
+    del plan["spec"]["batch_events"]
+    (out / PLAN).write_text(json.dumps(plan | {"format_version": 1}))
+    manifest |= {"format_version": 1, "particles": {}, "objects": {}}
+    (out / SAMPLED).write_text(json.dumps(manifest))
+    refused = "format_version is 1; this version of mleg_ray reads 2 only: make it again, or use "
+    for file, read in (
+        (PLAN, lambda: planned(checkpoint, out)),
+        (SAMPLED, lambda: Dataset.open(str(out))),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            read()
+        assert str(caught.value) == f"{out / file}: {refused}the version that made it"
 
 
 def test_record_of_another_shard_proves_nothing(checkpoint: Checkpoint, out: Path) -> None:
