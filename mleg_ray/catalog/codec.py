@@ -247,7 +247,7 @@ def _numbers(columns: Columns, field: Field, n: int, place: str) -> NDArray[Any]
 def _stored(given: NDArray[Any], field: Field, place: str, owner: NDArray[np.intp]) -> NDArray[Any]:
     """Return values in the precision in which they are stored; `owner` are the rows of events."""
     with np.errstate(over="ignore", invalid="ignore"):  # what a type cannot hold is found below
-        values = given.astype(field.dtype)
+        values = given.astype(field.dtype, copy=False)
     real = values.dtype.kind == "f"
     good = np.isfinite(values) if real else values == given
     if not good.all():

@@ -97,6 +97,26 @@ def test_bad_entries(catalog, text, message):
         DatasetSpec.load("mine")
 
 
+@pytest.mark.parametrize(
+    ("entry", "assignment", "message"),
+    [
+        ("toy-jets", "groups.jet.most=0", "groups.jet.most: .*greater than 0"),
+        ("toy-jets", "groups.jet.ordered_by=''", "groups.jet: ordered_by: a group of up to `most`"),
+        ("toy-jets", "groups.jet.ordered_by=mass", "groups.jet.ordered_by: .*those are pt, eta"),
+        ("toy-jets", "groups.photon={}", "groups.photon: no field 'photon.…' .*leave it out"),
+        ("toy-jets", "fields.0.name=muon.pt", r"fields: 'muon.pt' .*add \[groups.muon\]"),
+        ("toy-jets", "fields.0.name=jet.count", "fields.0: name: 'jet.count' .*choose another"),
+        ("toy-jets", "fields.0.dtype=int64", "fields.0.dtype: Input should be 'float32', "),
+        ("toy-jets", "fields.0.storage=sparse", "fields.0: storage: only an image"),
+        ("toy-images", "fields.1.shape=[2, 2]", "fields.1: shape: an image has role 'event'"),
+        ("toy-images", "fields.0.shape=[16, 0]", "fields.0.shape.1: .*greater than 0"),
+    ],
+)
+def test_bad_groups_and_images_name_file_and_key(entry, assignment, message):
+    with pytest.raises(ConfigError, match=f"{entry}.toml: {message}"):
+        DatasetSpec.load(entry, (assignment,))
+
+
 def test_every_head_of_the_shards_is_split_as_asked():
     splits = Splits(train=0.45, validation=0.05, test=0.5)
     assert collections.Counter(splits.assign(20)) == {"train": 9, "validation": 1, "test": 10}

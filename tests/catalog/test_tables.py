@@ -472,6 +472,14 @@ def test_what_was_prepared_can_be_imported(tmp_path):
             r"'met' holds an array of shape \(2, 3\).*'met' is one number; .*shape = \[2, 3\]",
         ),
         (
+            {"jet_flavour": pa.array([[1, 3, 2], [], [128], [-5, 6]])},
+            "'jet.flavour' is not a whole number of type int8 in 1 rows, first row 2; remove or",
+        ),
+        (
+            {"met": pa.array([1.0, 2, 3, 1e43])},
+            "'met' is not finite in 1 rows, first row 3; remove or mend",
+        ),
+        (
             {"cells": pa.array(MET)},
             r"'cells' holds one number.*'cells' is an array of shape \(2, 3\); .* no `shape`",
         ),

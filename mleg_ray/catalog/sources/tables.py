@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field as Option
 from pydantic import NonNegativeInt
 
-from mleg_ray.catalog.codec import Columns
+from mleg_ray.catalog.codec import Columns, checked
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig, cut
 from mleg_ray.catalog.sources.readers import Content, FileFormat, Key, Lists, read_table
 from mleg_ray.catalog.units import conversion
@@ -135,7 +135,11 @@ class Tables(Source):
         self._rows: list[list[int]] = []
 
     def shard_rows(self) -> Sequence[Sequence[int]]:
-        """Return the rows of each shard, one stratum a file; every file is read and checked."""
+        """Return the rows of each shard, one stratum a file; every file is read and checked.
+
+        Raises:
+            DataError: a file has no events, or a number that cannot be stored as declared.
+        """
         if not self._rows:
             self._rows = [cut(self._n_rows(file), self._shard_events) for file in self._inputs]
         return self._rows
@@ -145,16 +149,16 @@ class Tables(Source):
         stratum, number = self.locate(index)
         file = self._inputs[stratum]
         rows = self._rows[stratum]
-        table = self._read(file)
         order = np.random.default_rng(self.seed(index)).permutation(sum(rows))
         start = sum(rows[:number])
-        chosen = order[start : start + rows[number]]
-        columns = {
-            name: np.full(len(chosen), value) for name, value in file.entry.constants.items()
-        }
-        for name, content in table.items():
+        return self._columns(file, order[start : start + rows[number]])
+
+    def _columns(self, file: Input, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+        """Return some rows of a file in the units of the schema."""
+        columns = {name: np.full(len(rows), value) for name, value in file.entry.constants.items()}
+        for name, content in self._read(file).items():
             scale = conversion(self._config.columns[name].unit, self._fields[name].unit, name)
-            part = content[chosen]
+            part = content[rows]
             if isinstance(part, Lists):
                 columns[f"{group_of(name)}.{COUNT}"] = part.count
                 part = part.values
@@ -184,6 +188,9 @@ class Tables(Source):
         rows = len(next(iter(self._read(file).values())))
         if not rows:
             raise DataError(f"{file.uri}: no events")
+        columns = self._columns(file, np.arange(rows))
+        fields = [field for field in self._schema.fields if field.name in columns]
+        checked(columns, self._schema, fields, file.uri)
         return rows
 
     def _read(self, file: Input) -> Mapping[str, Content]:
