@@ -245,10 +245,20 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
     objects as (B, 1).
 
     Raises:
-        ConfigError: unknown module, function or column, or objects of two groups.
+        ConfigError: unknown module, function or column, or numbers of each object made of the
+            objects of two groups, which do not belong together.
     """
     function, arguments = _resolve(expression, columns)
-    return function(*_operands(arguments, columns, expression))
+    operands = _operands(arguments, columns, expression)
+    if len(_owners(arguments, columns)) < 2:
+        return function(*operands)
+    try:
+        values = function(*operands)
+    except RuntimeError:  # one group has more of them
+        values = None
+    if values is None or values.ndim > 1:
+        raise _mixed(arguments, columns, expression)
+    return values
 
 
 def violates(constraint: Constraint, events: Events) -> Tensor:
@@ -260,6 +270,8 @@ def violates(constraint: Constraint, events: Events) -> Tensor:
     assert match is not None
     left, symbol, right = match.groups()
     a, b = _operands((left, right), events.columns, constraint.expression)
+    if len(_owners((left, right), events.columns)) > 1:
+        raise _mixed((left, right), events.columns, constraint.expression)
     if constraint.tolerance > 0:
         slack = constraint.tolerance * b.abs()
         b = b + slack if symbol.startswith("<") else b - slack
@@ -289,6 +301,19 @@ def _operands(names: Iterable[str], columns: Mapping[str, Tensor], expression: s
     if any(operand.ndim == 2 for operand in found):
         return [operand[:, None] if operand.ndim == 1 else operand for operand in found]
     return found
+
+
+def _owners(names: Iterable[str], columns: Mapping[str, Tensor]) -> set[str]:
+    """Return the groups of whose objects these columns have numbers."""
+    return {group_of(name) for name in names if name in columns and columns[name].ndim == 2}
+
+
+def _mixed(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> ConfigError:
+    groups = " and ".join(sorted(_owners(names, columns)))
+    return ConfigError(
+        f"'{expression}': the objects of {groups} do not belong together one by one; take those of "
+        "one group, or a function that makes one number an event of them"
+    )
 
 
 def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression: str) -> Tensor:

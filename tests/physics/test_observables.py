@@ -110,13 +110,13 @@ def test_faults_of_observables(expression: str, message: str) -> None:
         evaluate(expression, COLUMNS)
 
 
-def test_objects_of_two_groups_do_not_belong_to_each_other() -> None:
-    with pytest.raises(ConfigError, match="objects of jet and mu do not belong to each other"):
+def test_objects_of_two_groups_do_not_belong_together() -> None:
+    with pytest.raises(ConfigError, match="the objects of jet and mu do not belong together"):
         evaluate("detector.ratio(jet.pt, mu.pt)", JETS.columns)
-    with pytest.raises(ConfigError, match="objects of jet and mu do not belong to each other"):
+    with pytest.raises(ConfigError, match="the objects of jet and mu do not belong together"):
         violates(Constraint(expression="jet.pt > mu.pt"), JETS)
     as_many = {"jet.pt": torch.ones(1, 2), "mu.pt": torch.ones(1, 2)}
-    with pytest.raises(ConfigError, match="objects of jet and mu do not belong to each other"):
+    with pytest.raises(ConfigError, match="the objects of jet and mu do not belong together"):
         evaluate("detector.ratio(jet.pt, mu.pt)", as_many)
 
 
@@ -196,7 +196,7 @@ def test_definitions_that_cannot_be_computed_are_refused(
         (observables(double="detector.ratio(cells, 2)"), "observables.double: not one number an"),
         (observables(jet_ht="objects.total(jet.pt)"), "jet.ht: one number for each jet is needed"),
         (observables(mu_ratio="detector.ratio(jet.pt, 2)"), "mu.ratio: one number for each mu is"),
-        (observables(ratio="detector.ratio(jet.pt, mu.pt)"), "do not belong to each other"),
+        (observables(ratio="detector.ratio(jet.pt, mu.pt)"), "do not belong together"),
     ],
 )
 def test_observables_of_the_wrong_shape_are_refused(
