@@ -231,7 +231,7 @@ def _objects(columns: Columns, field: Field, count: NDArray[np.int64], place: st
             f"{place}: column '{field.name}' has the shape {values.shape}; '{field.group}.{COUNT}' "
             f"counts {count.sum()} objects in all, each of which needs a number"
         )
-    return _stored(values, field, place, np.repeat(np.arange(len(count)), count))
+    return _stored(values, field, place, count)
 
 
 def _numbers(columns: Columns, field: Field, n: int, place: str) -> NDArray[Any]:
@@ -241,17 +241,20 @@ def _numbers(columns: Columns, field: Field, n: int, place: str) -> NDArray[Any]
         raise DataError(
             f"{place}: column '{field.name}' has the shape {values.shape}, not {(n, *field.shape)}"
         )
-    return _stored(values, field, place, np.arange(n))
+    return _stored(values, field, place)
 
 
-def _stored(given: NDArray[Any], field: Field, place: str, owner: NDArray[np.intp]) -> NDArray[Any]:
-    """Return values in the precision in which they are stored; `owner` are the rows of events."""
+def _stored(
+    given: NDArray[Any], field: Field, place: str, count: NDArray[np.int64] | None = None
+) -> NDArray[Any]:
+    """Return values in the precision in which they are stored: events', or objects' by `count`."""
     with np.errstate(over="ignore", invalid="ignore"):  # what a type cannot hold is found below
         values = given.astype(field.dtype, copy=False)
     real = values.dtype.kind == "f"
     good = np.isfinite(values) if real else values == given
     if not good.all():
-        rows = np.unique(owner[np.nonzero(~good)[0]])
+        bad = np.nonzero(~good)[0]
+        rows = np.unique(bad if count is None else np.cumsum(count).searchsorted(bad, "right"))
         wanted = "finite" if real else f"a whole number of type {field.dtype}"
         raise DataError(
             f"{place}: column '{field.name}' is not {wanted} in {len(rows)} rows, first row "

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mleg_ray.evaluation.distances import FloatArray
@@ -98,14 +99,14 @@ def _ranks(count: NDArray[np.int64]) -> NDArray[np.intp]:
     return np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
 
 
-def columns_of(events: Events) -> dict[str, Column]:
-    """Return the numbers of events and of their objects by name, float64; images have none."""
+def columns_of(events: Events, dtype: torch.dtype = torch.float64) -> dict[str, Column]:
+    """Return the numbers of events and of their objects by name, as `dtype`; images have none."""
     counts = {group: there.sum(dim=1).numpy() for group, there in events.present.items()}
     columns = {}
     for name, values in events.columns.items():
         if values.ndim == 1:
-            columns[name] = Column(values.double().numpy())
+            columns[name] = Column(values.to(dtype).numpy())
         elif (group := group_of(name)) in counts:
             there = values[events.present[group]]
-            columns[name] = Column(there.double().numpy(), counts[group])
+            columns[name] = Column(there.to(dtype).numpy(), counts[group])
     return columns

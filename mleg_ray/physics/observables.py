@@ -343,7 +343,8 @@ def _resolve(
             f"{m}.{f}" for m, namespace in MODULES.items() for f, _ in _public(namespace)
         )
         raise ConfigError(f"observable '{expression}': no such function; known: {known}")
-    parameters = list(inspect.signature(function).parameters)
+    code = function.__code__  # `inspect.signature` takes as long as an observable of a batch
+    parameters = list(code.co_varnames[: code.co_argcount])
     operands: list[str] = []
     for given in arguments.split(",") if arguments else parameters:
         operands += _fields(given.strip(), parameters[len(operands) :], columns)

@@ -209,7 +209,7 @@ class Sampler:
             masks = {name: mask[rows] for name, mask in events.broken.items()}
             present = {name: there[rows] for name, there in events.present.items()}
             part = {name: column[rows] for name, column in events.columns.items()}
-            columns = columns_of(Events(part, present, weight[rows]))
+            columns = columns_of(Events(part, present, weight[rows]), torch.float32)
             unphysical = UnphysicalTally.count(masks, weight[rows])
             parts.append(Tally.of(columns, bins, self._dataset.planes, unphysical))
         return functools.reduce(operator.add, parts)
