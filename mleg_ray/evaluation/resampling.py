@@ -8,7 +8,7 @@ bootstrap resamples of both samples. The same resamples serve all subjects of a 
 keep their correlations, and the objects of an event stay together.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -230,7 +230,7 @@ def joint_estimates(
         except NotComputableError as error:
             refused[subject] = NotComputable(reason=str(error))
 
-    def evaluate(roles: Iterator[tuple[FloatArray, FloatArray]]) -> FloatArray:
+    def evaluate(roles: Iterable[tuple[FloatArray, FloatArray]]) -> FloatArray:
         rows = [[compute(a, b) for compute in statistics.values()] for a, b in roles]
         return np.array(rows).reshape(len(rows), len(statistics), figures)
 
@@ -247,12 +247,13 @@ def joint_estimates(
             p_value=null_p_value(value, floors) if p_values else None,
         )
 
-    roles = iter([(pool.truth, pool.generated)]), pool.resamples(rng), pool.splits(rng)
-    values, resampled, floors = (evaluate(pairs) for pairs in roles)
+    [values] = evaluate([(pool.truth, pool.generated)])
+    resampled = evaluate(pool.resamples(rng) if statistics else ())
+    floors = evaluate(pool.splits(rng) if statistics else ())
     place = {subject: s for s, subject in enumerate(statistics)}
     results = []
     for k in range(figures):
-        v, r, f = values[0, :, k], resampled[:, :, k], floors[:, :, k]
+        v, r, f = values[:, k], resampled[:, :, k], floors[:, :, k]
         computed = refused | {name: figure(v[s], r[:, s], f[:, s]) for name, s in place.items()}
         results.append({subject: computed[subject] for subject in subjects})
         if mean:
