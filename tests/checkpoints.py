@@ -39,9 +39,15 @@ def made(sampler: Sampler, shard: ShardPlan) -> ShardRecord:
 
 
 def small_checkpoint(
-    folder: Path, *assignments: str, recipe: str = "fatgan-quick", conditional: bool = False
+    folder: Path,
+    *assignments: str,
+    recipe: str = "fatgan-quick",
+    conditional: bool = False,
+    teacher: Checkpoint | None = None,
 ) -> Checkpoint:
     """Save an untrained checkpoint, for one beam energy (50 GeV) or for 10 to 50 GeV."""
+    if teacher:
+        assignments = (f"teacher={teacher.uri}", *assignments)
     run, events = small_run(recipe, *assignments), training_events(conditional=conditional)
     spec = DatasetSpec.load("dis-ep-50")
     dataset = DatasetCard(
@@ -54,7 +60,7 @@ def small_checkpoint(
     )
     feature_map = fitted_map(run, events, conditional)
     model = run.build_model(feature_map)
-    return _untrained(folder, run, dataset, feature_map, model, events)
+    return _untrained(folder, run, dataset, feature_map, model, events, teacher)
 
 
 def jets_checkpoint(folder: Path) -> Checkpoint:
@@ -121,6 +127,7 @@ def _untrained(
     feature_map: FeatureMap,
     model: Model,
     events: Events,
+    teacher: Checkpoint | None = None,
 ) -> Checkpoint:
     conditions = {name: events.columns[name] for name in dataset.schema_.conditions}
     card = Card(
@@ -135,6 +142,7 @@ def _untrained(
         history=(),
         seconds=0.0,
         environment=environment(),
+        teacher_digest=teacher.digest if teacher else "",
     )
-    Checkpoint(run, card, feature_map, model).save(str(folder))
+    Checkpoint(run, card, feature_map, model, teacher=teacher).save(str(folder))
     return Checkpoint.load(str(folder))

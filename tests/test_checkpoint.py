@@ -3,6 +3,7 @@
 import io
 import json
 import pickletools
+import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -156,3 +157,18 @@ def test_a_folder_of_the_first_format_is_refused_for_its_version_alone(tmp_path:
         "mleg_ray reads 2 only: make it again, or use the version that made it"
     )
     assert hint.startswith("This is mleg_ray")
+
+
+def test_a_teacher_travels_with_its_student_and_is_verified(tmp_path: Path) -> None:
+    teacher = small_checkpoint(tmp_path / "flow", recipe="flow-dis")
+    student = small_checkpoint(tmp_path / "student", recipe="student-dis", teacher=teacher)
+    shutil.rmtree(tmp_path / "flow")
+    loaded = Checkpoint.load(student.uri)
+    assert loaded.teacher is not None
+    assert loaded.teacher.digest == teacher.digest == loaded.card.teacher_digest
+    assert generated(loaded.teacher).equal(generated(teacher))
+    within = Path(student.uri) / "parts" / "teacher"
+    shutil.rmtree(within)
+    small_checkpoint(within, "model.bins=5", recipe="flow-dis")
+    with pytest.raises(CheckpointError, match="not the teacher that the card of"):
+        Checkpoint.load(student.uri)

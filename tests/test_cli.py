@@ -111,7 +111,7 @@ def test_catalog_lists_and_shows(mleg, tmp_path: Path) -> None:
     shown = mleg("catalog", "show", "dis-ep-50").out
     assert "GeV" in shown
     assert "x_bj, q2" in shown
-    assert re.search(r"^ *electron +one +11 *$", shown, re.MULTILINE)  # the group and its particle
+    assert re.search(r"^ *electron +one +PDG 11, 0 GeV *$", shown, re.MULTILINE)
     more = tmp_path / "more.toml"
     more.write_text(
         'extends = "dis-ep-50"\nname = "more"\n'
@@ -121,7 +121,7 @@ def test_catalog_lists_and_shows(mleg, tmp_path: Path) -> None:
     shown = mleg("catalog", "show", str(more)).out
     for text in ("hard", "q2 >= 4"):
         assert text in shown
-    assert re.search(r"^ *electron +one +-11 *$", shown, re.MULTILINE)
+    assert re.search(r"^ *electron +one +PDG -11 *$", shown, re.MULTILINE)
 
 
 def test_an_unknown_truth_is_answered_with_those_there_are(mleg, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_each_replica_remembers_its_own_events() -> None:
     events = features_of(feature_map, physical)
     models = [run.build_model(feature_map) for run in members]
     for i, model in enumerate(models):
-        model.remember(events.x[i:], feature_map.condition(events.context[i:]))
+        model.remember(events.x[i:], events.condition[i:])
     loop = StackedLoop(
         models, feature_map, members[0].objective.build(), [r.training for r in members], CPU
     )
