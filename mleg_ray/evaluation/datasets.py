@@ -48,7 +48,7 @@ def from_dataset(
     rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
     chosen = np.sort(rng.choice(total, min(total, max_events), replace=False, shuffle=False))
     manifest = dataset.manifest
-    axes = compared_axes(manifest, manifest.conditions)
+    axes = _axes(manifest)
     parts: list[dict[str, Column]] = []
     weights: list[FloatArray] = []
     unphysical: UnphysicalTally | None = None
@@ -89,8 +89,7 @@ def from_dataset(
 
 def from_events(events: Events, manifest: DatasetManifest) -> Sample:
     """Make a sample of events like those of a dataset, in their own order; all are compared."""
-    axes = compared_axes(manifest, manifest.conditions)
-    fields = manifest.schema_.event
+    axes, fields = _axes(manifest), manifest.schema_.event
     return sample_of(events, axes, fields, manifest.definitions, manifest.name)
 
 
@@ -199,6 +198,17 @@ def compared_axes(description: Description, conditions: Mapping[str, float]) -> 
         if varies or (field.role == "event" and not field.shape):
             axes[field.name] = Axis(unit=field.unit, description=field.description)
     return axes | derived_axes(description)
+
+
+def _axes(manifest: DatasetManifest) -> dict[str, Axis]:
+    """Return what of a dataset is compared; `DataError` if there is nothing."""
+    axes = compared_axes(manifest, manifest.conditions)
+    if not axes:
+        raise DataError(
+            f"{manifest.name}: nothing can be compared: it has images alone; give it observables "
+            "of them, with labels"
+        )
+    return axes
 
 
 def _fine_bins(dataset: Dataset) -> FineBins | None:

@@ -80,20 +80,21 @@ class Histogram:
         result: FloatArray = self.weight * (self.weight.sum() / self.variance.sum())
         return result
 
-    @property
-    def probability(self) -> FloatArray:
-        """Share by bin with 0.5 added to every count, so that none is zero.
 
-        A bin whose negative weights prevail counts as empty.
-        """
-        smoothed = np.clip(self.counts, 0, None) + PSEUDO_COUNT
-        result: FloatArray = smoothed / smoothed.sum()
-        return result
+def _probabilities(truth: Histogram, generated: Histogram) -> list[FloatArray]:
+    """Return shares by bin with 0.5 added to every count, so that none is zero.
+
+    Counts are those of the smaller sample, or what is added would be a difference: a half count is
+    a larger share of fewer events. A bin whose negative weights prevail counts as empty.
+    """
+    n = min(truth.counts.sum(), generated.counts.sum())
+    smoothed = [np.clip(h.density * n, 0, None) + PSEUDO_COUNT for h in (truth, generated)]
+    return [counts / counts.sum() for counts in smoothed]
 
 
 def js_distance(truth: Histogram, generated: Histogram) -> float:
     """Jensen-Shannon distance to base 2, in [0, 1]; C. Balanza, thesis (2023), eq. 6.2."""
-    p, q = truth.probability, generated.probability
+    p, q = _probabilities(truth, generated)
     middle = (p + q) / 2
     divergence = (p @ np.log2(p / middle) + q @ np.log2(q / middle)) / 2
     return math.sqrt(max(float(divergence), 0.0))
@@ -101,7 +102,7 @@ def js_distance(truth: Histogram, generated: Histogram) -> float:
 
 def kl_divergence(truth: Histogram, generated: Histogram) -> float:
     """KL(truth‖generated) in nats; C. Balanza, thesis (2023), eq. 6.4."""
-    p, q = truth.probability, generated.probability
+    p, q = _probabilities(truth, generated)
     return float(p @ np.log(p / q))
 
 

@@ -8,7 +8,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from mleg_ray.evaluation.correlations import correlation_matrix
 from mleg_ray.evaluation.distances import FloatArray
@@ -48,6 +48,8 @@ def observable_png(name: str, truth: Sample, generated: Sample) -> bytes:
         bottom.set_xlabel(axis_label(name, axis))
         if _is_logarithmic(axis, edges):
             _set_log_scale(bottom, edges)
+        elif _is_whole(truth, name):
+            bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
         bottom.set_xlim(edges[0], edges[-1])
         figure.align_ylabels()
         return png(figure)
@@ -200,7 +202,8 @@ def _matrix_png(values: FloatArray, labels: Sequence[str], limit: float, text: s
         axes = figure.subplots()
         mesh = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
         size = 9.5 if len(labels) <= 10 else 6.5
-        turn = 90 if max(map(len, labels)) > 3 and len(labels) > 6 else 0
+        letters = [len(label.strip("$")) for label in labels]
+        turn = 90 if (max(letters) > 3 and len(labels) > 6) or sum(letters) > 40 else 0
         axes.set_xticks(range(len(labels)), labels, rotation=turn, fontsize=size)
         axes.set_yticks(range(len(labels)), labels, fontsize=size)
         axes.tick_params(length=0)
@@ -210,7 +213,14 @@ def _matrix_png(values: FloatArray, labels: Sequence[str], limit: float, text: s
 
 def _edges(truth: Sample, name: str) -> FloatArray:
     low, high = _range(truth, name)
+    if _is_whole(truth, name) and high - low < BINS:
+        return np.arange(low - 0.5, high + 1.0)  # a bin for each number
     return truth.axes[name].edges(low, high, BINS)
+
+
+def _is_whole(truth: Sample, name: str) -> bool:
+    values = truth.columns[name].values
+    return np.array_equal(values, np.round(values))
 
 
 def _range(truth: Sample, name: str) -> FloatArray:

@@ -44,6 +44,16 @@ def test_js_and_kl_are_scipys_after_half_a_count_was_added():
     assert kl_divergence(t, g) == pytest.approx(stats.entropy(p, q))
 
 
+def test_half_counts_of_samples_of_different_sizes_are_no_difference():
+    shares = np.array([0.0, 0, 1, 3])
+    assert js_distance(filled(5 * shares), filled(500 * shares)) == pytest.approx(0, abs=1e-9)
+    assert kl_divergence(filled(500 * shares), filled(5 * shares)) == pytest.approx(0, abs=1e-9)
+    # 20 and 40 counts: of the larger sample half of each is taken.
+    t, g = filled([5.0, 15]), filled([0.0, 40])
+    p, q = np.array([5.5, 15.5]) / 21, np.array([0.5, 20.5]) / 21
+    assert kl_divergence(t, g) == pytest.approx(stats.entropy(p, q))
+
+
 def test_relative_chi2_by_hand():
     assert relative_chi2(filled([10.0, 0, 20]), filled([13.0, 1, 16])) == pytest.approx(
         (9 / 10 + 16 / 20) / 2

@@ -11,12 +11,12 @@ import torch
 
 from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
-from mleg_ray.catalog.shards import write_shard
+from mleg_ray.catalog.shards import FileEntry, write_shard
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation import scorecard
 from mleg_ray.evaluation.all_events import chi2_all
 from mleg_ray.evaluation.comparison import Comparison
-from mleg_ray.evaluation.datasets import from_dataset
+from mleg_ray.evaluation.datasets import from_dataset, from_generated
 from mleg_ray.evaluation.distances import ks, w1
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
 from mleg_ray.evaluation.metrics import METRICS
@@ -92,7 +92,8 @@ def expected(name: str, truth: Sample, generated: Sample, axis: str) -> float:
         (t, tw), (g, gw) = (whole, whole_weights), (g, gw)
     (a, va), (b, vb) = filled(t, tw, edges), filled(g, gw, edges)
     if name in ("js", "kl"):
-        p, q = (np.clip(h * h.sum() / v.sum(), 0, None) + 0.5 for h, v in ((a, va), (b, vb)))
+        n = min(h.sum() ** 2 / v.sum() for h, v in ((a, va), (b, vb)))
+        p, q = (np.clip(n * h / h.sum(), 0, None) + 0.5 for h in (a, b))
         p, q = p / p.sum(), q / q.sum()
         middle = (p + q) / 2
         if name == "kl":
@@ -129,6 +130,23 @@ def test_a_figure_is_that_of_plain_numbers_with_the_weights_of_events(
     assert isinstance(found, Estimate)
     assert found.value == pytest.approx(expected(name, truth, generated, axis), rel=1e-9)
     assert found.p_value is None  # of objects that are not independent
+
+
+def with_signs(n: int, seed: int, mean: float) -> Sample:
+    """Events with a Poisson number of jets that have an angle and a charge."""
+    rng = np.random.default_rng(seed)
+    count = rng.poisson(mean, n)
+    signs = rng.choice([-1.0, 1.0], count.sum())
+    return from_arrays({"jet.count": count, "jet.x": rng.normal(size=len(signs)), "jet.q": signs})
+
+
+@pytest.mark.parametrize("mean", [1.0, 4.0])
+@pytest.mark.parametrize("name", ["ks", "w1", *HISTOGRAMS, "chi2_ndf", "chi2_all"])
+def test_too_few_or_too_many_objects_show_in_their_number_alone(name: str, mean: float) -> None:
+    """Also where 100 of 102 bins are empty, and hold half a count in `js` and `kl`."""
+    figures = measure(name, with_signs(10_000, 0, 2.0), with_signs(5000, 1, mean))
+    assert figures["jet.count"].significance > 5
+    assert figures["jet.x"].verdict == figures["jet.q"].verdict == "at the floor"
 
 
 K = 9
@@ -508,16 +526,16 @@ def dataset(tmp_path: Path) -> Dataset:
     rng = np.random.default_rng(0)
     shards = []
     for i in range(2):
-        count = rng.integers(0, 4, 300)
+        count = rng.integers(0, 4, 600)
         present = torch.from_numpy(np.arange(3) < count[:, None])
-        pt = torch.from_numpy(np.sort(rng.exponential(20, (300, 3)))[:, ::-1].copy())
+        pt = torch.from_numpy(np.sort(rng.exponential(20, (600, 3)))[:, ::-1].copy())
         columns = {
-            "met": torch.from_numpy(rng.normal(size=300)),
+            "met": torch.from_numpy(rng.normal(size=600)),
             "jet.pt": torch.where(present, pt, 0.0),
             "jet.charge": torch.where(present, 1, 0).to(torch.int8),
-            "image": torch.from_numpy(rng.uniform(size=(300, 2, 2))).float(),
+            "image": torch.from_numpy(rng.uniform(size=(600, 2, 2))).float(),
         }
-        events = Events(columns, {"jet": present}, torch.ones(300, dtype=torch.float64))
+        events = Events(columns, {"jet": present}, torch.ones(600, dtype=torch.float64))
         flat = of_events(events, SCHEMA)
         shards.append(
             write_shard(
@@ -545,7 +563,7 @@ def test_datasets_bring_numbers_of_objects_and_objects_and_no_images(dataset: Da
     assert sample.axes["jet.half"].derived
     jets = int(sample.numbers["jet.count"].sum())
     assert sample.origin.objects == {"jet": jets}
-    everything = dataset.load(None, 600)
+    everything = dataset.load(None, 1200)
     pt = everything.columns["jet.pt"][everything.present["jet"]]
     assert np.sort(sample.columns["jet.pt"].values) == pytest.approx(np.sort(pt.numpy()))
     # Events hold together: each has as many jets as it says, in order.
@@ -564,6 +582,38 @@ def test_drawn_events_keep_their_objects_and_all_are_counted(dataset: Dataset) -
     by_met = dict(zip(whole.numbers["met"], np.split(*splits(whole)), strict=True))
     for met, pt in zip(few.numbers["met"], np.split(*splits(few)), strict=True):
         assert np.array_equal(pt, by_met[met])
+
+
+def test_images_alone_cannot_be_compared(dataset: Dataset) -> None:
+    without = dataset.manifest.without(("met", "jet.pt", "jet.charge"))
+    update = {"fields": without.fields, "groups": without.groups, "observables": {}}
+    manifest = dataset.manifest.model_copy(update=update)
+    with pytest.raises(DataError, match="jets: nothing can be compared: it has images alone"):
+        from_dataset(Dataset(dataset.uri, manifest, dataset.digest), seed=1)
+
+
+def test_a_generated_datasets_tallies_count_the_objects_of_all_shards(dataset: Dataset) -> None:
+    """Of two shards one is read; chi2_all counts both."""
+    whole = from_dataset(dataset, seed=1)
+    bins = FineBins.of({name: column.values for name, column in whole.columns.items()})
+    root = Path(dataset.uri)
+    shards = []
+    for shard in dataset.manifest.shards:
+        one = dataset.manifest.model_copy(update={"shards": (shard,)})
+        sample = from_dataset(Dataset(dataset.uri, one, dataset.digest), seed=1)
+        content = tally_of(sample, bins).to_bytes()
+        (root / f"{shard.file}.tally").write_bytes(content)
+        entry = FileEntry.of(f"{shard.file}.tally", content)
+        shards.append(shard.model_copy(update={"tally": entry}))
+    (root / "bins").write_bytes(bins.to_bytes())
+    update = {"shards": tuple(shards), "bins": FileEntry.of("bins", bins.to_bytes())}
+    tallied = Dataset(dataset.uri, dataset.manifest.model_copy(update=update), dataset.digest)
+    few = from_generated(tallied, seed=1, max_events=500)
+    assert few.tally is not None
+    assert (len(few), few.counted) == (500, 1200)
+    assert few.origin.objects["jet"] == few.numbers["jet.count"].sum()
+    assert few.tally.axes["jet.pt"].weight.sum() == whole.origin.objects["jet"]
+    assert measure("chi2_all", whole, few)["jet.pt"].value == pytest.approx(0, abs=1e-9)
 
 
 def splits(sample: Sample) -> tuple[np.ndarray, np.ndarray]:

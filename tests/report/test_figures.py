@@ -9,7 +9,7 @@ from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.events import Field
 from mleg_ray.interpret.latent import CLUSTER
 from mleg_ray.physics.observables import Plane
-from mleg_ray.report import latent_figures
+from mleg_ray.report import figures, latent_figures
 from mleg_ray.report.drawing import axis_label
 from mleg_ray.report.figures import correlation_pngs, drawable, observable_png, plane_pngs
 from mleg_ray.report.latent_figures import planes_png
@@ -64,11 +64,27 @@ def test_an_empty_ratio_says_so(monkeypatch):
     assert texts == ["no bin holds 10 true events"]
 
 
+def test_whole_numbers_have_a_bin_each(monkeypatch):
+    seen = []
+    monkeypatch.setattr(figures, "_draw_ratio", lambda axes, edges, t, g: seen.append((edges, t)))
+    columns = {"jet.count": [2, 0, 1, 2], "jet.q": [-1.0, 1, 1, 1, 1], "jet.x": np.arange(5) / 4}
+    jets = from_arrays(columns, [1.0, 1, 3, 1])
+    for name in columns:
+        assert observable_png(name, jets, jets).startswith(PNG)
+    (count, events), (charge, objects), (x, _) = seen
+    assert count.tolist() == [-0.5, 0.5, 1.5, 2.5]
+    assert events.weight.tolist() == [0, 1, 3, 2, 0]
+    assert charge.tolist() == [-1.5, -0.5, 0.5, 1.5]
+    assert objects.weight.tolist() == [0, 1, 0, 6, 0]  # each with the weight of its event
+    assert len(x) == 51
+
+
 def test_what_has_no_range_is_not_drawable():
     assert drawable("a", sample(0))
     assert not drawable("a", from_arrays({"a": np.ones(10)}))
     assert not drawable("a", from_arrays({"a": np.full(10, np.nan)}))
     assert not drawable("a", from_arrays({"a": []}))
+    assert not drawable("jet.pt", from_arrays({"jet.count": [0, 0], "jet.pt": []}))
 
 
 def test_training_curves_leave_out_what_is_not_finite():

@@ -19,6 +19,7 @@ from mleg_ray.report.html import (
     symbol,
     write_report,
 )
+from tests.evaluation.conftest import with_jets
 
 
 def sample(seed: int, n: int = 600, name: str = "toy") -> Sample:
@@ -90,6 +91,27 @@ def test_report_of_an_empty_sample_is_written(tmp_path):
     written = {path.name for path in (tmp_path / "report").iterdir()}
     assert written == {"report.html", "scorecard.json"}
     assert "Not computable, because" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_objects_are_counted_named_and_drawn(tmp_path):
+    truth, generated = with_jets(1200, 0), with_jets(600, 1, shift=0.5)
+    names = ("ks", "w1", "chi2_ndf", "corr_frobenius")
+    card = scorecard(truth, generated, metrics=names)
+    write_report(card, truth, generated, str(tmp_path))
+    page = " ".join((tmp_path / "report.html").read_text().split())
+    jets = [int(s.numbers["jet.count"].sum()) for s in (generated, truth)]
+    assert f"the objects jet ({jets[0]:,} generated, {jets[1]:,} true)" in page
+    assert "with the weights of their events" in page
+    assert "weighted mean" in page
+    assert "averages over objects" not in page
+    drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert {f"observable-{name}" for name in ("met", "jet.count", "jet.pt", "jet.eta")} <= drawn
+    assert card.truth.objects == {"jet": jets[1]}
+
+
+def test_without_objects_the_page_says_so(page):
+    assert "Not applicable: averages over objects; the dataset has no groups of them." in page
+    assert "the objects" not in page
 
 
 @pytest.mark.parametrize(
