@@ -3,6 +3,7 @@
 import io
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +13,11 @@ import torch.multiprocessing
 from torch import nn
 
 from mleg_ray.config import ConfigError
+from mleg_ray.evaluation.distances import ks
+from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.physics.observables import Definitions, Observable
 from mleg_ray.run import RunConfig
+from mleg_ray.space import Space
 from mleg_ray.training.batches import ResidentMinibatches
 from mleg_ray.training.loop import TrainingLoop
 from mleg_ray.training.selection import Snapshot, SnapshotSelector
@@ -259,6 +263,72 @@ class TestSelection:
     def test_unknown_observable_is_named(self) -> None:
         with pytest.raises(ConfigError, match="w2"):
             self.make("electron.px", "w2")
+
+
+JETS = EventSchema(
+    (Field(name="met"), Field(name="jet.pt"), Field(name="w", role="weight")),
+    {"jet": Group(most=2, ordered_by="pt")},
+)
+
+
+def with_jets(count: list[int], scale: float = 1.0) -> Events:
+    """Events with so many jets each, of transverse momenta that rise, and weights in turn."""
+    n = len(count)
+    present = torch.arange(2) < torch.tensor(count)[:, None]
+    pt = scale * torch.arange(2.0 * n).double().reshape(n, 2)
+    weight = torch.tensor([1.0, -0.5, 2.0]).double().repeat(n)[:n]
+    columns = {"met": torch.arange(n).double(), "jet.pt": torch.where(present, pt, 0.0)}
+    return Events(columns, {"jet": present}, weight)
+
+
+class Made:
+    """A loop whose generator makes these events, each time as many as are given."""
+
+    def __init__(self, events: Events) -> None:
+        self.ema = nn.Linear(1, 1)
+        self.feature_map = SimpleNamespace(space=Space.numbers(2))
+        self._events = events
+        self._done = 0
+
+    def observed(self, given: Events, *, generator: torch.Generator) -> Events:
+        start, self._done = self._done, self._done + len(given)
+        return self._events[start : self._done].weighted(given.weight)
+
+
+class TestSelectionOfObjects:
+    truth = with_jets([2, 1, 0, 2, 1, 2])
+
+    def judged(self, generated: Events, truth: Events | None = None) -> dict[str, float]:
+        run = small_run("bvae-dis", 'selection.observables=["jet.count", "jet.pt"]')
+        truth = self.truth if truth is None else truth
+        selector = SnapshotSelector(truth, JETS, Definitions(), run.selection, 1)
+        return selector._distances(Made(generated))  # type: ignore[arg-type]
+
+    def test_all_jets_count_with_the_weights_of_their_events(self) -> None:
+        generated = with_jets([1, 2, 2, 0, 1, 1] * 5, scale=0.2)
+        weight = self.truth.weight.repeat(5)
+        of = {"truth": (self.truth, self.truth.weight), "generated": (generated, weight)}
+        values, weights = {}, {}
+        for whose, (events, w) in of.items():
+            there = events.present["jet"]
+            values[whose] = events.columns["jet.pt"][there].numpy()
+            weights[whose] = w[there.nonzero()[:, 0]].numpy()
+        expected = ks(*values.values(), *weights.values())
+        counts = [e.present["jet"].sum(dim=1).double().numpy() for e, _ in of.values()]
+        found = self.judged(generated)
+        assert found["jet.pt"] == pytest.approx(expected)
+        assert found["jet.count"] == pytest.approx(
+            ks(*counts, self.truth.weight.numpy(), weight.numpy())
+        )
+        assert 0 < found["jet.pt"] < 1
+
+    def test_no_jet_at_all_is_as_far_as_can_be(self) -> None:
+        assert self.judged(with_jets([0] * 30))["jet.pt"] == 1.0
+        assert self.judged(with_jets([0, 1, 0] * 10))["jet.pt"] == 1.0  # of negative weight alone
+
+    def test_a_truth_without_jets_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match=r"weights of 'jet\.pt' sum to 0 over the validation"):
+            self.judged(self.truth, with_jets([0] * 6))
 
 
 def test_weights_travel_into_the_loss() -> None:
