@@ -143,7 +143,13 @@ def test_complete_sample_needs_no_workers(
 
 
 PLAN = SampleSpec(
-    checkpoint="", events=10, shard_events=1, seed=1, conditions={}, compiled=False
+    checkpoint="",
+    events=10,
+    shard_events=1,
+    seed=1,
+    conditions={},
+    compiled=False,
+    batch_events=4096,
 ).plan()
 
 
