@@ -43,6 +43,11 @@ class Space:
 
     parts: Mapping[str, Part]
 
+    def __post_init__(self) -> None:
+        """Lay out the parts at once: compiled code can read what is cached, and not cache it."""
+        for name in ("where", "circle", "line"):
+            getattr(self, name)
+
     @classmethod
     def numbers(cls, width: int, angles: int = 0) -> Self:
         """Return a space of `width` numbers on the line, and angles behind them, as GANs' noise."""

@@ -25,19 +25,19 @@ def occupancy(image: Tensor, threshold: Tensor | float) -> Tensor:
     return (image > threshold).flatten(1).double().mean(dim=1)
 
 
-def share(image: Tensor, number: Tensor | int) -> Tensor:
+def share(image: Tensor, number: int) -> Tensor:
     """Σ of the layer `number`, from 0, over the sum of all (B,); layers are the first axis."""
-    return _ratio(total(image[:, int(number)]), total(image))
+    return _ratio(total(image[:, number]), total(image))
 
 
-def barycentre(image: Tensor, axis: Tensor | int) -> Tensor:
+def barycentre(image: Tensor, axis: int) -> Tensor:
     """<x> = Σ_p x_p y_p / Σ_p y_p (B,) along an axis, in cells from the middle."""
-    return _moments(image, int(axis))[0]
+    return _moments(image, axis)[0]
 
 
-def width(image: Tensor, axis: Tensor | int) -> Tensor:
+def width(image: Tensor, axis: int) -> Tensor:
     """√(<x²> - <x>²) (B,) along an axis, in cells."""
-    first, second = _moments(image, int(axis))
+    first, second = _moments(image, axis)
     return (second - first.square()).clamp(min=0).sqrt()
 
 

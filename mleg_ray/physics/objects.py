@@ -21,9 +21,9 @@ def number(values: Tensor) -> Tensor:
     return (values != 0).sum(dim=1, dtype=torch.float64)
 
 
-def leading(values: Tensor, rank: Tensor | int) -> Tensor:
+def leading(values: Tensor, rank: int) -> Tensor:
     """Return the value (B,) of the object at `rank`, from 1; zero of events with fewer."""
-    return values[:, int(rank) - 1]
+    return values[:, rank - 1]
 
 
 def transverse_sum(pt: Tensor, phi: Tensor) -> Tensor:

@@ -249,15 +249,21 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
             objects of two groups, which do not belong together.
     """
     function, arguments = _resolve(expression, columns)
-    operands = _operands(arguments, columns, expression)
-    if len(_owners(arguments, columns)) < 2:
-        return function(*operands)
+    whole = {
+        name: _whole(text, expression)
+        for name, text in arguments.items()
+        if function.__annotations__[name] is int
+    }
+    given = [text for name, text in arguments.items() if name not in whole]
+    operands = _operands(given, columns, expression)
+    if len(_owners(given, columns)) < 2:
+        return function(*operands, **whole)
     try:
-        values = function(*operands)
+        values = function(*operands, **whole)
     except RuntimeError:  # one group has more of them
         values = None
     if values is None or values.ndim > 1:
-        raise _mixed(arguments, columns, expression)
+        raise _mixed(given, columns, expression)
     return values
 
 
@@ -327,12 +333,20 @@ def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression:
         raise ConfigError(
             f"'{expression}': '{side}' is neither a finite number nor one of {', '.join(columns)}"
         )
-    return like.new_tensor(number)
+    return torch.tensor(number, dtype=torch.float64, device=like.device)
+
+
+def _whole(text: str, expression: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"'{expression}': '{text}' must be a whole number") from None
 
 
 def _resolve(
     expression: str, columns: Mapping[str, Tensor]
-) -> tuple[Callable[..., Tensor], list[str]]:
+) -> tuple[Callable[..., Tensor], dict[str, str]]:
+    """Return an expression's function, and what stands for each of its parameters."""
     match = _CALL.match(expression)
     if match is None:
         raise ConfigError(f"observable '{expression}': write it as 'module.function(column, ...)'")
@@ -350,7 +364,7 @@ def _resolve(
         operands += _fields(given.strip(), parameters[len(operands) :], columns)
     if len(operands) != len(parameters):
         raise ConfigError(f"observable '{expression}': {name} takes ({', '.join(parameters)})")
-    return function, operands
+    return function, dict(zip(parameters, operands, strict=True))
 
 
 def _fields(given: str, parameters: list[str], columns: Mapping[str, Tensor]) -> list[str]:

@@ -37,7 +37,7 @@ def test_occupancy(threshold, expected):
 
 def test_shares_of_layers():
     assert images.share(LAYERS, 0).tolist() == [1 / 8]
-    assert images.share(LAYERS, torch.tensor(1.0)).tolist() == [7 / 8]
+    assert images.share(LAYERS, 1).tolist() == [7 / 8]
     assert images.share(torch.zeros(1, 2, 3, 3), 1).tolist() == [0]
 
 
@@ -47,7 +47,7 @@ def test_barycentre_and_width():
     assert images.width(FLAT, 0).tolist() == [0.5, 0]
     assert images.barycentre(FLAT, 1).tolist() == [(7 - 1) / 16, 0]
     assert images.width(FLAT, 1).tolist() == pytest.approx([math.sqrt(7) / 8, 0])
-    assert images.barycentre(FLAT, torch.tensor(-2.0)).tolist() == [0.5, 0]
+    assert images.barycentre(FLAT, -2).tolist() == [0.5, 0]
 
 
 def test_axes_of_layered_images():

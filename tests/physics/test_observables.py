@@ -93,6 +93,21 @@ def test_one_number_may_be_made_of_objects_or_of_images() -> None:
     assert evaluate("images.total(cells)", JETS.columns).tolist() == [6, 22, 38]
 
 
+def test_ranks_and_axes_are_whole_numbers() -> None:
+    assert evaluate("objects.leading(jet.pt, 1)", JETS.columns).tolist() == [30, 5, 0]
+    assert evaluate("objects.leading(jet.pt, 2)", JETS.columns).tolist() == [20, 0, 0]
+    for wrong in ("1.5", "jet.pt"):
+        with pytest.raises(ConfigError, match=f"'{wrong}' must be a whole number"):
+            evaluate(f"objects.leading(jet.pt, {wrong})", JETS.columns)
+
+
+def test_a_number_is_not_rounded_beside_a_column_of_whole_ones() -> None:
+    columns = {"flavour": torch.tensor([1, 3], dtype=torch.int8), "pt": column(2, 4)}
+    assert evaluate("detector.ratio(pt, 0.5)", columns).tolist() == [4, 8]
+    events = Events(columns, {}, torch.ones(2).double())
+    assert violates(Constraint(expression="pt <= 2.5"), events).tolist() == [False, True]
+
+
 @pytest.mark.parametrize(
     ("expression", "message"),
     [

@@ -4,16 +4,19 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.evaluation.unphysical import broken
 from mleg_ray.sampling.pipeline import Generated, Pipeline, has_compiler
 from mleg_ray.sampling.plan import BATCH, SampleSpec
-from tests.checkpoints import small_checkpoint
+from tests.checkpoints import jets_checkpoint, layers_checkpoint, small_checkpoint
 
 CONDITIONS = {"beam_energy": 50.0}
 BATCH_EVENTS = BATCH["cpu"].of(1)
@@ -72,6 +75,19 @@ def test_compiled_events_are_the_same_but_for_rounding(checkpoint: Checkpoint) -
         assert_consistent(checkpoint, ours)
     assert len(compiled[0].stored["electron.px"]) == BATCH_EVENTS
     assert not torch.equal(compiled[0].stored["electron.px"], compiled[1].stored["electron.px"])
+
+
+@needs_compiler
+@pytest.mark.parametrize("save", [small_checkpoint, jets_checkpoint, layers_checkpoint])
+def test_compiled_code_is_one_piece(save: Callable[[Path], Checkpoint], tmp_path: Path) -> None:
+    """Where it breaks, each part would be called from Python, at twice the price."""
+    checkpoint = save(tmp_path)
+    conditions = dict.fromkeys(checkpoint.schema.conditions, 50.0)
+    asked = spec(checkpoint).model_copy(update={"conditions": conditions, "batch_events": 64})
+    counters.clear()
+    Pipeline(checkpoint, asked, compiled=True)(torch.Generator().manual_seed(1), {})
+    assert not counters["graph_break"]
+    assert counters["stats"]["unique_graphs"] == 1
 
 
 WITHOUT_COMPILER = """
