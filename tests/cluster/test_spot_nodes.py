@@ -16,6 +16,7 @@ from ray.cluster_utils import Cluster
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.verify import verify
 from tests.checkpoints import small_checkpoint
+from tests.processes import running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -48,8 +49,7 @@ def start(checkpoint: str, out: Path, address: str) -> "subprocess.Popen[str]":
 
 def workers() -> list[int]:
     """Return the processes of the pool's actors."""
-    found = subprocess.run(["pgrep", "-f", "^ray::_Worker"], capture_output=True, text=True)
-    return [int(line) for line in found.stdout.split()]
+    return list(running(f"RAY_TMPDIR={os.environ['RAY_TMPDIR']}", "ray::_Worker"))
 
 
 def kill_something(chance: random.Random, cluster: Any, driver: "subprocess.Popen[str]") -> str:
