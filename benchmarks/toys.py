@@ -16,7 +16,8 @@ exact numbers, zero for perfect samples of any size:
                 the exact spread at it; the same with `spread`: the logarithm of the mean squared
                 deviation over its exact value; square width of both, relative; share of lit cells
 
-The medians over the seeds are printed last, and all is written as JSON into benchmarks/results.
+The medians over the seeds are printed last. All is written as JSON into benchmarks/results, with a
+picture of the last seed's events.
 """
 
 import argparse
@@ -27,7 +28,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from common.results import Row, keep, rounded
+from common.results import Row, draw, keep, rounded
+from common.toy_pictures import images_picture, jets_picture
 from numpy.typing import NDArray
 
 from mleg_ray.catalog.dataset import Dataset
@@ -160,6 +162,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], dest="assignments", metavar="KEY=VALUE")
     parser.add_argument("--prepared", nargs="*", default=[], metavar="KEY=VALUE", help="dataset")
     parser.add_argument("--storage", default="mleg-storage/benchmarks")
+    parser.add_argument("--name", help="of the files with the results; toys-RECIPE if not given")
     options = parser.parse_args()
     run = RunConfig.load(options.recipe, tuple(options.assignments))
     spec = DatasetSpec.load(run.dataset, tuple(options.prepared))
@@ -176,9 +179,11 @@ def main() -> None:
                 blob = BLOBS[spec.source.layers]
                 compared = {"generated": events, **images_for(len(events), rng, blob)}
                 figures = {name: of_images(some, blob) for name, some in compared.items()}
+                picture = images_picture(compared, blob)
             else:
                 compared = {"generated": events, **jets_for(len(events), rng)}
                 figures = {name: of_jets(some) for name, some in compared.items()}
+                picture = jets_picture(compared)
             rows += [{"of": name, "seed": seed, **row} for name, row in figures.items()]
             rows.append({"of": "time", "seed": seed, **seconds})
             for row in rows[-4:]:
@@ -186,7 +191,9 @@ def main() -> None:
     medians = {of: _medians([row for row in rows if row["of"] == of]) for of in (*figures, "time")}
     for of, row in medians.items():
         print(of, rounded(row), flush=True)
-    keep(f"toys-{options.recipe}", {"events": options.events, "rows": rows, "medians": medians})
+    name = options.name or f"toys-{options.recipe}"
+    keep(name, {"events": options.events, "rows": rows, "medians": medians})
+    draw(name, picture)
 
 
 def _medians(rows: list[Row]) -> Row:

@@ -1,10 +1,12 @@
-"""The folder of results, and how figures are kept there and printed."""
+"""The folder of results, and how figures and pictures are kept there and printed."""
 
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 from mleg_ray.cluster.session import environment
 
@@ -18,6 +20,12 @@ def keep(name: str, figures: Mapping[str, object]) -> None:
     machine = {"cores": os.cpu_count(), "load": os.getloadavg(), "with": environment()}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps({**figures, **machine}, indent=2) + "\n")
+
+
+def draw(name: str, figure: Figure) -> None:
+    """Write a picture as `NAME.png`, beside the figures of that name."""
+    RESULTS.mkdir(exist_ok=True)
+    figure.savefig(RESULTS / f"{name}.png", dpi=90)
 
 
 def rounded(row: Mapping[str, Any]) -> Row:

@@ -101,6 +101,14 @@ def test_no_benchmark_is_left_out(results: Path) -> None:
     assert list(ROWS) == list(importlib.import_module("paper_electron").ROWS)
 
 
+def test_toys_of_images(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = f"--events 400 --storage {tmp_path} --set {STEPS} dataset=toy-layers"
+    prepared = "--prepared source.events=2000 shard_events=200"
+    without_workers(monkeypatch)
+    run("toys", "vae-toy-images", *small.split(), *prepared.split(), patch=monkeypatch)
+    assert (results / "toys-vae-toy-images.png").exists()
+
+
 @pytest.mark.parametrize("script", COMMANDS)
 def test_script(
     script: str, folders: dict[str, Path], results: Path, monkeypatch: pytest.MonkeyPatch
