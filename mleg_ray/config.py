@@ -54,8 +54,15 @@ class Registry(dict[str, type[AnyConfig]], Generic[AnyConfig]):
         self._default = default
 
     def register(self, cls: type[AnyConfig]) -> type[AnyConfig]:
-        """Class decorator: enter a config class under the default of its `kind` field."""
-        self[cls.model_fields["kind"].default] = cls
+        """Class decorator: enter a config class under the default of its `kind` field.
+
+        Raises:
+            ValueError: another class has this kind already.
+        """
+        kind = cls.model_fields["kind"].default
+        if kind in self:
+            raise ValueError(f"{self.family} kind {kind!r} is {self[kind].__qualname__}'s already")
+        self[kind] = cls
         return cls
 
     def parse(self, value: object) -> AnyConfig:

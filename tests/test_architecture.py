@@ -4,11 +4,13 @@ import ast
 import contextlib
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 import mleg_ray
@@ -60,3 +62,24 @@ def test_no_package_offers_a_name_that_is_a_module_of_its_own() -> None:
                 with contextlib.suppress(AttributeError):
                     offered[module.name] = package.__getattr__(module.name)
             assert isinstance(offered.get(module.name, package), ModuleType), module
+
+
+@pytest.mark.parametrize(
+    "package", ["catalog/sources", "features/steps", "models", "models/networks", "objectives"]
+)
+def test_every_module_that_registers_a_kind_is_named_in_its_package(package: str) -> None:
+    """Else its kinds are unknown until something else imports it."""
+    folder = ROOT / "mleg_ray" / package
+    registering = {
+        file.stem
+        for file in folder.glob("*.py")
+        if re.search(r"^@\w+\.register$", file.read_text(), re.MULTILINE)
+    }
+    named = {
+        alias.name
+        for node in ast.walk(ast.parse((folder / "__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert registering
+    assert registering <= named

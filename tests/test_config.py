@@ -3,10 +3,11 @@
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from mleg_ray.config import find_named, named_folders, override, parse, read_toml
+from mleg_ray.config import Config, Registry, find_named, named_folders, override, parse, read_toml
 from mleg_ray.errors import ConfigError
 from mleg_ray.run import RunConfig
 from mleg_ray.study.plan import Plan
@@ -168,3 +169,17 @@ def test_a_recipe_has_its_three_tables_alone(
     recipe.write_text(f'extends = "{base}"\n')
     with pytest.raises(ConfigError, match=f"base.toml: {message}"):
         load(str(recipe))
+
+
+def test_a_kind_is_registered_once() -> None:
+    things: Registry[Config] = Registry("thing")
+
+    class First(Config):
+        kind: Literal["same"] = "same"
+
+    class Second(First):
+        pass
+
+    things.register(First)
+    with pytest.raises(ValueError, match=r"thing kind 'same' is .*First's already"):
+        things.register(Second)

@@ -60,7 +60,8 @@ def require_convertible(dataset: Dataset, kind: str) -> None:
         UserError: a library is missing.
     """
     if kind not in FORMATS:
-        raise ConfigError(f"--to {kind}: there are {', '.join(FORMATS)}")
+        known = ", ".join(FORMATS)
+        raise ConfigError(f"--to {kind}: there are {known}; shards are Parquet already")
     FORMATS[kind].require(dataset.manifest)
     one = of_events(dataset.schema.example(), dataset.schema)
     with tempfile.TemporaryDirectory() as folder:

@@ -46,6 +46,12 @@ MODULES: dict[str, ModuleType] = {
     "objects": objects,
     "photoproduction": photoproduction,
 }
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    f"{short}.{name}": function
+    for short, module in MODULES.items()
+    for name, function in inspect.getmembers(module, inspect.isfunction)
+    if function.__module__ == module.__name__ and not name.startswith("_")
+}
 _NUMBERED = re.compile(r"_\d+$")
 _CALL = re.compile(r"^(\w+)\.(\w+)(?:\(([\w.+\-\s,]*)\))?$")
 _COMPARISON = re.compile(r"^\s*([\w.+-]+)\s*(<=|>=|<|>)\s*([\w.+-]+)\s*$")
@@ -351,11 +357,9 @@ def _resolve(
     if match is None:
         raise ConfigError(f"observable '{expression}': write it as 'module.function(column, ...)'")
     module, name, arguments = match.groups()
-    function = getattr(MODULES.get(module), name, None)
-    if not inspect.isfunction(function):
-        known = ", ".join(
-            f"{m}.{f}" for m, namespace in MODULES.items() for f, _ in _public(namespace)
-        )
+    function = FUNCTIONS.get(f"{module}.{name}")
+    if function is None:
+        known = ", ".join(FUNCTIONS)
         raise ConfigError(f"observable '{expression}': no such function; known: {known}")
     code = function.__code__  # `inspect.signature` takes as long as an observable of a batch
     parameters = list(code.co_varnames[: code.co_argcount])
@@ -379,8 +383,3 @@ def _fields(given: str, parameters: list[str], columns: Mapping[str, Tensor]) ->
             break
         fields.append(name)
     return fields or [given]
-
-
-def _public(module: ModuleType) -> list[tuple[str, Callable[..., Tensor]]]:
-    functions = inspect.getmembers(module, inspect.isfunction)
-    return [(name, f) for name, f in functions if f.__module__ == module.__name__]

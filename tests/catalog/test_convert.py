@@ -209,7 +209,10 @@ def test_events_without_any_object(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("xml", "--to xml: there are root, hdf5, csv, dark-machines, lhe"),
+        (
+            "xml",
+            "--to xml: there are root, hdf5, csv, dark-machines, lhe; shards are Parquet already",
+        ),
         ("dark-machines", "needs the fields met.pt and met.phi .*there is no field met.pt"),
     ],
 )

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mleg_ray.models.networks import NETWORKS, Network
+from mleg_ray.models.networks import NETWORKS, Network, NetworkConfig
+from mleg_ray.models.networks.blocks import BlocksConfig
 from mleg_ray.space import Space
 from tests.models.networks.spaces import CASES
 
@@ -27,11 +28,22 @@ class Case(NamedTuple):
         return self.network(self.x, self.condition)
 
 
+def config(name: str, conditioning: str) -> NetworkConfig:
+    """Return the network's configuration; those of blocks see conditions in either way."""
+    table = CASES[name][0]
+    made = NETWORKS.parse(table)
+    if isinstance(made, BlocksConfig):
+        return NETWORKS.parse({"conditioning": conditioning, **table})
+    if conditioning == "film":
+        pytest.skip("has a conditioning of its own")
+    return made
+
+
 def built(name: str, conditioning: str, moved: bool = True) -> Case:
     """Return a network whose weights have all moved, as conditions by FiLM matter only then."""
-    table, seen, conditions, out = CASES[name]
+    _, seen, conditions, out = CASES[name]
     torch.manual_seed(1)
-    network = NETWORKS.parse({"conditioning": conditioning, **table}).build(seen, conditions, out)
+    network = config(name, conditioning).build(seen, conditions, out)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += moved * 0.1 * torch.randn_like(parameter)
@@ -44,8 +56,14 @@ def case(name: str, request: pytest.FixtureRequest) -> Case:
     return built(name, request.param)
 
 
-def test_every_registered_kind_is_tested() -> None:
-    assert {str(table.get("kind", "mlp")) for table, *_ in CASES.values()} == set(NETWORKS)
+@pytest.mark.parametrize("conditional", [False, True])
+def test_every_registered_kind_is_tested_with_conditions_and_without(conditional: bool) -> None:
+    tested = {
+        str(table.get("kind", "mlp"))
+        for table, _, conditions, _ in CASES.values()
+        if (conditions > 0) == conditional
+    }
+    assert tested == set(NETWORKS)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -121,19 +139,22 @@ class TestContract:
     def test_weights_survive_a_file(self, case: Case, name: str, tmp_path: Path) -> None:
         save_file(case.network.state_dict(), tmp_path / "weights.safetensors")
         conditioning = "film" if "FiLM" in str(case.network) else "concatenate"
-        table, *spaces = CASES[name]
-        other = NETWORKS.parse({"conditioning": conditioning, **table}).build(*spaces)
+        _, *spaces = CASES[name]
+        other = config(name, conditioning).build(*spaces)
         other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
         assert torch.equal(case._replace(network=other)(), case())
 
     def test_hidden_layers_are_vectors(self, case: Case) -> None:
         network = case.network
         assert network.depth >= 1
+        before = case.x
         for layer in range(1, network.depth + 1):
             hidden = network.hidden(case.x, case.condition, layer)
             assert hidden.dim() == 2
             assert len(hidden) == B
             assert hidden.std(dim=0).any()
+            assert not torch.equal(hidden, before)
+            before = hidden
 
     def test_configuration_survives_toml(self, name: str) -> None:
         config = NETWORKS.parse(CASES[name][0])
