@@ -327,10 +327,11 @@ class TestObjects:
         log_pt = torch.where(events.present["jet"], events.columns["jet.pt"].log(), 0.0).sum(1)
         level = fitted._watched(events, noise())[2] + log_pt + number * math.log(math.pi)
         level = level + events.columns["met"].log()
-        # What is left are the slopes of the logits, of whole numbers.
-        flavour = number * (math.log(16 / 3) - math.log(2))
-        share = (number.double() + 0.5) / 4
-        counts = -(share * (1 - share)).log() - math.log(4)
+        # What is left are the slopes of the logits of whole numbers, in the mean over u: of two
+        # levels 2 - log 2; of four 2 - log 4, and more at the ends, less between them.
+        flavour = number * (2 - math.log(2))
+        ends = torch.where((number == 0) | (number == 3), 1.0, -1.0).double()
+        counts = 2 - math.log(4) + ends * (3 * math.log(3) - 4 * math.log(2))
         torch.testing.assert_close(level, flavour + counts, rtol=1e-9, atol=1e-9)
         logs = fitted.feature_std[fitted.space.where["jet"]][:3].log().sum()
         rest = fitted.feature_std[fitted.space.where["event"]].log().sum()
