@@ -310,6 +310,26 @@ class TestObjects:
         torch.testing.assert_close(a.feature_mean[first], b.feature_mean[first])
         torch.testing.assert_close(a.feature_std[first], b.feature_std[first])
 
+    def test_means_beside_a_loss_have_its_signed_weights(self) -> None:
+        events = jets(2000, 3)
+        number = events.present["jet"].sum(dim=1)
+        weight = torch.where(number == 3, -0.5, 1.0).double()
+        fitted = of_jets().fit(
+            [events[:700].weighted(weight[:700]), events[700:].weighted(weight[700:])]
+        )
+        jets_in_all = sum(k * int((number == k).sum()) for k in (1, 2)) - 1.5 * (number == 3).sum()
+        assert fitted.mean_counts.item() == pytest.approx(float(jets_in_all / weight.sum()))
+        slopes = fitted.log_abs_det(events)
+        assert fitted.mean_log_abs_det.item() == pytest.approx(
+            float(weight @ slopes / weight.sum()), rel=1e-9
+        )
+
+    def test_objects_that_negative_weights_take_away_are_refused(self) -> None:
+        events = jets(500, 3)
+        weight = torch.where(events.present["jet"].any(dim=1), -0.1, 1.0).double()
+        with pytest.raises(DataError, match="mean number of 'jet' in a train event is -"):
+            of_jets().fit([events.weighted(weight)])
+
     def test_absent_objects_are_zero_for_a_critic(self) -> None:
         fitted = of_jets().fit([jets(2000, 1)])
         events = jets(500, 2)

@@ -103,6 +103,17 @@ def test_absent_objects_have_no_weight(model: Parts, feature_map: FeatureMap, ba
     assert mean.item() == pytest.approx(1, rel=1e-5)
 
 
+def test_rows_have_a_mean_weight_of_one_with_negative_weights_too(model: Parts) -> None:
+    events = jets(2000, 1)
+    full = events.present["jet"].all(dim=1)
+    events = events.weighted(torch.where(full, -0.5, 1.0).double())
+    fitted = of_jets(parts={"counts": ["jet.level_count"]}).fit([events])
+    train = fitted.encode(events, noise=noise())
+    weight = model.batch_of("jet", train, fitted.shares_present(train.x)).weight
+    assert train.weight.mean().item() == pytest.approx(1, rel=1e-5)
+    assert weight.mean().item() == pytest.approx(1, rel=1e-5)
+
+
 def test_a_parts_loss_is_that_of_its_own_rows(
     model: Parts, feature_map: FeatureMap, batch: Batch
 ) -> None:
