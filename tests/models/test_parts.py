@@ -24,6 +24,7 @@ VAE = {
     "encoder": {"widths": [8]},
     "decoder": {"widths": [8]},
 }
+FREE = {"model": FLOW}
 PARTS = {
     "jet": {"given": ["counts", "event"], "model": VAE},
     "event": {"given": ["counts"], "model": FLOW},
@@ -112,6 +113,32 @@ def test_rows_have_a_mean_weight_of_one_with_negative_weights_too(model: Parts) 
     weight = model.batch_of("jet", train, fitted.shares_present(train.x)).weight
     assert train.weight.mean().item() == pytest.approx(1, rel=1e-5)
     assert weight.mean().item() == pytest.approx(1, rel=1e-5)
+
+
+def test_each_row_is_given_what_its_event_has(
+    model: Parts, feature_map: FeatureMap, batch: Batch
+) -> None:
+    rows = model.batch_of("jet", batch, feature_map.shares_present(batch.x))
+    parts = feature_map.space.split(batch.x)
+    given = torch.cat([batch.condition, parts["counts"], parts["event"]], dim=1)
+    for k in range(3):
+        torch.testing.assert_close(rows.condition.reshape(500, 3, -1)[:, k], given)
+        torch.testing.assert_close(rows.x.reshape(500, 3, -1)[:, k], parts["jet"][:, k])
+
+
+def test_angles_are_given_without_a_seam(feature_map: FeatureMap, batch: Batch) -> None:
+    chosen = {"jet": {"model": VAE}, "event": {"given": ["jet"], "model": FLOW}, "counts": FREE}
+    model = config(**chosen).build(Spaces.of(feature_map))
+    given = model.batch_of("event", batch, feature_map.shares_present(batch.x)).condition
+    turn = feature_map.space.split(batch.x)["jet"][:, :, 1]  # after log pT, before the flavour
+    assert feature_map.space.parts["jet"].circle == (1,)
+    torch.testing.assert_close(
+        given[:, 7:], torch.cat([(torch.pi * turn).cos(), (torch.pi * turn).sin()], 1)
+    )
+    made = model.decode(
+        model.draw(20, generator=torch.Generator().manual_seed(1)), batch.condition[:20]
+    )
+    assert made.isfinite().all()
 
 
 def test_a_parts_loss_is_that_of_its_own_rows(
