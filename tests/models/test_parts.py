@@ -68,6 +68,14 @@ def test_players_are_those_of_all_parts(model: Parts) -> None:
     assert {id(p) for p in held} == {id(p) for p in model.parameters()}
 
 
+def test_events_are_coupled_if_one_part_couples_them() -> None:
+    term = {"column": "a", "weight": 1.0, "match": ["mean"]}
+    coupled = {"kind": "regression", "to": {"kind": "beta-vae", "beta": 0.1}, "terms": [term]}
+    both = {**OBJECTIVE, "parts": {**OBJECTIVE["parts"], "jet": coupled}}
+    assert not OBJECTIVES.parse(OBJECTIVE).build().couples_events
+    assert OBJECTIVES.parse(both).build().couples_events
+
+
 def test_parts_are_made_one_after_the_other(model: Parts, batch: Batch) -> None:
     condition = batch.condition[:50]
     drawn = model.draw(50, generator=torch.Generator().manual_seed(1))
