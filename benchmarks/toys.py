@@ -7,7 +7,7 @@ Prepares the recipe's dataset, trains, samples a million events through the pool
 Then the figures, each beside what it is for as many events of the toy itself (the floor) and for
 doing nothing: of jets, events drawn without regard to their weights, with the missing momentum of
 another event; of images, those of the toy at another event's energy. All are differences from
-exact numbers, zero for perfect samples of any size:
+exact numbers, zero but for chance; distances are above zero by chance, as the floor tells:
 
     of jets     counts: ½ Σ_k |p_k - exact|; pt, leading pt and eta: the Kolmogorov-Smirnov distance
                 to the exact distribution function; heavy: the share of heavy jets; correlation:

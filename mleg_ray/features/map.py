@@ -115,18 +115,21 @@ class FeatureMap(nn.Module):
     def fit(self, chunks: Iterable[Events]) -> Self:
         """Learn the statistics in one pass over physical events of the train split.
 
-        Absolute weights are used: standardisation only sets scales, and must not fail where
-        negative weights leave a region with a negative sum.
+        Standardisation has absolute weights: it only sets scales, and must not fail where negative
+        weights leave a region with a negative sum. Means that stand beside a loss, those of the
+        number of objects and of `log_abs_det`, have the weights that the loss has.
 
         Raises:
             ConfigError: the settings of a step leave no room for events like these.
-            DataError: more than `MOST_OUTSIDE` of the events lie outside the steps' domain.
+            DataError: more than `MOST_OUTSIDE` of the events lie outside the steps' domain, or
+                there are no objects of a group, or none once negative weights are taken off.
         """
         features = {name: Moments() for name in self.space.parts}
-        view, condition, log_abs_det = (Moments() for _ in range(3))
+        view, condition = Moments(), Moments()
         noise = Noise(torch.device("cpu"))
         n = 0
-        weight_sum = outside_sum = torch.zeros((), dtype=torch.float64)
+        outside_sum = torch.zeros((), dtype=torch.float64)
+        inside = every = torch.zeros(2 + len(self._objects), dtype=torch.float64)
         for events in chunks:
             weight = events.weight.abs()
             after, outside, slope = self._watched(events, noise)
@@ -134,10 +137,11 @@ class FeatureMap(nn.Module):
                 features[name].add(*_samples(values, weight, after.present.get(name)))
             view.add(_table(self._view.numbers(after), events), weight)
             condition.add(self._seen_conditions(events), weight)
-            terms = torch.stack([slope, *self._counts(after).values()], dim=1)
-            log_abs_det.add(terms[~outside], weight[~outside])
+            means = torch.stack([torch.ones_like(slope), slope, *self._counts(after).values()], 1)
+            weighted = events.weight[:, None] * means
+            inside = inside + weighted[~outside].sum(0)
+            every = every + weighted.sum(0)
             n += len(events)
-            weight_sum = weight_sum + events.weight.sum()
             outside_sum = outside_sum + outside.sum()
         self._require_inside(float(outside_sum / n))
         for name, moments in features.items():
@@ -145,12 +149,14 @@ class FeatureMap(nn.Module):
         mean, std = view.result()
         self.view_mean[: len(mean)], self.view_std[: len(std)] = mean, std
         self.condition_mean, self.condition_std = condition.result()
-        self.weight_mean = weight_sum / n
+        self.weight_mean = every[0] / n
         self.outside_fraction = outside_sum / n
-        terms = log_abs_det.result()[0]
-        self.mean_counts = terms[1:]
-        mean_counts = dict(zip(self._objects, self.mean_counts, strict=True))
-        self.mean_log_abs_det = terms[0] - self._log_scale(mean_counts)
+        self.mean_counts = every[2:] / every[0]
+        self._require_objects()
+        slope, *numbers = inside[1:] / inside[0]
+        self.mean_log_abs_det = slope - self._log_scale(
+            dict(zip(self._objects, numbers, strict=True))
+        )
         return self
 
     def encode(self, events: Events, *, noise: Noise) -> Batch:
@@ -343,6 +349,14 @@ class FeatureMap(nn.Module):
             pixels = part.width // part.shape[0]
             mean, std = mean.repeat_interleave(pixels), std.repeat_interleave(pixels)
         self.feature_mean[where], self.feature_std[where] = mean, std
+
+    def _require_objects(self) -> None:
+        for name, mean in zip(self._objects, self.mean_counts.tolist(), strict=True):
+            if mean <= 0:
+                raise DataError(
+                    f"the weighted mean number of '{name}' in a train event is {mean:g}: negative "
+                    "weights outweigh the others, and no density is left to learn; use more events"
+                )
 
     def _require_inside(self, outside_fraction: float) -> None:
         if outside_fraction > MOST_OUTSIDE:

@@ -26,8 +26,10 @@ class Moments:
         share = (totals / totals.sum())[:, None]
         mean = (share * means).sum(0)
         variance = squares.sum(0) / totals.sum() + (share * (means - mean).square()).sum(0)
-        # A column without spread (one value throughout) stays as it is, centred at zero.
-        return mean, torch.where(variance > 0, variance.sqrt(), 1.0)
+        # A column without spread (one value throughout) stays as it is, centred at zero; what
+        # spread it has is the rounding of its mean.
+        rounding = 8 * torch.finfo(torch.float64).eps * mean.abs()
+        return mean, torch.where(variance > rounding.square(), variance.sqrt(), 1.0)
 
     @property
     def empty(self) -> bool:

@@ -16,7 +16,7 @@ from mleg_ray.randomness import Noise
 class Variational(Objective):
     """L = E_w[|x - x̂|²] + β E_w[KL]: the squared error is summed over features.
 
-    β = 1 with unit decoder variance 1/2 is the evidence lower bound (Kingma & Welling,
+    β = 1 with a decoder of variance 1/2 is the evidence lower bound (Kingma & Welling,
     arXiv:1312.6114, eq. 10); β != 1: Higgins et al., ICLR 2017, eq. 4. The α-VAE's KL vanishes, so
     its configuration has no β.
     """

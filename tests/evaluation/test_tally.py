@@ -91,6 +91,12 @@ def test_a_draw_has_no_event_twice_and_follows_the_counts():
     )
 
 
+def test_edges_move_to_the_nearest_own_ones():
+    bins = FineBins({"x": np.array([0.0, 1.0, 2.0, 4.0])})
+    assert bins.snap("x", np.array([-5.0, 0.4, 1.6, 3.5, 9.0])).tolist() == [0.0, 2.0, 4.0]
+    assert bins.snap("x", np.array([0.6, 2.9])).tolist() == [1.0, 2.0]
+
+
 def test_histogram_between_own_edges_counts_exactly():
     events = columns(5000, 7)
     edges = BINS.snap("b", np.linspace(-0.9, 0.9, 21))

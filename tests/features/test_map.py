@@ -9,7 +9,7 @@ from torch.func import jacrev, vmap
 
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError, DataError
-from mleg_ray.events import Events, EventSchema
+from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.features import FeatureMap, FeatureMapConfig
 from mleg_ray.physics import dis, kinematics
 from mleg_ray.physics import photoproduction as reaction
@@ -301,6 +301,32 @@ class TestObjects:
         expected = events.columns["jet.phi"][events.present["jet"]] / math.pi
         torch.testing.assert_close(present[:, 1].double(), expected, rtol=1e-5, atol=1e-6)
 
+    def test_scales_have_absolute_weights(self) -> None:
+        events = jets(2000, 3)
+        weight = torch.where(events.columns["met"] > 40, -1.0, 1.0).double()
+        fitted = of_jets().fit([events.weighted(weight)])
+        mean = fitted.feature_mean[fitted.space.parts["event"].names.index("log_met")]
+        assert mean.item() == pytest.approx(events.columns["met"].log().mean().item())
+
+    def test_events_outside_have_no_part_in_the_mean_jacobian(self) -> None:
+        events = jets(200, 3)
+        wrong = torch.arange(200) < 2
+        met = torch.where(wrong, -1.0, events.columns["met"])
+        fitted = of_jets().fit([events.replacing((), {"met": met})])
+        assert fitted.outside_fraction == 0.01
+        assert fitted.mean_log_abs_det.item() == pytest.approx(
+            fitted.log_abs_det(events[2:]).mean().item()
+        )
+
+    def test_order_is_that_of_present_objects_below_zero_too(self) -> None:
+        group = {"jet": Group(most=3, ordered_by="eta")}
+        steps = [JET_STEPS[0], JET_STEPS[1]]
+        fitted = config(steps=steps).build(EventSchema([Field(name="jet.eta")], group), {})
+        columns = {"jet.level_count": [0.0], "jet.eta": [-2.0, -1.0, 5.0]}  # 4 sigmoid(0) = 2 jets
+        x = torch.cat([torch.tensor([values]) for values in columns.values()], dim=1)
+        made = fitted.decode(x, under(1.0, 1))
+        assert made.columns["jet.eta"].tolist() == [[-1.0, -2.0, 0.0]]
+
     def test_negative_and_zero_weights_of_events_are_their_objects(self) -> None:
         events = jets(2000, 3)
         weight = torch.where(torch.arange(2000) < 1000, 1.0, 0.0).double()
@@ -309,6 +335,26 @@ class TestObjects:
         first = a.space.where["jet"].start  # log pT: the others have noise in them
         torch.testing.assert_close(a.feature_mean[first], b.feature_mean[first])
         torch.testing.assert_close(a.feature_std[first], b.feature_std[first])
+
+    def test_means_beside_a_loss_have_its_signed_weights(self) -> None:
+        events = jets(2000, 3)
+        number = events.present["jet"].sum(dim=1)
+        weight = torch.where(number == 3, -0.5, 1.0).double()
+        fitted = of_jets().fit(
+            [events[:700].weighted(weight[:700]), events[700:].weighted(weight[700:])]
+        )
+        jets_in_all = sum(k * int((number == k).sum()) for k in (1, 2)) - 1.5 * (number == 3).sum()
+        assert fitted.mean_counts.item() == pytest.approx(float(jets_in_all / weight.sum()))
+        slopes = fitted.log_abs_det(events)
+        assert fitted.mean_log_abs_det.item() == pytest.approx(
+            float(weight @ slopes / weight.sum()), rel=1e-9
+        )
+
+    def test_objects_that_negative_weights_take_away_are_refused(self) -> None:
+        events = jets(500, 3)
+        weight = torch.where(events.present["jet"].any(dim=1), -0.1, 1.0).double()
+        with pytest.raises(DataError, match="mean number of 'jet' in a train event is -"):
+            of_jets().fit([events.weighted(weight)])
 
     def test_absent_objects_are_zero_for_a_critic(self) -> None:
         fitted = of_jets().fit([jets(2000, 1)])
@@ -327,10 +373,11 @@ class TestObjects:
         log_pt = torch.where(events.present["jet"], events.columns["jet.pt"].log(), 0.0).sum(1)
         level = fitted._watched(events, noise())[2] + log_pt + number * math.log(math.pi)
         level = level + events.columns["met"].log()
-        # What is left are the slopes of the logits, of whole numbers.
-        flavour = number * (math.log(16 / 3) - math.log(2))
-        share = (number.double() + 0.5) / 4
-        counts = -(share * (1 - share)).log() - math.log(4)
+        # What is left are the slopes of the logits of whole numbers, in the mean over u: of two
+        # levels 2 - log 2; of four 2 - log 4, and more at the ends, less between them.
+        flavour = number * (2 - math.log(2))
+        ends = torch.where((number == 0) | (number == 3), 1.0, -1.0).double()
+        counts = 2 - math.log(4) + ends * (3 * math.log(3) - 4 * math.log(2))
         torch.testing.assert_close(level, flavour + counts, rtol=1e-9, atol=1e-9)
         logs = fitted.feature_std[fitted.space.where["jet"]][:3].log().sum()
         rest = fitted.feature_std[fitted.space.where["event"]].log().sum()
@@ -378,6 +425,16 @@ class TestImages:
         assert back.dtype == torch.float32
         torch.testing.assert_close(back.double(), events.columns["image"], rtol=1e-4, atol=1e-6)
         assert ((back == 0) == (events.columns["image"] == 0)).all()
+
+    def test_pixels_have_the_weight_of_their_event(self) -> None:
+        # log(1 + x/0.1) is 0 in all pixels of the first event, 1 in those of the second.
+        image = torch.zeros(2, 2, 3, 3).double()
+        image[1] = 0.1 * (math.e - 1)
+        weight = torch.tensor([3.0, 1.0]).double()
+        events = Events({"image": image, "energy": weight}, {}, weight)
+        fitted = self.build().fit([events])
+        torch.testing.assert_close(fitted.feature_mean, torch.full((18,), 0.25).double())
+        torch.testing.assert_close(fitted.feature_std, torch.full((18,), 3**0.5 / 4).double())
 
     def test_channels_are_standardised_over_all_pixels(self) -> None:
         events = showers(1000, 1)

@@ -9,8 +9,10 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events
 from mleg_ray.features.steps import STEPS
 from mleg_ray.features.steps.base import Layout, Quantity
+from mleg_ray.features.steps.pion_pair import MASS
 from mleg_ray.randomness import Noise
-from tests.features.cases import CASES, JETS, SHOWERS, Case, jets, showers
+from tests.dis_events import ELECTRON
+from tests.features.cases import CASES, JETS, SHOWERS, Case, jets, pions, showers
 
 
 @pytest.fixture(
@@ -275,3 +277,59 @@ def test_values_by_hand(kind: dict, x: float, made: float) -> None:
     columns = {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
     [value] = step.encode(columns).values()
     assert value.item() == pytest.approx(made, rel=1e-12)
+
+
+NEAR = [  # of each pair the first is inside, the second closer to an edge than the resolution
+    ({"kind": "gap", "field": "x", "below": "c", "resolution": 0.1}, {"x": [9.8, 9.95]}),
+    ({"kind": "interval", "fields": ["x"], "high": 2.0, "resolution": 0.1}, {"x": [1.7, 1.9]}),
+    ({"kind": "interval", "fields": ["x"], "high": 2.0, "resolution": 0.1}, {"x": [0.3, 0.1]}),
+]
+
+
+@pytest.mark.parametrize(("config", "columns"), NEAR)
+def test_what_is_closer_than_the_resolution_is_outside(config: dict, columns: dict) -> None:
+    tensors = {name: torch.tensor(values).double() for name, values in columns.items()}
+    events = Events({**tensors, "c": torch.full((2,), 10.0)}, {}, torch.ones(2).double())
+    step = STEPS.parse(config).build(Layout(dict.fromkeys(events.columns, Quantity()), {}))
+    assert step.outside(events).tolist() == [False, True]
+
+
+def momenta(*rows: tuple[float, float, float, float]) -> Events:
+    """Return electrons of these four-momenta, under 50 GeV."""
+    columns = dict(zip(ELECTRON, torch.tensor(rows).double().T, strict=True))
+    beam = torch.full((len(rows),), 50.0).double()
+    return Events({**columns, "beam_energy": beam}, {}, torch.ones(len(rows)).double())
+
+
+def test_energies_off_the_mass_shell_are_outside() -> None:
+    [case] = CASES["mass-shell"]
+    events = momenta((3.0, 0.0, 4.0, 5.0002), (3.0, 0.0, 4.0, 5.002), (3.0, 0.0, 4.0, 4.998))
+    assert case.build().outside(events).tolist() == [False, True, True]
+
+
+def test_momenta_across_one_axis_have_an_azimuth() -> None:
+    [case] = CASES["spherical"]
+    events = momenta((1.0, 0.0, 1.0, 2**0.5), (0.0, 1.0, 1.0, 2**0.5), (0.0, 0.0, 1.0, 1.0))
+    assert case.build().outside(events).tolist() == [False, False, True]
+
+
+def test_electrons_that_lost_nothing_or_fly_along_the_beam_are_outside() -> None:
+    [case] = CASES["dis-lightcone"]
+    pt = 10.0  # with E' + pz = 2 E_b and E' - pz = 1 GeV, so y = 0
+    events = momenta((pt, 0.0, 49.5, 50.5), (0.0, 0.0, 20.0, 20.0), (pt, 0.0, 0.0, pt))
+    assert case.build().outside(events).tolist() == [True, True, False]
+
+
+def test_pairs_at_an_end_of_their_mass_range_are_outside() -> None:
+    [case] = CASES["pion-pair"]
+    step, events = case.build(), pions(50, 1)
+    for end in (-14.0, 14.0):  # a share of 8e-7 of the range, and of as much less than 1
+        there = step.encode(events.columns) | {MASS: torch.full((50,), end).double()}
+        made = step.decode({**there, "photon_energy": events.columns["photon_energy"]})
+        assert step.outside(events.replacing((), made)).all()
+
+
+def test_number_is_the_nearest_whole_one() -> None:
+    [case] = CASES["count"]
+    mask = case.build().mask({"jet.count": torch.tensor([1.9, 2.1, 0.2])})
+    assert mask.sum(dim=1).tolist() == [2, 2, 0]

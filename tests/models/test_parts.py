@@ -24,6 +24,7 @@ VAE = {
     "encoder": {"widths": [8]},
     "decoder": {"widths": [8]},
 }
+FREE = {"model": FLOW}
 PARTS = {
     "jet": {"given": ["counts", "event"], "model": VAE},
     "event": {"given": ["counts"], "model": FLOW},
@@ -67,6 +68,14 @@ def test_players_are_those_of_all_parts(model: Parts) -> None:
     assert {id(p) for p in held} == {id(p) for p in model.parameters()}
 
 
+def test_events_are_coupled_if_one_part_couples_them() -> None:
+    term = {"column": "a", "weight": 1.0, "match": ["mean"]}
+    coupled = {"kind": "regression", "to": {"kind": "beta-vae", "beta": 0.1}, "terms": [term]}
+    both = {**OBJECTIVE, "parts": {**OBJECTIVE["parts"], "jet": coupled}}
+    assert not OBJECTIVES.parse(OBJECTIVE).build().couples_events
+    assert OBJECTIVES.parse(both).build().couples_events
+
+
 def test_parts_are_made_one_after_the_other(model: Parts, batch: Batch) -> None:
     condition = batch.condition[:50]
     drawn = model.draw(50, generator=torch.Generator().manual_seed(1))
@@ -101,6 +110,43 @@ def test_absent_objects_have_no_weight(model: Parts, feature_map: FeatureMap, ba
     shares = feature_map.shares_present(train.x)
     mean = model.batch_of("jet", train, shares).weight.mean()
     assert mean.item() == pytest.approx(1, rel=1e-5)
+
+
+def test_rows_have_a_mean_weight_of_one_with_negative_weights_too(model: Parts) -> None:
+    events = jets(2000, 1)
+    full = events.present["jet"].all(dim=1)
+    events = events.weighted(torch.where(full, -0.5, 1.0).double())
+    fitted = of_jets(parts={"counts": ["jet.level_count"]}).fit([events])
+    train = fitted.encode(events, noise=noise())
+    weight = model.batch_of("jet", train, fitted.shares_present(train.x)).weight
+    assert train.weight.mean().item() == pytest.approx(1, rel=1e-5)
+    assert weight.mean().item() == pytest.approx(1, rel=1e-5)
+
+
+def test_each_row_is_given_what_its_event_has(
+    model: Parts, feature_map: FeatureMap, batch: Batch
+) -> None:
+    rows = model.batch_of("jet", batch, feature_map.shares_present(batch.x))
+    parts = feature_map.space.split(batch.x)
+    given = torch.cat([batch.condition, parts["counts"], parts["event"]], dim=1)
+    for k in range(3):
+        torch.testing.assert_close(rows.condition.reshape(500, 3, -1)[:, k], given)
+        torch.testing.assert_close(rows.x.reshape(500, 3, -1)[:, k], parts["jet"][:, k])
+
+
+def test_angles_are_given_without_a_seam(feature_map: FeatureMap, batch: Batch) -> None:
+    chosen = {"jet": {"model": VAE}, "event": {"given": ["jet"], "model": FLOW}, "counts": FREE}
+    model = config(**chosen).build(Spaces.of(feature_map))
+    given = model.batch_of("event", batch, feature_map.shares_present(batch.x)).condition
+    turn = feature_map.space.split(batch.x)["jet"][:, :, 1]  # after log pT, before the flavour
+    assert feature_map.space.parts["jet"].circle == (1,)
+    torch.testing.assert_close(
+        given[:, 7:], torch.cat([(torch.pi * turn).cos(), (torch.pi * turn).sin()], 1)
+    )
+    made = model.decode(
+        model.draw(20, generator=torch.Generator().manual_seed(1)), batch.condition[:20]
+    )
+    assert made.isfinite().all()
 
 
 def test_a_parts_loss_is_that_of_its_own_rows(

@@ -147,6 +147,14 @@ def test_constraints_and_their_tolerance() -> None:
     assert above.tolist() == [True, True, False, True]
 
 
+def test_tolerance_widens_either_bound_whatever_its_sign() -> None:
+    events = of({"t": column(-10.05, -10.2, -9.95, -9.8)})
+    above = violates(Constraint(expression="t >= -10", tolerance=0.01), events)  # to -10.1
+    assert above.tolist() == [False, True, False, False]
+    below = violates(Constraint(expression="t <= -10", tolerance=0.01), events)  # to -9.9
+    assert below.tolist() == [False, False, False, True]
+
+
 def test_a_constraint_on_objects_is_broken_by_any_that_is_there() -> None:
     above = violates(Constraint(expression="jet.pt > 10"), JETS)
     assert above.tolist() == [False, True, False]  # no jet breaks nothing

@@ -21,7 +21,8 @@ class Dequantise(Elementwise):
 
     Back, the number of the interval in which a real number lies is k, so any real number is one.
     The likelihood of what is made bounds that of the whole numbers from below (Theis et al.,
-    arXiv:1511.01844, sec. 3.1). Other numbers count as outside, and are moved to the nearest.
+    arXiv:1511.01844, sec. 3.1), in the mean over u, as which `log_abs_det` enters it. Other numbers
+    count as outside, and are moved to the nearest.
     """
 
     prefix: ClassVar[str] = "level"
@@ -49,17 +50,29 @@ class Dequantise(Elementwise):
         return (self._levels * y.sigmoid()).floor().clamp(max=self._levels - 1)
 
     def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
-        """Return that of the logit where u = 1/2."""
-        share = (x.double() + 0.5) / self._levels
-        return -(share * (1 - share)).log() - math.log(self._levels)
+        """Return the mean over u of -log s (1 - s) - log n, s = (k + u) / n.
+
+        That is 2 - log n + n [D((k + 1) / n) - D(k / n)], D(s) = (1 - s) log (1 - s) - s log s.
+        """
+        level = self._level(x.double())
+        low, high = level / self._levels, (level + 1) / self._levels
+        mean = 2 + self._levels * (_entropies(high) - _entropies(low))
+        return mean - math.log(self._levels)
 
     def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return where x is none of the levels."""
         return (x != x.round()) | (x < 0) | (x > self._levels - 1)
 
     def _spread(self, x: Tensor, u: Tensor) -> Tensor:
-        level = x.round().clamp(0, self._levels - 1)
-        return ((level + u) / self._levels).logit(eps=RESOLUTION)
+        return ((self._level(x) + u) / self._levels).logit(eps=RESOLUTION)
+
+    def _level(self, x: Tensor) -> Tensor:
+        return x.round().clamp(0, self._levels - 1)
+
+
+def _entropies(share: Tensor) -> Tensor:
+    """Return (1 - s) log (1 - s) - s log s, zero at both ends."""
+    return torch.xlogy(1 - share, 1 - share) - torch.xlogy(share, share)
 
 
 @STEPS.register

@@ -184,7 +184,14 @@ class TestLayout:
 
     def test_numbers_beside_a_seen_image_modulate_it(self) -> None:
         network = Config(channels=(4,), conditioning="film").build(BESIDE, 2, SCORE)
-        assert network.encoder.branches[0].stages[0][1].linear.in_features == 5
+        conv, film, *_ = network.encoder.branches[0].stages[0]
+        assert film.linear.in_features == 5
+        nn.init.ones_(film.linear.weight)  # γ = 1 + c, β = c, c the sum of numbers and conditions
+        x, condition = torch.randn(2, BESIDE.width), torch.randn(2, 2)
+        c = (x[:, :3].sum(dim=1) + condition.sum(dim=1)).view(2, 1, 1, 1)
+        maps = (1 + c) * conv(x[:, 3:].view(2, 1, 8, 8)) + c
+        expected = torch.where(maps < 0, 0.2 * maps, maps).flatten(1)
+        torch.testing.assert_close(network.hidden(x, condition, 1), expected)
 
 
 class TestRefused:

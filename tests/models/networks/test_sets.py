@@ -129,6 +129,32 @@ class TestMask:
             small(few.split(x), nothing).vector[:, :8],
         )
 
+    def test_what_is_made_of_present_objects_does_not_see_absent_ones(
+        self, config: SetsConfig
+    ) -> None:
+        few = Space({"jet": Part((2, 3))})
+        x, nothing = torch.randn(3, 6), torch.zeros(3, 0)
+        small, large = (config.build(space, 0, space) for space in (few, JETS))
+        large.load_state_dict(small.state_dict())
+        with torch.no_grad():  # the trunk sees the share of objects, which alone may differ
+            for network in (small, large):
+                network.trunk[0][0].weight[:, 8] = 0
+        made = JETS.split(large(functional.pad(x, (0, 6)), nothing))["jet"]
+        torch.testing.assert_close(made[:, :2], few.split(small(x, nothing))["jet"])
+
+    def test_absent_objects_activate_nothing(self, config: SetsConfig) -> None:
+        network = config.build(JETS, 0, SCORE)
+        x, nothing = torch.randn(3, 12), torch.zeros(3, 0)
+        x[:, 3:6] = 0
+        for layer in (1, 2, 3):  # the objects' rows, and those after both blocks
+            rows = network.hidden(x, nothing, layer).reshape(3, 4, 8)
+            assert rows.ne(0).any(dim=2).tolist() == [[True, False, True, True]] * 3
+
+    def test_shared_out_noise_of_zeros_is_an_object_too(self, config: SetsConfig) -> None:
+        network = config.model_copy(update={"split_noise": True}).build(NOISE, 0, JETS)
+        views = shared_out(NOISE, JETS).split(torch.zeros(1, 9))
+        assert network.encoder(views, torch.zeros(1, 1)).vector[0, 8] == 1
+
     def test_unmasked_it_is_an_object_like_others(self, config: SetsConfig) -> None:
         torch.manual_seed(2)
         masked = config.build(JETS, 0, SCORE)
