@@ -3,6 +3,8 @@
 Physical events go by name (`Events`); only features, as networks take them, are a matrix (`Batch`).
 """
 
+import itertools
+import math
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -17,6 +19,7 @@ from mleg_ray.errors import ConfigError
 
 Role = Literal["event", "condition", "weight", "label"]
 Unit = Literal["GeV", "MeV", "TeV", "rad", "deg", "cm", "mm", "1"]
+MOST_NUMBERS = 10_000_000  # of an event
 COUNT = "count"  # `jet.count` is the number of jets; no field may be called so
 
 
@@ -149,6 +152,13 @@ class EventSchema:
                 raise ConfigError(f"groups.{field.name}: a field has this name; choose another")
             if field.group:
                 members[field.group].append(field)
+        numbers = {f.name: (self.objects.get(f.group) or math.prod(f.shape)) for f in self.fields}
+        largest = max(numbers, key=lambda name: numbers[name])
+        if sum(numbers.values()) > MOST_NUMBERS:
+            raise ConfigError(
+                f"fields: an event of {sum(numbers.values()):,} numbers is larger than the "
+                f"{MOST_NUMBERS:,} that are possible; '{largest}' has {numbers[largest]:,}"
+            )
         for name, group in self.groups.items():
             if not members[name]:
                 raise ConfigError(f"groups.{name}: no field '{name}.…' belongs to it; leave it out")
@@ -219,14 +229,14 @@ class EventSchema:
             )
 
     def example(self) -> "Events":
-        """Return one event in which all numbers are one and all objects are there."""
-        columns: dict[str, Tensor] = {}
-        for field in self.fields:
-            if field.role != "weight":
-                shape = (self.objects[field.group],) if field.group in self.objects else field.shape
-                columns[field.name] = torch.ones(1, *shape, dtype=torch.float64)
-        present = {name: torch.ones(1, most).bool() for name, most in self.objects.items()}
-        return Events(columns, present, torch.ones(1, dtype=torch.float64))
+        """Return a few events in which all numbers are one and all objects are there."""
+        objects = self.objects
+        shapes = {
+            field.name: (objects[field.group],) if field.group in objects else field.shape
+            for field in self.fields
+            if field.role != "weight"
+        }
+        return Events.example(shapes, objects)
 
     def events(
         self,
@@ -281,6 +291,22 @@ class Events:
         """Yield the events in their order, n at a time and the rest at last."""
         for start in range(0, max(1, len(self)), n):
             yield self[start : start + n]
+
+    @staticmethod
+    def example(
+        shapes: Mapping[str, tuple[int, ...]], objects: Mapping[str, int] | None = None
+    ) -> "Events":
+        """Return events of ones, columns of these `shapes` and as many `objects` of each group.
+
+        They are as many as no axis is long, so that none can pass for another.
+        """
+        lengths = {length for shape in shapes.values() for length in shape}
+        n = next(n for n in itertools.count(2) if n not in lengths)
+        return Events(
+            {name: torch.ones(n, *shape).double() for name, shape in shapes.items()},
+            {name: torch.ones(n, most).bool() for name, most in (objects or {}).items()},
+            torch.ones(n).double(),
+        )
 
     @property
     def counts(self) -> dict[str, Tensor]:

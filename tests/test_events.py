@@ -165,11 +165,11 @@ def test_conditions_are_the_truth_of_what_is_measured() -> None:
 def test_an_example_has_every_column_and_object() -> None:
     example = JETS.example()
     assert {name: tuple(values.shape) for name, values in example.columns.items()} == {
-        "met": (1,),
-        "jet.pt": (1, 3),
-        "jet.flavour": (1, 3),
-        "cells": (1, 2, 3),
-        "process": (1,),
+        "met": (4,),  # as many as no axis is long
+        "jet.pt": (4, 3),
+        "jet.flavour": (4, 3),
+        "cells": (4, 2, 3),
+        "process": (4,),
     }
     assert example.present["jet"].all()
 
@@ -210,6 +210,12 @@ def test_an_example_has_every_column_and_object() -> None:
             {"e": Group(), "true": Group(truth_of="e")},
             r"groups.true.truth_of: the true value 'true.px' \[MeV\] must be a condition",
         ),
+        (
+            [Field(name="met"), Field(name="jet.pt")],
+            {"jet": Group(most=10**12, ordered_by="pt")},
+            "an event of 1,000,000,000,001 numbers is larger.*; 'jet.pt' has 1,000,000,000,000",
+        ),
+        ([Field(name="cells", shape=(10**5, 10**5))], {}, "'cells' has 10,000,000,000"),
     ],
 )
 def test_impossible_schemas(fields: list[Field], groups: dict[str, Group], message: str) -> None:

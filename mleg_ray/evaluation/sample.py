@@ -171,10 +171,9 @@ def from_arrays(
     if axes is not None and not axes:
         raise DataError(f"{name}: axes names nothing to compare")
     events = _events(columns, weights, name)
-    example = Events(
-        {key: torch.ones(1, *values.shape[1:]).double() for key, values in events.columns.items()},
-        {group: torch.ones(1, there.shape[1]).bool() for group, there in events.present.items()},
-        torch.ones(1).double(),
+    example = Events.example(
+        {key: tuple(values.shape[1:]) for key, values in events.columns.items()},
+        {group: there.shape[1] for group, there in events.present.items()},
     )
     definitions.check(example, axes if axes is not None else events.columns)
     if axes is None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Self
 
 import torch
+from pydantic import Field as Option
 from pydantic import SerializeAsAny
 from torch import Tensor, nn
 
@@ -70,8 +71,8 @@ class FeatureMap(nn.Module):
             for field in schema.fields
             if field.role == "event"
         }
-        self._chain, made = _chained(config.steps, made, given, schema)
-        self._condition_chain, seen = _chained(config.conditions, given, {}, schema)
+        self._chain, made = _chained(config.steps, made, given, schema, "steps")
+        self._condition_chain, seen = _chained(config.conditions, given, {}, schema, "conditions")
         self.steps = nn.ModuleList((*self._chain, *self._condition_chain))
         _require_real(schema, self._chain, made)
         self.space = _arranged(made, config.parts, objects)
@@ -88,8 +89,8 @@ class FeatureMap(nn.Module):
         self._fixed_seen = self._changed_once(seen)
         self._conditions = Space({CONDITION: _numbers(varying)})
         self.condition_space = Space({CONDITION: Part((self._conditions.seamless_width(),))})
-        columns = {name: torch.ones(1, *q.shape).double() for name, q in (made | given).items()}
-        self._view = View(config.view, self.space, self._chain, columns)
+        example = Events.example({name: q.shape for name, q in (made | given).items()})
+        self._view = View(config.view, self.space, self._chain, example)
         self.view_space = self._view.space
         for name, width in (
             ("feature", self.space.width),
@@ -129,10 +130,14 @@ class FeatureMap(nn.Module):
         noise = Noise(torch.device("cpu"))
         n = 0
         outside_sum = torch.zeros((), dtype=torch.float64)
+        outside_sums = torch.zeros(len(self.steps), dtype=torch.float64)
         inside = every = torch.zeros(2 + len(self._objects), dtype=torch.float64)
         for events in chunks:
             weight = events.weight.abs()
-            after, outside, slope = self._watched(events, noise)
+            after, beyond, slope = watched(self._chain, events, noise)
+            given_beyond = watched(self._condition_chain, events, noise)[1]
+            by_step = torch.cat([beyond, given_beyond], dim=1)
+            outside = by_step.any(dim=1)
             for name, values in self.space.split(self._flat(after)).items():
                 features[name].add(*_samples(values, weight, after.present.get(name)))
             view.add(_table(self._view.numbers(after), events), weight)
@@ -143,7 +148,8 @@ class FeatureMap(nn.Module):
             every = every + weighted.sum(0)
             n += len(events)
             outside_sum = outside_sum + outside.sum()
-        self._require_inside(float(outside_sum / n))
+            outside_sums = outside_sums + by_step.sum(dim=0)
+        self._require_inside(float(outside_sum / n), outside_sums / n)
         for name, moments in features.items():
             self._standardise_part(name, moments)
         mean, std = view.result()
@@ -207,7 +213,8 @@ class FeatureMap(nn.Module):
         if numbers:
             width = len(numbers)
             mean, std = self.view_mean[:width].to(x.dtype), self.view_std[:width].to(x.dtype)
-            seen.append((torch.stack(list(numbers.values()), dim=1) - mean) / std)
+            values = torch.stack([number.to(x.dtype) for number in numbers.values()], dim=1)
+            seen.append((values - mean) / std)
         present = self.present(x) if self._objects else {}
         for name, part in self.space.parts.items():
             if len(part.shape) > 1:
@@ -235,24 +242,13 @@ class FeatureMap(nn.Module):
 
         The features of present objects alone count, and of a momentum's energy none.
         """
-        after, _, slope = self._watched(events, Noise(events.weight.device))
+        after, _, slope = watched(self._chain, events, Noise(events.weight.device))
         return slope - self._log_scale(self._counts(after))
 
     def _forward(self, events: Events, noise: Noise) -> Events:
         for step in self._chain:
             events = step(events, noise=noise)
         return events
-
-    def _watched(self, events: Events, noise: Noise) -> tuple[Events, Tensor, Tensor]:
-        """Return the events after all steps, which were outside, and log |det| (B,)."""
-        outside = torch.zeros(len(events), dtype=torch.bool, device=events.weight.device)
-        slope = events.weight.new_zeros(len(events))
-        for step in self._chain:
-            step.require(events)
-            outside = outside | step.outside(events)
-            slope = slope + step.log_abs_det(events)
-            events = step(events, noise=noise)
-        return events, outside, slope
 
     def _flat(self, after: Events) -> Tensor:
         """Return the columns that the steps left as vectors (B, n), float64."""
@@ -358,14 +354,32 @@ class FeatureMap(nn.Module):
                     "weights outweigh the others, and no density is left to learn; use more events"
                 )
 
-    def _require_inside(self, outside_fraction: float) -> None:
+    def _require_inside(self, outside_fraction: float, by_step: Tensor) -> None:
+        """Raise `DataError` if too many events are outside; `by_step` are the shares of each."""
         if outside_fraction > MOST_OUTSIDE:
-            kinds = ", ".join(type(step).__name__ for step in self._chain)
+            names = [f"features.steps.{k}" for k in range(len(self._chain))]
+            names += [f"features.conditions.{k}" for k in range(len(self._condition_chain))]
+            worst = int(by_step.argmax())
+            step = self.steps[worst]
+            assert isinstance(step, Step)
             raise DataError(
-                f"{outside_fraction:.1%} of the train events lie outside the domain of the steps "
-                f"{kinds}, where they would be moved to its edges; choose other features.steps, or "
-                "settings that fit the dataset"
+                f"{outside_fraction:.1%} of the train events lie outside the domain of the steps, "
+                f"{by_step[worst]:.1%} outside that of {names[worst]}, {type(step).__name__} of "
+                f"{', '.join(step.reads)}, where they would be moved to its edges; choose another "
+                "step, or settings that fit the dataset"
             )
+
+
+def watched(steps: Sequence[Step], events: Events, noise: Noise) -> tuple[Events, Tensor, Tensor]:
+    """Return the events after all steps, which were outside of each (B, steps), and log |det|."""
+    outside = events.weight.new_zeros(len(events), len(steps), dtype=torch.bool)
+    slope = events.weight.new_zeros(len(events))
+    for number, step in enumerate(steps):
+        step.require(events)
+        outside[:, number] = step.outside(events)
+        slope = slope + step.log_abs_det(events)
+        events = step(events, noise=noise)
+    return events, outside, slope
 
 
 class _Mask:
@@ -398,7 +412,7 @@ class FeatureMapConfig(Config):
     steps: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()
     conditions: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()
     view: tuple[str, ...] = (EVERYTHING,)
-    parts: dict[str, tuple[str, ...]] = {}
+    parts: dict[Annotated[str, Option(pattern=r"^[A-Za-z_]\w*$")], tuple[str, ...]] = {}
 
     def build(self, schema: EventSchema, conditions: Mapping[str, float]) -> FeatureMap:
         """Build the unfitted map; `ConfigError` if the dataset lacks a field that it needs."""
@@ -406,16 +420,23 @@ class FeatureMapConfig(Config):
 
 
 def _chained(
-    configs: Sequence[StepConfig], changed: Quantities, beside: Quantities, schema: EventSchema
+    configs: Sequence[StepConfig],
+    changed: Quantities,
+    beside: Quantities,
+    schema: EventSchema,
+    table: str,
 ) -> tuple[tuple[Step, ...], dict[str, Quantity]]:
-    """Build steps one after the other; return them, and the layout that they leave.
+    """Build the steps of a `table` one after the other; return them, and the layout they leave.
 
     They change the columns `changed`; those `beside` stay as they are.
     """
     layout = dict(changed)
     steps: list[Step] = []
-    for config in configs:
-        step = config.build(Layout({**layout, **beside}, schema.groups))
+    for number, config in enumerate(configs):
+        try:
+            step = config.build(Layout({**layout, **beside}, schema.groups))
+        except ConfigError as error:
+            raise ConfigError(f"features.{table}.{number}: {config.kind}: {error}") from None
         if foreign := [name for name in step.reads if name in beside]:
             raise ConfigError(
                 f"features.steps: {config.kind}: '{foreign[0]}' is a condition, which events keep; "
@@ -466,6 +487,13 @@ def _arranged(
         raise ConfigError("features.parts: a feature belongs to one part only")
     grouped = {part: list(names) for part, names in chosen.items()}
     grouped[NUMBERS] = [*grouped.get(NUMBERS, []), *(n for n in numbers if n not in taken)]
+    images = [n for n, q in made.items() if q.shape and group_of(n) not in objects]
+    own_parts = {*objects, *images}
+    if clash := [part for part in grouped if part in own_parts]:
+        raise ConfigError(
+            f"features.parts: '{clash[0]}' is the part of a group or an image; numbers of the "
+            "event need one of another name"
+        )
     parts = {
         part: _numbers({name: made[name] for name in names})
         for part, names in grouped.items()
@@ -476,10 +504,7 @@ def _arranged(
         circle = tuple(i for i, quantity in enumerate(own.values()) if quantity.circle)
         if own:
             parts[group] = Part((most, len(own)), tuple(own), circle)
-    for name, quantity in made.items():
-        if quantity.shape and group_of(name) not in objects:
-            parts[name] = Part(_channels(quantity.shape), (name,))
-    return Space(parts)
+    return Space(parts | {name: Part(_channels(made[name].shape), (name,)) for name in images})
 
 
 def _numbers(layout: Quantities) -> Part:

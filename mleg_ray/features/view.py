@@ -1,5 +1,6 @@
 """What a critic sees of features: named quantities, and parts as they are."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -31,7 +32,7 @@ class View:
         names: Sequence[str],
         space: Space,
         steps: Sequence[Step],
-        columns: Mapping[str, Tensor],
+        example: Events,
     ) -> None:
         """Find the quantities.
 
@@ -39,7 +40,7 @@ class View:
             names: what is seen.
             space: the layout of features.
             steps: those that made them.
-            columns: features and conditions of any event, (1, ...), to try on.
+            example: features and conditions of any events, to try on.
 
         Raises:
             ConfigError: one cannot be computed, or is not one number an event.
@@ -57,20 +58,18 @@ class View:
             for label, function in (("cos", torch.cos), ("sin", torch.sin))
         }
         everything = (*line, *self._angles, *(name for step in steps for name in step.shows))
-        self.names = tuple(
-            name for given in names for name in (everything if given == EVERYTHING else (given,))
-        )
+        chosen = (everything if given == EVERYTHING else (given,) for given in names)
+        self.names = tuple(dict.fromkeys(itertools.chain.from_iterable(chosen)))
         structured = {name: part for name, part in space.parts.items() if len(part.shape) > 1}
         numbers = {NUMBERS: Part((len(self.names),), self.names)} if self.names else {}
         self.space = Space(numbers | structured)
-        self._undone = self._fewest(columns)
-        for name, value in self.numbers(_unweighted(columns)).items():
-            if value.shape != (1,):
+        self._undone = self._fewest(example)
+        for name, value in self.numbers(example).items():
+            if value.shape != (len(example),):
                 raise ConfigError(f"features.view: '{name}' is not one number an event")
 
-    def _fewest(self, columns: Mapping[str, Tensor]) -> int:
+    def _fewest(self, events: Events) -> int:
         """Return how many steps must be undone for all quantities to be known."""
-        events = _unweighted(columns)
         for undone in range(len(self._steps) + 1):
             self._undone = undone
             try:
@@ -100,10 +99,6 @@ class View:
             events = step.inverse(events)
             known = {**events.columns, **known}
         return {name: _quantity(name, known) for name in self.names}
-
-
-def _unweighted(columns: Mapping[str, Tensor]) -> Events:
-    return Events(columns, {}, torch.ones(len(next(iter(columns.values())))))
 
 
 def _quantity(name: str, known: Mapping[str, Tensor]) -> Tensor:

@@ -38,6 +38,11 @@ class Parts(Model):
             )
         self._given = {name: config.parts[name].given for name in config.order}
         self.spaces = {name: self._spaces_of(name, spaces.condition) for name in config.order}
+        if kept := [name for name in config.order if hasattr(nn.ModuleDict, name)]:
+            raise ConfigError(
+                f"model.parts: PyTorch has no place for a part called '{kept[0]}'; choose another "
+                "name for the group, the image or the entry of features.parts"
+            )
         self.models = nn.ModuleDict(
             {name: config.parts[name].model.build(self.spaces[name]) for name in config.order}
         )
@@ -140,6 +145,8 @@ class PartsConfig(ModelConfig):
     @model_validator(mode="after")
     def _is_a_chain(self) -> Self:
         for name, part in self.parts.items():
+            if isinstance(part.model, PartsConfig):
+                raise ConfigError(f"parts.{name}.model: a part has no parts; choose another kind")
             if unknown := [other for other in part.given if other not in self.parts]:
                 raise ConfigError(
                     f"parts.{name}.given: there is no part '{unknown[0]}'; those are "

@@ -27,6 +27,8 @@ def occupancy(image: Tensor, threshold: Tensor | float) -> Tensor:
 
 def share(image: Tensor, number: int) -> Tensor:
     """Σ of the layer `number`, from 0, over the sum of all (B,); layers are the first axis."""
+    if not 0 <= number < image.shape[1]:
+        raise IndexError(f"layer {number} is none of 0 to {image.shape[1] - 1}")
     return _ratio(total(image[:, number]), total(image))
 
 
@@ -43,6 +45,8 @@ def width(image: Tensor, axis: int) -> Tensor:
 
 def _moments(image: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Return <x> and <x²> (B,)."""
+    if not 1 - image.ndim <= axis < image.ndim - 1:
+        raise IndexError(f"axis {axis} is none of the {image.ndim - 1} of an image")
     axis %= image.ndim - 1
     others = [d + 1 for d in range(image.ndim - 1) if d != axis]
     profile = image.sum(dim=others, dtype=torch.float64) if others else image.double()

@@ -23,6 +23,8 @@ def number(values: Tensor) -> Tensor:
 
 def leading(values: Tensor, rank: int) -> Tensor:
     """Return the value (B,) of the object at `rank`, from 1; zero of events with fewer."""
+    if not 1 <= rank <= values.shape[1]:
+        raise IndexError(f"rank {rank} is none of 1 to {values.shape[1]}")
     return values[:, rank - 1]
 
 
@@ -37,4 +39,5 @@ def azimuth_from(pt: Tensor, phi: Tensor, direction: Tensor) -> Tensor:
     Without objects the sum's azimuth is zero.
     """
     along = torch.atan2((pt * phi.sin()).sum(dim=1), (pt * phi.cos()).sum(dim=1))
-    return (torch.remainder(along - direction[:, 0] + math.pi, 2 * math.pi) - math.pi).abs()
+    [azimuth] = direction.unbind(dim=1)
+    return (torch.remainder(along - azimuth + math.pi, 2 * math.pi) - math.pi).abs()

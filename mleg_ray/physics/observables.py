@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import AfterValidator, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field as Option
 from torch import Tensor
 
 from mleg_ray.config import Config
@@ -46,11 +47,24 @@ MODULES: dict[str, ModuleType] = {
     "objects": objects,
     "photoproduction": photoproduction,
 }
+
+
+def _is_observable(function: Callable[..., Any]) -> bool:
+    """Tell whether a function makes one tensor of tensors and numbers, for others to call."""
+    kinds = dict(function.__annotations__)
+    makes = kinds.pop("return", None)
+    return (
+        makes is Tensor
+        and not function.__name__.startswith("_")
+        and all(kind in (Tensor, float, int, Tensor | float) for kind in kinds.values())
+    )
+
+
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     f"{short}.{name}": function
     for short, module in MODULES.items()
     for name, function in inspect.getmembers(module, inspect.isfunction)
-    if function.__module__ == module.__name__ and not name.startswith("_")
+    if function.__module__ == module.__name__ and _is_observable(function)
 }
 _NUMBERED = re.compile(r"_\d+$")
 _CALL = re.compile(r"^(\w+)\.(\w+)(?:\(([\w.+\-\s,]*)\))?$")
@@ -106,7 +120,7 @@ class Plane(Config):
     y: str
     x_range: tuple[float, float]
     y_range: tuple[float, float]
-    bins: PositiveInt = 50
+    bins: PositiveInt = Option(default=50, le=1000)
     log: bool = True
 
     @model_validator(mode="after")
@@ -193,7 +207,13 @@ class Definitions(Config):
         return Events(columns, events.present, events.weight)
 
     @model_validator(mode="after")
-    def _names_of_rules(self) -> Self:
+    def _has_names_to_use(self) -> Self:
+        for name in self.observables:
+            if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", name):
+                raise ValueError(
+                    f"observables.{name}: choose another name, of letters, digits and _, with one "
+                    "dot if it is of a group's objects"
+                )
         for rules in ("constraints", "selection"):
             for name in getattr(self, rules):
                 if name == "any" or not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
@@ -218,6 +238,8 @@ class Definitions(Config):
         joined = self.joined(example)
         for name in self.observables:
             shape, group = joined.columns[name].shape[1:], group_of(name)
+            if name in example.present:
+                raise ConfigError(f"observables.{name}: a group has this name; choose another")
             wanted = example.present[group].shape[1:] if group in example.present else ()
             if shape != wanted:
                 mend = (
@@ -251,8 +273,9 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
     objects as (B, 1).
 
     Raises:
-        ConfigError: unknown module, function or column, or numbers of each object made of the
-            objects of two groups, which do not belong together.
+        ConfigError: unknown module, function or column; columns or whole numbers that the function
+            cannot take; or numbers of each object made of the objects of two groups, which do not
+            belong together.
     """
     function, arguments = _resolve(expression, columns)
     whole = {
@@ -262,13 +285,18 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
     }
     given = [text for name, text in arguments.items() if name not in whole]
     operands = _operands(given, columns, expression)
-    if len(_owners(given, columns)) < 2:
-        return function(*operands, **whole)
+    mixed = len(_owners(given, columns)) > 1
     try:
         values = function(*operands, **whole)
-    except RuntimeError:  # one group has more of them
-        values = None
-    if values is None or values.ndim > 1:
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        if mixed:
+            raise _mixed(given, columns, expression) from None
+        told = ", ".join(f"{name} ({_told(columns[name])})" for name in given if name in columns)
+        raise ConfigError(
+            f"'{expression}': {function.__name__} cannot be computed of {told or 'numbers'}: "
+            f"{error}"
+        ) from None
+    if mixed and values.ndim > 1:
         raise _mixed(given, columns, expression)
     return values
 
@@ -307,17 +335,22 @@ def passing(where: Iterable[str], events: Events) -> Tensor:
 
 
 def _operands(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> list[Tensor]:
-    """Return the columns or numbers of these names; those of the event beside those of objects."""
+    """Return the columns or numbers of these names; numbers of the event beside what has more."""
     like = next(iter(columns.values()))
     found = [_operand(name, columns, like, expression) for name in names]
-    if any(operand.ndim == 2 for operand in found):
-        return [operand[:, None] if operand.ndim == 1 else operand for operand in found]
-    return found
+    axes = max((operand.ndim for operand in found), default=0)
+    return [
+        operand.view(-1, *[1] * (axes - 1)) if operand.ndim == 1 else operand for operand in found
+    ]
 
 
 def _owners(names: Iterable[str], columns: Mapping[str, Tensor]) -> set[str]:
-    """Return the groups of whose objects these columns have numbers."""
-    return {group_of(name) for name in names if name in columns and columns[name].ndim == 2}
+    """Return the groups of whose objects these columns have numbers, and the shapes of images."""
+    return {
+        group_of(name) or f"an image of shape {tuple(columns[name].shape[1:])}"
+        for name in names
+        if name in columns and columns[name].ndim > 1
+    }
 
 
 def _mixed(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> ConfigError:
@@ -326,6 +359,10 @@ def _mixed(names: Iterable[str], columns: Mapping[str, Tensor], expression: str)
         f"'{expression}': the objects of {groups} do not belong together one by one; take those of "
         "one group, or a function that makes one number an event of them"
     )
+
+
+def _told(column: Tensor) -> str:
+    return f"of shape {tuple(column.shape[1:])}" if column.ndim > 1 else "one number"
 
 
 def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression: str) -> Tensor:

@@ -105,6 +105,8 @@ def test_bad_binary_names_row_and_column(tmp_path):
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
     np.save(tmp_path / "list.npy", np.zeros(2))
+    np.savez(tmp_path / "number.npz", a=3.0, b=B)
+    write_hdf5(tmp_path / "none.h5", a=h5py.Empty("f4"), b=B)
     for name, message in [
         ("null.parquet", r"row 1 \(from 0\), column 'b': nan"),
         ("words.parquet", "column 'b' holds object"),
@@ -113,6 +115,8 @@ def test_bad_binary_names_row_and_column(tmp_path):
         ("objects.npy", "not a whole NumPy file"),
         ("cube.npy", "no column 'a'; it has 1 columns: 0"),
         ("list.npy", r"shape \(2,\) is no table"),
+        ("number.npz", r"column 'a' has not one entry for each event: it is np.float64\(3.0\)"),
+        ("none.h5", "column 'a' has not one entry for each event"),
     ]:
         with pytest.raises(DataError, match=f"{name}.*{message}"):
             read_table(str(tmp_path / name), ("a", "b"), FileFormat())
@@ -407,6 +411,24 @@ def test_arrays_of_numpy_are_images(tmp_path):
         np.testing.assert_array_equal(found[order], CELLS)
 
 
+def test_units_of_half_precision_are_converted_in_double(tmp_path):
+    schema = EventSchema([Field(name="cells", unit="MeV", shape=(2, 3))])
+    np.save(tmp_path / "t.npy", np.full((4, 2, 3), 100, dtype=np.float16))
+    columns = {"cells": {"column": 0, "unit": "GeV"}}
+    source = shaped(tmp_path, files=[{"path": "t.npy"}], columns=columns).open(schema, {}, 4)
+    source.shard_rows()
+    assert (source.shard(0)["cells"] == 1e5).all()
+
+
+def test_no_event_needs_an_object(tmp_path):
+    """A list without a single number has no type."""
+    empty = {name: pa.array([[]] * 4) for name in ("jet_pt", "jet_flavour")}
+    pq.write_table(pa.table(parquet_tables()["lists"][0] | empty), tmp_path / "t.parquet")
+    source = shaped(tmp_path).open(EVENTS, {}, 4)
+    source.shard_rows()
+    assert source.shard(0)["jet.count"].tolist() == [0] * 4
+
+
 def test_what_was_prepared_can_be_imported(tmp_path):
     """A shard of this package is a Parquet file like others."""
     pq.write_table(pa.table(parquet_tables()["lists"][0]), tmp_path / "t.parquet")
@@ -491,6 +513,20 @@ def test_what_was_prepared_can_be_imported(tmp_path):
             {"cells": pa.array([[1.0] * 6, [1.0] * 6, [1.0] * 5, [1.0] * 6])},
             r"'cells' has 5 numbers in row 2 \(from 0\), and images of 'cells' have 6",
         ),
+        (
+            {"cells": pa.FixedShapeTensorArray.from_numpy_ndarray(CELLS.reshape(4, 3, 2))},
+            r"'cells' holds an array of shape \(3, 2\).*shape = \[3, 2\]",
+        ),
+        (
+            {
+                "cells": pa.ExtensionArray.from_storage(
+                    pa.fixed_shape_tensor(pa.float32(), [3, 2], permutation=[1, 0]),
+                    fixed(CELLS.reshape(4, 6), 6),
+                )
+            },
+            "'cells' holds arrays whose axes are stored in another order",
+        ),
+        ({"jet_pt": pa.array([[None], [], [], []])}, r"row 0 \(from 0\), column 'jet_pt': nan is"),
         (
             {"cells": fixed(np.where(CELLS > 12, np.nan, CELLS), 2, 3)},
             r"row 2 \(from 0\), column 'cells': nan is not a finite number \(2 such rows\)",

@@ -11,6 +11,7 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.features import FeatureMap, FeatureMapConfig
+from mleg_ray.features.map import watched
 from mleg_ray.physics import dis, kinematics
 from mleg_ray.physics import photoproduction as reaction
 from mleg_ray.randomness import Noise
@@ -371,7 +372,7 @@ class TestObjects:
         events = jets(300, 2)
         number = events.present["jet"].sum(dim=1).double()
         log_pt = torch.where(events.present["jet"], events.columns["jet.pt"].log(), 0.0).sum(1)
-        level = fitted._watched(events, noise())[2] + log_pt + number * math.log(math.pi)
+        level = watched(fitted._chain, events, noise())[2] + log_pt + number * math.log(math.pi)
         level = level + events.columns["met"].log()
         # What is left are the slopes of the logits of whole numbers, in the mean over u: of two
         # levels 2 - log 2; of four 2 - log 4, and more at the ends, less between them.
@@ -383,7 +384,7 @@ class TestObjects:
         rest = fitted.feature_std[fitted.space.where["event"]].log().sum()
         torch.testing.assert_close(
             fitted.log_abs_det(events),
-            fitted._watched(events, noise())[2] - number * logs - rest,
+            watched(fitted._chain, events, noise())[2] - number * logs - rest,
         )
 
     def test_what_is_not_made_real_is_refused(self) -> None:
@@ -403,6 +404,33 @@ class TestObjects:
             of_jets(parts={"counts": ["jet.log_pt"]})
         with pytest.raises(ConfigError, match="belongs to one part only"):
             of_jets(parts={"a": ["log_met"], "b": ["log_met"]})
+
+    def test_no_part_takes_the_name_of_a_group(self) -> None:
+        with pytest.raises(ConfigError, match=r"features.parts: 'jet' is the part of a group or"):
+            of_jets(parts={"jet": ["jet.level_count"]})
+        with pytest.raises(ValueError, match=r"parts.a-b"):
+            of_jets(parts={"a-b": ["jet.level_count"]})
+
+    def test_the_step_at_fault_is_named(self) -> None:
+        count, level, *others = JET_STEPS
+        with pytest.raises(ConfigError, match=r"features.steps.0: dequantise: needs jet.count; th"):
+            of_jets(steps=[level, count, *others])
+        few = {**level, "levels": 2}
+        with pytest.raises(DataError, match=r"features.steps.1, Dequantise of jet.count"):
+            of_jets(steps=[count, few, *others]).fit([jets(500, 1)])
+
+    def test_quantities_are_seen_in_the_precision_of_features(self) -> None:
+        fitted = of_jets(view=["*", "objects.number(jet.pt)", "objects.total(jet.flavour)"])
+        batch = fitted.fit([jets(100, 1)]).encode(jets(50, 2), noise=noise())
+        assert fitted.view(batch.x, batch.condition).dtype == torch.float32
+
+    def test_what_is_named_twice_is_seen_once(self) -> None:
+        assert of_jets(view=["*", "*", "log_met"]).view_space == of_jets().view_space
+
+    @pytest.mark.parametrize("name", ["objects.leading(jet.pt, 4)", "objects.total(met)"])
+    def test_quantities_that_no_event_has_are_refused(self, name: str) -> None:
+        with pytest.raises(ConfigError, match=r"features.view: .* cannot be computed of"):
+            of_jets(view=[name])
 
     def test_without_any_object_there_is_nothing_to_learn(self) -> None:
         events = jets(200, 1)
@@ -699,6 +727,12 @@ def test_a_condition_is_no_feature() -> None:
     steps = [{"kind": "logarithm", "fields": ["beam_energy"]}]
     with pytest.raises(ConfigError, match="'beam_energy' is a condition, which events keep"):
         config(steps=steps).build(SCHEMA, {})
+
+
+def test_conditions_outside_their_steps_are_refused() -> None:
+    steps = [{"kind": "logarithm", "fields": ["beam_energy"], "above": 1000.0}]
+    with pytest.raises(DataError, match=r"outside that of features.conditions.0, Logarithm of be"):
+        config(conditions=steps).build(SCHEMA, {}).fit([electrons(100)])
 
 
 def test_fixed_conditions_leave_the_networks_none() -> None:

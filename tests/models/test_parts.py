@@ -14,6 +14,7 @@ from mleg_ray.models.parts import Parts, PartsConfig
 from mleg_ray.objectives import OBJECTIVES
 from mleg_ray.objectives.variational import Variational
 from mleg_ray.randomness import Noise
+from mleg_ray.space import Part, Space
 from tests.features.cases import jets
 from tests.features.test_map import noise, of_jets
 
@@ -213,6 +214,17 @@ class TestRefusals:
         kept = {**VAE, "kind": "alpha-vae", "alpha": 0.1}
         with pytest.raises(ConfigError, match=r"model\.parts\.jet: a model that keeps events"):
             config(**{**PARTS, "jet": {"model": kept}}).build(Spaces.of(feature_map))
+
+    def test_a_name_that_no_module_can_have_is_told(self) -> None:
+        space = Space({"values": Part((2,), ("a", "b"))})
+        spaces = Spaces(space, Space.numbers(0), space)
+        with pytest.raises(ConfigError, match=r"model\.parts: PyTorch has no place for .*'values'"):
+            config(values={"model": FLOW}).build(spaces)
+
+    def test_a_part_has_no_parts(self) -> None:
+        nested = {"kind": "parts", "parts": {"jet": {"model": VAE}}}
+        with pytest.raises(ConfigError, match=r"parts\.jet\.model: a part has no parts"):
+            config(jet={"model": nested})
 
     def test_a_part_has_no_teacher(self) -> None:
         with pytest.raises(ConfigError, match=r"parts\.jet: a part's objective cannot have a tea"):

@@ -101,6 +101,35 @@ def test_ranks_and_axes_are_whole_numbers() -> None:
             evaluate(f"objects.leading(jet.pt, {wrong})", JETS.columns)
 
 
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("objects.leading(jet.pt, 0)", r"of jet.pt \(of shape \(2,\)\): rank 0 is none of 1 to 2"),
+        ("objects.leading(jet.pt, -1)", "rank -1 is none of 1 to 2"),
+        ("objects.leading(jet.pt, 9999999999999999999999)", "is none of 1 to 2"),
+        ("objects.leading(met, 1)", r"leading cannot be computed of met \(one number\)"),
+        ("objects.total(met)", r"total cannot be computed of met \(one number\)"),
+        ("objects.azimuth_from(jet.pt, jet.eta, jet.pt)", "azimuth_from cannot be computed of jet"),
+        ("images.share(cells, 2)", "layer 2 is none of 0 to 1"),
+        ("images.share(cells, -1)", "layer -1 is none of 0 to 1"),
+        ("images.barycentre(cells, 2)", "axis 2 is none of the 2 of an image"),
+        ("images.width(met, 0)", "axis 0 is none of the 0 of an image"),
+        ("images.occupancy(cells, jet.pt)", "do not belong together"),
+        ("images._moments(cells, 0)", "no such function"),
+        ("detector.tracked(met, met, met, met, 1, 1, 1, 1)", "no such function"),
+    ],
+)
+def test_what_a_function_cannot_take_is_refused(expression: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        evaluate(expression, JETS.columns)
+
+
+def test_numbers_of_the_event_stand_beside_pixels() -> None:
+    assert evaluate("images.occupancy(cells, met)", JETS.columns).tolist() == [0, 0, 1]
+    below = violates(Constraint(expression="cells <= met"), JETS)
+    assert below.tolist() == [False, False, True]
+
+
 def test_a_number_is_not_rounded_beside_a_column_of_whole_ones() -> None:
     columns = {"flavour": torch.tensor([1, 3], dtype=torch.int8), "pt": column(2, 4)}
     assert evaluate("detector.ratio(pt, 0.5)", columns).tolist() == [4, 8]
@@ -222,6 +251,7 @@ def test_definitions_that_cannot_be_computed_are_refused(
         (observables(jet_ht="objects.total(jet.pt)"), "jet.ht: one number for each jet is needed"),
         (observables(mu_ratio="detector.ratio(jet.pt, 2)"), "mu.ratio: one number for each mu is"),
         (observables(ratio="detector.ratio(jet.pt, mu.pt)"), "do not belong together"),
+        (observables(jet="objects.total(jet.pt)"), "observables.jet: a group has this name"),
     ],
 )
 def test_observables_of_the_wrong_shape_are_refused(
@@ -247,6 +277,12 @@ def test_planes_are_of_numbers_of_the_event() -> None:
 def test_plane_ranges_make_bins(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Plane(**(PLANE.model_dump() | change))
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "../a", "jet.pt.x"])
+def test_observables_have_names_like_fields(name: str) -> None:
+    with pytest.raises(ValueError, match="choose another name"):
+        Definitions(observables={name: Observable(expression="objects.total(jet.pt)")})
 
 
 @pytest.mark.parametrize("name", ["any", "not finite", "selection: x", ""])

@@ -230,7 +230,16 @@ def _nested(uri: str, key: Key, array: pa.Array, path: str) -> Content:
     shape: list[int] = [len(array)]
     while True:
         kind = array.type
-        if isinstance(kind, pa.BaseExtensionType):
+        if isinstance(kind, pa.FixedShapeTensorType):
+            _require_whole(uri, key, array, count)
+            if list(kind.permutation or ()) not in ([], [*range(len(kind.shape))]):
+                raise DataError(
+                    f"{uri}: column {key!r} holds arrays whose axes are stored in another order; "
+                    "write them in the order of their shape"
+                )
+            shape += kind.shape
+            array = array.storage.flatten()
+        elif isinstance(kind, pa.BaseExtensionType):
             array = array.storage
         elif pa.types.is_struct(kind):
             names = [field.name for field in kind]
@@ -258,6 +267,8 @@ def _nested(uri: str, key: Key, array: pa.Array, path: str) -> Content:
             break
     if parts:
         raise DataError(f"{uri}: column {key!r}: {kind} has no field '{parts[0]}'")
+    if pa.types.is_null(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
+        array = array.cast(pa.float64())  # NumPy has none of these, and empty lists are of nulls
     values = array.to_numpy(zero_copy_only=False)
     if count is None:
         return _numbers(uri, key, values.reshape(shape))
@@ -341,6 +352,8 @@ def _from_arrays(uri: str, content: Any, keys: Sequence[Key]) -> Table:  # noqa:
 
 def _arrays(uri: str, key: Key, values: NDArray[Any]) -> Content:
     """Return numbers or arrays; lists, of HDF5's arrays of arrays of any length."""
+    if not isinstance(values, np.ndarray):  # as HDF5 has one number, or a place for none
+        raise DataError(f"{uri}: column {key!r} has not one entry for each event: it is {values!r}")
     if values.dtype == object and values.ndim == 1 and len(values):
         lists = [np.asarray(row) for row in values]
         if all(row.ndim == 1 for row in lists):

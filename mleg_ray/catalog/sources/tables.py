@@ -162,7 +162,8 @@ class Tables(Source):
             if isinstance(part, Lists):
                 columns[f"{group_of(name)}.{COUNT}"] = part.count
                 part = part.values
-            columns[name] = part if scale == 1 else part * scale
+            # In double precision: half has neither 10⁵ nor 10⁻⁸.
+            columns[name] = part if scale == 1 else part * np.float64(scale)
         return columns
 
     def seed(self, index: int) -> int:

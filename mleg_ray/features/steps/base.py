@@ -100,11 +100,12 @@ class StepConfig(Config):
 STEPS: Registry[StepConfig] = Registry("step")
 
 
-def require_columns(names: tuple[str, ...], layout: Layout, by: str) -> None:
+def require_columns(names: tuple[str, ...], layout: Layout) -> None:
     """Raise `ConfigError` unless all columns are there."""
     missing = [name for name in names if name not in layout.columns]
     if missing:
-        raise ConfigError(f"{by} needs {', '.join(missing)}; there are {', '.join(layout.columns)}")
+        known = ", ".join(layout.columns) or "none"
+        raise ConfigError(f"needs {', '.join(missing)}; there are {known}")
 
 
 def renamed(prefix: str, name: str) -> str:

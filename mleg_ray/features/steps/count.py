@@ -29,7 +29,7 @@ class Count(Step):
         if not self._objects:
             known = sorted({group_of(name) for name, q in layout.columns.items() if q.shape} - {""})
             raise ConfigError(
-                f"features: count: no group '{group}' of a varying number of objects; there are "
+                f"no group '{group}' of a varying number of objects; there are "
                 f"{', '.join(known) or 'none'}"
             )
         [self._most] = layout.columns[self._objects[0]].shape

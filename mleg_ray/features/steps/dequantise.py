@@ -80,7 +80,7 @@ class DequantiseConfig(FieldsConfig):
     """Configuration of `Dequantise`: the fields hold whole numbers below `levels`."""
 
     kind: Literal["dequantise"] = "dequantise"
-    levels: int = Option(ge=2)
+    levels: int = Option(ge=2, le=100_000)
 
     def build(self, layout: Layout) -> Dequantise:
         """Build the step."""

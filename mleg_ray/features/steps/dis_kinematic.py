@@ -57,7 +57,7 @@ class DISKinematic(Step):
         super().__init__()
         self.reads = four_momentum(config.group)
         self.uses = (BEAM_ENERGY,)
-        require_columns((*self.reads, *self.uses), layout, by="features: dis-kinematic")
+        require_columns((*self.reads, *self.uses), layout)
         self._u1, self._u2, self._phi = members(config.group, "u1", "u2", "phi")
         self.shows = members(config.group, "log_pt", "px", "py", "log_pz_gap", "log_energy_gap")
         self.writes = {

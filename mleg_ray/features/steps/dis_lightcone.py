@@ -33,7 +33,7 @@ class DISLightCone(Step):
         super().__init__()
         self.reads = four_momentum(group)
         self.uses = (BEAM_ENERGY,)
-        require_columns((*self.reads, *self.uses), layout, by="features: dis-lightcone")
+        require_columns((*self.reads, *self.uses), layout)
         self._nu1, self._nu2, self._phi = members(group, "nu1", "nu2", "phi")
         self.shows = members(group, "px", "py", "pz", "log_pt")
         self.writes = {

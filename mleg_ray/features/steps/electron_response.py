@@ -31,7 +31,7 @@ class ElectronResponse(Step):
         super().__init__()
         self.reads = four_momentum(group)
         self.uses = members(true, "px", "py", "pz")
-        require_columns((*self.reads, *self.uses), layout, by="features: electron-response")
+        require_columns((*self.reads, *self.uses), layout)
         self._names = members(group, "log_ratio_momentum", "shift_theta", "shift_phi")
         self.writes = {name: Quantity() for name in self._names}
 

@@ -28,7 +28,7 @@ class Elementwise(Step):
 
     def __init__(self, fields: tuple[str, ...], layout: Layout, uses: tuple[str, ...] = ()) -> None:
         super().__init__()
-        require_columns((*fields, *uses), layout, by=f"features: {self.prefix}")
+        require_columns((*fields, *uses), layout)
         self.reads, self.uses = fields, uses
         self.made = {renamed(self.prefix, name): name for name in fields}
         self.writes = {

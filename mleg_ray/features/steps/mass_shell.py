@@ -30,12 +30,12 @@ class MassShell(Step):
         super().__init__()
         self.reads = members(group, "energy")
         self.uses = members(group, "px", "py", "pz")
-        require_columns((*self.uses, *self.reads), layout, by="features: mass-shell")
+        require_columns((*self.uses, *self.reads), layout)
         self.writes = {}
         mass = layout.groups[group].mass
         if mass is None:
             raise ConfigError(
-                f"features: mass-shell: group '{group}' has no mass; declare groups.{group}.mass "
+                f"group '{group}' has no mass; declare groups.{group}.mass "
                 "in the dataset's definition"
             )
         self._mass = mass

@@ -64,7 +64,7 @@ class PionPair(Step):
         self.reads = tuple(name for group in PARTICLES for name in four_momentum(group))
         self.uses = (PHOTON_ENERGY,)
         self.shows = SEEN
-        require_columns((*self.reads, *self.uses), layout, by="features: pion-pair")
+        require_columns((*self.reads, *self.uses), layout)
         self.writes = {name: Quantity(circle=name in (OUT_PHI, DECAY_PHI)) for name in FREE}
         self._resolution = resolution
 

@@ -60,7 +60,7 @@ class RelativeConfig(StepConfig):
         """Raise `ConfigError` unless both have the same shape."""
         shapes = {layout.columns[n].shape for n in (self.field, self.to) if n in layout.columns}
         if len(shapes) > 1:
-            raise ConfigError(f"features: {self.kind}: {self.field} and {self.to} differ in shape")
+            raise ConfigError(f"{self.field} and {self.to} differ in shape")
 
 
 @STEPS.register

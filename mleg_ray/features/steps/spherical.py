@@ -30,7 +30,7 @@ class Spherical(Step):
     def __init__(self, group: str, layout: Layout) -> None:
         super().__init__()
         self.reads = four_momentum(group)
-        require_columns(self.reads, layout, by="features: spherical")
+        require_columns(self.reads, layout)
         self._momentum, self._theta, self._phi = members(group, "momentum", "theta", "phi")
         plain = layout.columns[self.reads[0]]
         self.writes = {
