@@ -42,6 +42,7 @@ def test_jets_of_the_toy_are_right_and_doing_nothing_is_not(
     events = toys["jets_for"](N, np.random.default_rng(1))
     floor, nothing = (toys["of_jets"](events[of]) for of in ("floor", "doing nothing"))
     assert all(abs(figure) < 0.03 for figure in floor.values())
+    assert floor["pt"] < 0.012  # half of what weights change
     drawn = toy_jets.number_table(weighted=False)
     counts = np.abs(drawn - toy_jets.number_table()).sum() / 2
     assert nothing["counts"] == pytest.approx(counts, abs=0.01)
