@@ -12,8 +12,8 @@ exact numbers, zero but for chance; distances are above zero by chance, as the f
     of jets     counts: ½ Σ_k |p_k - exact|; pt, leading pt and eta: the Kolmogorov-Smirnov distance
                 to the exact distribution function; heavy: the share of heavy jets; correlation:
                 that of H_T and the missing pt
-    of images   total, row, column: the mean deviation from the moment at an event's energy, over
-                the exact spread at it; the same with `spread`: the logarithm of the mean squared
+    of images   total, row, column, share of the second layer: the mean deviation from the moment
+                at an event's energy, over the exact spread at it; the same with `spread`: the logarithm of the mean squared
                 deviation over its exact value; square width of both, relative; share of lit cells
 
 The medians over the seeds are printed last. All is written as JSON into benchmarks/results, with a
@@ -103,6 +103,10 @@ def of_images(events: Events, blob: Blob) -> Figures:
         "row": (images.barycentre(image, -2), *_axis(exact, 0)),
         "column": (images.barycentre(image, -1), *_axis(exact, 1)),
     }
+    if blob.layers > 1:
+        share = exact.layer_share[:, 1]
+        variance = share * (1 - share) / (exact.shape + 1)  # of a beta distribution
+        found["second layer"] = (images.share(image, 1), share, variance)
     figures: Figures = {}
     for name, (values, mean, variance) in found.items():
         pull = (values.numpy() - mean) / np.sqrt(variance)

@@ -74,3 +74,11 @@ def test_images_of_the_toy_are_right_and_doing_nothing_is_not(
     doubled = Events({**events["floor"].columns, "image": 2 * image}, {}, torch.ones(IMAGES))
     assert toys["of_images"](doubled, blob)["total"] > 3
     assert toys["of_images"](doubled, blob)["row"] == pytest.approx(floor["row"], abs=1e-6)
+
+
+def test_layers_of_the_toy(toys: dict[str, Callable[..., Any]]) -> None:
+    events = toys["images_for"](IMAGES, np.random.default_rng(1), LAYERS)
+    assert toys["of_images"](events["doing nothing"], LAYERS)["second layer, spread"] > 3
+    columns = events["floor"].columns
+    swapped = Events({**columns, "image": columns["image"].flip(1)}, {}, torch.ones(IMAGES))
+    assert toys["of_images"](swapped, LAYERS)["second layer"] > 1
