@@ -13,8 +13,9 @@ exact numbers, zero but for chance; distances are above zero by chance, as the f
                 to the exact distribution function; heavy: the share of heavy jets; correlation:
                 that of H_T and the missing pt
     of images   total, row, column, share of the second layer: the mean deviation from the moment
-                at an event's energy, over the exact spread at it; the same with `spread`: the logarithm of the mean squared
-                deviation over its exact value; square width of both, relative; share of lit cells
+                at an event's energy, over the exact spread at it; the same with `spread`: the
+                logarithm of the mean squared deviation over its exact value; square width of
+                both, relative; share of lit cells
 
 The medians over the seeds are printed last. All is written as JSON into benchmarks/results, with a
 picture of the last seed's events.
