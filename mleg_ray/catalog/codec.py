@@ -339,6 +339,12 @@ def _pixels(column: pa.Array, shape: tuple[int, ...], name: str, place: str) -> 
             f"{place}: image '{name}' of shape {shape} has cells 0 to {size - 1}, not {wrong}; "
             f"{AGAIN}"
         )
+    place_of = event * size + cell
+    if (again := place_of[1:] <= place_of[:-1]).any():
+        row = event[1:][again][0]
+        raise DataError(
+            f"{place}: image '{name}' of row {row} has a cell twice, or cells not in order; {AGAIN}"
+        )
     images = np.zeros((len(column), size), dtype=value.dtype)
     images[event, cell] = value
     return images.reshape(len(column), *shape)

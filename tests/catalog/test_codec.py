@@ -346,6 +346,17 @@ def test_a_shard_of_other_images_is_refused() -> None:
         to_columns(table, larger, larger.fields, "shard")
 
 
+@pytest.mark.parametrize("cell", [1, 0])
+def test_a_cell_stands_once_and_in_order(cell: int) -> None:
+    schema = EventSchema([Field(name="hits", shape=(2, 3), storage="sparse")])
+    table = through_parquet(schema, {"hits": np.ones((2, 2, 3))})
+    lists = table["hits"].to_pylist()
+    lists[1][2]["cell"] = cell
+    table = table.set_column(0, table.schema.field(0), pa.array(lists, table.schema.field(0).type))
+    with pytest.raises(DataError, match="image 'hits' of row 1 has a cell twice, or cells not in"):
+        to_columns(table, schema, schema.fields, "shard")
+
+
 @pytest.mark.parametrize("cell", [-1, 6])
 def test_a_cell_that_the_image_has_not_is_refused(cell: int) -> None:
     schema = EventSchema([Field(name="hits", shape=(2, 3), storage="sparse")])
