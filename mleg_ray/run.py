@@ -6,7 +6,7 @@ import torch
 from pydantic import Field as Option
 from pydantic import PositiveFloat, PositiveInt, SerializeAsAny, model_validator
 
-from mleg_ray.config import Config, override, parse, read_extended
+from mleg_ray.config import Config, inside, override, parse, read_extended
 from mleg_ray.errors import ConfigError
 from mleg_ray.features import FeatureMap, FeatureMapConfig
 from mleg_ray.memory import MIB, AtOnce
@@ -128,7 +128,8 @@ class RunConfig(Config):
         self.objective.build().require(feature_map.view_space)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.training.seed, "weights"))
-            return self.model.build(Spaces.of(feature_map))
+            with inside("model"):
+                return self.model.build(Spaces.of(feature_map))
 
     @staticmethod
     def load(recipe: str, assignments: tuple[str, ...] = ()) -> "RunConfig":

@@ -7,6 +7,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from mleg_ray.config import inside
 from mleg_ray.models.base import MODELS, AnyNetwork, Model, ModelConfig, Spaces
 from mleg_ray.space import Space, wrapped
 
@@ -24,7 +25,8 @@ class FlowMatching(Model):
         self.noise_space = spaces.features
         self._steps = config.ode_steps
         seen = Space.numbers(spaces.features.seamless_width() + 1)
-        self.field = config.network.build(seen, spaces.condition.width, spaces.features)
+        with inside("network"):
+            self.field = config.network.build(seen, spaces.condition.width, spaces.features)
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the velocity field."""

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
+from mleg_ray.config import inside
 from mleg_ray.errors import ConfigError
 from mleg_ray.models.base import MODELS, AnyNetwork, Model, ModelConfig, Spaces
 from mleg_ray.space import Space, wrapped
@@ -28,9 +29,11 @@ class GAN(Model):
         angles = len(spaces.features.circle) if self._harmonics else 0
         self.noise_space = Space.numbers(config.noise_dim, angles)
         n, seen = spaces.condition.width, self.noise_space.seamless_width(self._harmonics)
-        self.generator = config.generator.build(Space.numbers(seen), n, spaces.features)
+        with inside("generator"):
+            self.generator = config.generator.build(Space.numbers(seen), n, spaces.features)
         judged = n if config.conditional_critic else 0
-        self.critic = config.critic.build(spaces.view, judged, Space.numbers(critic_outputs))
+        with inside("critic"):
+            self.critic = config.critic.build(spaces.view, judged, Space.numbers(critic_outputs))
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the generator and the critic, by the names that objectives know."""
@@ -69,10 +72,10 @@ class AdversariesConfig(ModelConfig):
     def require_input(self, spaces: Spaces) -> None:
         """Raise `ConfigError` if the generator would see no noise that it is to see."""
         if self.noise_harmonics and not spaces.features.circle:
-            raise ConfigError("model.noise_harmonics: no feature is an angle; leave it out")
+            raise ConfigError("noise_harmonics: no feature is an angle; leave it out")
         if self.noise_dim == spaces.condition.width == 0 and not self.noise_harmonics:
             raise ConfigError(
-                "model.noise_dim: 0 leaves the generator without any input, as no condition of the "
+                "noise_dim: 0 leaves the generator without any input, as no condition of the "
                 "dataset varies; give it noise"
             )
 

@@ -9,7 +9,7 @@ from pydantic import Field as Option
 from pydantic import SerializeAsAny, model_validator
 from torch import Tensor, nn
 
-from mleg_ray.config import Config
+from mleg_ray.config import Config, inside
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
 from mleg_ray.models.base import MODELS, Model, ModelConfig, Spaces
@@ -33,25 +33,26 @@ class Parts(Model):
         own, known = set(config.parts), set(spaces.features.parts)
         if own != known:
             raise ConfigError(
-                f"model.parts: the features have the parts {', '.join(sorted(known))}; models are "
+                f"parts: the features have the parts {', '.join(sorted(known))}; models are "
                 f"given of {', '.join(sorted(own))}"
             )
         self._given = {name: config.parts[name].given for name in config.order}
         self.spaces = {name: self._spaces_of(name, spaces.condition) for name in config.order}
         if kept := [name for name in config.order if hasattr(nn.ModuleDict, name)]:
             raise ConfigError(
-                f"model.parts: PyTorch has no place for a part called '{kept[0]}'; choose another "
+                f"parts: PyTorch has no place for a part called '{kept[0]}'; choose another "
                 "name for the group, the image or the entry of features.parts"
             )
-        self.models = nn.ModuleDict(
-            {name: config.parts[name].model.build(self.spaces[name]) for name in config.order}
-        )
+        self.models = nn.ModuleDict()
+        for name in config.order:
+            with inside(f"parts.{name}.model"):
+                self.models[name] = config.parts[name].model.build(self.spaces[name])
         self._rows = {name: _rows(part) for name, part in self._space.parts.items()}
         models = {name: self.model_of(name) for name in config.order}
         for name, model in models.items():
             if self._rows[name] > 1 and not model.draws_noise:
                 raise ConfigError(
-                    f"model.parts.{name}: a model that keeps events cannot be one of objects"
+                    f"parts.{name}: a model that keeps events cannot be one of objects"
                 )
         self.draws_noise = all(model.draws_noise for model in models.values())
         self.noise_space = Space(

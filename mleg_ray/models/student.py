@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from mleg_ray.config import inside
 from mleg_ray.models.base import MODELS, AnyNetwork, Model, ModelConfig, Spaces
 from mleg_ray.space import Space, wrapped
 
@@ -27,7 +28,8 @@ class Student(Model):
             spaces.features if config.noise_dim is None else Space.numbers(config.noise_dim)
         )
         seen = Space.numbers(self.noise_space.seamless_width())
-        self.student = config.network.build(seen, spaces.condition.width, spaces.features)
+        with inside("network"):
+            self.student = config.network.build(seen, spaces.condition.width, spaces.features)
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the student."""

@@ -8,6 +8,7 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from mleg_ray.config import inside
 from mleg_ray.models.base import MODELS, AnyNetwork, Model, ModelConfig, Spaces
 from mleg_ray.space import Space
 
@@ -23,12 +24,11 @@ class Autoencoder(Model):
         self.latent_dim = config.latent_dim
         self.noise_space = code = Space.numbers(config.latent_dim)
         n = spaces.condition.width
-        self.autoencoder = nn.ModuleDict(
-            {
-                "encoder": config.encoder.build(spaces.features, n, Space.numbers(code_parameters)),
-                "decoder": config.decoder.build(code, n, spaces.features),
-            }
-        )
+        with inside("encoder"):
+            encoder = config.encoder.build(spaces.features, n, Space.numbers(code_parameters))
+        with inside("decoder"):
+            decoder = config.decoder.build(code, n, spaces.features)
+        self.autoencoder = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the autoencoder."""

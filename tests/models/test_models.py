@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError
 from mleg_ray.models import MODELS, Model
 from mleg_ray.models.gan import GAN
+from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
 from tests.models.spaces import spaces
 from tests.recipes import SMALL, small_run
@@ -95,7 +97,7 @@ class TestNoiseHarmonics:
         torch.testing.assert_close((turned - noise[:, 4]).remainder(2), torch.full((100,), 0.7))
 
     def test_need_a_feature_that_is_one(self) -> None:
-        with pytest.raises(ConfigError, match=r"model\.noise_harmonics: no feature"):
+        with pytest.raises(ConfigError, match=r"^noise_harmonics: no feature"):
             small_run("fatgan-clas").model.build(spaces(3, 0, 7))
 
     def test_are_noise_enough(self) -> None:
@@ -113,3 +115,13 @@ def test_residual_layers_add_their_input() -> None:
                 parameter.zero_()
     hidden = net[0](torch.randn(5, 4))
     torch.testing.assert_close(net[1](hidden), hidden)
+
+
+def test_error_names_the_network() -> None:
+    """Among many networks, the one whose kind does not suit its part."""
+    spec = DatasetSpec.load("toy-jets")
+    conv = 'model.parts.jet.model.encoder={kind="conv", channels=[4], kernel=3}'
+    run = RunConfig.load("parts-toy-jets", (conv,))
+    feature_map = run.features.build(spec.schema_, spec.conditions)
+    with pytest.raises(ConfigError, match=r"^model\.parts\.jet\.model\.encoder\.kind: 'conv'"):
+        run.build_model(feature_map)
