@@ -19,6 +19,16 @@ os.environ.pop("MLEG_IMPORT_ROOT", None)
 os.environ.pop("MLEG_STORAGE", None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of processes that share the tests, one has all clusters, and a file goes to one of them.
+
+    Clusters beside each other would want the same ports.
+    """
+    for item in items:
+        cluster = "cluster" in item.path.parts
+        item.add_marker(pytest.mark.xdist_group("cluster" if cluster else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """One local Ray with four logical CPUs, in a folder of its own, for all tests that need it."""
