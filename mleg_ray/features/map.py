@@ -123,7 +123,7 @@ class FeatureMap(nn.Module):
         Raises:
             ConfigError: the settings of a step leave no room for events like these.
             DataError: more than `MOST_OUTSIDE` of the events lie outside the steps' domain, or
-                there are no objects of a group, or none once negative weights are taken off.
+                there are no objects of a group, or negative weights outweigh the others.
         """
         features = {name: Moments() for name in self.space.parts}
         view, condition = Moments(), Moments()
@@ -150,15 +150,17 @@ class FeatureMap(nn.Module):
             outside_sum = outside_sum + outside.sum()
             outside_sums = outside_sums + by_step.sum(dim=0)
         self._require_inside(float(outside_sum / n), outside_sums / n)
+        self.weight_mean = every[0] / n
+        _require_positive(self.weight_mean, "mean weight of")
         for name, moments in features.items():
             self._standardise_part(name, moments)
         mean, std = view.result()
         self.view_mean[: len(mean)], self.view_std[: len(std)] = mean, std
         self.condition_mean, self.condition_std = condition.result()
-        self.weight_mean = every[0] / n
         self.outside_fraction = outside_sum / n
         self.mean_counts = every[2:] / every[0]
-        self._require_objects()
+        for name, mean in zip(self._objects, self.mean_counts, strict=True):
+            _require_positive(mean, f"weighted mean number of '{name}' in")
         slope, *numbers = inside[1:] / inside[0]
         self.mean_log_abs_det = slope - self._log_scale(
             dict(zip(self._objects, numbers, strict=True))
@@ -346,14 +348,6 @@ class FeatureMap(nn.Module):
             mean, std = mean.repeat_interleave(pixels), std.repeat_interleave(pixels)
         self.feature_mean[where], self.feature_std[where] = mean, std
 
-    def _require_objects(self) -> None:
-        for name, mean in zip(self._objects, self.mean_counts.tolist(), strict=True):
-            if mean <= 0:
-                raise DataError(
-                    f"the weighted mean number of '{name}' in a train event is {mean:g}: negative "
-                    "weights outweigh the others, and no density is left to learn; use more events"
-                )
-
     def _require_inside(self, outside_fraction: float, by_step: Tensor) -> None:
         """Raise `DataError` if too many events are outside; `by_step` are the shares of each."""
         if outside_fraction > MOST_OUTSIDE:
@@ -380,6 +374,14 @@ def watched(steps: Sequence[Step], events: Events, noise: Noise) -> tuple[Events
         slope = slope + step.log_abs_det(events)
         events = step(events, noise=noise)
     return events, outside, slope
+
+
+def _require_positive(mean: Tensor, of: str) -> None:
+    if not mean > 0:
+        raise DataError(
+            f"the {of} a train event is {float(mean):g}: negative weights outweigh the others, or "
+            "all are zero, and no density is left to learn; use more events"
+        )
 
 
 class _Mask:

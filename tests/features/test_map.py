@@ -357,6 +357,12 @@ class TestObjects:
         with pytest.raises(DataError, match="mean number of 'jet' in a train event is -"):
             of_jets().fit([events.weighted(weight)])
 
+    @pytest.mark.parametrize("weight", [0.0, -1.0])
+    def test_events_that_negative_weights_take_away_are_refused(self, weight: float) -> None:
+        events = jets(500, 3)
+        with pytest.raises(DataError, match=f"the mean weight of a train event is {weight:g}"):
+            of_jets().fit([events.weighted(torch.full((500,), weight).double())])
+
     def test_absent_objects_are_zero_for_a_critic(self) -> None:
         fitted = of_jets().fit([jets(2000, 1)])
         events = jets(500, 2)
