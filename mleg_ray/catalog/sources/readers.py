@@ -231,13 +231,13 @@ def _nested(uri: str, key: Key, array: pa.Array, path: str) -> Content:
     while True:
         kind = array.type
         if isinstance(kind, pa.FixedShapeTensorType):
-            _require_whole(uri, key, array, count)
+            _require_whole(uri, key, array, levels, rows)
             if list(kind.permutation or ()) not in ([], [*range(len(kind.shape))]):
                 raise DataError(
                     f"{uri}: column {key!r} holds arrays whose axes are stored in another order; "
                     "write them in the order of their shape"
                 )
-            shape += kind.shape
+            levels += kind.shape
             array = array.storage.flatten()
         elif isinstance(kind, pa.BaseExtensionType):
             array = array.storage
