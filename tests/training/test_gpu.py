@@ -23,7 +23,7 @@ def loop_on_cuda(recipe: str) -> tuple[TrainingLoop, ResidentMinibatches]:
     feature_map = fitted_map(run, events)
     features = features_of(feature_map, events)
     model = run.build_model(feature_map)
-    model.remember(features.x, feature_map.condition(features.condition))
+    model.remember(features.x, features.condition)
     loop = TrainingLoop(model, feature_map, run.objective.build(), run.training, CUDA)
     return loop, ResidentMinibatches(features.to(CUDA), run.training.batch_size, 1)
 
