@@ -3,11 +3,13 @@
 import io
 import json
 import pickletools
+import re
 import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,6 +59,15 @@ def test_another_process_elsewhere_generates_the_same(tmp_path: Path) -> None:
         cwd=tmp_path / "elsewhere",
     )
     assert float(answer.stdout) == pytest.approx(generated(checkpoint).sum().item(), rel=1e-6)
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
+    small_checkpoint(tmp_path)
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example.replace("mleg-storage/runs/.../checkpoint", tmp_path.as_posix()), names)
+    assert names["events"].columns["electron.px"].shape == (1000,)
 
 
 def test_no_pickle_inside(tmp_path: Path) -> None:

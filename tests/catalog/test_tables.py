@@ -353,6 +353,7 @@ def parquet_tables():
             {**lists, **plain, "cells": pa.array(CELLS.reshape(4, 6).tolist())},
             {},
         ),
+        "images as lists of rows": ({**lists, **plain, "cells": pa.array(CELLS.tolist())}, {}),
         "lists of records": ({**plain, "jet": pa.array(records(**JETS))}, in_record("jet")),
         "records of lists": (
             {
@@ -472,7 +473,10 @@ def test_what_was_prepared_can_be_imported(tmp_path):
             {"jet_pt": pa.array([[1.0, 2, 3], None, [1], [7, 8]])},
             r"row 1 \(from 0\), column 'jet_pt': a list<.*> is missing \(1 such rows\)",
         ),
-        ({"jet_pt": pa.array([[["a"]], [], [], []])}, "'jet_pt' holds lists of lists; a field of"),
+        (
+            {"jet_pt": pa.array([[[1.0]], [[1.0], [2]], [], [[3.0, 4]]])},
+            "'jet_pt' holds lists of lists of different lengths; a field of a group needs one list",
+        ),
         ({"jet_pt": pa.array([["a"], [], [], []])}, "'jet_pt' holds object of shape .*not numbers"),
         (
             {"jet_pt": pa.array([[{"x": 1}], [], [], []])},
@@ -480,7 +484,7 @@ def test_what_was_prepared_can_be_imported(tmp_path):
         ),
         (
             {"jet_pt": pa.array([[[1.0, 2]]] * 4, pa.list_(pa.list_(pa.float64(), 2)))},
-            "'jet_pt' holds lists of arrays; a field of a group needs one number an object",
+            r"'jet_pt' holds an array of shape \(1, 2\) for each event.* need a list",
         ),
         (
             {"met": pa.array(JETS["pt"])},
@@ -504,6 +508,14 @@ def test_what_was_prepared_can_be_imported(tmp_path):
         (
             {"cells": pa.array(MET)},
             r"'cells' holds one number.*'cells' is an array of shape \(2, 3\); .* no `shape`",
+        ),
+        (
+            {"cells": pa.array([[[1.0, 2, 3]] * 2, [[1.0, 2], [3, 4, 5, 6]]] * 2)},
+            "'cells' holds lists of lists of different lengths; .* an image lists of one size",
+        ),
+        (
+            {"cells": pa.array([[[1.0, 2, 3]] * 2, [[1.0, 2, 3], None]] * 2)},
+            r"row 1 \(from 0\), column 'cells': a list<.*> is missing \(2 such rows\)",
         ),
         (
             {"cells": fixed(CELLS, 3, 2)},

@@ -23,7 +23,7 @@ def loop_on_cuda(recipe: str) -> tuple[TrainingLoop, ResidentMinibatches]:
     feature_map = fitted_map(run, events)
     features = features_of(feature_map, events)
     model = run.build_model(feature_map)
-    model.remember(features.x, feature_map.condition(features.context))
+    model.remember(features.x, features.condition)
     loop = TrainingLoop(model, feature_map, run.objective.build(), run.training, CUDA)
     return loop, ResidentMinibatches(features.to(CUDA), run.training.batch_size, 1)
 
@@ -46,7 +46,8 @@ def test_interrupted_run_ends_in_the_same_weights(recipe: str) -> None:
 def test_checkpoint_generates_on_cuda(tmp_path: Path, recipe: str) -> None:
     small_checkpoint(tmp_path, recipe=recipe)
     checkpoint = Checkpoint.load(str(tmp_path), CUDA)
-    context = torch.full((1000, 1), 50.0, dtype=torch.float64, device=CUDA)
-    events = checkpoint.generate(context, generator=torch.Generator(CUDA).manual_seed(1))
-    assert events.is_cuda
-    assert events.isfinite().all()
+    given = checkpoint.given(1000).to(CUDA)
+    events = checkpoint.generate(given, generator=torch.Generator(CUDA).manual_seed(1))
+    for column in events.columns.values():
+        assert column.is_cuda
+        assert column.isfinite().all()

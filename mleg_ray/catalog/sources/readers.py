@@ -226,18 +226,18 @@ def _nested(uri: str, key: Key, array: pa.Array, path: str) -> Content:
     `path` are the names of fields, each behind a dot.
     """
     parts = path.split(".")[1:]
-    count: NDArray[np.int64] | None = None
-    shape: list[int] = [len(array)]
+    levels: list[NDArray[np.int64] | int] = []  # of lists: their lengths, one if all are of a size
+    rows = len(array)
     while True:
         kind = array.type
         if isinstance(kind, pa.FixedShapeTensorType):
-            _require_whole(uri, key, array, count)
+            _require_whole(uri, key, array, levels, rows)
             if list(kind.permutation or ()) not in ([], [*range(len(kind.shape))]):
                 raise DataError(
                     f"{uri}: column {key!r} holds arrays whose axes are stored in another order; "
                     "write them in the order of their shape"
                 )
-            shape += kind.shape
+            levels += kind.shape
             array = array.storage.flatten()
         elif isinstance(kind, pa.BaseExtensionType):
             array = array.storage
@@ -248,20 +248,15 @@ def _nested(uri: str, key: Key, array: pa.Array, path: str) -> Content:
                     f"{uri}: column {key!r} leads to records of {', '.join(names)}; name one of "
                     f"these behind a dot, as '{str(key).removesuffix(path)}.{names[0]}'"
                 )
-            _require_whole(uri, key, array, count)
+            _require_whole(uri, key, array, levels, rows)
             array = array.field(parts.pop(0))
         elif pa.types.is_fixed_size_list(kind):
-            _require_whole(uri, key, array, count)
-            shape.append(kind.list_size)
+            _require_whole(uri, key, array, levels, rows)
+            levels.append(kind.list_size)
             array = array.flatten()
         elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            _require_whole(uri, key, array, count)
-            if count is not None or len(shape) > 1:
-                raise DataError(
-                    f"{uri}: column {key!r} holds lists of lists; a field of a group needs one "
-                    "list an event, an image lists of fixed size"
-                )
-            count = array.value_lengths().to_numpy().astype(np.int64)
+            _require_whole(uri, key, array, levels, rows)
+            levels.append(array.value_lengths().to_numpy().astype(np.int64))
             array = array.flatten()
         else:
             break
@@ -270,22 +265,27 @@ def _nested(uri: str, key: Key, array: pa.Array, path: str) -> Content:
     if pa.types.is_null(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
         array = array.cast(pa.float64())  # NumPy has none of these, and empty lists are of nulls
     values = array.to_numpy(zero_copy_only=False)
-    if count is None:
-        return _numbers(uri, key, values.reshape(shape))
-    if len(shape) > 1:
+    if len(levels) == 1 and isinstance(levels[0], np.ndarray):
+        return Lists(levels[0], _numbers(uri, key, values))
+    sizes = [np.unique(lengths) for lengths in levels]
+    if any(len(size) > 1 for size in sizes):
         raise DataError(
-            f"{uri}: column {key!r} holds lists of arrays; a field of a group needs one number an "
-            "object"
+            f"{uri}: column {key!r} holds lists of lists of different lengths; a field of a group "
+            "needs one list of numbers an event, an image lists of one size"
         )
-    return Lists(count, _numbers(uri, key, values))
+    shape = [int(size[0]) if len(size) else 0 for size in sizes]
+    return _numbers(uri, key, values.reshape(rows, *shape))
 
 
-def _require_whole(uri: str, key: Key, array: pa.Array, count: NDArray[np.int64] | None) -> None:
-    """Raise `DataError` if a list or record is missing; `count` are those of each event, if any."""
+def _require_whole(
+    uri: str, key: Key, array: pa.Array, levels: Sequence[NDArray[np.int64] | int], rows: int
+) -> None:
+    """Raise `DataError` if a list or record is missing; `levels` of lists lead from rows to it."""
     if array.null_count:
-        missing = array.is_null().to_numpy(zero_copy_only=False)
-        owner = np.arange(len(array)) if count is None else np.repeat(np.arange(len(count)), count)
-        events = np.unique(owner[missing])
+        owner = np.arange(rows)
+        for lengths in levels:
+            owner = np.repeat(owner, lengths)
+        events = np.unique(owner[array.is_null().to_numpy(zero_copy_only=False)])
         raise DataError(
             f"{uri}: row {events[0]} (from 0), column {key!r}: a {array.type} is missing "
             f"({len(events)} such rows); remove or mend these events"
