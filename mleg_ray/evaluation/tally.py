@@ -3,7 +3,8 @@
 An axis has two kinds of edges, both learned from a pilot sample: 1024 quantiles bound the
 probability of a bin, and so what a Kolmogorov-Smirnov distance can miss, to about 1/1024; 1024
 equal steps between the outer quantiles bound its width, and so what W1 and the histograms of the
-other metrics can miss, to a tenth of their own bins. Truth and generated events are counted in the
+other metrics can miss, to a tenth of their own bins. Whole numbers have edges between them, so that
+a picture has a bin for each. Truth and generated events are counted in the
 same bins, so a difference can be blurred but none can arise.
 """
 
@@ -249,7 +250,10 @@ def _edges(name: str, values: FloatArray) -> FloatArray:
     quantiles = np.quantile(finite, np.linspace(0, 1, QUANTILES + 1))
     low, high = np.quantile(finite, OUTER)
     steps = np.linspace(low, high, STEPS + 1)
-    cells = _cells(np.concatenate([quantiles, steps]))
+    between = np.array([])
+    if np.array_equal(finite, np.round(finite)) and np.ptp(finite) < STEPS:
+        between = np.arange(finite.min() - 0.5, finite.max() + 1)
+    cells = _cells(np.concatenate([quantiles, steps, between]))
     edges: FloatArray = _cell_starts(np.unique(cells)).astype(np.float64)
     return edges
 

@@ -62,6 +62,13 @@ def test_a_value_is_in_the_bin_whose_edges_enclose_it(name):
     assert np.all(np.diff(BINS.positions[name]) >= 0)
 
 
+def test_each_whole_number_has_a_bin_of_its_own():
+    bins = FineBins.of({"number": np.array([0.0, 8.0, 3.0, 3.0, 1.0] * 100)})
+    wanted = np.arange(-0.5, 9.0)
+    assert bins.cover("number", wanted)
+    np.testing.assert_allclose(bins.snap("number", wanted), wanted, atol=1e-3)
+
+
 def test_bins_are_as_fine_as_they_promise():
     a, b = columns(200_000, 3), BINS.edges["b"]
     share = np.diff(np.sort(np.searchsorted(np.sort(a["a"]), BINS.edges["a"])) / 200_000)
