@@ -19,6 +19,7 @@ os.environ.pop("MLEG_IMPORT_ROOT", None)
 os.environ.pop("MLEG_STORAGE", None)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of processes that share the tests, one has all clusters, and a file goes to one of them.
 
