@@ -11,7 +11,7 @@ quickstart: install  ## the main job: events, training, a generated dataset and 
 	$(BIN)/mleg quickstart
 
 test: install  ## the default test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 test-slow: install  ## what takes minutes: long trainings, many process kills
 	$(BIN)/python -m pytest -m slow

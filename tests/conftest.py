@@ -5,8 +5,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # Before any test module imports Ray, which reads them once.
 os.environ["RAY_AUTH_MODE"] = "disabled"
@@ -19,15 +21,17 @@ os.environ.pop("MLEG_IMPORT_ROOT", None)
 os.environ.pop("MLEG_STORAGE", None)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of processes that share the tests, one has all clusters, and a file goes to one of them.
+class ClustersTogether(LoadScopeScheduling):
+    """Shares files among processes; one has all that start clusters, which want the same ports."""
 
-    Clusters beside each other would want the same ports.
-    """
-    for item in items:
-        cluster = "cluster" in item.path.parts
-        item.add_marker(pytest.mark.xdist_group("cluster" if cluster else str(item.path)))
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "clusters" if file.startswith("tests/cluster/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClustersTogether:
+    """Let `pytest -n 2` share the tests so, whatever `--dist` says."""
+    return ClustersTogether(config, log)
 
 
 @pytest.fixture(scope="session")
