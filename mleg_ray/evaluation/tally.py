@@ -251,7 +251,7 @@ def _edges(name: str, values: FloatArray) -> FloatArray:
     low, high = np.quantile(finite, OUTER)
     steps = np.linspace(low, high, STEPS + 1)
     between = np.array([])
-    if np.array_equal(finite, np.round(finite)) and np.ptp(finite) < STEPS:
+    if np.array_equal(finite, np.round(finite)) and 0 < np.ptp(finite) < STEPS:
         between = np.arange(finite.min() - 0.5, finite.max() + 1)
     cells = _cells(np.concatenate([quantiles, steps, between]))
     edges: FloatArray = _cell_starts(np.unique(cells)).astype(np.float64)
