@@ -338,7 +338,7 @@ def _operands(names: Iterable[str], columns: Mapping[str, Tensor], expression: s
     """Return the columns or numbers of these names; numbers of the event beside what has more."""
     like = next(iter(columns.values()))
     found = [_operand(name, columns, like, expression) for name in names]
-    axes = max((operand.ndim for operand in found), default=0)
+    axes = max([0, *[operand.ndim for operand in found]])
     return [
         operand.view(-1, *[1] * (axes - 1)) if operand.ndim == 1 else operand for operand in found
     ]
