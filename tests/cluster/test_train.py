@@ -189,7 +189,7 @@ class TestRefusals:
             (
                 "flow-photoproduction",
                 "training.steps=1",
-                "pion-pair needs p.px.*; there are electron",
+                "pion-pair: needs p.px.*; there are electron",
             ),
         ],
     )

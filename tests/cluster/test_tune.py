@@ -242,7 +242,7 @@ class TestRefusals:
 
     def test_model_that_cannot_be_built(self, dataset: Dataset, tmp_path: Path) -> None:
         plan = small_plan(tmp_path, run=('features.steps=[{ kind = "pion-pair" }]',))
-        with pytest.raises(ConfigError, match="pion-pair needs p.px.*; there are electron.px"):
+        with pytest.raises(ConfigError, match="pion-pair: needs p.px.*; there are electron.px"):
             run_study(plan, dataset, str(tmp_path), name="x")
 
     def test_name(self, dataset: Dataset, tmp_path: Path) -> None:
