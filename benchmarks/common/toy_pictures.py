@@ -35,12 +35,7 @@ def jets_picture(compared: dict[str, Events]) -> Figure:
         label="exact",
     )
     for name, events in compared.items():
-        look: dict[str, Any] = {
-            "color": LOOKS[name],
-            "marker": "o",
-            "markersize": 3.0,
-            "label": NAMES[name],
-        }
+        look: dict[str, Any] = {"color": LOOKS[name], "label": NAMES[name], **POINTS}
         weight = events.weight.numpy()
         present = events.present["jet"].numpy()
         number = present.sum(axis=1)

@@ -164,6 +164,11 @@ def percentile_range(values: FloatArray, truth: FloatArray) -> tuple[float, floa
     return float(low), float(high)
 
 
+def are_whole(values: FloatArray) -> bool:
+    """Tell whether all values (n,) are whole numbers, so that each may have a bin of its own."""
+    return np.array_equal(values, np.round(values))
+
+
 def weighted_quantiles(
     values: FloatArray, weights: FloatArray, probabilities: tuple[float, ...]
 ) -> FloatArray:

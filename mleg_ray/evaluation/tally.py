@@ -4,8 +4,8 @@ An axis has two kinds of edges, both learned from a pilot sample: 1024 quantiles
 probability of a bin, and so what a Kolmogorov-Smirnov distance can miss, to about 1/1024; 1024
 equal steps between the outer quantiles bound its width, and so what W1 and the histograms of the
 other metrics can miss, to a tenth of their own bins. Whole numbers have edges between them, so that
-a picture has a bin for each. Truth and generated events are counted in the
-same bins, so a difference can be blurred but none can arise.
+a picture has a bin for each. Truth and generated events are counted in the same bins, so a
+difference can be blurred but none can arise.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ from safetensors.numpy import load, save
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.column import Column
 from mleg_ray.evaluation.distances import FloatArray
-from mleg_ray.evaluation.histograms import BinIndex, Histogram
+from mleg_ray.evaluation.histograms import BinIndex, Histogram, are_whole
 from mleg_ray.evaluation.unphysical import Share, UnphysicalTally
 from mleg_ray.physics.observables import Plane
 
@@ -251,7 +251,7 @@ def _edges(name: str, values: FloatArray) -> FloatArray:
     low, high = np.quantile(finite, OUTER)
     steps = np.linspace(low, high, STEPS + 1)
     between = np.array([])
-    if np.array_equal(finite, np.round(finite)) and 0 < np.ptp(finite) < STEPS:
+    if are_whole(finite) and 0 < np.ptp(finite) < STEPS:
         between = np.arange(finite.min() - 0.5, finite.max() + 1)
     cells = _cells(np.concatenate([quantiles, steps, between]))
     edges: FloatArray = _cell_starts(np.unique(cells)).astype(np.float64)

@@ -12,7 +12,12 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 
 from mleg_ray.evaluation.correlations import correlation_matrix
 from mleg_ray.evaluation.distances import FloatArray
-from mleg_ray.evaluation.histograms import MINIMUM_TRUTH_EVENTS, Histogram, weighted_quantiles
+from mleg_ray.evaluation.histograms import (
+    MINIMUM_TRUTH_EVENTS,
+    Histogram,
+    are_whole,
+    weighted_quantiles,
+)
 from mleg_ray.evaluation.sample import Axis, Sample, binned
 from mleg_ray.physics.observables import Plane
 from mleg_ray.report.drawing import (
@@ -219,8 +224,7 @@ def _edges(truth: Sample, name: str) -> FloatArray:
 
 
 def _is_whole(truth: Sample, name: str) -> bool:
-    values = truth.columns[name].values
-    return np.array_equal(values, np.round(values))
+    return are_whole(truth.columns[name].values)
 
 
 def _range(truth: Sample, name: str) -> FloatArray:
