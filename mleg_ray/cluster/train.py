@@ -1,5 +1,6 @@
 """Training on Ray: Ray Data streams the train shards to Ray Train's workers, which run the loop."""
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -224,6 +225,10 @@ def _refuse_another(folder: str, order: RunOrder) -> None:
 def _stream(dataset: Dataset, shards: list[ShardEntry]) -> ray.data.Dataset:
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True  # a resumed run must see the same order
+    # The newer reader starts 32 processes for the files' footers, and again at every pass.
+    context.use_datasource_v2 = False
+    context.enable_progress_bars = False  # the training has its own
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
     return ray.data.read_parquet([join(dataset.uri, shard.file) for shard in shards])
 
 
