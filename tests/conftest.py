@@ -24,9 +24,17 @@ os.environ.pop("MLEG_STORAGE", None)
 class ClustersTogether(LoadScopeScheduling):
     """Shares files among processes; one has all that start clusters, which want the same ports."""
 
+    CLUSTERS = "clusters"
+
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
-        return "clusters" if file.startswith("tests/cluster/") else file
+        return self.CLUSTERS if file.startswith("tests/cluster/") else file
+
+    def _assign_work_unit(self, node: Any) -> None:
+        """Give out the clusters first: they take the longest, though they are not the most."""
+        if self.CLUSTERS in self.workqueue:
+            self.workqueue.move_to_end(self.CLUSTERS, last=False)
+        super()._assign_work_unit(node)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClustersTogether:
