@@ -81,8 +81,8 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 def _comparison(expression: str) -> str:
     if not _COMPARISON.match(expression):
         raise ValueError(
-            "write it as 'left <= right', with <=, <, >= or >; an equality, which rounded numbers "
-            "miss, as a bound on a distance"
+            "write it as 'left <= right', with <=, <, >= or > between numbers and names of columns "
+            "or observables; an equality, which rounded numbers miss, as a bound on a distance"
         )
     return expression
 
