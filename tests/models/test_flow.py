@@ -1,5 +1,7 @@
 """The flow's density: normalised, seamless on the circle, and that of what it samples."""
 
+import gc
+
 import pytest
 import torch
 
@@ -7,9 +9,11 @@ from mleg_ray.models.flow import Flow, FlowConfig
 from tests.models.spaces import spaces
 
 
-def flow(features: int, periodic: tuple[int, ...], conditions: int = 0) -> Flow:
+def flow(
+    features: int, periodic: tuple[int, ...], conditions: int = 0, passes: int | None = None
+) -> Flow:
     torch.manual_seed(1)
-    config = FlowConfig(transforms=2, bins=6, hidden=(16,))
+    config = FlowConfig(transforms=2, bins=6, hidden=(16,), passes=passes)
     model = config.build(spaces(features, conditions, 0, periodic)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -33,10 +37,11 @@ def test_density_integrates_to_one(periodic):
     assert float(density.sum()) * axes[0][1] * axes[1][1] == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.parametrize("passes", [None, 2])
 @pytest.mark.parametrize("periodic", [(), (2,), (0, 2)])
-def test_samples_have_the_density(periodic):
+def test_samples_have_the_density(periodic, passes):
     """Where noise goes, its own density divided by the stretch of the map is found."""
-    model = flow(3, periodic, conditions=1)
+    model = flow(3, periodic, 1, passes)
     condition = torch.linspace(-1, 1, 50)[:, None]
     noise = model.draw(50, generator=torch.Generator().manual_seed(2)).requires_grad_()
     features = model.decode(noise, condition)
@@ -66,3 +71,38 @@ def test_angles_stay_on_the_circle():
         5000, torch.zeros(5000, 0), generator=torch.Generator().manual_seed(3)
     )
     assert features[:, 2].abs().max() <= 1 + 1e-5
+
+
+def test_two_passes_couple_halves():
+    """One such transform changes a half of the features by itself, the other given that half."""
+    torch.manual_seed(1)
+    model = FlowConfig(transforms=1, bins=6, hidden=(16,), passes=2).build(spaces(4, 0, 0))
+    noise = torch.randn(1, 4)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda noise: model.decode(noise, torch.zeros(1, 0))[0], noise
+    )[:, 0]
+    assert (jacobian != 0).tolist() == [
+        [True, False, False, False],
+        [False, True, False, False],
+        [True, True, True, False],
+        [True, True, False, True],
+    ]
+
+
+@pytest.mark.parametrize("periodic", [(), (0, 1, 2)])
+def test_sampling_leaves_nothing_for_the_collector(periodic):
+    model = flow(3, periodic)
+    generator = torch.Generator().manual_seed(3)
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        with torch.no_grad():
+            model.sample(7, torch.zeros(7, 0), generator=generator)
+        gc.collect()
+        left = [item for item in gc.garbage if isinstance(item, torch.Tensor)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not left
