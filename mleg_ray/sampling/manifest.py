@@ -78,7 +78,10 @@ class Production(Config):
 
 
 class Efficiency(Config):
-    """The share of `generated` events that passed the sample's `where`; binomial uncertainty."""
+    """The share of `generated` events that passed the sample's `where`.
+
+    Its uncertainty is binomial, of an event at least; without `where` all events count, exactly.
+    """
 
     value: float
     uncertainty: float
@@ -337,9 +340,8 @@ def _provenance(
 def _efficiency(job: SampleJob, records: Mapping[int, ShardRecord]) -> Efficiency:
     tried = sum(record.tried for record in records.values())
     value = job.spec.events / tried
-    return Efficiency(
-        value=value, uncertainty=math.sqrt(value * (1 - value) / tried), generated=tried
-    )
+    uncertainty = max(math.sqrt(value * (1 - value) / tried), 1 / tried) if job.spec.where else 0.0
+    return Efficiency(value=value, uncertainty=uncertainty, generated=tried)
 
 
 def _plan_there(folder: str) -> PlanFile | None:

@@ -75,6 +75,13 @@ def test_without_a_selection_all_events_count(checkpoint: Checkpoint, tmp_path: 
     assert told == {"value": 1.0, "uncertainty": 0.0, "generated": EVENTS}
 
 
+def test_a_selection_that_all_events_pass_is_known_to_one_event(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    told = sampled(checkpoint, tmp_path, ("q2 >= 0",)).manifest.provenance["efficiency"]
+    assert told == {"value": 1.0, "uncertainty": 1 / EVENTS, "generated": EVENTS}
+
+
 def test_truth_that_judges_it_is_cut_alike(checkpoint: Checkpoint, tmp_path: Path) -> None:
     truth = prepared_dataset(tmp_path / "truth")
     part, generated = matched(truth, sampled(checkpoint, tmp_path / "selected", WHERE))
