@@ -74,7 +74,8 @@ class Registry(dict[str, type[AnyConfig]], Generic[AnyConfig]):
         kind = value.get("kind", self._default)
         if not isinstance(kind, str) or kind not in self:
             known = ", ".join(sorted(self))
-            raise ValueError(f"unknown {self.family} kind {kind!r}; known kinds: {known}")
+            hint = suggest(str(kind), list(self))
+            raise ValueError(f"unknown {self.family} kind {kind!r}{hint}; known kinds: {known}")
         return self[kind].model_validate(value)
 
     def chosen(self) -> BeforeValidator:

@@ -24,7 +24,7 @@ from pydantic import AfterValidator, NonNegativeFloat, PositiveInt, model_valida
 from pydantic import Field as Option
 from torch import Tensor
 
-from mleg_ray.config import Config
+from mleg_ray.config import Config, suggest
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events, group_of
 from mleg_ray.physics import (
@@ -396,8 +396,8 @@ def _resolve(
     module, name, arguments = match.groups()
     function = FUNCTIONS.get(f"{module}.{name}")
     if function is None:
-        known = ", ".join(FUNCTIONS)
-        raise ConfigError(f"observable '{expression}': no such function; known: {known}")
+        hint, known = suggest(f"{module}.{name}", list(FUNCTIONS)), ", ".join(FUNCTIONS)
+        raise ConfigError(f"observable '{expression}': no such function{hint}; known: {known}")
     code = function.__code__  # `inspect.signature` takes as long as an observable of a batch
     parameters = list(code.co_varnames[: code.co_argcount])
     operands: list[str] = []
