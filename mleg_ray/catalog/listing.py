@@ -11,33 +11,39 @@ from rich.text import Text
 
 from mleg_ray.catalog.spec import FOLDER, DatasetSpec
 from mleg_ray.config import named_folders
+from mleg_ray.errors import ConfigError
 from mleg_ray.events import Field, Group
 
 
 class CatalogEntry(NamedTuple):
-    """One line of the catalog; `events` is None where only the input files can tell."""
+    """One line of the catalog; `events` says how many there are, as far as the file can tell."""
 
     name: str
+    events: str
     description: str
-    events: int | None
 
 
 def list_entries() -> list[CatalogEntry]:
-    """Return what the catalog holds, by name; the user's own folder comes before the installed."""
+    """Return what the catalog holds, by name; the user's own folder comes before the installed.
+
+    A file that cannot be read has its fault for a description.
+    """
     names = {path.stem for place in named_folders(FOLDER) for path in place.glob("*.toml")}
-    specs = [DatasetSpec.load(name) for name in sorted(names)]
-    return [
-        CatalogEntry(spec.name, spec.description, spec.source.planned_events()) for spec in specs
-    ]
+    return [_entry(name) for name in sorted(names)]
+
+
+def _entry(name: str) -> CatalogEntry:
+    try:
+        spec = DatasetSpec.load(name)
+    except ConfigError as error:
+        return CatalogEntry(name, "unknown", f"error: {error}")
+    events = spec.source.planned_events()
+    return CatalogEntry(spec.name, f"{events:,}" if events else "in files", spec.description)
 
 
 def entries_table() -> RenderableType:
     """Return the catalog as a table."""
-    rows = [
-        (entry.name, f"{entry.events:,}" if entry.events else "in files", entry.description)
-        for entry in list_entries()
-    ]
-    return _table(("dataset", "events", "description"), rows)
+    return _table(("dataset", "events", "description"), list_entries())
 
 
 def describe(spec: DatasetSpec) -> RenderableType:

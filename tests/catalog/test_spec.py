@@ -22,9 +22,16 @@ def catalog(tmp_path, monkeypatch):
 
 def test_the_shipped_entries():
     events = {entry.name: entry.events for entry in list_entries()}
-    assert events["dis-ep-10"] == events["dis-ep-50"] == 100_000
-    assert events["dis-ep-energies"] == 2_500_000
-    assert events["dis-ep-50-tape2"] is None
+    assert events["dis-ep-10"] == events["dis-ep-50"] == "100,000"
+    assert events["dis-ep-energies"] == "2,500,000"
+    assert events["dis-ep-50-tape2"] == "in files"
+
+
+def test_a_broken_entry_hides_no_other(catalog):
+    (catalog / "broken.toml").write_text("name = 3")
+    entries = {entry.name: entry for entry in list_entries()}
+    assert "dis-ep-50" in entries
+    assert entries["broken"].description.startswith(f"error: {catalog / 'broken.toml'}: ")
 
 
 @pytest.mark.parametrize("entry", list_entries(), ids=lambda entry: entry.name)
