@@ -9,9 +9,9 @@ from pydantic import model_validator
 from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.shards import FileEntry, ShardEntry, read_shard
 from mleg_ray.config import Config, parse
+from mleg_ray.definitions import Comparison, passing
 from mleg_ray.errors import DataError
 from mleg_ray.events import Events, Field, Group, stored_fields
-from mleg_ray.physics.observables import Comparison, passing
 from mleg_ray.storage import absolute, exists, join, matching, read_bytes, write_bytes
 
 PREPARED = "dataset.json"

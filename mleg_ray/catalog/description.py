@@ -2,9 +2,9 @@
 
 from collections.abc import Container
 
+from mleg_ray.definitions import Definitions
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema, Field, Group, stored_fields
-from mleg_ray.physics.observables import Definitions
 
 
 class Description(Definitions):

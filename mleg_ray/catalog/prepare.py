@@ -34,8 +34,8 @@ from mleg_ray.catalog.shards import (
 from mleg_ray.catalog.sources.base import Source
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import Config, parse
+from mleg_ray.definitions import Constraint, violates
 from mleg_ray.errors import ConfigError, DataError, ResourceError
-from mleg_ray.physics.observables import Constraint, violates
 from mleg_ray.storage import (
     exists,
     join,

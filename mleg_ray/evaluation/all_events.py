@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.column import Column
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotComputableError
@@ -25,7 +26,6 @@ from mleg_ray.evaluation.histograms import (
 )
 from mleg_ray.evaluation.resampling import Pool
 from mleg_ray.evaluation.sample import Sample, binned
-from mleg_ray.physics.observables import Plane
 
 
 @dataclass(frozen=True)

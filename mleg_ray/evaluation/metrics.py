@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.all_events import chi2_all
 from mleg_ray.evaluation.amplification import amplification, train_events
 from mleg_ray.evaluation.c2st import auc_figures, weight_figures
@@ -42,7 +43,6 @@ from mleg_ray.evaluation.resampling import (
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.evaluation.sliced import swd
 from mleg_ray.evaluation.unphysical import invalid_figures, unphysical_figures
-from mleg_ray.physics.observables import Plane
 
 ALL = "all"
 

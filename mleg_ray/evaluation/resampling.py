@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.column import Column
 from mleg_ray.evaluation.distances import (
     FloatArray,
@@ -25,7 +26,6 @@ from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, NotCom
 from mleg_ray.evaluation.histograms import BinIndex
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.events import group_of
-from mleg_ray.physics.observables import Plane
 
 RESAMPLES = 200
 SPLITS = 20

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mleg_ray.config import Config, parse
+from mleg_ray.definitions import Definitions, Plane
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.column import Column, columns_of
 from mleg_ray.evaluation.distances import FloatArray
@@ -17,7 +18,6 @@ from mleg_ray.evaluation.histograms import Histogram
 from mleg_ray.evaluation.tally import Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import COUNT, Events, group_of
-from mleg_ray.physics.observables import Definitions, Plane
 
 NO_DEFINITIONS = Definitions()
 MOST_OBJECTS = 8  # of a group, that classifiers see

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from mleg_ray import __version__
 from mleg_ray.config import Config
+from mleg_ray.definitions import Definitions
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
@@ -26,7 +27,6 @@ from mleg_ray.evaluation.sample import (
     require_comparable,
 )
 from mleg_ray.evaluation.unphysical import ANY
-from mleg_ray.physics.observables import Definitions
 from mleg_ray.randomness import derive_seed
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")

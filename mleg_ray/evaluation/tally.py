@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from mleg_ray.definitions import Plane
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.column import Column
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.histograms import BinIndex, Histogram, are_whole
 from mleg_ray.evaluation.unphysical import Share, UnphysicalTally
-from mleg_ray.physics.observables import Plane
 
 QUANTILES = STEPS = 1024
 MOST_IN_A_BIN = 8 / QUANTILES  # of the truth, if its values are not equal

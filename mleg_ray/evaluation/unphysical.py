@@ -8,9 +8,9 @@ from functools import reduce
 from torch import Tensor
 
 from mleg_ray.config import Config
+from mleg_ray.definitions import Constraint, Definitions, violates
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
 from mleg_ray.events import Events
-from mleg_ray.physics.observables import Constraint, Definitions, violates
 
 ANY = "any"
 NOT_FINITE = "not finite"

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from mleg_ray.definitions import evaluate
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events
 from mleg_ray.features.steps import Step
-from mleg_ray.physics.observables import evaluate
 from mleg_ray.space import Part, Space
 
 EVERYTHING = "*"
@@ -21,7 +21,7 @@ class View:
     """Named numbers of features, differentiable.
 
     Each of `names` is a feature, a quantity that a step shows, a field, an expression of any of
-    these (see `mleg_ray.physics.observables`), or `*`: all features that are numbers, angles as
+    these (see `mleg_ray.definitions.expressions`), or `*`: all features that are numbers, angles as
     cosine and sine, and all that the steps show. Objects and images are seen as they are.
 
     As few steps as can be are undone: what lies near an edge loses precision on the way back.

@@ -10,6 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.correlations import correlation_matrix
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.histograms import (
@@ -19,7 +20,6 @@ from mleg_ray.evaluation.histograms import (
     weighted_quantiles,
 )
 from mleg_ray.evaluation.sample import Axis, Sample, binned
-from mleg_ray.physics.observables import Plane
 from mleg_ray.report.drawing import (
     GENERATED,
     POINTS,

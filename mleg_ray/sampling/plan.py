@@ -10,8 +10,8 @@ from pydantic import PositiveInt, SerializeAsAny, model_validator
 from mleg_ray.catalog.shards import ShardEntry, record_file
 from mleg_ray.catalog.sources.base import MAX_SHARDS
 from mleg_ray.config import Config
+from mleg_ray.definitions import Comparison
 from mleg_ray.memory import MIB, AtOnce
-from mleg_ray.physics.observables import Comparison
 from mleg_ray.randomness import derive_seed
 from mleg_ray.sampling.spectra import SPECTRA, ChoiceSpectrum, Spectrum
 

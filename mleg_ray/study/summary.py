@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from mleg_ray.catalog.dataset import read_json
 from mleg_ray.checkpoint import CARD, CHECKPOINT, run_uri
 from mleg_ray.config import Config
+from mleg_ray.definitions import COMPARISONS
 from mleg_ray.errors import ConfigError
-from mleg_ray.physics.observables import COMPARISONS
 from mleg_ray.storage import exists, join
 from mleg_ray.study.ledger import DATASET, best_trials, load, read_plan, repeat_name, trial_name
 from mleg_ray.study.plan import DIRECTIONS, Plan

@@ -10,6 +10,7 @@ from scipy import stats
 
 from mleg_ray.catalog.sources.fixed_target import Acceptance
 from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.definitions import violates
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events, members
 from mleg_ray.physics.fixed_target import (
@@ -18,7 +19,6 @@ from mleg_ray.physics.fixed_target import (
     photoabsorption,
     photon_flux,
 )
-from mleg_ray.physics.observables import violates
 
 EVENTS = 40_000
 WHOLE = ("source={ kind = 'fixed-target-electrons', events = 40_000, q2_min = 0.5, seed = 7 }",)

@@ -8,10 +8,10 @@ from mleg_ray.catalog.codec import checked, to_events
 from mleg_ray.catalog.sources.toy_images import ToyImagesConfig
 from mleg_ray.catalog.sources.toy_jets import SCHEMA, ToyJetsConfig
 from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.definitions import violates
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.physics import toy_jets
-from mleg_ray.physics.observables import violates
 from mleg_ray.physics.toy_images import BLOBS
 
 ENERGY = Field(name="energy", unit="GeV", role="condition")

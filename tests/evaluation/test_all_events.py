@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mleg_ray.definitions import Definitions, Plane
 from mleg_ray.evaluation.all_events import chi2_all
 from mleg_ray.evaluation.datasets import from_dataset
 from mleg_ray.evaluation.estimate import Estimate
@@ -13,7 +14,6 @@ from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import Axis, Sample, binned, from_arrays
 from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.evaluation.tally import FineBins, Tally
-from mleg_ray.physics.observables import Definitions, Plane
 
 PLANE = Plane(x="x", y="y", x_range=(-2, 2), y_range=(-2, 2), bins=8, log=False)
 RULES = Definitions(planes=(PLANE,))

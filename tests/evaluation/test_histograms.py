@@ -3,6 +3,7 @@ import pytest
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
+from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.distances import two_sample
 from mleg_ray.evaluation.estimate import NotComputableError
 from mleg_ray.evaluation.histograms import (
@@ -16,7 +17,6 @@ from mleg_ray.evaluation.histograms import (
     relative_chi2,
     weighted_quantiles,
 )
-from mleg_ray.physics.observables import Plane
 
 QUANTILES = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
 

@@ -7,11 +7,11 @@ from functools import cache
 import numpy as np
 import pytest
 
+from mleg_ray.definitions import Definitions, Plane
 from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import Sample, from_arrays
-from mleg_ray.physics.observables import Definitions, Plane
 from tests.evaluation.conftest import AXES, TOYS, Toy, gaussian, rebuilt, with_jets
 
 # What these measure is no difference between generated events and truth.

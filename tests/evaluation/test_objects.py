@@ -12,6 +12,7 @@ import torch
 from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
 from mleg_ray.catalog.shards import FileEntry, write_shard
+from mleg_ray.definitions import Constraint, Definitions
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation import scorecard
 from mleg_ray.evaluation.all_events import chi2_all
@@ -26,7 +27,6 @@ from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.evaluation.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.unphysical import ANY
 from mleg_ray.events import Events, EventSchema, Field, Group
-from mleg_ray.physics.observables import Constraint, Definitions
 from mleg_ray.randomness import derive_seed
 from tests.evaluation.conftest import with_jets
 

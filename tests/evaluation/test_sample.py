@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from mleg_ray.definitions import Constraint, Definitions
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.datasets import compared_axes, from_dataset, judged_by
 from mleg_ray.evaluation.sample import Axis, from_arrays, require_comparable
 from mleg_ray.events import Field
-from mleg_ray.physics.observables import Constraint, Definitions
 from tests.dis_events import ELECTRON, FIELDS
 
 POSITIVE = Definitions(constraints={"c": Constraint(expression="a > 0")})

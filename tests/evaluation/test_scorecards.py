@@ -11,12 +11,12 @@ import pandas
 import pytest
 
 import mleg_ray.evaluation
+from mleg_ray.definitions import Constraint, Definitions
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.estimate import Estimate, NotComputable
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard, worst
-from mleg_ray.physics.observables import Constraint, Definitions
 from tests.evaluation.conftest import AXES, gaussian
 
 QUICK = {name: METRICS[name] for name in ("chi2_ndf", "unphysical_rate", "ks")}

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mleg_ray.definitions import Constraint, Definitions, Plane
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.distances import ks, w1
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import from_arrays
 from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.evaluation.tally import QUANTILES, FineBins, Tally, merge
-from mleg_ray.physics.observables import Constraint, Definitions, Plane
 
 PLANE = Plane(x="a", y="b", x_range=(0, 1), y_range=(0, 1), bins=4, log=False)
 RULES = Definitions(constraints={"small": Constraint(expression="a <= 2")})

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from mleg_ray.definitions import Constraint, Definitions
 from mleg_ray.evaluation.unphysical import ANY, NOT_FINITE, UnphysicalTally, unphysical_figures
 from mleg_ray.events import Events
-from mleg_ray.physics.observables import Constraint, Definitions
 
 RULES = Definitions(
     constraints={"low": Constraint(expression="x <= 1"), "high": Constraint(expression="x >= -1")}

@@ -5,10 +5,10 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image
 
+from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.events import Field
 from mleg_ray.interpret.latent import CLUSTER
-from mleg_ray.physics.observables import Plane
 from mleg_ray.report import figures, latent_figures
 from mleg_ray.report.drawing import axis_label
 from mleg_ray.report.figures import correlation_pngs, drawable, observable_png, plane_pngs

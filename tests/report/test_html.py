@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mleg_ray.definitions import Definitions, Plane
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
-from mleg_ray.physics.observables import Definitions, Plane
 from mleg_ray.report.html import (
     draw,
     draw_classifiers,

@@ -18,9 +18,9 @@ from mleg_ray.catalog.codec import to_columns, to_table
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import parquet
 from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.definitions import passing
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.datasets import from_dataset, from_generated
-from mleg_ray.physics.observables import passing
 from mleg_ray.sampling.manifest import SampleJob, begin, plan_sample, whole_shards
 from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.spectra import LogUniformSpectrum, Spectrum

@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from mleg_ray.errors import ConfigError
-from mleg_ray.events import Events
-from mleg_ray.physics.observables import (
+from mleg_ray.definitions import (
     Constraint,
     Definitions,
     Observable,
@@ -14,6 +12,8 @@ from mleg_ray.physics.observables import (
     passing,
     violates,
 )
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import Events
 
 
 def column(*values: float) -> torch.Tensor:

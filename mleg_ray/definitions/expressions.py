@@ -1,0 +1,158 @@
+"""Numbers of events by name: the language of observables.
+
+An expression is `module.function` or `module.function(argument, ...)` with one of `FUNCTIONS`; an
+argument is a column, a number or a group, and without arguments the function's own parameter names
+are the columns. A group stands for those of its fields that the next parameters name:
+`dis.q2(electron, beam_energy)` is `dis.q2(electron.px, electron.py, electron.pz, beam_energy)`, and
+parameters may have a number behind their name, as `px_1`, or the group's name before it, as
+`pip_px`.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from mleg_ray.config import suggest
+from mleg_ray.definitions.functions import FUNCTIONS
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import group_of
+
+_NUMBERED = re.compile(r"_\d+$")
+_CALL = re.compile(r"^(\w+)\.(\w+)(?:\(([\w.+\-\s,]*)\))?$")
+
+
+def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
+    """Compute an observable of columns: numbers (B,), objects' numbers (B, K), images (B, *shape).
+
+    The result is whatever the function makes of them; numbers of the event stand beside those of
+    objects as (B, 1).
+
+    Raises:
+        ConfigError: unknown module, function or column; columns or whole numbers that the function
+            cannot take; or numbers of each object made of the objects of two groups, which do not
+            belong together.
+    """
+    function, arguments = _resolve(expression, columns)
+    whole = {
+        name: _whole(text, expression)
+        for name, text in arguments.items()
+        if function.__annotations__[name] is int
+    }
+    given = [text for name, text in arguments.items() if name not in whole]
+    taken = operands(given, columns, expression)
+    mixed = len(_owners(given, columns)) > 1
+    try:
+        values = function(*taken, **whole)
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        if mixed:
+            raise _mixed(given, columns, expression) from None
+        told = ", ".join(f"{name} ({_told(columns[name])})" for name in given if name in columns)
+        raise ConfigError(
+            f"'{expression}': {function.__name__} cannot be computed of {told or 'numbers'}: "
+            f"{error}"
+        ) from None
+    if mixed and values.ndim > 1:
+        raise _mixed(given, columns, expression)
+    return values
+
+
+def operands(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> list[Tensor]:
+    """Return the columns or numbers of these names; numbers of the event beside what has more.
+
+    Raises:
+        ConfigError: a name that is neither a column nor a finite number.
+    """
+    like = next(iter(columns.values()))
+    found = [_operand(name, columns, like, expression) for name in names]
+    axes = max([0, *[operand.ndim for operand in found]])
+    return [
+        operand.view(-1, *[1] * (axes - 1)) if operand.ndim == 1 else operand for operand in found
+    ]
+
+
+def require_one_owner(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> None:
+    """Raise `ConfigError` if numbers of the objects of two groups would be put side by side."""
+    names = list(names)
+    if len(_owners(names, columns)) > 1:
+        raise _mixed(names, columns, expression)
+
+
+def _owners(names: Iterable[str], columns: Mapping[str, Tensor]) -> set[str]:
+    """Return the groups of whose objects these columns have numbers, and the shapes of images."""
+    return {
+        group_of(name) or f"an image of shape {tuple(columns[name].shape[1:])}"
+        for name in names
+        if name in columns and columns[name].ndim > 1
+    }
+
+
+def _mixed(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> ConfigError:
+    groups = " and ".join(sorted(_owners(names, columns)))
+    return ConfigError(
+        f"'{expression}': the objects of {groups} do not belong together one by one; take those of "
+        "one group, or a function that makes one number an event of them"
+    )
+
+
+def _told(column: Tensor) -> str:
+    return f"of shape {tuple(column.shape[1:])}" if column.ndim > 1 else "one number"
+
+
+def _operand(side: str, columns: Mapping[str, Tensor], like: Tensor, expression: str) -> Tensor:
+    if side in columns:
+        return columns[side]
+    try:
+        number = float(side)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(
+            f"'{expression}': '{side}' is neither a finite number nor one of {', '.join(columns)}"
+        )
+    return torch.tensor(number, dtype=torch.float64, device=like.device)
+
+
+def _whole(text: str, expression: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"'{expression}': '{text}' must be a whole number") from None
+
+
+def _resolve(
+    expression: str, columns: Mapping[str, Tensor]
+) -> tuple[Callable[..., Tensor], dict[str, str]]:
+    """Return an expression's function, and what stands for each of its parameters."""
+    match = _CALL.match(expression)
+    if match is None:
+        raise ConfigError(f"observable '{expression}': write it as 'module.function(column, ...)'")
+    module, name, arguments = match.groups()
+    function = FUNCTIONS.get(f"{module}.{name}")
+    if function is None:
+        hint, known = suggest(f"{module}.{name}", list(FUNCTIONS)), ", ".join(FUNCTIONS)
+        raise ConfigError(f"observable '{expression}': no such function{hint}; known: {known}")
+    code = function.__code__  # `inspect.signature` takes as long as an observable of a batch
+    parameters = list(code.co_varnames[: code.co_argcount])
+    operands: list[str] = []
+    for given in arguments.split(",") if arguments else parameters:
+        operands += _fields(given.strip(), parameters[len(operands) :], columns)
+    if len(operands) != len(parameters):
+        raise ConfigError(f"observable '{expression}': {name} takes ({', '.join(parameters)})")
+    return function, dict(zip(parameters, operands, strict=True))
+
+
+def _fields(given: str, parameters: list[str], columns: Mapping[str, Tensor]) -> list[str]:
+    """Return the columns that an argument stands for: itself, or those of a group."""
+    if given in columns:
+        return [given]
+    fields: list[str] = []
+    for parameter in parameters:
+        part = _NUMBERED.sub("", parameter.removeprefix(f"{given}_"))
+        name = f"{given}.{part}"
+        if name not in columns or name in fields:  # the next electron brings its own
+            break
+        fields.append(name)
+    return fields or [given]
