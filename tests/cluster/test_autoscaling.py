@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from tests.recipes import SMALL
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 BIN = Path(sys.executable).parent
-ADDRESS = "127.0.0.1:6379"  # the port of which Ray's fake nodes know
+HOST, PORT = "127.0.0.1", 6379  # of which Ray's fake nodes know
 NODES = 2
 # Nodes are processes on this machine; Ray wants all the keys to be there, which are empty.
 CLUSTER = f"""
@@ -51,24 +52,28 @@ worker_start_ray_commands: []
 @pytest.fixture
 def head() -> Iterator[dict[str, str]]:
     """Start an autoscaling head; yield the environment of jobs on it."""
+    with socket.socket() as probe:
+        assert probe.connect_ex((HOST, PORT)), f"another Ray has the port {PORT}: stop it first"
     folder = tempfile.mkdtemp(prefix="mleg-head-")
     config = Path(folder, "cluster.yaml")
     config.write_text(CLUSTER)
     environment = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": folder}
     fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
     started = subprocess.Popen(
-        [BIN / "ray", "start", "--head", "--block", "--port=6379", "--num-cpus=0",
+        [BIN / "ray", "start", "--head", "--block", f"--port={PORT}", "--num-cpus=0",
          f"--temp-dir={folder}", f"--autoscaling-config={config}", "--include-dashboard=false"],
         env=environment | fake, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     groups = json.dumps([{"count": NODES, "cpus": 2}])
-    environment |= {"RAY_ADDRESS": ADDRESS, "MLEG_AUTOSCALED": groups}
-    until(lambda: cpus(environment) == 0, 60)
-    yield environment
-    os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
-    subprocess.run(["pkill", "-9", "-f", folder], check=False)
+    environment |= {"RAY_ADDRESS": f"{HOST}:{PORT}", "MLEG_AUTOSCALED": groups}
+    try:
+        until(lambda: cpus(environment) == 0, 60)
+        yield environment
+    finally:
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+        subprocess.run(["pkill", "-9", "-f", folder], check=False)
 
 
 def until(fulfilled: Callable[[], bool], seconds: float) -> None:
