@@ -23,7 +23,7 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.sample import sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.simulate import simulate
-from mleg_ray.sampling.manifest import SampleJob, begin, plan_sample
+from mleg_ray.sampling.job import SampleJob, begin, plan_sample
 from mleg_ray.storage import read_bytes, remove_folder, sha256, write_bytes
 
 

@@ -258,7 +258,7 @@ def sample(
     from mleg_ray.checkpoint import Checkpoint
     from mleg_ray.cluster.sample import complete, default_target
     from mleg_ray.cluster.simulate import simulate
-    from mleg_ray.sampling.manifest import plan_sample
+    from mleg_ray.sampling.job import plan_sample
     from mleg_ray.sampling.spectra import read_condition
     from mleg_ray.storage import absolute, storage_root
     from mleg_ray.study.ledger import is_study
@@ -322,7 +322,7 @@ def fold(
     from mleg_ray.catalog.dataset import Dataset
     from mleg_ray.checkpoint import Checkpoint, run_label
     from mleg_ray.cluster.sample import complete
-    from mleg_ray.sampling.manifest import plan_fold
+    from mleg_ray.sampling.job import plan_fold
     from mleg_ray.storage import absolute, join, storage_root
 
     root = storage_root(storage)

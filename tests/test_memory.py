@@ -15,7 +15,7 @@ from mleg_ray.models.base import GENERATED
 from mleg_ray.objectives import distillation
 from mleg_ray.run import TrainingConfig
 from mleg_ray.sampling import manifest, plan, sampler
-from mleg_ray.sampling.manifest import plan_sample
+from mleg_ray.sampling.job import plan_sample
 from mleg_ray.sampling.pipeline import Generated, Pipeline
 from mleg_ray.study import measures
 from tests.checkpoints import images_checkpoint, jets_checkpoint, small_checkpoint

@@ -8,7 +8,7 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.evaluate import evaluate
 from mleg_ray.cluster.sample import complete
 from mleg_ray.evaluation.estimate import Estimate
-from mleg_ray.sampling.manifest import plan_fold
+from mleg_ray.sampling.job import plan_fold
 from mleg_ray.storage import join
 from paper.measuring import Options, Results
 

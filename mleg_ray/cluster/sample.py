@@ -23,7 +23,7 @@ from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError
 from mleg_ray.sampling.conditions import extrapolations
 from mleg_ray.sampling.heartbeat import Heartbeat
-from mleg_ray.sampling.manifest import (
+from mleg_ray.sampling.job import (
     Efficiency,
     Production,
     SampleJob,

@@ -20,7 +20,7 @@ from mleg_ray.config import Config
 from mleg_ray.console import say
 from mleg_ray.errors import ConfigError
 from mleg_ray.sampling.heartbeat import Heartbeat
-from mleg_ray.sampling.manifest import SampleJob, begin, finish
+from mleg_ray.sampling.job import SampleJob, begin, finish
 from mleg_ray.sampling.plan import ShardPlan, ShardRecord
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.storage import remove_folder

@@ -24,7 +24,7 @@ from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Events
-from mleg_ray.sampling.manifest import PlanFile
+from mleg_ray.sampling.job import PlanFile
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
 from mleg_ray.storage import PARTIAL, join, sizes
 

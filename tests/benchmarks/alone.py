@@ -15,7 +15,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster import evaluate, prepare, sample, trial, tune
 from mleg_ray.cluster.trial import run_trial
 from mleg_ray.run import RunConfig
-from mleg_ray.sampling.manifest import SampleJob
+from mleg_ray.sampling.job import SampleJob
 from mleg_ray.sampling.plan import ShardPlan, ShardRecord
 from mleg_ray.storage import join
 from mleg_ray.study.ledger import Jobs

@@ -106,7 +106,7 @@ LITTLE_MEMORY = """
 import resource, sys
 import ray
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.sampling.manifest import begin, plan_sample
+from mleg_ray.sampling.job import begin, plan_sample
 from mleg_ray.sampling.sampler import Sampler
 
 LIMIT = 1_500_000_000  # bytes

@@ -7,7 +7,7 @@ import pytest
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.simulate import simulate
 from mleg_ray.errors import ConfigError
-from mleg_ray.sampling.manifest import SampleJob, plan_sample
+from mleg_ray.sampling.job import SampleJob, plan_sample
 from tests.checkpoints import small_checkpoint
 
 

@@ -17,7 +17,7 @@ from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.datasets import from_generated
 from mleg_ray.events import Events, Field
 from mleg_ray.run import RunConfig
-from mleg_ray.sampling.manifest import (
+from mleg_ray.sampling.job import (
     SampleJob,
     begin,
     finish,

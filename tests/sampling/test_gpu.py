@@ -8,7 +8,7 @@ import torch
 
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.sample import complete
-from mleg_ray.sampling.manifest import plan_sample
+from mleg_ray.sampling.job import plan_sample
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import UniformSpectrum
 from tests.checkpoints import small_checkpoint

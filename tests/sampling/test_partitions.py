@@ -12,7 +12,7 @@ from mleg_ray.catalog.convert import convert_shard
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import ConfigError
-from mleg_ray.sampling.manifest import SampleJob, plan_sample
+from mleg_ray.sampling.job import SampleJob, plan_sample
 from mleg_ray.sampling.spectra import ChoiceSpectrum, Spectrum, UniformSpectrum
 from tests.checkpoints import small_checkpoint
 from tests.sampling.test_manifest import run

@@ -12,7 +12,7 @@ from mleg_ray.definitions import passing
 from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.datasets import from_dataset, from_generated, matched
 from mleg_ray.memory import MIB, AtOnce
-from mleg_ray.sampling.manifest import plan_sample
+from mleg_ray.sampling.job import plan_sample
 from mleg_ray.sampling.plan import BATCH
 from mleg_ray.sampling.sampler import MOST_TRIES
 from tests.checkpoints import diverged_checkpoint, small_checkpoint

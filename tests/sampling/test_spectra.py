@@ -11,7 +11,7 @@ from scipy import stats
 
 from mleg_ray.catalog.dataset import Dataset, dataset_uri
 from mleg_ray.errors import ConfigError, DataError
-from mleg_ray.sampling.manifest import plan_sample
+from mleg_ray.sampling.job import plan_sample
 from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.spectra import (
     ChoiceSpectrum,

@@ -21,7 +21,7 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.definitions import passing
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.datasets import from_dataset, from_generated
-from mleg_ray.sampling.manifest import SampleJob, begin, plan_sample, whole_shards
+from mleg_ray.sampling.job import SampleJob, begin, plan_sample, whole_shards
 from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.spectra import LogUniformSpectrum, Spectrum
 from tests.checkpoints import jets_checkpoint, layers_checkpoint, made

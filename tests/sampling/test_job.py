@@ -16,7 +16,7 @@ from mleg_ray.catalog.dataset import PLAN, SAMPLED, Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
 from mleg_ray.evaluation.datasets import from_dataset, from_generated
-from mleg_ray.sampling.manifest import (
+from mleg_ray.sampling.job import (
     COMPILED_FROM,
     Production,
     SampleJob,
@@ -109,10 +109,10 @@ def test_sample_goes_on_compiled_as_it_was_begun(
         begin(job)
         return job.spec.compiled
 
-    monkeypatch.setattr("mleg_ray.sampling.manifest.has_compiler", lambda: True)
+    monkeypatch.setattr("mleg_ray.sampling.job.has_compiler", lambda: True)
     assert not asked(COMPILED_FROM - 1, out / "small")
     assert asked(COMPILED_FROM, out / "large")
-    monkeypatch.setattr("mleg_ray.sampling.manifest.has_compiler", lambda: False)
+    monkeypatch.setattr("mleg_ray.sampling.job.has_compiler", lambda: False)
     assert asked(COMPILED_FROM, out / "large")
     assert not asked(COMPILED_FROM, out / "elsewhere")
     with pytest.raises(ConfigError, match="compiled is True there, False is asked for"):
