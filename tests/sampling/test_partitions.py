@@ -15,7 +15,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.sampling.job import SampleJob, plan_sample
 from mleg_ray.sampling.spectra import ChoiceSpectrum, Spectrum, UniformSpectrum
 from tests.checkpoints import small_checkpoint
-from tests.sampling.test_manifest import run
+from tests.sampling.test_job import run
 from tests.sampling.test_verification import verified
 
 

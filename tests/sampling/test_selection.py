@@ -17,7 +17,7 @@ from mleg_ray.sampling.plan import BATCH
 from mleg_ray.sampling.sampler import MOST_TRIES
 from tests.checkpoints import diverged_checkpoint, small_checkpoint
 from tests.prepared import prepared_dataset
-from tests.sampling.test_manifest import run
+from tests.sampling.test_job import run
 from tests.sampling.test_verification import verified
 
 WHERE = ("q2 > 4.5", "phi < -0.4")  # some of an untrained model's events, and of the truth's

@@ -26,7 +26,7 @@ from mleg_ray.sampling.verification import ShardCheck
 from tests.checkpoints import small_checkpoint
 from tests.dis_events import ELECTRON
 from tests.prepared import prepared_dataset
-from tests.sampling.test_manifest import run
+from tests.sampling.test_job import run
 from tests.sampling.test_verification import verified
 
 SPECTRA: list[Spectrum] = [

@@ -25,7 +25,7 @@ from mleg_ray.sampling.job import SampleJob, begin, plan_sample, whole_shards
 from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.spectra import LogUniformSpectrum, Spectrum
 from tests.checkpoints import jets_checkpoint, layers_checkpoint, made
-from tests.sampling.test_manifest import content, run
+from tests.sampling.test_job import content, run
 from tests.sampling.test_verification import (
     SHARD,
     TALLY,

@@ -19,7 +19,7 @@ from mleg_ray.sampling.plan import BINS
 from mleg_ray.sampling.verification import ShardCheck, Verification, conclude, faults_in_words
 from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
-from tests.sampling.test_manifest import planned, run
+from tests.sampling.test_job import planned, run
 
 SHARD, TALLY = "shards/00000001.parquet", "tallies/00000001.safetensors"
 RECORD = "records/00000001.json"
