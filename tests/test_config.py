@@ -64,13 +64,16 @@ def test_the_paper_s_values() -> None:
         ("training.steps=0", "training.steps: .*greater than 0"),
         ("training.steps=many", "training.steps: .*valid integer"),
         ("training.optimisers.generator.learning_rate=nan", "finite"),
-        ("model.kind=gann", r"kind 'gann' \(did you mean 'gan'\?\); known kinds: .*gan"),
+        (
+            "model.kind=gann",
+            r"unknown model kind 'gann' \(did you mean 'gan'\?\); known kinds: .*gan",
+        ),
         ("objective.kind=beta-vae", "gradient_penalty"),
         ("features=3", "features: Input should be a valid dictionary"),
         ("features.steps=[3]", "features.steps.0.*expected a table with a 'kind'"),
         (
             "features.steps=[{kind='mass-shel'}]",
-            r"step kind 'mass-shel' \(did you mean 'mass-shell'",
+            r"unknown step kind 'mass-shel' \(did you mean 'mass-shell'\?\); known kinds: ",
         ),
         ("training.optimisers.critik.learning_rate=1e-3", "betas"),
         ("selection.observables=[]", "selection.observables"),

@@ -14,9 +14,8 @@ from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.models.base import GENERATED
 from mleg_ray.objectives import distillation
 from mleg_ray.run import TrainingConfig
-from mleg_ray.sampling import job as sampling_job
 from mleg_ray.sampling import plan, sampler
-from mleg_ray.sampling.job import plan_sample
+from mleg_ray.sampling.job import SHARD, plan_sample
 from mleg_ray.sampling.pipeline import Generated, Pipeline
 from mleg_ray.study import measures
 from tests.checkpoints import images_checkpoint, jets_checkpoint, small_checkpoint
@@ -49,7 +48,7 @@ BOUNDS = {
     "batch on a GPU": (plan.BATCH["cuda"], FEATURES, 65_536, 4096),
     "pilot": (sampler.PILOT, STORED, 262_144, 16_384),
     "counted": (sampler.COUNTED, STORED, 16_384, 1024),
-    "shard": (sampling_job.SHARD, STORED, 250_000, 4096),
+    "shard": (SHARD, STORED, 250_000, 4096),
     "pairs of a teacher": (distillation.PAIRS, FEATURES, 65_536, 256),
     "generated, as those that judge a snapshot": (GENERATED, FEATURES, 349_525, 256),
     "throughput": (measures.EVENTS, FEATURES, 100_000, 16_384),

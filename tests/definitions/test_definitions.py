@@ -140,9 +140,15 @@ def test_a_number_is_not_rounded_beside_a_column_of_whole_ones() -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("kinematics.transverse_mass", r"no such function.*; known: .*kinematics\.polar_angle"),
+        (
+            "kinematics.transverse_mass",
+            r"no such function \(did .*transverse_momentum'\?\); known: .*kinematics\.polar_angle",
+        ),
         ("os.system(px)", "no such function"),
-        ("images._ratio(px, py)", r"no such function.*; known: .*photon_flux, images\.barycentre"),
+        (
+            "images._ratio(px, py)",
+            r"no such function \(did you mean '.*'\?\); known: .*photon_flux, images\.barycentre",
+        ),
         ("dis.momentum(px, py, pz)", "no such function"),
         ("kinematics.momentum", "'pz' is neither a finite number nor one of"),
         ("kinematics.transverse_momentum(px, 4.0.0)", "'4.0.0' is neither a finite number nor one"),

@@ -167,7 +167,10 @@ SMALL = '"training.batch_size" = { kind = "int", low = 16, high = 64 }\n'
         ('objectives = ["c2st_auc"]\npruning = { kind = "median" }', "pruning needs ks_sum"),
         ('pruning = { kind = "asha", first = 4000 }', "no trial reaches step 4000"),
         ('pruning = { kind = "asha" }', "missing key .*first"),
-        ('search = { kind = "tpee" }', r"search kind 'tpee' \(did you mean 'tpe'\?\)"),
+        (
+            'search = { kind = "tpee" }',
+            r"unknown search kind 'tpee' \(did you mean 'tpe'\?\); known kinds: .*tpe",
+        ),
         ("gpus = 1.5", "a fraction of one, or a whole number"),
         ("trial = 3", "unknown key 'study.trial'"),
     ],
