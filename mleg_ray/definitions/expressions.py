@@ -43,19 +43,17 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
     }
     given = [text for name, text in arguments.items() if name not in whole]
     taken = operands(given, columns, expression)
-    mixed = len(_owners(given, columns)) > 1
     try:
         values = function(*taken, **whole)
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
-        if mixed:
-            raise _mixed(given, columns, expression) from None
+        require_one_owner(given, columns, expression)
         told = ", ".join(f"{name} ({_told(columns[name])})" for name in given if name in columns)
         raise ConfigError(
             f"'{expression}': {function.__name__} cannot be computed of {told or 'numbers'}: "
             f"{error}"
         ) from None
-    if mixed and values.ndim > 1:
-        raise _mixed(given, columns, expression)
+    if values.ndim > 1:
+        require_one_owner(given, columns, expression)
     return values
 
 
@@ -74,27 +72,18 @@ def operands(names: Iterable[str], columns: Mapping[str, Tensor], expression: st
 
 
 def require_one_owner(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> None:
-    """Raise `ConfigError` if numbers of the objects of two groups would be put side by side."""
-    names = list(names)
-    if len(_owners(names, columns)) > 1:
-        raise _mixed(names, columns, expression)
-
-
-def _owners(names: Iterable[str], columns: Mapping[str, Tensor]) -> set[str]:
-    """Return the groups of whose objects these columns have numbers, and the shapes of images."""
-    return {
+    """Raise `ConfigError` if objects of two groups, or pixels, would be put side by side."""
+    owners = {
         group_of(name) or f"an image of shape {tuple(columns[name].shape[1:])}"
         for name in names
         if name in columns and columns[name].ndim > 1
     }
-
-
-def _mixed(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> ConfigError:
-    groups = " and ".join(sorted(_owners(names, columns)))
-    return ConfigError(
-        f"'{expression}': the objects of {groups} do not belong together one by one; take those of "
-        "one group, or a function that makes one number an event of them"
-    )
+    if len(owners) > 1:
+        raise ConfigError(
+            f"'{expression}': the objects of {' and '.join(sorted(owners))} do not belong together "
+            "one by one; take those of one group, or a function that makes one number an event of "
+            "them"
+        ) from None
 
 
 def _told(column: Tensor) -> str:
