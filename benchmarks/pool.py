@@ -23,7 +23,7 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.sample import sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.simulate import simulate
-from mleg_ray.sampling.job import SampleJob, begin, plan_sample
+from mleg_ray.sampling.job import SampleJob, making, plan_sample
 from mleg_ray.storage import read_bytes, remove_folder, sha256, write_bytes
 
 
@@ -48,22 +48,22 @@ def written(
 def proofs(job: SampleJob) -> dict[str, float]:
     """Return the seconds of a whole shard, and of the SHA-256s and the record among them."""
     torch.set_num_threads(1)
-    folder = job.folder
-    begin(job)
+    folder = job.folder.uri
     whole, hashes, records = [], [], []
-    for shard in job.shards:
-        started = time.perf_counter()
-        record = job.sampler.write(shard, job.sampler.generate(shard))
-        whole.append(time.perf_counter() - started)
-        contents = [read_bytes(f"{folder}/{file}") for file in (shard.file, shard.tally_file)]
-        started = time.perf_counter()
-        for content in contents:
-            sha256(content)
-        hashes.append(time.perf_counter() - started)
-        text = json.dumps(record.model_dump(mode="json")).encode()
-        started = time.perf_counter()
-        write_bytes(f"{folder}/again.json", text)
-        records.append(time.perf_counter() - started)
+    with making(job, job.shards):
+        for shard in job.shards:
+            started = time.perf_counter()
+            record = job.sampler.write(shard, job.sampler.generate(shard))
+            whole.append(time.perf_counter() - started)
+            contents = [read_bytes(f"{folder}/{file}") for file in (shard.file, shard.tally_file)]
+            started = time.perf_counter()
+            for content in contents:
+                sha256(content)
+            hashes.append(time.perf_counter() - started)
+            text = json.dumps(record.model_dump(mode="json")).encode()
+            started = time.perf_counter()
+            write_bytes(f"{folder}/again.json", text)
+            records.append(time.perf_counter() - started)
     remove_folder(folder)
     taken = {"shard": whole, "hashes": hashes, "record": records}
     return {f"{name}_s": statistics.median(seconds[1:]) for name, seconds in taken.items()}

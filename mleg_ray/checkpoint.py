@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 import mleg_ray
-from mleg_ray.catalog.dataset import Dataset, read_json, write_json
+from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.description import Description
 from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.errors import CheckpointError, ConfigError, UserError
@@ -28,7 +28,16 @@ from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, generate
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
-from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes
+from mleg_ray.storage import (
+    absolute,
+    exists,
+    join,
+    read_bytes,
+    read_json,
+    sha256,
+    write_bytes,
+    write_json,
+)
 
 CHECKPOINT = "checkpoint"  # the folder's name in that of its run
 STUDIES = "studies"  # below a storage root

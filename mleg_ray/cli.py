@@ -241,9 +241,6 @@ def sample(
             show_default="compiled from 20 million events on",
         ),
     ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Hash the shards that are there again.")
-    ] = False,
     simulated: Annotated[
         int | None,
         typer.Option(
@@ -290,7 +287,7 @@ def sample(
     if simulated is not None:
         simulate(job, simulated)
         return
-    dataset = complete(job, workers=workers, gpus=gpus, rehash=verify)
+    dataset = complete(job, workers=workers, gpus=gpus)
     typer.echo(dataset.uri)
 
 

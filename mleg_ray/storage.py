@@ -6,19 +6,23 @@ A file appears under its final name only when it is whole: locally through a tem
 
 import contextlib
 import hashlib
+import json
 import os
 import posixpath
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.implementations.local import LocalFileSystem
 
-from mleg_ray.errors import ConfigError, ResourceError
+from mleg_ray.errors import DataError, ResourceError
 
+MOST_JSON = 1_000_000_000  # bytes: a manifest of a million shards has fewer
+HASHED_AT_ONCE = 1 << 23
 PARTIAL = re.compile(r"\.\d+\.partial$")  # with its writer's process number
 
 
@@ -128,20 +132,34 @@ def write_bytes(uri: str, content: bytes) -> None:
             raise
 
 
+def read_json(
+    place: str, mend: str = "the command that made it writes it again once it is deleted"
+) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Read a JSON file; `DataError` names the file if it is damaged, and the mend."""
+    content = read_bytes(place, MOST_JSON + 1)
+    if len(content) > MOST_JSON:
+        raise DataError(f"{place}: larger than the {MOST_JSON / 1e9:g} GB of any such file; {mend}")
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: damaged, not valid JSON ({error}); {mend}") from None
+
+
+def write_json(place: str, content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Write a JSON file, whole or not at all."""
+    write_bytes(place, (json.dumps(content, indent=2) + "\n").encode())
+
+
 def _partial(path: str) -> str:
     return f"{path}.{os.getpid()}.partial"
 
 
-def require_vacant(folder: str, plan: str) -> None:
-    """Refuse an --out that lacks its `plan`, and holds more than what killed writers left.
-
-    Raises:
-        ConfigError: names the folder, the file that it lacks, and the mend.
-    """
+def is_vacant(folder: str, left: str = "") -> bool:
+    """Tell whether a folder holds nothing but what killed writers left, and the file `left`."""
     with _opened(folder) as (fs, path):
         files = fs.ls(path, detail=False) if fs.exists(path) else []
-    if not all(PARTIAL.search(file) for file in files):
-        raise ConfigError(f"{folder}: holds other files and no {plan}; choose another --out")
+    names = (posixpath.basename(file) for file in files)
+    return all(PARTIAL.search(name) or name == left for name in names)
 
 
 def remove_partials(folder: str) -> None:
@@ -223,6 +241,15 @@ def storage_errors(uri: str) -> Iterator[None]:
 def sha256(content: bytes) -> str:
     """Return the SHA-256 of bytes in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def sha256_of(uri: str) -> str:
+    """Return the SHA-256 of a file in hexadecimal; little of it is in memory at once."""
+    digest = hashlib.sha256()
+    with _opened(uri) as (fs, path), fs.open(path, "rb") as stream:
+        while content := stream.read(HASHED_AT_ONCE):
+            digest.update(content)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -15,7 +15,8 @@ from mleg_ray.events import Events, Field
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
 from mleg_ray.run import RunConfig
-from mleg_ray.sampling.plan import ShardPlan, ShardRecord
+from mleg_ray.sampling.job import SampleJob, making
+from mleg_ray.sampling.plan import SampledShard, ShardPlan
 from mleg_ray.sampling.sampler import Sampler
 from tests.dis_events import FIELDS, GROUPS
 from tests.recipes import fitted_map, small_run, training_events
@@ -33,7 +34,13 @@ LAYER_STEPS = [{"kind": "pixels", "fields": ["image"], "scale": 0.01, "threshold
 STRETCH = 10.0
 
 
-def made(sampler: Sampler, shard: ShardPlan) -> ShardRecord:
+def begin(job: SampleJob) -> None:
+    """Claim a sample's folder, and leave it as a killed driver does."""
+    with making(job, job.shards):
+        pass
+
+
+def made(sampler: Sampler, shard: ShardPlan) -> SampledShard:
     """Generate and write a shard, as a worker does."""
     return sampler.write(shard, sampler.generate(shard))
 

@@ -42,6 +42,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClustersToge
     return ClustersTogether(config, log)
 
 
+@pytest.fixture(autouse=True)
+def _claims_settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mleg_ray.heartbeat.SETTLE_SECONDS", 0.0)
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """One local Ray with four logical CPUs, in a folder of its own, for all tests that need it."""

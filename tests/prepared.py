@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from mleg_ray.catalog.codec import of_events
-from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
+from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.events import EventSchema, Field
+from mleg_ray.storage import write_json
 from tests.dis_events import FIELDS, GROUPS, electrons
 
 WEIGHT = Field(name="weight", role="weight")

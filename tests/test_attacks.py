@@ -18,6 +18,7 @@ from mleg_ray.evaluation.amplification import train_events
 from mleg_ray.evaluation.datasets import from_dataset
 from mleg_ray.evaluation.estimate import NotComputableError
 from mleg_ray.evaluation.production import events_per_second
+from mleg_ray.folder import PLAN
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.plan import SampleSpec
 from mleg_ray.storage import exists, sha256
@@ -74,7 +75,7 @@ def test_manifest_cannot_point_outside_its_folder(tmp_path: Path) -> None:
     prepared_dataset(tmp_path, shard_rows=20)
     place = tmp_path / "dataset.json"
     place.write_text(place.read_text().replace("shards/00000.parquet", "../../etc/passwd"))
-    with pytest.raises(ConfigError, match="lie inside its folder"):
+    with pytest.raises(ConfigError, match="what a folder lists lies inside it"):
         Dataset.open(str(tmp_path))
 
 
@@ -103,12 +104,12 @@ def test_garbage_weights_with_a_matching_digest_are_refused(tmp_path: Path) -> N
         Checkpoint.load(str(tmp_path))
 
 
-@pytest.mark.parametrize("content", [b"run = ", b"\xff\xfe\x00", b"x = " + b"[" * 5000])
-def test_damaged_order_of_a_run_is_named(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe\x00", b"[" * 500_000])
+def test_damaged_plan_of_a_run_is_named(tmp_path: Path, content: bytes) -> None:
     dataset = prepared_dataset(tmp_path / "data", shard_rows=20)
     (tmp_path / "runs" / "x").mkdir(parents=True)
-    (tmp_path / "runs" / "x" / "order.toml").write_bytes(content)
-    with pytest.raises(ConfigError, match="order.toml: not valid TOML"):
+    (tmp_path / "runs" / "x" / PLAN).write_bytes(content)
+    with pytest.raises(DataError, match="plan.json: damaged, not valid JSON"):
         train(small_run("bvae-dis"), dataset, str(tmp_path), name="x")
 
 

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from common import results
 from common.results import Row, rounded
 
-from mleg_ray.catalog.dataset import Dataset, write_json
+from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.prepare import prepare
@@ -19,7 +19,7 @@ from mleg_ray.cluster.train import run_name, train
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.run import RunConfig
-from mleg_ray.storage import write_bytes
+from mleg_ray.storage import write_bytes, write_json
 
 Thing = TypeVar("Thing")
 

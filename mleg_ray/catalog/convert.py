@@ -2,16 +2,20 @@
 
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from mleg_ray.catalog.codec import of_events
-from mleg_ray.catalog.dataset import Dataset, DatasetManifest
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.formats.base import Format
 from mleg_ray.catalog.formats.records import DARK_MACHINES, LES_HOUCHES
 from mleg_ray.catalog.formats.tables import CSV, HDF5, ROOT
-from mleg_ray.catalog.shards import FileEntry, ShardEntry, read_columns
+from mleg_ray.catalog.shards import ShardEntry, read_columns
+from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
-from mleg_ray.storage import exists, join, read_bytes, storage_errors, write_bytes
+from mleg_ray.folder import FileEntry, FolderPlan, Record, SealedFolder, write_record
+from mleg_ray.storage import join, storage_errors, write_bytes
 
 FORMATS = {
     "root": ROOT,
@@ -22,34 +26,61 @@ FORMATS = {
 }
 
 
-def convert_shard(
-    uri: str, manifest: DatasetManifest, shard: ShardEntry, kind: str, out: str
-) -> FileEntry:
-    """Write a shard of a dataset in another format, unless it is there; return what is there.
+class Conversion(FolderPlan):
+    """What a folder of converted shards is for; `dataset` is the digest of the one at `source`."""
 
-    A file has its name only when it is whole.
+    kind: Literal["conversion"] = "conversion"
+    format_version: Literal[1] = 1
+    source: str
+    dataset: str
+    to: str
+
+    @property
+    def identity(self) -> Config:
+        """The same dataset may lie elsewhere by now."""
+        return self.model_copy(update={"source": ""})
+
+    @property
+    def format(self) -> Format:
+        """What writes the files."""
+        return FORMATS[self.to]
+
+    def file(self, shard: ShardEntry) -> str:
+        """Return the name of the file that a shard becomes."""
+        return f"{Path(shard.file).stem}{self.format.suffix}"
+
+
+class Converted(Config):
+    """The content of conversion.json, the last file: the others."""
+
+    format_version: Literal[2] = 2
+    files: tuple[FileEntry, ...]
+
+
+def convert_shard(folder: SealedFolder[Conversion], dataset: Dataset, index: int) -> Record:
+    """Write a shard of a dataset in another format, and its record.
 
     Raises:
         DataError: the shard is gone, truncated or altered.
         UserError: a library is missing, or the target cannot be written.
     """
-    form = FORMATS[kind]
-    name = f"{Path(shard.file).stem}{form.suffix}"
-    if exists(join(out, name)):
-        return FileEntry.of(name, read_bytes(join(out, name)))
-    schema = manifest.schema_
-    columns = read_columns(uri, shard, schema, manifest.stored_fields)
+    plan, manifest = folder.plan, dataset.manifest
+    shard = manifest.shards[index]
+    name = plan.file(shard)
+    columns = read_columns(dataset.uri, shard, manifest.schema_, manifest.stored_fields)
     fixed = manifest.conditions_of(shard)
     for field in manifest.fields:
         if field.name not in columns:
             columns[field.name] = np.full(shard.rows, fixed[field.name], dtype=field.dtype)
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / name
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch) / name
         with storage_errors(str(place)):
-            form.write(place, columns, manifest)
+            plan.format.write(place, columns, manifest)
             content = place.read_bytes()
-    write_bytes(join(out, name), content)
-    return FileEntry.of(name, content)
+    write_bytes(join(folder.uri, name), content)
+    record = Record(plan=folder.digest, index=index, entry=FileEntry.of(name, content))
+    write_record(folder.uri, record)
+    return record
 
 
 def require_convertible(dataset: Dataset, kind: str) -> None:

@@ -1,23 +1,21 @@
 """A folder of shards and the manifest that makes it a dataset."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
 from mleg_ray.catalog.description import Description
-from mleg_ray.catalog.shards import FileEntry, ShardEntry, read_shard
+from mleg_ray.catalog.shards import ShardEntry, read_shard
 from mleg_ray.config import Config, parse
 from mleg_ray.definitions import Comparison, passing
 from mleg_ray.errors import DataError
 from mleg_ray.events import Events, Field, Group, stored_fields
-from mleg_ray.storage import absolute, exists, join, matching, read_bytes, write_bytes
+from mleg_ray.folder import PLAN, FileEntry
+from mleg_ray.storage import absolute, exists, join, matching, read_json, write_json
 
 PREPARED = "dataset.json"
 SAMPLED = "manifest.json"
-PLAN = "plan.json"  # of a sample; the first file
-MOST_JSON = 1_000_000_000  # bytes: a manifest of a million shards has fewer
 
 
 class DatasetManifest(Description):
@@ -48,6 +46,18 @@ class DatasetManifest(Description):
     def conditions_of(self, shard: ShardEntry) -> dict[str, float]:
         """Return the conditions that have one value throughout a shard."""
         return self.conditions | shard.conditions
+
+
+def seal(folder: str, file: str, manifest: DatasetManifest) -> "Dataset":
+    """Write the manifest, the last file; keep one that says the same of the events.
+
+    The run that made them may differ: what is complete is not touched.
+    """
+    place = join(folder, file)
+    there = Dataset.open(folder).manifest if exists(place) else None
+    if there is None or there.model_copy(update={"provenance": manifest.provenance}) != manifest:
+        write_json(place, manifest.model_dump(mode="json"))
+    return Dataset.open(folder)
 
 
 def dataset_uri(storage: str, name: str) -> str:
@@ -90,7 +100,7 @@ class Dataset:
             )
         if not places and exists(join(uri, PLAN)):
             raise DataError(
-                f"{uri}: a sample that was not finished: it has a {PLAN} and no {SAMPLED}; the "
+                f"{uri}: not finished: it has a {PLAN}, but no {PREPARED} or {SAMPLED}; the "
                 "command that began it completes it"
             )
         if not places:
@@ -234,21 +244,3 @@ def _listed(conditions: Mapping[str, float]) -> str:
 def _digest(manifest: DatasetManifest) -> str:
     content = {"name", "fields", "groups", "conditions", "shards"}
     return DatasetDigest(**manifest.model_dump(include=content)).digest()
-
-
-def read_json(
-    place: str, mend: str = "the command that made it writes it again once it is deleted"
-) -> Any:  # noqa: ANN401 - whatever the file holds
-    """Read a JSON file; `DataError` names the file if it is damaged, and the mend."""
-    content = read_bytes(place, MOST_JSON + 1)
-    if len(content) > MOST_JSON:
-        raise DataError(f"{place}: larger than the {MOST_JSON / 1e9:g} GB of any such file; {mend}")
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: damaged, not valid JSON ({error}); {mend}") from None
-
-
-def write_json(place: str, content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Write a JSON file, whole or not at all."""
-    write_bytes(place, (json.dumps(content, indent=2) + "\n").encode())

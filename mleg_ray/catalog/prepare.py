@@ -11,42 +11,26 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 import mleg_ray
 from mleg_ray.catalog.codec import bytes_of
-from mleg_ray.catalog.dataset import (
-    PREPARED,
-    Dataset,
-    DatasetManifest,
-    dataset_uri,
-    read_json,
-    write_json,
-)
+from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, dataset_uri, seal
 from mleg_ray.catalog.shards import (
-    RECORDS,
     ShardEntry,
+    ShardRecord,
     footer_metadata,
     read_shard,
-    record_file,
     write_shard,
 )
 from mleg_ray.catalog.sources.base import Source
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.config import Config, parse
+from mleg_ray.config import Config
 from mleg_ray.definitions import Constraint, violates
-from mleg_ray.errors import ConfigError, DataError, ResourceError
-from mleg_ray.storage import (
-    exists,
-    join,
-    matching,
-    read_bytes,
-    remove_folder,
-    remove_partials,
-    require_space,
-    require_writable,
-    sha256,
-)
+from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.folder import FolderPlan, SealedFolder, write_record
+from mleg_ray.heartbeat import Heartbeat
+from mleg_ray.storage import remove_folder, require_space, require_writable
 
 SHARDS = "shards"
 MUCH = 0.03  # of all events, by which a split differs from what was declared
@@ -65,13 +49,25 @@ class ConstraintCount(Config):
         )
 
 
-class ShardRecord(Config):
-    """The proof beside a shard of what it is: written after it, so its presence means "whole"."""
+class PreparedShard(ShardRecord):
+    """The record of a prepared shard, and how many of its events break each constraint."""
 
-    origin: str
-    index: int
-    entry: ShardEntry
     constraints: dict[str, ConstraintCount]
+
+
+class DatasetPlan(FolderPlan):
+    """What the folder of a prepared dataset is for.
+
+    `origin` is the digest of the specification and the source's provenance: shards of equal origin
+    and index are equal.
+    """
+
+    MEND = "choose another --storage, or replace them with --overwrite"
+
+    kind: Literal["dataset"] = "dataset"
+    format_version: Literal[1] = 1
+    name: str
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -87,24 +83,14 @@ class PlannedShard:
         """The shard's file, relative to the dataset's folder."""
         return f"{SHARDS}/{self.index:05d}.parquet"
 
-    @property
-    def record_file(self) -> str:
-        """The shard's record, relative to the dataset's folder."""
-        return record_file(self.file)
-
 
 @dataclass(frozen=True)
 class PreparePlan:
-    """All that a worker needs to make any shard of a dataset.
-
-    `origin` is the digest of the specification and the source's provenance: shards of equal origin
-    and index are equal, so a shard on disk with this origin need not be made again.
-    """
+    """All that a worker needs to make any shard of a dataset."""
 
     spec: DatasetSpec
     source: Source
-    folder: str
-    origin: str
+    folder: SealedFolder[DatasetPlan]
     shards: tuple[PlannedShard, ...]
 
 
@@ -113,10 +99,10 @@ def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) ->
 
     Raises:
         UserError: a missing optional package.
-        ConfigError: a split would get no events.
+        ConfigError: a split would get no events, or the folder of that name holds another dataset,
+            unless `overwrite` says to replace it.
         DataError: missing or unreadable input files.
-        ResourceError: no permission or not enough space below `storage`; a folder of that name
-            that holds another dataset, unless `overwrite` says to replace it.
+        ResourceError: no permission or not enough space below `storage`.
     """
     source = spec.source.open(spec.schema_, spec.conditions, spec.shard_events)
     require_writable(storage)
@@ -124,34 +110,22 @@ def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) ->
     splits = [split for rows in strata for split in spec.splits.assign(len(rows))]
     rows = [n for stratum in strata for n in stratum]
     _require_all_splits(spec, splits)
-    folder = dataset_uri(storage, spec.name)
-    origin = _origin(spec, source)
+    uri = dataset_uri(storage, spec.name)
     if overwrite:
-        remove_folder(folder)
-    _require_same_origin(folder, origin)
+        with Heartbeat(uri):  # nobody else is at work there
+            remove_folder(uri)
+    folder = SealedFolder(uri, DatasetPlan(name=spec.name, origin=_origin(spec, source)))
+    folder.require_own()
     event_bytes = bytes_of(spec.schema_, spec.stored_fields)
     require_space(storage, sum(rows) * event_bytes)  # before compression
-    remove_partials(folder)
     shards = tuple(
         PlannedShard(index, split, n)
         for index, (split, n) in enumerate(zip(splits, rows, strict=True))
     )
-    return PreparePlan(spec, source, folder, origin, shards)
+    return PreparePlan(spec, source, folder, shards)
 
 
-def whole_shards(plan: PreparePlan) -> dict[int, ShardRecord]:
-    """Return the records of the shards that are there already, each proved by its SHA-256."""
-    found = {}
-    for shard in plan.shards:
-        place, record_place = (join(plan.folder, f) for f in (shard.file, shard.record_file))
-        if exists(record_place) and exists(place):
-            record = _read_record(record_place)
-            if record.index == shard.index and record.entry.sha256 == sha256(read_bytes(place)):
-                found[shard.index] = record
-    return found
-
-
-def make_shard(plan: PreparePlan, shard: PlannedShard) -> ShardRecord:
+def make_shard(plan: PreparePlan, shard: PlannedShard) -> PreparedShard:
     """Make one shard and its record; the same bytes in any process, order or retry.
 
     Raises:
@@ -162,14 +136,14 @@ def make_shard(plan: PreparePlan, shard: PlannedShard) -> ShardRecord:
     columns = plan.source.shard(shard.index)
     seed = plan.source.seed(shard.index)
     entry = write_shard(
-        plan.folder,
+        plan.folder.uri,
         shard.file,
         columns,
         spec.schema_,
         spec.stored_fields,
         footer_metadata(
             dataset=spec.name,
-            origin=plan.origin,
+            origin=plan.folder.plan.origin,
             index=shard.index,
             seed=seed,
             code=mleg_ray.__version__,
@@ -179,32 +153,27 @@ def make_shard(plan: PreparePlan, shard: PlannedShard) -> ShardRecord:
     )
     if entry.rows != shard.rows:
         raise DataError(
-            f"{plan.folder}/{shard.file}: the source gave {entry.rows} events, not {shard.rows}; "
-            "its input changed while it was read: run the same command again"
+            f"{plan.folder.uri}/{shard.file}: the source gave {entry.rows} events, not "
+            f"{shard.rows}; its input changed while it was read: run the same command again"
         )
-    record = ShardRecord(
-        origin=plan.origin,
+    record = PreparedShard(
+        plan=plan.folder.digest,
         index=shard.index,
         entry=entry,
-        constraints=_count_violations(spec, plan.folder, entry),
+        constraints=_count_violations(spec, plan.folder.uri, entry),
     )
-    write_json(join(plan.folder, shard.record_file), record.model_dump(mode="json"))
+    write_record(plan.folder.uri, record)
     return record
 
 
-def finish(plan: PreparePlan, records: Mapping[int, ShardRecord]) -> Dataset:
-    """Write the manifest, the last file of a dataset; keep one that already says the same."""
-    spec = plan.spec
-    entries = tuple(records[shard.index].entry for shard in plan.shards)
-    place = join(plan.folder, PREPARED)
-    if not exists(place) or Dataset.open(plan.folder).manifest.shards != entries:
-        manifest = DatasetManifest(
-            **dict(spec.described),
-            provenance=_provenance(plan, records.values()),
-            shards=entries,
-        )
-        write_json(place, manifest.model_dump(mode="json"))
-    return Dataset.open(plan.folder)
+def finish(plan: PreparePlan, records: Mapping[int, PreparedShard]) -> Dataset:
+    """Seal a dataset whose shards are all there."""
+    manifest = DatasetManifest(
+        **dict(plan.spec.described),
+        provenance=_provenance(plan, records.values()),
+        shards=tuple(records[shard.index].entry for shard in plan.shards),
+    )
+    return seal(plan.folder.uri, PREPARED, manifest)
 
 
 def split_line(spec: DatasetSpec, dataset: Dataset) -> str:
@@ -264,19 +233,6 @@ def _require_all_splits(spec: DatasetSpec, assigned: Iterable[str]) -> None:
         )
 
 
-def _require_same_origin(folder: str, origin: str) -> None:
-    records = matching(join(folder, RECORDS, "*.json"))
-    if any(_read_record(place).origin != origin for place in records):
-        raise ResourceError(
-            f"{folder}: holds shards of another specification, source version or input file; "
-            "choose another --storage, or replace them with --overwrite"
-        )
-
-
-def _read_record(place: str) -> ShardRecord:
-    return parse(ShardRecord, read_json(place), place)
-
-
 def _count_violations(
     spec: DatasetSpec, folder: str, entry: ShardEntry
 ) -> dict[str, ConstraintCount]:
@@ -296,7 +252,7 @@ def _count_violations(
     }
 
 
-def _provenance(plan: PreparePlan, records: Iterable[ShardRecord]) -> dict[str, Any]:
+def _provenance(plan: PreparePlan, records: Iterable[PreparedShard]) -> dict[str, Any]:
     totals = {
         name: ConstraintCount(outside=0, beyond_tolerance=0) for name in plan.spec.constraints
     }
@@ -311,7 +267,7 @@ def _provenance(plan: PreparePlan, records: Iterable[ShardRecord]) -> dict[str, 
         "licence": plan.spec.licence,
         "version": plan.spec.version,
         "spec_digest": plan.spec.digest(),
-        "origin": plan.origin,
+        "origin": plan.folder.plan.origin,
         "source": {"kind": plan.spec.source.kind, **plan.source.provenance()},
         "constraints": {name: count.model_dump() for name, count in totals.items()},
         "dropped": dict(dropped),

@@ -1,66 +1,21 @@
 """One shard: a Parquet file of events with its units and provenance in the footer."""
 
-import builtins
 import io
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import field_validator
 
 from mleg_ray.catalog.codec import Columns, checked, rows_of, to_columns, to_events, to_table
-from mleg_ray.config import Config
 from mleg_ray.errors import DataError
 from mleg_ray.events import Events, EventSchema, Field
-from mleg_ray.storage import exists, read_bytes, read_end, sha256, write_bytes
+from mleg_ray.folder import FileEntry, Record
+from mleg_ray.storage import read_end, write_bytes
 
 FOOTER_BYTES = 1 << 16
-RECORDS = "records"  # apart from the shards: other programs want a folder of Parquet files alone
-
-
-class FileEntry(Config):
-    """What a manifest knows of a file, which is named relative to the dataset's folder."""
-
-    file: str
-    bytes: int
-    sha256: str
-
-    @field_validator("file")
-    @classmethod
-    def _stays_inside(cls, file: str) -> str:
-        if file.startswith("/") or ".." in file.split("/"):
-            raise ValueError("a dataset's files lie inside its folder")
-        return file
-
-    @staticmethod
-    def of(file: str, content: builtins.bytes) -> "FileEntry":
-        """Describe a file of that content."""
-        return FileEntry(file=file, bytes=len(content), sha256=sha256(content))
-
-    def read(self, folder: str) -> builtins.bytes:
-        """Return the file's content, proven to be what the manifest lists.
-
-        Raises:
-            DataError: the file is gone, truncated or altered.
-        """
-        place = f"{folder}/{self.file}"
-        if not exists(place):
-            raise DataError(
-                f"{place}: gone; `mleg prepare` or `mleg sample`, whichever made it, makes it again"
-            )
-        content = read_bytes(place, self.bytes + 1)
-        if sha256(content) != self.sha256:
-            there = "more" if len(content) > self.bytes else len(content)
-            raise DataError(
-                f"{place}: truncated or altered ({there} bytes, {self.bytes} expected; "
-                "its SHA-256 differs from the manifest's). `mleg prepare` or `mleg sample`, "
-                "whichever made it, makes it again."
-            )
-        return content
 
 
 class ShardEntry(FileEntry):
@@ -77,10 +32,16 @@ class ShardEntry(FileEntry):
     dropped: dict[str, int] = {}
     tally: FileEntry | None = None
 
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """The shard, and its tally if it has one."""
+        return (self, self.tally) if self.tally else (self,)
 
-def record_file(shard_file: str) -> str:
-    """Return where the record of a shard lies, relative to the dataset's folder."""
-    return f"{RECORDS}/{PurePosixPath(shard_file).stem}.json"
+
+class ShardRecord(Record):
+    """The record of a shard."""
+
+    entry: ShardEntry
 
 
 def write_shard(

@@ -1,80 +1,48 @@
 """Convert a dataset on Ray: one task a shard."""
 
-from collections.abc import Iterator
-from typing import Literal
+from dataclasses import dataclass
 
 import ray
 
-from mleg_ray.catalog.convert import convert_shard, require_convertible
-from mleg_ray.catalog.dataset import Dataset, DatasetManifest, read_json, write_json
-from mleg_ray.catalog.shards import FileEntry, ShardEntry
-from mleg_ray.cluster.session import in_parallel
-from mleg_ray.config import Config, parse
+from mleg_ray.catalog.convert import Conversion, Converted, convert_shard, require_convertible
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.cluster.folder import fill
 from mleg_ray.console import say
-from mleg_ray.errors import ConfigError
-from mleg_ray.storage import (
-    absolute,
-    exists,
-    join,
-    remove_partials,
-    require_vacant,
-    require_writable,
-)
+from mleg_ray.folder import Record, SealedFolder
+from mleg_ray.storage import absolute, join, write_json
 
-CONVERSION = "conversion.json"
+CONVERTED = "conversion.json"
 
 
-class Conversion(Config):
-    """The content of conversion.json: what was converted, and to which files once all are there.
-
-    `dataset` is the digest of the one at `source`.
-    """
-
-    format_version: Literal[1] = 1
-    source: str
-    dataset: str
-    to: str
-    files: tuple[FileEntry, ...] = ()
-
-
-def convert(uri: str, to: str, out: str) -> Conversion:
+def convert(uri: str, to: str, out: str) -> Converted:
     """Write a dataset in another format, a file a shard, or complete what is there of it.
 
-    conversion.json comes first, and once more at the end with the files and their SHA-256.
+    conversion.json comes last, with the files and their SHA-256.
 
     Raises:
-        UserError: see `require_convertible` and `convert_shard`; a folder with other files.
+        UserError: see `require_convertible`, `convert_shard` and `SealedFolder`.
     """
     dataset = Dataset.open(absolute(uri))
     require_convertible(dataset, to)
-    out = absolute(out)
-    asked = Conversion(source=dataset.uri, dataset=dataset.digest, to=to)
-    _require_same(out, asked)
-    require_writable(out)
-    write_json(join(out, CONVERSION), asked.model_dump(mode="json"))
-    remove_partials(out)
-    manifest = dataset.manifest.model_copy(update={"shards": ()})
-    work = dataset.uri, manifest, to, out
-    made: Iterator[FileEntry] = in_parallel("Converting", _convert, work, dataset.shards())
-    files = tuple(sorted(made, key=lambda entry: entry.file))
-    done = asked.model_copy(update={"files": files})
-    write_json(join(out, CONVERSION), done.model_dump(mode="json"))
-    size = sum(entry.bytes for entry in files)
-    say(f"{dataset.rows():,} events in {len(files):,} files, {size / 1e6:,.4g} MB, in {out}")
+    plan = Conversion(source=dataset.uri, dataset=dataset.digest, to=to)
+    folder = SealedFolder(absolute(out), plan)
+    folder.require_own()
+    files = {index: plan.file(shard) for index, shard in enumerate(dataset.shards())}
+    work = _Work(folder, dataset)
+    records = fill(folder, files, Record, "Converting", _convert, work)
+    done = Converted(files=tuple(records[index].entry for index in files))
+    write_json(join(folder.uri, CONVERTED), done.model_dump(mode="json"))
+    size = sum(entry.bytes for entry in done.files)
+    say(f"{dataset.rows():,} events in {len(files):,} files, {size / 1e6:,.4g} MB, in {folder.uri}")
     return done
 
 
-def _require_same(out: str, asked: Conversion) -> None:
-    place = join(out, CONVERSION)
-    if exists(place):
-        there = parse(Conversion, read_json(place, "choose another --out"), place)
-        if (there.dataset, there.to) != (asked.dataset, asked.to):
-            raise ConfigError(f"{out}: holds another conversion; choose another --out")
-    else:
-        require_vacant(out, CONVERSION)
+@dataclass(frozen=True)
+class _Work:
+    folder: SealedFolder[Conversion]
+    dataset: Dataset
 
 
 @ray.remote(num_cpus=1, max_retries=3)
-def _convert(work: tuple[str, DatasetManifest, str, str], shard: ShardEntry) -> FileEntry:
-    uri, manifest, to, out = work
-    return convert_shard(uri, manifest, shard, to, out)
+def _convert(work: _Work, index: int) -> Record:
+    return convert_shard(work.folder, work.dataset, index)

@@ -1,10 +1,11 @@
 """Judge generated datasets by true events; only a checkpoint, which is sampled first, needs Ray."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.table import Table
 
-from mleg_ray.catalog.dataset import Dataset, read_json
+from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import CARD, Card, run_folder
 from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.config import parse
@@ -15,12 +16,27 @@ from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.provenance import recorded
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
+from mleg_ray.folder import SealedFolder
+from mleg_ray.report import comparison
 from mleg_ray.report.comparison import require_same_truth, summary_lines, write_comparison
-from mleg_ray.report.html import SCORECARD, write_report
-from mleg_ray.storage import exists, join, require_writable
+from mleg_ray.report.folder import ResultsPlan, renew
+from mleg_ray.report.html import FIGURES, REPORT, SCORECARD, write_report
+from mleg_ray.storage import absolute, exists, join, read_json
 
 # Of a checkpoint so many times the compared events are generated: for rates of rare faults.
 SAMPLED_TIMES = 10
+
+
+class EvaluationPlan(ResultsPlan):
+    """What the folder of a sample's report is for."""
+
+    kind: Literal["report"] = "report"
+
+
+class ComparisonPlan(ResultsPlan):
+    """What the folder of a comparison is for; the reports of its samples lie in folders below."""
+
+    kind: Literal["comparison"] = "comparison"
 
 
 def evaluate(
@@ -42,7 +58,20 @@ def evaluate(
         ResourceError: nothing can be written into `out`.
     """
     truth, generated = matched(truth, Dataset.open(sample_uri))
-    require_writable(out)
+    of = {"sample": generated.digest, "truth": truth.digest, "split": split, "seed": seed}
+    folder = SealedFolder(
+        absolute(out), EvaluationPlan(of=of, results=(FIGURES, REPORT, SCORECARD))
+    )
+    with folder.work():
+        card = _judged(truth, split, generated, folder, seed)
+    for line in card.headline():
+        say(line)
+    return card
+
+
+def _judged(
+    truth: Dataset, split: str, generated: Dataset, folder: SealedFolder[EvaluationPlan], seed: int
+) -> Scorecard:
     true_rows, generated_rows = truth.rows(split), generated.rows()
     with progress_bar("Reading events", true_rows + generated_rows) as bar:
         generated_events = from_generated(
@@ -67,9 +96,8 @@ def evaluate(
             seed=seed,
             progress=bar.update,
         )
-    write_report(card, true_events, generated_events, out, _trained(generated))
-    for line in card.headline():
-        say(line)
+    renew(folder)
+    write_report(card, true_events, generated_events, folder.uri, _trained(generated))
     return card
 
 
@@ -129,17 +157,20 @@ def compare(
             assert truth is not None
             # What is no sample of this truth is refused before others are judged.
             matched(truth, Dataset.open(uri))
-    require_writable(out)
+    results = (comparison.PAGE, comparison.CSV, comparison.LATEX)
+    folder = SealedFolder(absolute(out), ComparisonPlan(of={"samples": names}, results=results))
     cards = {}
-    for uri in uris:
-        if uri in known:
-            cards[names[uri]] = known[uri]
-            continue
-        assert truth is not None
-        say(f"\n{names[uri]}", style="bold")
-        folder = join(out, names[uri])
-        cards[names[uri]] = evaluate_any(uri, truth, split, folder, storage, seed=seed)
-    write_comparison(cards, out)
+    with folder.work():
+        for uri in uris:
+            if uri in known:
+                cards[names[uri]] = known[uri]
+                continue
+            assert truth is not None
+            say(f"\n{names[uri]}", style="bold")
+            inner = join(out, names[uri])
+            cards[names[uri]] = evaluate_any(uri, truth, split, inner, storage, seed=seed)
+        renew(folder)
+        write_comparison(cards, folder.uri)
     table = Table("", *cards, box=None)
     for row in summary_lines(cards):
         table.add_row(*row)

@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from mleg_ray.cluster.session import fetch
-from mleg_ray.sampling.plan import ShardPlan, ShardRecord
+from mleg_ray.sampling.plan import SampledShard, ShardPlan
 
 IN_FLIGHT = 2  # shards of a worker: one is generated while the other is written
 ATTEMPTS = 3  # at a shard that fails
@@ -29,7 +29,7 @@ class Pool:
         self._actors = actors
         self._free: deque[int] = deque()
         self._joining = {actor.ready.remote(): worker for worker, actor in enumerate(actors)}
-        self._running: dict[ray.ObjectRef[ShardRecord], tuple[int, ShardPlan]] = {}
+        self._running: dict[ray.ObjectRef[SampledShard], tuple[int, ShardPlan]] = {}
         self._busy = [0] * len(actors)
         self.retries = 0
 
@@ -38,7 +38,7 @@ class Pool:
         """How many actors have a node now."""
         return len(self._actors) - len(self._joining)
 
-    def make(self, shards: Sequence[ShardPlan]) -> Iterator[ShardRecord | None]:
+    def make(self, shards: Sequence[ShardPlan]) -> Iterator[SampledShard | None]:
         """Yield the shards' records in the order they come, and None now and then meanwhile.
 
         A shard whose worker is lost goes to another one, `LOSSES` times. One that fails otherwise

@@ -4,19 +4,17 @@ import ray
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.prepare import (
-    PlannedShard,
+    PreparedShard,
     PreparePlan,
-    ShardRecord,
     constraint_lines,
     dropped_lines,
     finish,
     make_shard,
     plan_dataset,
     split_line,
-    whole_shards,
 )
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.cluster.session import in_parallel
+from mleg_ray.cluster.folder import fill
 from mleg_ray.console import say
 from mleg_ray.storage import absolute
 
@@ -31,13 +29,10 @@ def prepare(spec: DatasetSpec, storage: str, *, overwrite: bool = False) -> Data
         UserError: see `plan_dataset` and `make_shard`.
     """
     plan = plan_dataset(spec, absolute(storage), overwrite=overwrite)
-    records = whole_shards(plan)
-    missing = [shard for shard in plan.shards if shard.index not in records]
-    if missing:
-        made = in_parallel(f"Preparing {spec.name}", _make, plan, missing)
-        records |= {record.index: record for record in made}
-    dataset = finish(plan, records)
-    say(f"Dataset {spec.name}: {dataset.rows():,} events in {plan.folder}")
+    files = {shard.index: shard.file for shard in plan.shards}
+    title = f"Preparing {spec.name}"
+    dataset = finish(plan, fill(plan.folder, files, PreparedShard, title, _make, plan))
+    say(f"Dataset {spec.name}: {dataset.rows():,} events in {dataset.uri}")
     say(f"  {split_line(spec, dataset)}")
     for line in (*dropped_lines(dataset), *constraint_lines(dataset)):
         say(f"  {line}")
@@ -45,5 +40,5 @@ def prepare(spec: DatasetSpec, storage: str, *, overwrite: bool = False) -> Data
 
 
 @ray.remote(num_cpus=1, max_retries=3)
-def _make(plan: PreparePlan, shard: PlannedShard) -> ShardRecord:
-    return make_shard(plan, shard)
+def _make(plan: PreparePlan, index: int) -> PreparedShard:
+    return make_shard(plan, plan.shards[index])

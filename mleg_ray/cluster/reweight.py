@@ -3,17 +3,14 @@
 import ray
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.cluster.session import environment, in_parallel
+from mleg_ray.catalog.shards import ShardRecord
+from mleg_ray.cluster.folder import fill
+from mleg_ray.cluster.session import environment
 from mleg_ray.console import say
 from mleg_ray.evaluation.datasets import from_dataset, from_generated, matched
-from mleg_ray.sampling.reweight import (
-    Mode,
-    Reweighting,
-    ReweightRecord,
-    ReweightSpec,
-    learn_weights,
-    require_own,
-)
+from mleg_ray.folder import SealedFolder
+from mleg_ray.sampling.reweight import Mode, Reweighting, ReweightSpec, learn_weights
+from mleg_ray.storage import absolute
 
 LEARNING_EVENTS = 300_000
 
@@ -31,26 +28,24 @@ def reweight(
     """
     truth, generated = matched(truth, Dataset.open(sample_uri))
     spec = ReweightSpec(sample=generated.digest, truth=truth.digest, mode=mode, seed=seed)
-    require_own(out, spec)
+    folder = SealedFolder(absolute(out), spec)
+    folder.require_own()
     true_events = from_dataset(truth, "train", seed=seed, max_events=LEARNING_EVENTS)
     generated_events = from_generated(generated, seed=seed, max_events=LEARNING_EVENTS)
     weigher = learn_weights(true_events, generated_events, seed=seed)
-    work = Reweighting(spec, generated, weigher, out)
-    records = work.whole()
-    missing = [k for k in range(len(generated.manifest.shards)) if k not in records]
-    if missing:
-        made = in_parallel("Reweighting", _make, work, missing)
-        records |= {record.index: record for record in made}
+    work = Reweighting(folder, generated, weigher)
+    files = {index: shard.file for index, shard in enumerate(generated.manifest.shards)}
+    records = fill(folder, files, ShardRecord, "Reweighting", _make, work)
     dataset = work.finish(records, environment())
     before, after = generated.rows(), dataset.rows()
     effective = after * (weigher.efficiency if mode == "weights" else 1.0)
     say(
         f"Reweighted {dataset.manifest.name}: {after:,} of {before:,} events, worth "
-        f"{effective:,.0f} unweighted ones; largest weight {weigher.largest:.3g}, in {out}"
+        f"{effective:,.0f} unweighted ones; largest weight {weigher.largest:.3g}, in {folder.uri}"
     )
     return dataset
 
 
 @ray.remote(num_cpus=1, max_retries=3)
-def _make(work: Reweighting, index: int) -> ReweightRecord:
+def _make(work: Reweighting, index: int) -> ShardRecord:
     return work.make(index)

@@ -21,23 +21,21 @@ from mleg_ray.cluster.session import (
 from mleg_ray.config import parse
 from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError
+from mleg_ray.heartbeat import Heartbeat
 from mleg_ray.sampling.conditions import extrapolations
-from mleg_ray.sampling.heartbeat import Heartbeat
 from mleg_ray.sampling.job import (
     Efficiency,
     Production,
     SampleJob,
-    begin,
     finish,
+    making,
     plan_sample,
-    rehearse,
     require_all_there,
-    whole_shards,
 )
-from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
+from mleg_ray.sampling.plan import SampledShard, SampleSpec, ShardPlan
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
-from mleg_ray.storage import absolute, join, remove_partials, sha256
+from mleg_ray.storage import absolute, join, sha256
 
 
 def default_target(
@@ -94,42 +92,34 @@ def sample(
     return complete(job, workers=workers)
 
 
-def complete(
-    job: SampleJob, *, workers: int | None = None, gpus: float = 0, rehash: bool = False
-) -> Dataset:
+def complete(job: SampleJob, *, workers: int | None = None, gpus: float = 0) -> Dataset:
     """Generate what is missing of a sample.
 
     Its events depend neither on the number of workers (None: all CPUs or GPUs that the cluster has
     or may start) nor on what was killed and run again meanwhile. Each worker has a CPU, and `gpus`
-    of a GPU for a job on CUDA devices. `rehash` looks for altered bytes in the shards that are
-    there.
+    of a GPU for a job on CUDA devices.
 
     Raises:
-        UserError: see `rehearse`, `ray_session`, `Heartbeat`, `Sampler` and `require_all_there`.
+        UserError: see `making`, `ray_session`, `Sampler` and `require_all_there`.
     """
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: at least one worker is needed")
     _warn_of_extrapolation(job)
-    records = whole_shards(job, rehash=rehash)
+    records = job.whole()
     missing = [shard for shard in job.shards if shard.index not in records]
     production = None
     if missing:
-        rehearse(job, missing)
-        with ray_session(workers):
+        with making(job, missing) as heartbeat, ray_session(workers):
             require_node(1, gpus, by="a worker", lower="--gpus")
-            begin(job)
-            to_make = sum(shard.events for shard in missing)
-            with Heartbeat(job.folder, to_make) as heartbeat:
-                remove_partials(job.folder)
-                made, production = produce(_pool(job, workers, gpus, missing), missing, heartbeat)
+            made, production = produce(_pool(job, workers, gpus, missing), missing, heartbeat)
         records |= made
         require_all_there(job)
     dataset = finish(job, records, production, environment())
     folded = job.spec.folds
     title = f"Folded {folded.uri}" if folded else f"Sample of {dataset.manifest.name}"
-    say(f"{title}: {dataset.rows():,} events in {job.folder}")
+    say(f"{title}: {dataset.rows():,} events in {job.folder.uri}")
     if job.spec.where:
-        passed = parse(Efficiency, dataset.manifest.provenance["efficiency"], job.folder)
+        passed = parse(Efficiency, dataset.manifest.provenance["efficiency"], job.folder.uri)
         say(
             f"{passed.value:.4g} ± {passed.uncertainty:.2g} of {passed.generated:,} generated "
             f"events fulfil {' and '.join(job.spec.where)}"
@@ -155,21 +145,21 @@ def _pool(job: SampleJob, workers: int | None, gpus: float, missing: Sequence[Sh
     size = min(workers or max(1, most), len(missing))
     actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=-1)(_Worker)
     actor = actor.options(max_concurrency=IN_FLIGHT)
-    return Pool([actor.remote(job.checkpoint.uri, job.spec, job.folder) for _ in range(size)])
+    return Pool([actor.remote(job.checkpoint.uri, job.spec, job.folder.uri) for _ in range(size)])
 
 
 def produce(
     pool: Pool, shards: Sequence[ShardPlan], heartbeat: Heartbeat
-) -> tuple[dict[int, ShardRecord], Production]:
+) -> tuple[dict[int, SampledShard], Production]:
     """Let a pool make the shards, and show how it goes.
 
     Raises:
         UserError: a worker's own; another driver has claimed the folder.
     """
-    made: dict[int, ShardRecord] = {}
+    made: dict[int, SampledShard] = {}
     started = time.monotonic()
-    events, first, most = 0, 0.0, 0
-    with progress_bar("Sampling", heartbeat.of) as bar:
+    events, first, most, of = 0, 0.0, 0, sum(shard.events for shard in shards)
+    with progress_bar("Sampling", of) as bar:
         for record in pool.make(shards):
             elapsed = time.monotonic() - started
             if record is not None:
@@ -178,7 +168,13 @@ def produce(
                 first = first or elapsed
             rate = events / elapsed
             most = max(most, pool.workers)
-            heartbeat.beat(events, rate, pool.workers, pool.retries)
+            heartbeat.beat(
+                events=events,
+                of=of,
+                events_per_second=rate,
+                workers=pool.workers,
+                retries=pool.retries,
+            )
             bar.update(events, _note(rate, pool))
     seconds = time.monotonic() - started
     later = events - next(iter(made.values())).entry.rows
@@ -214,7 +210,7 @@ class _Worker:
     def ready(self) -> None:
         """Answer: this worker has a node."""
 
-    def make(self, shard: ShardPlan) -> ShardRecord:
+    def make(self, shard: ShardPlan) -> SampledShard:
         torch.set_num_threads(1)  # the pool is the parallelism; it counts in each of its threads
         with self._turn:
             sampler = self._sampler

@@ -19,13 +19,12 @@ from mleg_ray.cluster.session import environment, ray_session
 from mleg_ray.config import Config
 from mleg_ray.console import say
 from mleg_ray.errors import ConfigError
-from mleg_ray.sampling.heartbeat import Heartbeat
-from mleg_ray.sampling.job import SampleJob, begin, finish
-from mleg_ray.sampling.plan import ShardPlan, ShardRecord
+from mleg_ray.sampling.job import SampleJob, finish, making
+from mleg_ray.sampling.plan import SampledShard, ShardPlan
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.storage import remove_folder
 
-PROCESSES = 4  # that house the sleeping workers
+PROCESSES = 4  # among which the simulated workers are divided
 MB = 1 << 20
 
 
@@ -60,22 +59,22 @@ def simulate(job: SampleJob, workers: int, *, shard_seconds: float | None = None
     """
     if workers < 1:
         raise ConfigError(f"--simulate {workers}: at least one worker is needed")
-    job = dataclasses.replace(job, folder=f"{job.folder}-simulated")
+    beside = dataclasses.replace(job.folder, uri=f"{job.folder.uri}-simulated")
+    job = dataclasses.replace(job, folder=beside)
     try:
-        begin(job)
-        record, measured = _real_shard(job)
-        asleep = measured if shard_seconds is None else shard_seconds
-        with Heartbeat(job.folder, job.spec.events) as heartbeat, ray_session(1):
-            # Worker i sleeps in process i mod PROCESSES. It has IN_FLIGHT shards, one after the
-            # other: as many in so much more time.
-            beds = -(-workers * IN_FLIGHT // PROCESSES)
-            sleepers = ray.remote(num_cpus=0)(_Sleepers).options(max_concurrency=beds + 1)
-            hosts: list[Any] = [
-                sleepers.remote(record, IN_FLIGHT * asleep) for _ in range(min(PROCESSES, workers))
+        with making(job, ()) as heartbeat, ray_session(1):
+            record, measured = _real_shard(job)
+            asleep = measured if shard_seconds is None else shard_seconds
+            # Worker i is simulated by process i mod PROCESSES. It has IN_FLIGHT shards, one after
+            # the other: as many in so much more time.
+            at_once = -(-workers * IN_FLIGHT // PROCESSES)
+            actor = ray.remote(num_cpus=0)(_SimulatedWorkers).options(max_concurrency=at_once + 1)
+            processes: list[Any] = [
+                actor.remote(record, IN_FLIGHT * asleep) for _ in range(min(PROCESSES, workers))
             ]
-            ray.get([host.ready.remote() for host in hosts])
+            ray.get([process.ready.remote() for process in processes])
             cpu, memory = time.process_time(), _peak_memory()
-            pool = Pool(list(itertools.islice(itertools.cycle(hosts), workers)))
+            pool = Pool(list(itertools.islice(itertools.cycle(processes), workers)))
             records, production = produce(pool, job.shards, heartbeat)
             cpu = time.process_time() - cpu
             memory = _peak_memory() - memory
@@ -83,7 +82,7 @@ def simulate(job: SampleJob, workers: int, *, shard_seconds: float | None = None
         finish(job, records, production, environment())
         finishing = time.monotonic() - started
     finally:
-        remove_folder(job.folder)
+        remove_folder(job.folder.uri)
     n, seconds = len(job.shards), production.seconds
     found = Simulation(
         shards=n,
@@ -101,9 +100,9 @@ def simulate(job: SampleJob, workers: int, *, shard_seconds: float | None = None
     return found
 
 
-def _real_shard(job: SampleJob) -> tuple[ShardRecord, float]:
+def _real_shard(job: SampleJob) -> tuple[SampledShard, float]:
     """Return the record of a shard and the seconds that it takes, once all is loaded."""
-    sampler = Sampler(job.checkpoint, job.spec, job.folder)
+    sampler = Sampler(job.checkpoint, job.spec, job.folder.uri)
     shard = job.shards[0]
     say(f"One real shard of {shard.events:,} events is made twice, for its time and size")
     sampler.write(shard, sampler.generate(shard))
@@ -134,17 +133,17 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-class _Sleepers:
+class _SimulatedWorkers:
     """Workers that sleep; what they say of a shard is what was true of the real one."""
 
-    def __init__(self, record: ShardRecord, seconds: float) -> None:
+    def __init__(self, record: SampledShard, seconds: float) -> None:
         self._record = record
         self._seconds = seconds
 
     async def ready(self) -> None:
         pass
 
-    async def make(self, shard: ShardPlan) -> ShardRecord:
+    async def make(self, shard: ShardPlan) -> SampledShard:
         await asyncio.sleep(self._seconds)
         entry, tally = self._record.entry, self._record.entry.tally
         assert tally is not None

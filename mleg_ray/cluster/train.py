@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import ray
 import ray.data
@@ -24,7 +24,6 @@ from mleg_ray.cluster.session import (
     require_cpus,
 )
 from mleg_ray.cluster.train_worker import Task, work
-from mleg_ray.config import Config, parse, parse_toml
 from mleg_ray.console import say
 from mleg_ray.errors import (
     CheckpointError,
@@ -33,13 +32,13 @@ from mleg_ray.errors import (
     TrainingDivergedError,
 )
 from mleg_ray.features import FeatureMap
+from mleg_ray.folder import FolderPlan, SealedFolder
 from mleg_ray.models import Model
 from mleg_ray.run import RunConfig
-from mleg_ray.storage import absolute, exists, join, matching, read_bytes, sha256, write_bytes
+from mleg_ray.storage import absolute, exists, join, matching, sha256
 from mleg_ray.training.share import fitted_map, mixed_shards
 from mleg_ray.training.trainee import judge
 
-ORDER = "order.toml"
 MAX_THREADS = 8  # of one CPU worker: more do not speed up minibatches of this size
 
 
@@ -69,10 +68,10 @@ def train(
     """
     require_name(name)
     run = with_teacher(run, dataset, storage)
-    folder = run_uri(storage, name)
-    kept = join(folder, CHECKPOINT)
-    order = RunOrder(run=run, dataset_digest=dataset.digest, workers=workers)
-    _refuse_another(folder, order)
+    plan = RunPlan(run=run, dataset=dataset.digest, workers=workers)
+    folder = SealedFolder(run_uri(storage, name), plan)
+    folder.require_own()
+    kept = join(folder.uri, CHECKPOINT)
     if exists(join(kept, CARD)):
         say(f"Run {name} is finished already.")
         return Checkpoint.load(kept)
@@ -86,9 +85,8 @@ def train(
     judge(run, dataset)  # refuses unknown observables and damaged validation shards now
     feature_map, ranges = fitted_map(run, dataset)
     tell_outside(feature_map)
-    write_bytes(join(folder, ORDER), order.to_toml().encode())
     parts = [shards[rank::workers] for rank in range(workers)]
-    with ray_session():
+    with folder.work(), ray_session():
         largest = max(cpus for cpus, _ in node_kinds())
         share = min(MAX_THREADS, largest, max(1, (possible_cpus() - 1) // workers))
         threads = run.training.threads or share
@@ -127,7 +125,7 @@ def train(
         )
         with board.shown("training", run.training.steps):
             result = trainer.fit()
-    return _keep(folder, result, kept)
+        return _keep(folder.uri, result, kept)
 
 
 class _Trainer(ray.train.torch.TorchTrainer):
@@ -163,11 +161,15 @@ def unfitted_model(run: RunConfig, dataset: Dataset) -> Model:
     return run.build_model(run.features.build(dataset.schema, dataset.manifest.conditions))
 
 
-class RunOrder(Config):
-    """What a run's folder was begun for: nothing else may continue it."""
+class RunPlan(FolderPlan):
+    """What a run's folder is for."""
 
+    MEND = "choose another --name"
+
+    kind: Literal["run"] = "run"
+    format_version: Literal[1] = 1
     run: RunConfig
-    dataset_digest: str
+    dataset: str
     workers: int
 
 
@@ -205,21 +207,6 @@ def _teacher(run: RunConfig, dataset: Dataset, storage: str) -> str:
     except ConfigError as error:
         raise CheckpointError(f"{uri}: {error}") from None
     return uri
-
-
-def _refuse_another(folder: str, order: RunOrder) -> None:
-    place = join(folder, ORDER)
-    if not exists(place):
-        return
-    begun = parse(RunOrder, parse_toml(read_bytes(place), place), place)
-    differing = [
-        name for name in RunOrder.model_fields if getattr(begun, name) != getattr(order, name)
-    ]
-    if differing:
-        raise ConfigError(
-            f"{folder}: this run was begun with another {' and '.join(differing)} "
-            f"(see {ORDER} there); repeat those, or begin anew with another --name"
-        )
 
 
 def _stream(dataset: Dataset, shards: list[ShardEntry]) -> ray.data.Dataset:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 from ray import tune
 from ray.tune.search import Searcher
 
@@ -23,9 +24,10 @@ from mleg_ray.cluster.train import require_name, tell_outside, unfitted_model, w
 from mleg_ray.cluster.trial import Surroundings, run_trial
 from mleg_ray.console import Bar, progress_bar, say
 from mleg_ray.errors import ConfigError, ResourceError, TrainingDivergedError, UserError
+from mleg_ray.folder import SealedFolder
 from mleg_ray.report.study import write_study_report
 from mleg_ray.storage import join, remove_folder, sha256
-from mleg_ray.study.ledger import Job, Jobs, Ledger, Repeats, begin
+from mleg_ray.study.ledger import Job, Jobs, Ledger, Repeats, StudyPlan, begin
 from mleg_ray.study.measures import require_comparable_events
 from mleg_ray.study.plan import Plan, PopulationPruning, StudyConfig
 from mleg_ray.study.population import Population
@@ -56,8 +58,9 @@ def run_study(
         TrainingDivergedError: no trial ended in a usable model.
     """
     require_name(name)
-    folder = join(storage, STUDIES, name)
     plan = plan.model_copy(update={"run": with_teacher(plan.run, dataset, storage)})
+    begun_for = StudyPlan(plan=plan, dataset=dataset.digest)
+    folder = SealedFolder(join(storage, STUDIES, name), begun_for)
     unfitted_model(plan.run, dataset)  # refuses what cannot be built now, not in every trial
     judge(plan.run, dataset)  # refuses unknown observables and damaged shards now
     feature_map, _ = fitted_map(plan.run, dataset)
@@ -70,37 +73,47 @@ def run_study(
         if asked.workers > 1:
             require_cpus(asked.cpus * asked.workers + 2)
         require_node(asked.cpus, asked.gpus, by="a trial", lower="study.cpus or study.gpus")
-        study = begin(plan, dataset.digest, folder, resume=resume)
-        engine = _Engine(
-            folder,
-            Surroundings(
-                folder=folder,
-                dataset_uri=dataset.uri,
-                environment=environment(),
-                threads=asked.cpus,
-                workers=asked.workers,
-                on_gpu=asked.gpus > 0,
-                objectives=asked.objectives,
-            ),
-            asked,
-        )
-        populated = isinstance(asked.pruning, PopulationPruning)
-        ledger = Population(plan, study) if populated else Ledger(plan, study)
-        started = time.monotonic()
-        before = summarise(folder).trials if resume else ()
-        engine.run(ledger, "searching", asked.seconds, before)
-        if asked.seconds and time.monotonic() - started >= asked.seconds:
-            ledger.close()
-        summary = summarise(folder)
-        if not summary.ranking:
-            raise _nothing_came(summary, plan)
-        if ledger.keeps_states:
-            for trial in summary.trials:
-                remove_folder(join(run_uri(folder, trial.name), STATE))
-        engine.run(Repeats(plan, study), "repeating")
-    summary = summarise(folder)
-    say(f"Report: {write_study_report(summary, join(folder, REPORT))}")
+        study = begin(folder, resume=resume)
+        with folder.work():
+            _searched(plan, study, dataset, folder.uri)
+    summary = summarise(folder.uri)
+    say(f"Report: {write_study_report(summary, join(folder.uri, REPORT))}")
     return summary
+
+
+def _searched(plan: Plan, study: optuna.Study, dataset: Dataset, folder: str) -> None:
+    """Run the trials of a study that are to come, then the repeats of the best.
+
+    Raises:
+        UserError: no trial ended in a usable model.
+    """
+    asked = plan.study
+    engine = _Engine(
+        folder,
+        Surroundings(
+            folder=folder,
+            dataset_uri=dataset.uri,
+            environment=environment(),
+            threads=asked.cpus,
+            workers=asked.workers,
+            on_gpu=asked.gpus > 0,
+            objectives=asked.objectives,
+        ),
+        asked,
+    )
+    populated = isinstance(asked.pruning, PopulationPruning)
+    ledger = Population(plan, study) if populated else Ledger(plan, study)
+    started = time.monotonic()
+    engine.run(ledger, "searching", asked.seconds, summarise(folder).trials)
+    if asked.seconds and time.monotonic() - started >= asked.seconds:
+        ledger.close()
+    summary = summarise(folder)
+    if not summary.ranking:
+        raise _nothing_came(summary, plan)
+    if ledger.keeps_states:
+        for trial in summary.trials:
+            remove_folder(join(run_uri(folder, trial.name), STATE))
+    engine.run(Repeats(plan, study), "repeating")
 
 
 class _Engine:

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # h
 from torch import Tensor
 
 from mleg_ray.catalog.codec import of_events
-from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
+from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest
 from mleg_ray.catalog.shards import ShardEntry, footer_metadata, write_shard
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config
@@ -37,7 +37,7 @@ from mleg_ray.interpret.landscape import player_of
 from mleg_ray.models.gan import GAN
 from mleg_ray.models.networks import Network
 from mleg_ray.randomness import Noise, derive_seed, stream
-from mleg_ray.storage import join
+from mleg_ray.storage import join, write_json
 
 CLUSTER = Field(name="cluster", role="label", description="of DBSCAN; -1: in none")
 NONE = -1  # the number of what is in no cluster

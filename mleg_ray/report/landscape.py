@@ -1,23 +1,31 @@
 """The report of a loss's landscape: its surface and contours as pictures, its figures as JSON."""
 
+from typing import Literal
+
 import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
-from mleg_ray.catalog.dataset import write_json
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.console import progress_bar, say
+from mleg_ray.folder import SealedFolder
 from mleg_ray.interpret.events import own_dataset, validation_events
 from mleg_ray.interpret.landscape import Landscape, LandscapeSpec, landscape, player_of
 from mleg_ray.report.drawing import GENERATED, INK, STYLE, png
-from mleg_ray.report.folder import Analysis, claim, renew
-from mleg_ray.storage import join, write_bytes
+from mleg_ray.report.folder import ResultsPlan, renew
+from mleg_ray.storage import join, write_bytes, write_json
 
 SURFACE, CONTOURS, JSON = "surface.png", "contours.png", "landscape.json"
 COLOURS = "cividis"  # also for colour-blind readers, and monotonic in grey
 LEVELS = 12  # each between two lines: a twelfth of the plane
+
+
+class LandscapePlan(ResultsPlan):
+    """What the folder of a landscape is for."""
+
+    kind: Literal["landscape"] = "landscape"
 
 
 def survey(checkpoint: Checkpoint, spec: LandscapeSpec, storage: str, out: str) -> Landscape:
@@ -34,17 +42,13 @@ def survey(checkpoint: Checkpoint, spec: LandscapeSpec, storage: str, out: str) 
     """
     player_of(checkpoint, checkpoint.model, spec.player)
     events = validation_events(own_dataset(checkpoint, storage), spec.events, spec.seed)
-    analysis = Analysis(
-        kind="landscape",
-        spec=spec.model_dump(mode="json"),
-        checkpoint=checkpoint.digest,
-        results=(SURFACE, CONTOURS, JSON),
-    )
-    claim(out, analysis)
-    with progress_bar("Moving the weights", spec.pairs * spec.grid**2) as bar:
-        found = landscape(checkpoint, events, spec, bar.update)
-    renew(out, analysis)
-    write_landscape(found, out)
+    of = {"checkpoint": checkpoint.digest, "spec": spec.model_dump(mode="json")}
+    folder = SealedFolder(out, LandscapePlan(of=of, results=(SURFACE, CONTOURS, JSON)))
+    with folder.work():
+        with progress_bar("Moving the weights", spec.pairs * spec.grid**2) as bar:
+            found = landscape(checkpoint, events, spec, bar.update)
+        renew(folder)
+        write_landscape(found, out)
     say(
         f"Loss {found.loss:.4g}; roughness {found.roughness.value:.3g} ± "
         f"{found.roughness.uncertainty:.2g} of a bowl's; not convex at "

@@ -1,16 +1,17 @@
 """Look into a hidden layer of a checkpoint's player: figures, clusters and pictures."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mleg_ray.catalog.dataset import write_json
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.console import say
 from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.events import Field
+from mleg_ray.folder import SealedFolder
 from mleg_ray.interpret.events import (
     known_conditions,
     own_dataset,
@@ -26,11 +27,17 @@ from mleg_ray.interpret.latent import (
     network_of,
     write_clusters,
 )
-from mleg_ray.report.folder import Analysis, claim, renew
+from mleg_ray.report.folder import ResultsPlan, renew
 from mleg_ray.report.latent_figures import planes_png
-from mleg_ray.storage import join, write_bytes
+from mleg_ray.storage import join, write_bytes, write_json
 
 RESULT, CLUSTERS = "latent.json", "clusters"
+
+
+class LatentPlan(ResultsPlan):
+    """What the folder of a latent analysis is for."""
+
+    kind: Literal["latent analysis"] = "latent analysis"
 
 
 def look(checkpoint: Checkpoint, spec: LatentSpec, storage: str, out: str) -> Latent:
@@ -55,20 +62,17 @@ def look(checkpoint: Checkpoint, spec: LatentSpec, storage: str, out: str) -> La
     schema = clustered(dataset, labels)
     drawn = {*schema.labels, *schema.varying(dataset.manifest.conditions)}
     fields = [field for field in schema.fields if field.name in drawn]
-    analysis = Analysis(
-        kind="latent",
-        spec=spec.model_dump(mode="json"),
-        checkpoint=checkpoint.digest,
-        results=(RESULT, CLUSTERS, *(_picture(field) for field in fields)),
-    )
-    claim(out, analysis)
-    seen = activations(checkpoint, events, spec)
-    result = latent(checkpoint, seen, labels, spec)
-    renew(out, analysis)
-    write_clusters(result, seen.events, labels, dataset, join(out, CLUSTERS))
-    columns = {**events.columns, CLUSTER.name: torch.tensor(result.cluster)}
-    _draw(result, {field: columns[field.name] for field in fields}, out)
-    write_json(join(out, RESULT), result.model_dump(mode="json"))
+    of = {"checkpoint": checkpoint.digest, "spec": spec.model_dump(mode="json")}
+    results = (RESULT, CLUSTERS, *(_picture(field) for field in fields))
+    folder = SealedFolder(out, LatentPlan(of=of, results=results))
+    with folder.work():
+        seen = activations(checkpoint, events, spec)
+        result = latent(checkpoint, seen, labels, spec)
+        renew(folder)
+        write_clusters(result, seen.events, labels, dataset, join(out, CLUSTERS))
+        columns = {**events.columns, CLUSTER.name: torch.tensor(result.cluster)}
+        _draw(result, {field: columns[field.name] for field in fields}, out)
+        write_json(join(out, RESULT), result.model_dump(mode="json"))
     _say(result)
     return result
 

@@ -5,12 +5,14 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping
+from typing import Literal
 
-from mleg_ray.catalog.dataset import write_json
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.report.html import page_environment
+from mleg_ray.folder import SealedFolder
+from mleg_ray.report.folder import ResultsPlan, renew
+from mleg_ray.report.html import FIGURES, page_environment
 from mleg_ray.report.study_figures import LABELS, other_figures, short_path, study_pngs
-from mleg_ray.storage import join, write_bytes
+from mleg_ray.storage import join, write_bytes, write_json
 from mleg_ray.study.plan import DIRECTIONS, Recipe
 from mleg_ray.study.summary import Summary, importance
 
@@ -18,18 +20,34 @@ PAGE, CSV, JSON, WINNER = "study.html", "trials.csv", "study.json", "winner.toml
 SHOWN = 20  # lines of the table of trials
 
 
+class StudyReportPlan(ResultsPlan):
+    """What the folder of a study's report is for."""
+
+    kind: Literal["study report"] = "study report"
+
+
 def write_study_report(summary: Summary, out: str) -> str:
     """Write the report into the folder `out`; return the page's place.
 
     Raises:
-        UserError: see `importance` and `Checkpoint.load`.
+        UserError: see `importance`, `Checkpoint.load` and `SealedFolder.work`.
     """
+    of = {"study": summary.name, "dataset": summary.dataset_digest}
+    results = (FIGURES, PAGE, CSV, JSON, WINNER)
+    folder = SealedFolder(out, StudyReportPlan(of=of, results=results))
+    with folder.work():
+        return _write(summary, folder)
+
+
+def _write(summary: Summary, folder: SealedFolder[StudyReportPlan]) -> str:
+    out = folder.uri
     shares = importance(summary)
     pictures = study_pngs(summary, shares)
-    for name, content in pictures.items():
-        write_bytes(join(out, "figures", f"{name}.png"), content)
     best = summary.ranked[0]
     checkpoint = Checkpoint.load(best.best_checkpoint)
+    renew(folder)
+    for name, content in pictures.items():
+        write_bytes(join(out, FIGURES, f"{name}.png"), content)
     winner = join(out, WINNER)
     write_bytes(winner, Recipe(run=checkpoint.run).to_toml().encode())
     write_json(join(out, JSON), summary.model_dump(mode="json") | {"importance": shares})

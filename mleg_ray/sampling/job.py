@@ -3,21 +3,21 @@
 Nothing here knows who generates the shards: `mleg_ray.cluster.sample` does so in parallel.
 """
 
+import contextlib
 import datetime
 import math
-import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mleg_ray.catalog.codec import bytes_of
-from mleg_ray.catalog.dataset import PLAN, SAMPLED, Dataset, DatasetManifest, read_json, write_json
-from mleg_ray.catalog.shards import FileEntry, footer, footer_metadata
+from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, seal
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.events import stored_fields
+from mleg_ray.folder import FileEntry, SealedFolder, plan_of
+from mleg_ray.heartbeat import Heartbeat
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.sampling.conditions import beyond, extrapolations, resolve_conditions
 from mleg_ray.sampling.folding import Folding
@@ -26,9 +26,10 @@ from mleg_ray.sampling.plan import (
     BATCH,
     BINS,
     FoldedEvents,
+    SampledShard,
+    SamplePlan,
     SampleSpec,
     ShardPlan,
-    ShardRecord,
 )
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
@@ -36,9 +37,7 @@ from mleg_ray.storage import (
     exists,
     join,
     read_bytes,
-    remove_partials,
     require_space,
-    require_vacant,
     require_writable,
     sha256,
     sizes,
@@ -46,20 +45,10 @@ from mleg_ray.storage import (
 )
 
 SHARD = AtOnce(64 * MIB, events=250_000)  # a million events keep several workers busy
-READERS = 16  # at once, of footers and hashes: object stores answer late
 COMPILED_FROM = 20_000_000  # events: below, compiling takes longer than it saves
 
 # Before compression. A worker holds about four times as much while it writes a shard.
 MAX_SHARD_BYTES = 256_000_000
-
-
-class PlanFile(Config):
-    """The content of plan.json; `bins_sha256` is that of the tallies' bins, if there are any."""
-
-    format_version: Literal[2] = 2
-    checkpoint_uri: str
-    spec: SampleSpec
-    bins_sha256: str | None
 
 
 class Production(Config):
@@ -90,19 +79,22 @@ class Efficiency(Config):
 
 @dataclass(frozen=True)
 class SampleJob:
-    """One sample to make: what, where, and in which shards; `bins` are those of its tallies."""
+    """One sample to make: where and what, and in which shards; `bins` are those of its tallies."""
 
     checkpoint: Checkpoint
-    spec: SampleSpec
-    folder: str
+    folder: SealedFolder[SamplePlan]
     shards: tuple[ShardPlan, ...]
     sampler: Sampler
     bins: bytes | None
 
     @property
-    def bins_sha256(self) -> str | None:
-        """The digest of the bins, None without tallies."""
-        return None if self.bins is None else sha256(self.bins)
+    def spec(self) -> SampleSpec:
+        """All that determines the sample's events."""
+        return self.folder.plan.spec
+
+    def whole(self) -> dict[int, SampledShard]:
+        """Return the records of the shards that are there and whole, by index."""
+        return self.folder.whole({shard.index: shard.file for shard in self.shards}, SampledShard)
 
 
 def plan_sample(
@@ -134,7 +126,7 @@ def plan_sample(
         CheckpointError: the model generates NaN or infinity.
         DataError: the bins of a sample's tallies are damaged and cannot be made again.
     """
-    there = _plan_there(folder)
+    there = plan_of(folder, SamplePlan)
     if compiled is None:
         compiled = there.spec.compiled if there else _is_compiled(events)
     folded = folds.ranges if folds else ()
@@ -171,10 +163,11 @@ def plan_sample(
             f"sample: a shard of {spec.shard_events:,} events does not fit a worker's memory; "
             f"set --shard-events to {most:,} or fewer"
         )
-    if there:
-        _require_same(folder, there.spec, spec)
+    plan = SamplePlan(checkpoint_uri=checkpoint.uri, spec=spec, bins_sha256=None)
+    SealedFolder(folder, plan).require_own()
     bins = _bins(folder, sampler, there) if spec.tallied else None
-    return SampleJob(checkpoint, spec, folder, tuple(spec.plan()), sampler, bins)
+    plan = plan.model_copy(update={"bins_sha256": sha256(bins) if bins else None})
+    return SampleJob(checkpoint, SealedFolder(folder, plan), tuple(spec.plan()), sampler, bins)
 
 
 def plan_fold(
@@ -224,73 +217,42 @@ def _is_compiled(events: int) -> bool:
     return events >= COMPILED_FROM and has_compiler()
 
 
-def whole_shards(job: SampleJob, *, rehash: bool = False) -> dict[int, ShardRecord]:
-    """Return the records of the shards that are there and whole, by index.
-
-    A shard is whole if its record is that of this sample, it and its tally have the right sizes,
-    and its footer names the sample and the shard; with `rehash` also the right SHA-256. The others
-    count as missing and are generated again.
-    """
-    bytes_there = sizes(job.folder)
-    bins = job.bins_sha256
-
-    def whole(shard: ShardPlan) -> ShardRecord | None:
-        record = _record(job.folder, shard) if shard.record_file in bytes_there else None
-        if record is None or not record.proves(job.spec, bins, shard):
-            return None
-        entries = [entry for entry in (record.entry, record.entry.tally) if entry]
-        right = all(bytes_there.get(entry.file) == entry.bytes for entry in entries)
-        if not right or not _is_named(job, shard):
-            return None
-        if rehash and not all(_is_unaltered(job.folder, entry) for entry in entries):
-            return None
-        return record
-
-    with ThreadPoolExecutor(READERS) as readers:
-        return {record.index: record for record in readers.map(whole, job.shards) if record}
-
-
-def rehearse(job: SampleJob, missing: Sequence[ShardPlan]) -> None:
-    """Fail now where the work would fail later.
+@contextlib.contextmanager
+def making(job: SampleJob, missing: Sequence[ShardPlan]) -> Iterator[Heartbeat]:
+    """Claim the sample's folder for the length of the block, and lay the bins of its tallies there.
 
     Raises:
-        ResourceError: no permission, or not enough space for the missing shards.
+        ResourceError: no permission, not enough space for the missing shards, another driver.
     """
-    require_writable(job.folder)
-    require_space(job.folder, job.sampler.event_bytes * sum(shard.events for shard in missing))
-
-
-def begin(job: SampleJob) -> None:
-    """Write plan.json, the first file, and the bins of the tallies."""
-    plan = PlanFile(checkpoint_uri=job.checkpoint.uri, spec=job.spec, bins_sha256=job.bins_sha256)
-    write_json(join(job.folder, PLAN), plan.model_dump(mode="json"))
-    _write_bins(job)
+    require_writable(job.folder.uri)
+    require_space(job.folder.uri, job.sampler.event_bytes * sum(s.events for s in missing))
+    with job.folder.work() as heartbeat:
+        _write_bins(job)
+        yield heartbeat
 
 
 def require_all_there(job: SampleJob) -> None:
     """Raise `ResourceError` if shards have vanished since they were made."""
-    there = sizes(job.folder)
+    there = sizes(job.folder.uri)
     gone = sum(shard.file not in there for shard in job.shards)
     if gone:
         raise ResourceError(
-            f"{job.folder}: {gone:,} of {len(job.shards):,} shards were deleted while others were "
-            "made; remove what is left in the folder, and run the same command again"
+            f"{job.folder.uri}: {gone:,} of {len(job.shards):,} shards were deleted while others "
+            "were made; remove what is left in the folder, and run the same command again"
         )
 
 
 def finish(
     job: SampleJob,
-    records: Mapping[int, ShardRecord],
+    records: Mapping[int, SampledShard],
     production: Production | None,
     environment: Mapping[str, str],
 ) -> Dataset:
-    """Write the manifest, the last file of a sample; keep one that already says the same.
+    """Seal the sample when all shards are there.
 
     `production` is None if no shard was missing, `environment` are the versions that made it.
     """
-    remove_partials(job.folder)
     _write_bins(job)
-    place = join(job.folder, SAMPLED)
     card = job.checkpoint.card
     manifest = DatasetManifest(
         conditions=job.spec.conditions,
@@ -304,19 +266,12 @@ def finish(
         fields=job.sampler.fields,
         **dict(card.dataset.definitions),
     )
-    if not exists(place) or not _says(Dataset.open(job.folder).manifest, manifest):
-        write_json(place, manifest.model_dump(mode="json"))
-    return Dataset.open(job.folder)
-
-
-def _says(there: DatasetManifest, manifest: DatasetManifest) -> bool:
-    """Tell whether a manifest says the same of the events; the run that made them may differ."""
-    return there.model_copy(update={"provenance": manifest.provenance}) == manifest
+    return seal(job.folder.uri, SAMPLED, manifest)
 
 
 def _provenance(
     job: SampleJob,
-    records: Mapping[int, ShardRecord],
+    records: Mapping[int, SampledShard],
     production: Production | None,
     environment: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -337,43 +292,14 @@ def _provenance(
     }
 
 
-def _efficiency(job: SampleJob, records: Mapping[int, ShardRecord]) -> Efficiency:
+def _efficiency(job: SampleJob, records: Mapping[int, SampledShard]) -> Efficiency:
     tried = sum(record.tried for record in records.values())
     value = job.spec.events / tried
     uncertainty = max(math.sqrt(value * (1 - value) / tried), 1 / tried) if job.spec.where else 0.0
     return Efficiency(value=value, uncertainty=uncertainty, generated=tried)
 
 
-def _plan_there(folder: str) -> PlanFile | None:
-    """Return the plan of a sample in a folder; `ConfigError` if it holds anything but a sample."""
-    place = join(folder, PLAN)
-    if exists(place):
-        return parse(PlanFile, read_json(place, "choose another --out"), place)
-    require_vacant(folder, PLAN)
-    return None
-
-
-def _require_same(folder: str, there: SampleSpec, spec: SampleSpec) -> None:
-    differences = list(_differences(there, spec))
-    if differences:
-        raise ConfigError(
-            f"{folder}: holds another sample ({'; '.join(differences)}); "
-            "choose another --out, or ask for the same to complete it"
-        )
-
-
-def _differences(there: Config, asked: Config, within: str = "") -> Iterator[str]:
-    for key in type(there).model_fields:
-        old, new = getattr(there, key), getattr(asked, key)
-        if isinstance(old, Config) and isinstance(new, Config):
-            yield from _differences(old, new, f"{within}{key}.")
-        elif old != new:
-            # Of a thousand shards' rows the first six will do.
-            old, new = (reprlib.repr(v) if isinstance(v, tuple) else v for v in (old, new))
-            yield f"{within}{key} is {old} there, {new} is asked for"
-
-
-def _bins(folder: str, sampler: Sampler, plan: PlanFile | None) -> bytes:
+def _bins(folder: str, sampler: Sampler, plan: SamplePlan | None) -> bytes:
     """Return the bins of the sample's tallies: those that are there, or new ones."""
     place = join(folder, BINS)
     if plan and exists(place):
@@ -389,32 +315,10 @@ def _bins(folder: str, sampler: Sampler, plan: PlanFile | None) -> bytes:
     return bins
 
 
-def _record(folder: str, shard: ShardPlan) -> ShardRecord | None:
-    """Return a shard's record; None if it is damaged, which means that the shard is made again."""
-    place = join(folder, shard.record_file)
-    try:
-        return parse(ShardRecord, read_json(place), place)
-    except (ConfigError, DataError):
-        return None
-
-
 def _write_bins(job: SampleJob) -> None:
     """Write the bins unless they are there: a complete sample is not touched."""
     if job.bins is None:
         return
-    place = join(job.folder, BINS)
+    place = join(job.folder.uri, BINS)
     if not exists(place) or read_bytes(place) != job.bins:
         write_bytes(place, job.bins)
-
-
-def _is_named(job: SampleJob, shard: ShardPlan) -> bool:
-    """Tell whether a shard's footer names the sample and the shard."""
-    named = footer_metadata(sample=job.spec.digest(), index=shard.index)
-    try:
-        return named.items() <= footer(join(job.folder, shard.file)).items()
-    except DataError:
-        return False
-
-
-def _is_unaltered(folder: str, entry: FileEntry) -> bool:
-    return sha256(read_bytes(join(folder, entry.file))) == entry.sha256

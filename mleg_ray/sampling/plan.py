@@ -7,10 +7,11 @@ from typing import Annotated, Literal, Self
 import torch
 from pydantic import PositiveInt, SerializeAsAny, model_validator
 
-from mleg_ray.catalog.shards import ShardEntry, record_file
+from mleg_ray.catalog.shards import ShardRecord
 from mleg_ray.catalog.sources.base import MAX_SHARDS
 from mleg_ray.config import Config
 from mleg_ray.definitions import Comparison
+from mleg_ray.folder import FolderPlan
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.randomness import derive_seed
 from mleg_ray.sampling.spectra import SPECTRA, ChoiceSpectrum, Spectrum
@@ -41,11 +42,6 @@ class ShardPlan:
     def tally_file(self) -> str:
         """The shard's tally, relative to the dataset's folder."""
         return f"tallies/{self.index:08d}.safetensors"
-
-    @property
-    def record_file(self) -> str:
-        """The shard's record, relative to the dataset's folder."""
-        return record_file(self.file)
 
 
 class FoldedEvents(Config):
@@ -154,26 +150,25 @@ def _shortest(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-class ShardRecord(Config):
-    """The proof beside a shard of what it is: written after it, so its presence means "whole".
+class SampledShard(ShardRecord):
+    """The record of a sample's shard.
 
-    `sample` is the digest of the sample's specification, `bins` that of its tallies' bins, None if
-    it has no tallies, `tried` the number of events generated until there were enough that pass
-    `where`.
+    `tried` is the number of events generated until there were enough that pass `where`.
     """
 
-    sample: str
-    bins: str | None
-    index: int
-    entry: ShardEntry
     tried: int
 
-    def proves(self, spec: SampleSpec, bins: str | None, shard: ShardPlan) -> bool:
-        """Tell whether this is the record of that shard of that sample, with its tally if any."""
-        promised = (spec.digest(), bins, shard.index, shard.file, shard.events)
-        entry = self.entry
-        tally_file = entry.tally.file if entry.tally else None
-        return (*promised, shard.tally_file if spec.tallied else None) == (
-            *(self.sample, self.bins, self.index),
-            *(entry.file, entry.rows, tally_file),
-        )
+
+class SamplePlan(FolderPlan):
+    """What a sample's folder is for; `bins_sha256` is that of its tallies' bins, if it has any."""
+
+    kind: Literal["sample"] = "sample"
+    format_version: Literal[3] = 3
+    checkpoint_uri: str
+    spec: SampleSpec
+    bins_sha256: str | None
+
+    @property
+    def identity(self) -> SampleSpec:
+        """The checkpoint may lie elsewhere by now; the specification names its digest."""
+        return self.spec

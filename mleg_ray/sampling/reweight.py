@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from mleg_ray.catalog.codec import of_events
-from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, read_json, write_json
-from mleg_ray.catalog.shards import ShardEntry, footer_metadata, record_file, write_shard
-from mleg_ray.config import Config, parse
-from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, seal
+from mleg_ray.catalog.shards import ShardRecord, footer_metadata, write_shard
+from mleg_ray.errors import DataError
 from mleg_ray.evaluation.c2st import calibration
 from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, Part, drawn, mlp, scale, scored
 from mleg_ray.evaluation.datasets import from_events
@@ -24,12 +23,11 @@ from mleg_ray.evaluation.distances import FloatArray, effective_size
 from mleg_ray.evaluation.estimate import NotComputableError
 from mleg_ray.evaluation.sample import Sample
 from mleg_ray.events import EventSchema, Field, stored_fields, unlabelled
+from mleg_ray.folder import FolderPlan, SealedFolder, write_record
 from mleg_ray.randomness import derive_seed, stream
-from mleg_ray.storage import exists, join, read_bytes, require_vacant, sha256
 
 SELECT = 0.25  # of the learning events: when to stop, calibration, and where weights are cut
 LARGEST = 0.999  # the quantile of the weights at which they are cut
-PLAN = "reweighting.json"
 WEIGHT = Field(
     name="weight",
     role="weight",
@@ -106,31 +104,29 @@ def learn_weights(truth: Sample, generated: Sample, *, seed: int) -> Weigher:
     return Weigher(names, logit, norm, cut / norm, effective_size(odds) / len(odds))
 
 
-class ReweightSpec(Config):
+class ReweightSpec(FolderPlan):
     """All that determines a reweighted sample: digests of both datasets, mode and seed."""
 
+    kind: Literal["reweighted sample"] = "reweighted sample"
+    format_version: Literal[1] = 1
     sample: str
     truth: str
     mode: Mode
     seed: int
 
 
-class ReweightRecord(Config):
-    """The proof beside a shard: written after it, so its presence means "whole"."""
-
-    spec: str
-    index: int
-    entry: ShardEntry
-
-
 @dataclass(frozen=True)
 class Reweighting:
     """A sample, its weights, and the folder in which the result grows shard by shard."""
 
-    spec: ReweightSpec
+    folder: SealedFolder[ReweightSpec]
     generated: Dataset
     weigher: Weigher
-    folder: str
+
+    @property
+    def spec(self) -> ReweightSpec:
+        """What the folder is for."""
+        return self.folder.plan
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -139,7 +135,7 @@ class Reweighting:
         has_weight = any(field.role == "weight" for field in fields)
         return fields if has_weight or self.spec.mode == "accept" else (*fields, WEIGHT)
 
-    def make(self, index: int) -> ReweightRecord:
+    def make(self, index: int) -> ShardRecord:
         """Weigh one shard and write it, then its record; the same bytes in any process."""
         manifest = self.generated.manifest
         entry = manifest.shards[index]
@@ -154,7 +150,7 @@ class Reweighting:
             kept = events.weighted(events.weight * weight)
         schema = EventSchema(self.fields, manifest.groups)
         written = write_shard(
-            self.folder,
+            self.folder.uri,
             entry.file,
             of_events(kept, schema),
             schema,
@@ -164,30 +160,14 @@ class Reweighting:
             seed=entry.seed,
             conditions=entry.conditions,
         )
-        record = ReweightRecord(spec=self.spec.digest(), index=index, entry=written)
-        write_json(self._record_place(index), record.model_dump(mode="json"))
+        record = ShardRecord(plan=self.folder.digest, index=index, entry=written)
+        write_record(self.folder.uri, record)
         return record
 
-    def whole(self) -> dict[int, ReweightRecord]:
-        """Return the records of the shards that are there and whole, by index."""
-        found = {}
-        for index in range(len(self.generated.manifest.shards)):
-            place = self._record_place(index)
-            if not exists(place):
-                continue
-            record = parse(ReweightRecord, read_json(place), place)
-            shard = join(self.folder, record.entry.file)
-            own = (record.spec, record.index) == (self.spec.digest(), index) and exists(shard)
-            if own and sha256(read_bytes(shard)) == record.entry.sha256:
-                found[index] = record
-        return found
-
-    def finish(
-        self, records: Mapping[int, ReweightRecord], environment: Mapping[str, str]
-    ) -> Dataset:
-        """Write the manifest, the last file; `environment` are the versions that made it."""
+    def finish(self, records: Mapping[int, ShardRecord], environment: Mapping[str, str]) -> Dataset:
+        """Seal the folder when all shards are there; `environment` has the versions."""
         old = self.generated.manifest
-        reweighting = self.spec.model_dump(mode="json") | {
+        reweighting = self.spec.model_dump(mode="json", exclude={"kind", "format_version"}) | {
             "sample_uri": self.generated.uri,
             "largest_weight": self.weigher.largest,
             "efficiency": self.weigher.efficiency,
@@ -204,24 +184,4 @@ class Reweighting:
             where=old.where,
             partition=old.partition,
         )
-        write_json(join(self.folder, SAMPLED), manifest.model_dump(mode="json"))
-        return Dataset.open(self.folder)
-
-    def _record_place(self, index: int) -> str:
-        return join(self.folder, record_file(self.generated.manifest.shards[index].file))
-
-
-def require_own(folder: str, spec: ReweightSpec) -> None:
-    """Claim a folder for a reweighted sample.
-
-    Raises:
-        ConfigError: it holds another one, or other files.
-        ResourceError: nothing can be written there.
-    """
-    place = join(folder, PLAN)
-    if exists(place):
-        if parse(ReweightSpec, read_json(place), place) != spec:
-            raise ConfigError(f"{folder}: holds another reweighted sample; choose another --out")
-        return
-    require_vacant(folder, PLAN)
-    write_json(place, spec.model_dump(mode="json"))
+        return seal(self.folder.uri, SAMPLED, manifest)

@@ -12,8 +12,7 @@ from torch import Tensor
 
 import mleg_ray
 from mleg_ray.catalog.codec import bytes_of, checked, of_events, to_table
-from mleg_ray.catalog.dataset import write_json
-from mleg_ray.catalog.shards import FileEntry, footer_metadata, parquet, write_shard
+from mleg_ray.catalog.shards import footer_metadata, parquet, write_shard
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import CheckpointError, ConfigError
@@ -21,12 +20,13 @@ from mleg_ray.evaluation.column import columns_of
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Events, EventSchema, stored_fields
+from mleg_ray.folder import FileEntry, write_record
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.sampling.folding import folding
 from mleg_ray.sampling.pipeline import Generated, Pipeline
-from mleg_ray.sampling.plan import BINS, SampleSpec, ShardPlan, ShardRecord
-from mleg_ray.storage import join, read_bytes, sha256, write_bytes
+from mleg_ray.sampling.plan import BINS, SampledShard, SampleSpec, ShardPlan
+from mleg_ray.storage import join, read_bytes, write_bytes
 
 SPLIT = "sample"
 
@@ -77,7 +77,7 @@ class Sampler:
         table = to_table(stored, self.schema, self.stored_fields, {})
         return len(parquet(table)) / len(self._pilot)
 
-    def write(self, shard: ShardPlan, events: Generated) -> ShardRecord:
+    def write(self, shard: ShardPlan, events: Generated) -> SampledShard:
         """Write a shard's events, its tally if the sample has tallies, then its record.
 
         Raises:
@@ -103,21 +103,13 @@ class Sampler:
             seed=shard.seed,
             conditions=shard.at,
         )
-        bins_sha256 = None
         if self._spec.tallied:
-            bins, bins_sha256 = self._bins
-            tally = self.tally(events, bins).to_bytes()
+            tally = self.tally(events, self._bins).to_bytes()
             write_bytes(join(self._folder, shard.tally_file), tally)
             counted = FileEntry.of(shard.tally_file, tally)
             entry = entry.model_copy(update={"tally": counted})
-        record = ShardRecord(
-            sample=digest,
-            bins=bins_sha256,
-            index=shard.index,
-            entry=entry,
-            tried=events.tried,
-        )
-        write_json(join(self._folder, shard.record_file), record.model_dump(mode="json"))
+        record = SampledShard(plan=digest, index=shard.index, entry=entry, tried=events.tried)
+        write_record(self._folder, record)
         return record
 
     def generate(self, shard: ShardPlan) -> Generated:
@@ -242,9 +234,8 @@ class Sampler:
         return events
 
     @functools.cached_property
-    def _bins(self) -> tuple[FineBins, str]:
-        content = read_bytes(join(self._folder, BINS))
-        return FineBins.from_bytes(content), sha256(content)
+    def _bins(self) -> FineBins:
+        return FineBins.from_bytes(read_bytes(join(self._folder, BINS)))
 
 
 def _empty(batch: Generated, n: int) -> Generated:

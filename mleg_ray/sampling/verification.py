@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from mleg_ray.catalog.codec import schema_of, to_columns, to_events
-from mleg_ray.catalog.dataset import PLAN, PREPARED, SAMPLED, Dataset, DatasetManifest, read_json
-from mleg_ray.catalog.shards import ShardEntry, record_file
+from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest
+from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError, UserError
 from mleg_ray.evaluation.column import columns_of
@@ -24,9 +24,9 @@ from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.evaluation.tally import FineBins, Tally
 from mleg_ray.evaluation.unphysical import UnphysicalTally
 from mleg_ray.events import Events
-from mleg_ray.sampling.job import PlanFile
-from mleg_ray.sampling.plan import SampleSpec, ShardPlan, ShardRecord
-from mleg_ray.storage import PARTIAL, join, sizes
+from mleg_ray.folder import PLAN, record_file
+from mleg_ray.sampling.plan import SampledShard, SamplePlan, SampleSpec, ShardPlan
+from mleg_ray.storage import PARTIAL, join, read_json, sizes
 
 # Events among which copies are sought, the first ones of every shard; eight bytes of each are kept.
 COMPARED = 4_000_000
@@ -71,7 +71,7 @@ class ShardCheck:
 
     uri: str
     manifest: DatasetManifest
-    plan: PlanFile | None
+    plan: SamplePlan | None
     bins: FineBins | None
     compared: int
 
@@ -145,12 +145,12 @@ class ShardCheck:
         file = record_file(entry.file)
         place = join(self.uri, file)
         try:
-            record = parse(ShardRecord, read_json(place), place)
+            record = parse(SampledShard, read_json(place), place)
         except UserError as error:
             yield str(error)
             return
-        proven = record.proves(self.plan.spec, self.plan.bins_sha256, shard)
-        if not proven or record.entry != entry:
+        named = (record.plan, record.index) == (self.plan.spec.digest(), shard.index)
+        if not named or record.entry != entry:
             yield f"{file}: is not the record of this shard of this sample"
         elif shard.seed != entry.seed:
             yield f"{entry.file}: has seed {entry.seed}, the plan's is {shard.seed}"
@@ -222,13 +222,13 @@ def conclude(dataset: Dataset, check: ShardCheck, reports: Sequence[ShardReport]
     )
 
 
-def _plan(dataset: Dataset) -> PlanFile | None:
+def _plan(dataset: Dataset) -> SamplePlan | None:
     """Return the plan of a sample; None of a prepared or reweighted dataset."""
     provenance = dataset.manifest.provenance
     if "spec" not in provenance or "reweighting" in provenance:
         return None
     place = join(dataset.uri, PLAN)
-    return parse(PlanFile, read_json(place), place)
+    return parse(SamplePlan, read_json(place), place)
 
 
 def _plan_faults(dataset: Dataset, spec: SampleSpec) -> Iterator[str]:

@@ -10,32 +10,32 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import optuna
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from pydantic import SerializeAsAny
 
-from mleg_ray.config import parse, parse_toml
+from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError, ResourceError
+from mleg_ray.folder import PLAN, FolderPlan, SealedFolder, is_for, plan_of
 from mleg_ray.randomness import derive_seed
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import (
     absolute,
-    exists,
     is_remote,
     join,
-    read_bytes,
     read_folder,
-    require_writable,
+    remove,
     write_bytes,
 )
-from mleg_ray.study.plan import DIRECTIONS, Plan, experimental
+from mleg_ray.study.plan import DIRECTIONS, Objective, Plan, experimental
+from mleg_ray.study.space import Parameter
 
-PLAN, JOURNAL = "plan.toml", "journal.log"
+JOURNAL = "journal.log"
 REMOTE_JOURNAL = "journal"  # a folder of parts, for objects cannot be appended to
 KEPT = ("step", "best_step", "ended", *DIRECTIONS)  # of a training's last result
-DATASET = "dataset_digest"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -207,42 +207,62 @@ def best_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return sorted(complete, key=lambda trial: trial.values[0])
 
 
-def begin(plan: Plan, dataset_digest: str, folder: str, *, resume: bool) -> optuna.Study:
+class Compared(Config):
+    """What makes the trials of a study comparable; how many there are, and how long, is not."""
+
+    run: RunConfig
+    space: dict[str, SerializeAsAny[Parameter]]
+    objectives: tuple[Objective, ...]
+    storage: str | None
+    dataset: str
+
+
+class StudyPlan(FolderPlan):
+    """What a study's folder is for; `dataset` is the digest of what all trials are trained on."""
+
+    MEND = "choose another --name"
+
+    kind: Literal["study"] = "study"
+    format_version: Literal[1] = 1
+    plan: Plan
+    dataset: str
+
+    @property
+    def identity(self) -> Compared:
+        """What must be the same when the study goes on."""
+        plan, study = self.plan, self.plan.study
+        return Compared(
+            run=plan.run,
+            space=plan.space,
+            objectives=study.objectives,
+            storage=study.storage,
+            dataset=self.dataset,
+        )
+
+
+def begin(folder: SealedFolder[StudyPlan], *, resume: bool) -> optuna.Study:
     """Begin a study in its folder, or open the one that was begun there.
 
     Raises:
-        ConfigError: there is one and `resume` was not asked for, or it has another run, space or
-            dataset, or other objectives.
+        ConfigError: there is one and `resume` was not asked for, or the folder is for another, or
+            holds other files.
         ResourceError: the folder or the database cannot be written.
     """
-    place = join(folder, PLAN)
-    if not is_study(folder):
-        require_writable(folder)
-        with _storage_errors(plan.study.storage):
-            study = optuna.create_study(
-                storage=_storage(plan, folder),
-                study_name=_name(folder),
-                directions=[DIRECTIONS[name] for name in plan.study.objectives],
-                load_if_exists=True,  # one that was killed before its plan was written
-            )
-            with experimental():
-                study.set_metric_names(list(plan.study.objectives))
-            study.set_user_attr(DATASET, dataset_digest)
-            for i, point in enumerate(plan.study.points):
-                study.enqueue_trial(
-                    plan.searched.encode(point, f"study.points.{i}"), skip_if_exists=True
-                )
-        write_bytes(place, plan.to_toml().encode())
+    plan, there = folder.plan.plan, folder.require_own()
+    if there and not resume:
+        raise ConfigError(
+            f"{folder.uri}: this study was begun already; continue it with --resume, or begin "
+            "another with --name"
+        )
+    folder.write_plan()  # also of a study that goes on: it may have more trials, or time
+    if there:
+        study = load(plan, folder.uri)
     else:
-        if not resume:
-            raise ConfigError(
-                f"{folder}: this study was begun already; continue it with --resume, or begin "
-                "another with --name"
-            )
-        begun = read_plan(folder)
-        study = load(begun, folder)
-        _refuse_another(begun, plan, study.user_attrs[DATASET] == dataset_digest, folder)
-        write_bytes(place, plan.to_toml().encode())
+        try:
+            study = _created(plan, folder.uri)
+        except BaseException:
+            remove(join(folder.uri, PLAN))
+            raise
     finished = study.get_trials(deepcopy=False)
     study.sampler = plan.study.search.build(
         derive_seed(plan.study.seed, "search", len(finished)) % 2**32
@@ -251,17 +271,31 @@ def begin(plan: Plan, dataset_digest: str, folder: str, *, resume: bool) -> optu
     return study
 
 
+def _created(plan: Plan, folder: str) -> optuna.Study:
+    with _storage_errors(plan.study.storage):
+        study = optuna.create_study(
+            storage=_storage(plan, folder),
+            study_name=_name(folder),
+            directions=[DIRECTIONS[name] for name in plan.study.objectives],
+        )
+        with experimental():
+            study.set_metric_names(list(plan.study.objectives))
+        for i, point in enumerate(plan.study.points):
+            study.enqueue_trial(plan.searched.encode(point, f"study.points.{i}"))
+    return study
+
+
 def is_study(uri: str) -> bool:
     """Tell whether a study was begun in a folder."""
-    return exists(join(uri, PLAN))
+    return is_for(uri, StudyPlan)
 
 
-def read_plan(folder: str) -> Plan:
+def read_plan(folder: str) -> StudyPlan:
     """Return the plan of the study in a folder; `ConfigError` if there is none."""
-    place = join(folder, PLAN)
-    if not is_study(folder):
+    there = plan_of(folder, StudyPlan)
+    if there is None:
         raise ConfigError(f"{folder}: no study, it lacks {PLAN}; `mleg tune RECIPE` begins one")
-    return parse(Plan, parse_toml(read_bytes(place), place), place)
+    return there
 
 
 def load(plan: Plan, folder: str) -> optuna.Study:
@@ -276,23 +310,6 @@ def load(plan: Plan, folder: str) -> optuna.Study:
         except KeyError:
             place = plan.study.storage or _journal(folder)
             raise ResourceError(f"{place}: the record of study {_name(folder)} is gone") from None
-
-
-def _refuse_another(begun: Plan, plan: Plan, same_dataset: bool, folder: str) -> None:
-    pairs = {
-        "space": (begun.space, plan.space),
-        "run": (begun.run, plan.run),
-        "objectives": (begun.study.objectives, plan.study.objectives),
-        "storage": (begun.study.storage, plan.study.storage),
-    }
-    differing = [name for name, (old, new) in pairs.items() if old != new]
-    if not same_dataset:
-        differing.append("dataset")
-    if differing:
-        raise ConfigError(
-            f"{folder}: this study was begun with another {' and '.join(differing)} (see {PLAN} "
-            "there), so its trials would not compare; repeat those, or begin another with --name"
-        )
 
 
 def _name(folder: str) -> str:

@@ -1,6 +1,7 @@
 """The plan of a study: a base run, the space around it, how it is searched and what counts."""
 
 import contextlib
+import re
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -279,6 +280,11 @@ class StudyConfig(Config):
             )
         if self.pruning and self.objectives != ("ks_sum",):
             raise ConfigError("pruning needs ks_sum as the only objective; leave it or others out")
+        if self.storage and re.search(r"//[^/@]*:[^/@]*@", self.storage):
+            raise ConfigError(
+                "storage: leave the password out, the study's files would keep it; PostgreSQL "
+                "takes it from PGPASSWORD or ~/.pgpass"
+            )
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise ConfigError("gpus: a fraction of one, or a whole number")
         return self

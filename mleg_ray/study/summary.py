@@ -9,13 +9,12 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from mleg_ray.catalog.dataset import read_json
 from mleg_ray.checkpoint import CARD, CHECKPOINT, run_uri
 from mleg_ray.config import Config
 from mleg_ray.definitions import COMPARISONS
 from mleg_ray.errors import ConfigError
-from mleg_ray.storage import exists, join
-from mleg_ray.study.ledger import DATASET, best_trials, load, read_plan, repeat_name, trial_name
+from mleg_ray.storage import exists, join, read_json
+from mleg_ray.study.ledger import best_trials, load, read_plan, repeat_name, trial_name
 from mleg_ray.study.plan import DIRECTIONS, Plan
 
 State = Literal["complete", "pruned", "failed", "running", "waiting"]
@@ -167,7 +166,8 @@ def summarise(folder: str) -> Summary:
     Raises:
         UserError: see `read_plan` and `load`.
     """
-    plan = read_plan(folder)
+    begun = read_plan(folder)
+    plan = begun.plan
     study = load(plan, folder)
     trials = {
         trial.number: _summary_of(trial, plan, study, folder)
@@ -182,7 +182,7 @@ def summarise(folder: str) -> Summary:
     return Summary(
         name=study.study_name,
         folder=folder,
-        dataset_digest=study.user_attrs[DATASET],
+        dataset_digest=begun.dataset,
         plan=plan,
         trials=tuple(trials.values()),
         ranking=tuple(trial.name for trial in ranked),

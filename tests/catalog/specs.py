@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
+from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.events import EventSchema, Field, Group
 from mleg_ray.physics.particles import Beam
+from mleg_ray.storage import write_json
 
 
 def pythia_spec(*assignments: str) -> DatasetSpec:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from mleg_ray.catalog.codec import of_events
-from mleg_ray.catalog.dataset import Dataset, DatasetManifest, read_json
+from mleg_ray.catalog.dataset import Dataset, DatasetManifest
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.errors import DataError
+from mleg_ray.storage import read_json
 from tests.dis_events import FIELDS, GROUPS, SCHEMA, electrons
 
 

@@ -14,12 +14,12 @@ import torch
 
 from mleg_ray.catalog.dataset import Dataset, dataset_uri
 from mleg_ray.catalog.prepare import (
+    PreparedShard,
     constraint_lines,
     dropped_lines,
     finish,
     make_shard,
     plan_dataset,
-    whole_shards,
 )
 from mleg_ray.catalog.shards import footer
 from mleg_ray.catalog.spec import DatasetSpec
@@ -39,13 +39,20 @@ def storage(tmp_path):
     return str(tmp_path / "storage")
 
 
+def whole(plan):
+    """The records of the shards that are there."""
+    return plan.folder.whole({shard.index: shard.file for shard in plan.shards}, PreparedShard)
+
+
 def prepare(spec, storage, *, overwrite=False, only=None):
     """What the cluster does, one shard after the other; `only` stops early."""
     plan = plan_dataset(spec, storage, overwrite=overwrite)
-    records = whole_shards(plan)
+    records = whole(plan)
     missing = [shard for shard in plan.shards if shard.index not in records]
     random.Random(0).shuffle(missing)
-    records |= {shard.index: make_shard(plan, shard) for shard in missing[:only]}
+    if missing:
+        with plan.folder.work():
+            records |= {shard.index: make_shard(plan, shard) for shard in missing[:only]}
     return finish(plan, records) if only is None else None
 
 
@@ -71,7 +78,7 @@ def test_shards_carry_their_units_and_origin(spec, storage):
     metadata = footer(f"{dataset.uri}/shards/00003.parquet")
     assert json.loads(metadata["mleg.index"]) == 3
     assert json.loads(metadata["mleg.origin"]) == dataset.manifest.provenance["origin"]
-    assert sorted(os.listdir(dataset.uri)) == ["dataset.json", "records", "shards"]
+    assert sorted(os.listdir(dataset.uri)) == ["dataset.json", "plan.json", "records", "shards"]
 
 
 def test_provenance_tells_inputs_versions_and_no_machine(spec, storage, tmp_path):
@@ -96,12 +103,12 @@ def test_an_interrupted_run_is_completed_to_the_same_dataset(spec, storage, tmp_
     undisturbed = prepare(spec, str(tmp_path / "other"))
     prepare(spec, storage, only=7)
     folder = dataset_uri(storage, "small")
-    with pytest.raises(DataError, match="absent or not finished"):
+    with pytest.raises(DataError, match=r"not finished: it has a plan.json, but no dataset.json"):
         Dataset.open(folder)
     leftover = f"{folder}/shards/00099.parquet.1.partial"
     with open(leftover, "w") as stream:
         stream.write("half")
-    assert len(whole_shards(plan_dataset(spec, storage))) == 7
+    assert len(whole(plan_dataset(spec, storage))) == 7
     completed = prepare(spec, storage)
     assert completed.digest == undisturbed.digest
     assert not os.path.exists(leftover)
@@ -133,7 +140,9 @@ def test_a_damaged_shard_is_noticed_and_made_again(spec, storage, damage):
 def test_a_folder_of_another_specification_is_refused(spec, storage, tmp_path):
     prepare(spec, storage, only=3)
     other = table_spec(tmp_path, "source.seed=2")
-    with pytest.raises(ResourceError, match=r"another specification.*--storage.*--overwrite"):
+    with pytest.raises(
+        ConfigError, match=r"holds another dataset \(origin .*--storage.*--overwrite"
+    ):
         plan_dataset(other, storage)
     dataset = prepare(other, storage, overwrite=True)
     assert dataset.manifest.provenance["source"]["seed"] == 2
@@ -143,7 +152,7 @@ def test_a_changed_input_file_is_another_origin(spec, storage, tmp_path):
     prepare(spec, storage)
     with open(tmp_path / "fat-gan" / "tape2.txt", "a") as stream:
         stream.write("48,2,1,47.9\n")
-    with pytest.raises(ResourceError, match="input file"):
+    with pytest.raises(ConfigError, match="origin"):
         plan_dataset(spec, storage)
 
 
@@ -260,7 +269,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(spec, storage, monkeyp
     monkeypatch.setattr("mleg_ray.storage.os.fsync", full)
     with pytest.raises(ResourceError, match=r"00001.parquet: No space left on device"):
         make_shard(plan, plan.shards[1])
-    assert sorted(os.listdir(f"{plan.folder}/shards")) == ["00000.parquet"]
+    assert sorted(os.listdir(f"{plan.folder.uri}/shards")) == ["00000.parquet"]
 
 
 def test_a_source_that_gives_other_rows_than_promised(spec, storage, monkeypatch):

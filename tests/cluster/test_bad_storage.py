@@ -97,8 +97,8 @@ def test_one_of_two_drivers_refuses(checkpoint: Checkpoint, tmp_path: Path) -> N
     ]
     told = [driver.communicate(timeout=600)[1] for driver in drivers]
     assert sorted(driver.returncode for driver in drivers) == [0, 2], told
-    [refused] = [text for text in told if "is making this sample" in " ".join(text.split())]
-    assert "choose another --out" in " ".join(refused.split())
+    [refused] = [text for text in told if "is at work here" in " ".join(text.split())]
+    assert "choose another place" in " ".join(refused.split())
     assert Dataset.open(str(tmp_path / "out")).rows() == 20_000_000
 
 
@@ -106,7 +106,7 @@ LITTLE_MEMORY = """
 import resource, sys
 import ray
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.sampling.job import begin, plan_sample
+from mleg_ray.sampling.job import making, plan_sample
 from mleg_ray.sampling.sampler import Sampler
 
 LIMIT = 1_500_000_000  # bytes
@@ -114,11 +114,11 @@ job = plan_sample(
     Checkpoint.load(sys.argv[1]), 50_000_000, sys.argv[2], seed=1, shard_events=1_000_000,
     conditions={}, compiled=False,
 )
-begin(job)
-for shard in job.shards:
-    job.sampler.write(shard, job.sampler.generate(shard))
-    for written in (job.folder + "/" + shard.file, job.folder + "/" + shard.tally_file):
-        open(written, "w").close()
+with making(job, job.shards):
+    for shard in job.shards:
+        job.sampler.write(shard, job.sampler.generate(shard))
+        for written in (shard.file, shard.tally_file):
+            open(job.folder.uri + "/" + written, "w").close()
 peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(peak)
 assert peak < LIMIT, peak

@@ -57,7 +57,7 @@ def test_study_in_an_object_store(server: S3Server, tmp_path: Path) -> None:
     settings = [word for value in QUICK for word in ("--set", value)]
     mleg("tune", recipe, "--name", "far", *settings)
     study = f"{STORAGE}/studies/far"
-    for name in ("plan.toml", "journal", "report/study.html", "runs/0001/checkpoint/card.json"):
+    for name in ("plan.json", "journal", "report/study.html", "runs/0001/checkpoint/card.json"):
         assert exists(f"{study}/{name}"), name
     before = read_bytes(f"{study}/runs/0000/checkpoint/card.json")
 
@@ -69,7 +69,7 @@ def test_study_in_an_object_store(server: S3Server, tmp_path: Path) -> None:
     mleg("sample", study, "--events", "2000", "--out", f"{STORAGE}/sample")
     assert Dataset.open(f"{STORAGE}/sample").rows() == 2000
     everything = read_bytes(f"{study}/study.json") if exists(f"{study}/study.json") else b""
-    for uri in (f"{study}/plan.toml", f"{STORAGE}/sample/manifest.json"):
+    for uri in (f"{study}/plan.json", f"{STORAGE}/sample/manifest.json"):
         everything += read_bytes(uri)
     assert b"secret-of-the-test" not in everything
 

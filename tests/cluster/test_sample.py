@@ -200,7 +200,8 @@ def test_checkpoint_lost_on_the_way_is_a_clear_error(
 ) -> None:
     checkpoint = small_checkpoint(tmp_path / "checkpoint")
     monkeypatch.setattr(
-        "mleg_ray.cluster.sample.begin", lambda _: shutil.rmtree(tmp_path / "checkpoint")
+        "mleg_ray.cluster.sample.require_node",
+        lambda *_, **__: shutil.rmtree(tmp_path / "checkpoint"),
     )
     with pytest.raises(CheckpointError, match="not a checkpoint"):
         make(checkpoint, tmp_path / "out")

@@ -27,7 +27,7 @@ def test_many_workers_sleep(
     assert found.shards_per_second == pytest.approx(200 / found.seconds)
     assert 0 < found.busy <= 1
     assert found.driver_cpu_seconds_per_shard > 0
-    assert not list(Path(job.folder).parent.iterdir())
+    assert not list(Path(job.folder.uri).parent.iterdir())
     told = capsys.readouterr().err
     assert "2e+05 events in 200 shards" in told
     assert "Nothing was kept" in told

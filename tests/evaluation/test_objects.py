@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from mleg_ray.catalog.codec import of_events
-from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, write_json
-from mleg_ray.catalog.shards import FileEntry, write_shard
+from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest
+from mleg_ray.catalog.shards import write_shard
 from mleg_ray.definitions import Constraint, Definitions
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation import scorecard
@@ -27,7 +27,9 @@ from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.evaluation.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.unphysical import ANY
 from mleg_ray.events import Events, EventSchema, Field, Group
+from mleg_ray.folder import FileEntry
 from mleg_ray.randomness import derive_seed
+from mleg_ray.storage import write_json
 from tests.evaluation.conftest import with_jets
 
 HISTOGRAMS = ("js", "kl", "separation", "chi2_paper")

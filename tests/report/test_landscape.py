@@ -77,7 +77,7 @@ def test_other_files_are_refused_before_any_work(
     with pytest.raises(SystemExit) as end:
         run(storage, "--player", "critic", "--out", str(tmp_path))
     assert end.value.code == 2
-    assert "holds other files and no analysis.json" in " ".join(capsys.readouterr().err.split())
+    assert "holds other files and no plan.json" in " ".join(capsys.readouterr().err.split())
     assert [place.read_text() for place in tmp_path.iterdir()] == ["mine"]
 
 
@@ -89,7 +89,7 @@ def test_the_same_command_completes_what_a_killed_one_left(
         killed.setattr(landscape, "write_json", interrupted)
         run(storage, *asked)
     left = {place.name for place in (tmp_path / "out").iterdir()}
-    assert left == {"analysis.json", "surface.png", "contours.png"}
+    assert left == {"plan.json", "surface.png", "contours.png"}
     with pytest.raises(SystemExit) as end:
         run(storage, *asked)
     assert end.value.code == 0

@@ -117,7 +117,7 @@ def test_the_same_command_completes_what_a_killed_one_left(
     with monkeypatch.context() as killed:
         killed.setattr(latent, "planes_png", interrupted)
         assert run(storage, out, "--player=critic", "--layer=1") == 130
-    assert {place.name for place in out.iterdir()} == {"analysis.json", "clusters"}
+    assert {place.name for place in out.iterdir()} == {"plan.json", "clusters"}
     assert run(storage, out, "--player=critic", "--layer=1") == 0
     assert (out / "latent.json").is_file()
 
@@ -125,7 +125,7 @@ def test_the_same_command_completes_what_a_killed_one_left(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "holds other files and no analysis.json; choose another --out"),
+        ([], "holds other files and no plan.json; choose another --out"),
         (["--layer=3"], "has --layer 1 to 2, not 3"),
         (["--events=1e6"], "validation events, not 1,000,000"),
     ],

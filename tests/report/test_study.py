@@ -9,9 +9,9 @@ import pytest
 from mleg_ray.report.study import write_study_report
 from mleg_ray.report.study_figures import front_of, short_path
 from mleg_ray.run import RunConfig
-from mleg_ray.study.ledger import Ledger, begin, read_plan
+from mleg_ray.study.ledger import Ledger, read_plan
 from mleg_ray.study.summary import summarise
-from tests.study.plans import SPACE, finished_study
+from tests.study.plans import SPACE, begun, finished_study
 
 ASKED = """
 pruning = { kind = "median", startup = 5, first = 20 }
@@ -70,9 +70,9 @@ def test_trial_that_was_never_judged(tmp_path: Path) -> None:
     space = space.replace('{ "x" = 1 }', '{ "training.batch_size" = 16 }')
     study = 'points = [{ "training.batch_size" = 20 }]'
     folder = finished_study(tmp_path, study, trials=1, space=space)
-    plan = read_plan(folder)
+    plan = read_plan(folder).plan
     longer = plan.model_copy(update={"study": plan.study.model_copy(update={"trials": 2})})
-    record = begin(longer, "digest", folder, resume=True)
+    record = begun(longer, folder, resume=True)
     record.enqueue_trial({"training.batch_size": 16})
     ledger = Ledger(longer, record)
     job = ledger.ask()

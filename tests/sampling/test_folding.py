@@ -10,23 +10,21 @@ import torch
 from typer.testing import CliRunner
 
 from mleg_ray.catalog.dataset import SAMPLED, Dataset
-from mleg_ray.catalog.shards import FileEntry, record_file
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard, environment
 from mleg_ray.cli import app
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.datasets import from_generated
 from mleg_ray.events import Events, Field
+from mleg_ray.folder import FileEntry, record_file
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.job import (
     SampleJob,
-    begin,
     finish,
     plan_fold,
     plan_sample,
-    whole_shards,
 )
 from mleg_ray.storage import write_bytes
-from tests.checkpoints import made, small_checkpoint
+from tests.checkpoints import begin, made, small_checkpoint
 from tests.dis_events import PAIRS, VERTEX, measured, momenta
 from tests.prepared import prepared_dataset
 from tests.recipes import ADVERSARIES
@@ -68,10 +66,10 @@ def weighted(tmp_path: Path) -> Dataset:
 
 def run(job: SampleJob) -> Dataset:
     begin(job)
-    missing = {shard.index: shard for shard in job.shards}.keys() - whole_shards(job).keys()
+    missing = {shard.index: shard for shard in job.shards}.keys() - job.whole().keys()
     for index in missing:
         made(job.sampler, job.shards[index])
-    return finish(job, whole_shards(job), None, {})
+    return finish(job, job.whole(), None, {})
 
 
 def assert_folded(seen: Events, true: Events) -> None:
@@ -123,7 +121,7 @@ def test_weighted_events_are_completed_alike(
     (tmp_path / "out" / record_file(fifth.file)).unlink()
     (tmp_path / "out" / SAMPLED).unlink()
     job = plan_fold(detector, weighted, None, str(tmp_path / "out"), seed=1)
-    assert len(whole_shards(job)) == 8
+    assert len(job.whole()) == 8
     assert run(job).manifest.shards == folded.manifest.shards
     assert not verified(tmp_path / "out").faults
 
@@ -282,7 +280,7 @@ def test_events_that_were_replaced_meanwhile_are_noticed(
     begin(job)
     prepared_dataset(tmp_path / "vertex", shard_rows=600)
     with pytest.raises(DataError, match="was replaced while its events were folded"):
-        type(job.sampler)(detector, job.spec, job.folder)
+        type(job.sampler)(detector, job.spec, job.folder.uri)
 
 
 def test_columns_that_are_missing_are_named(

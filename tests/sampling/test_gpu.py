@@ -29,7 +29,7 @@ def test_shards_are_made_again_bit_by_bit(tmp_path: Path, compiled: bool) -> Non
     )  # fmt: skip
     made = []
     for _ in range(2):
-        sampler = Sampler(Checkpoint.load(checkpoint.uri, "cuda"), job.spec, job.folder)
+        sampler = Sampler(Checkpoint.load(checkpoint.uri, "cuda"), job.spec, job.folder.uri)
         made.append(sampler.generate(job.shards[1]).columns)
     for name, column in made[0].items():
         assert column.device.type == "cpu"

@@ -8,10 +8,11 @@ import pyarrow.csv
 import pyarrow.dataset
 import pytest
 
-from mleg_ray.catalog.convert import convert_shard
+from mleg_ray.catalog.convert import Conversion, convert_shard
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import ConfigError
+from mleg_ray.folder import SealedFolder
 from mleg_ray.sampling.job import SampleJob, plan_sample
 from mleg_ray.sampling.spectra import ChoiceSpectrum, Spectrum, UniformSpectrum
 from tests.checkpoints import small_checkpoint
@@ -59,9 +60,10 @@ def test_the_value_is_the_events(sample: Dataset, tmp_path: Path) -> None:
     assert len(events) == 750
     assert sorted(set(events.columns["beam_energy"].tolist())) == [7.3, 10, 50]
     assert sample.at({"beam_energy": 50}).rows() == 150
-    shard = sample.shards()[-1]
-    convert_shard(sample.uri, sample.manifest, shard, "csv", str(tmp_path))
-    [file] = tmp_path.iterdir()
+    plan = Conversion(source=sample.uri, dataset=sample.digest, to="csv")
+    last = len(sample.shards()) - 1
+    convert_shard(SealedFolder(str(tmp_path), plan), sample, last)
+    [file] = tmp_path.glob("*.csv")
     assert pyarrow.csv.read_csv(file)["beam_energy"].unique().to_pylist() == [50]
 
 

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.shards import ShardRecord
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.datasets import from_dataset
 from mleg_ray.evaluation.sample import Sample, from_arrays
+from mleg_ray.folder import SealedFolder
 from mleg_ray.sampling.reweight import (
     Reweighting,
     ReweightSpec,
     Weigher,
     learn_weights,
-    require_own,
 )
 from tests.dis_events import momenta
 from tests.prepared import prepared_dataset
@@ -70,10 +71,12 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def work(generated: Dataset, folder: Path, mode: str) -> Reweighting:
     spec = ReweightSpec(sample=generated.digest, truth="0" * 64, mode=mode, seed=1)
-    require_own(str(folder), spec)
+    place = SealedFolder(str(folder), spec)
+    with place.work():
+        pass
     events = from_dataset(generated, seed=1)
     weigher = Weigher(tuple(events.axes), lambda x: -0.01 * x[:, 3], 1.0, 2.0, 0.9)
-    return Reweighting(spec, generated, weigher, str(folder))
+    return Reweighting(place, generated, weigher)
 
 
 def run(generated: Dataset, folder: Path, mode: str) -> Dataset:
@@ -105,17 +108,20 @@ def test_whole_shards_are_found_and_damaged_ones_are_not(
     job = work(generated, tmp_path, "weights")
     first = job.make(0)
     job.make(1)
-    assert set(job.whole()) == {0, 1}
+    files = {index: shard.file for index, shard in enumerate(generated.shards())}
+    assert set(job.folder.whole(files, ShardRecord)) == {0, 1}
     assert job.make(0) == first
     (tmp_path / first.entry.file).write_bytes(b"half")
-    assert set(job.whole()) == {1}
+    assert set(job.folder.whole(files, ShardRecord)) == {1}
 
 
 def test_folders_of_others_are_refused(generated: Dataset, tmp_path: Path) -> None:
     work(generated, tmp_path / "own", "weights")
-    with pytest.raises(ConfigError, match="another reweighted sample"):
+    with pytest.raises(
+        ConfigError, match=r"another reweighted sample \(mode is weights there, accept is"
+    ):
         work(generated, tmp_path / "own", "accept")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("")
-    with pytest.raises(ConfigError, match=r"no reweighting.json"):
+    with pytest.raises(ConfigError, match=r"no plan.json"):
         work(generated, tmp_path / "other", "weights")

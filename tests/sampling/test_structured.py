@@ -21,10 +21,11 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.definitions import passing
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.datasets import from_dataset, from_generated
-from mleg_ray.sampling.job import SampleJob, begin, plan_sample, whole_shards
+from mleg_ray.folder import record_file
+from mleg_ray.sampling.job import SampleJob, plan_sample
 from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.spectra import LogUniformSpectrum, Spectrum
-from tests.checkpoints import jets_checkpoint, layers_checkpoint, made
+from tests.checkpoints import begin, jets_checkpoint, layers_checkpoint, made
 from tests.sampling.test_job import content, run
 from tests.sampling.test_verification import (
     SHARD,
@@ -178,11 +179,11 @@ def test_killed_and_resumed_it_has_the_same_bytes(
     begin(job)
     made(job.sampler, job.shards[2])
     made(job.sampler, job.shards[1])
-    (tmp_path / "out" / job.shards[1].record_file).unlink()  # killed before it was written
+    (tmp_path / "out" / record_file(job.shards[1].file)).unlink()  # killed before it was written
     (tmp_path / "out" / "shards" / "00000000.parquet.123.partial").write_bytes(b"half")
     with pytest.raises(DataError, match="not finished"):
         Dataset.open(str(tmp_path / "out"))
-    assert set(whole_shards(job)) == {2}
+    assert set(job.whole()) == {2}
     assert run(planned(name, tmp_path / "out")).digest == Dataset.open(str(sound[name])).digest
     expected, found = content(sound[name]), content(tmp_path / "out")
     told = {"manifest.json"}  # when, and how fast

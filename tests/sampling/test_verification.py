@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mleg_ray.catalog.dataset import PLAN, PREPARED, SAMPLED, Dataset
-from mleg_ray.catalog.shards import FileEntry
+from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset
 from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.folder import PLAN, FileEntry
 from mleg_ray.sampling.plan import BINS
 from mleg_ray.sampling.verification import ShardCheck, Verification, conclude, faults_in_words
 from tests.checkpoints import small_checkpoint
@@ -145,7 +145,7 @@ def no_record(sample: Path) -> None:
 
 
 def another_record(sample: Path) -> None:
-    edit(sample / RECORD, lambda record: record.update(sample="0" * 64))
+    edit(sample / RECORD, lambda record: record.update(plan="0" * 64))
 
 
 def no_tally(sample: Path) -> None:

@@ -4,9 +4,12 @@ import math
 import shutil
 from pathlib import Path
 
+import optuna
+
 from mleg_ray.checkpoint import CHECKPOINT, run_uri
 from mleg_ray.config import named_folders
-from mleg_ray.study.ledger import Job, Ledger, Repeats, begin
+from mleg_ray.folder import SealedFolder
+from mleg_ray.study.ledger import Job, Ledger, Repeats, StudyPlan, begin
 from mleg_ray.study.plan import Plan
 from tests.checkpoints import small_checkpoint
 from tests.recipes import SMALL
@@ -51,11 +54,18 @@ when = { "model.decoder.residual" = true }
 RATE = "training.optimisers.autoencoder.learning_rate"
 
 
+def begun(
+    plan: Plan, folder: str, *, resume: bool = False, dataset: str = "digest"
+) -> optuna.Study:
+    """Begin the record of a study, or open it again."""
+    return begin(SealedFolder(folder, StudyPlan(plan=plan, dataset=dataset)), resume=resume)
+
+
 def finished_study(folder: Path, study: str = "", trials: int = 30, space: str = MIXED) -> str:
     """Record a study whose `ks_sum` is least at a rate of 1e-3; nothing is trained."""
     plan = small_plan(folder, study, space=space, trials=trials, run=("training.steps=100",))
     place = folder / "studies" / "toy"
-    ledger = Ledger(plan, begin(plan, "digest", str(place), resume=False))
+    ledger = Ledger(plan, begun(plan, str(place)))
     small_checkpoint(folder / "checkpoint", recipe="bvae-dis")
     while job := ledger.ask():
         _pretend(ledger, job, place, folder / "checkpoint")

@@ -9,16 +9,17 @@ import pytest
 from optuna.trial import TrialState
 
 from mleg_ray.errors import ConfigError, ResourceError
+from mleg_ray.folder import PLAN
 from mleg_ray.storage import remove_folder, sizes, write_bytes
-from mleg_ray.study.ledger import JOURNAL, Job, Ledger, Repeats, begin, best_trials, load
+from mleg_ray.study.ledger import JOURNAL, Job, Ledger, Repeats, best_trials, load
 from mleg_ray.study.plan import Plan
-from tests.study.plans import small_plan
+from tests.study.plans import begun, small_plan
 
 MEDIAN = 'pruning = { kind = "median", startup = 2 }'
 
 
 def started(plan: Plan, folder: Path | str, *, resume: bool = False) -> Ledger:
-    return Ledger(plan, begin(plan, "digest", str(folder), resume=resume))
+    return Ledger(plan, begun(plan, str(folder), resume=resume))
 
 
 def result(step: int, ks_sum: float, ended: str = "") -> dict[str, Any]:
@@ -174,21 +175,21 @@ class TestRefusals:
         folder = tmp_path / "study"
         complete(started(small_plan(tmp_path), folder), 1.0)
         before = (folder / JOURNAL).read_bytes()
-        with pytest.raises(ConfigError, match=f"begun with another {what} "):
+        with pytest.raises(ConfigError, match=rf"holds another study \({what}\b"):
             started(small_plan(tmp_path, **changed), folder, resume=True)
         assert (folder / JOURNAL).read_bytes() == before
 
     def test_other_dataset(self, tmp_path: Path) -> None:
         plan = small_plan(tmp_path)
         started(plan, tmp_path / "study")
-        with pytest.raises(ConfigError, match="another dataset"):
-            begin(plan, "other", str(tmp_path / "study"), resume=True)
+        with pytest.raises(ConfigError, match=r"\(dataset is digest there, other is asked for\)"):
+            begun(plan, str(tmp_path / "study"), resume=True, dataset="other")
 
     @pytest.mark.parametrize("url", ["sqlite:////no/such/folder/x.db", "nonsense", "mysql://h/x"])
     def test_storage_unreachable(self, tmp_path: Path, url: str) -> None:
         with pytest.raises(ResourceError, match="study.storage"):
             started(small_plan(tmp_path, f'storage = "{url}"'), tmp_path / "study")
-        assert not (tmp_path / "study" / "plan.toml").exists()
+        assert not (tmp_path / "study" / PLAN).exists()
 
     def test_record_gone(self, tmp_path: Path) -> None:
         plan = small_plan(tmp_path)

@@ -7,10 +7,10 @@ import pytest
 from optuna.trial import TrialState
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.study.ledger import Job, begin
+from mleg_ray.study.ledger import Job
 from mleg_ray.study.plan import Plan
 from mleg_ray.study.population import FACTOR, Population
-from tests.study.plans import small_plan
+from tests.study.plans import begun, small_plan
 
 PBT = 'pruning = { kind = "pbt", every = 20, share = 0.25 }'
 RATE = "training.optimisers.autoencoder.learning_rate"
@@ -23,7 +23,7 @@ def plan_of(folder: Path, pruning: str = PBT, *, space: str = SPACE, trials: int
 
 
 def opened(plan: Plan, folder: Path, *, resume: bool = False) -> Population:
-    return Population(plan, begin(plan, "digest", str(folder), resume=resume))
+    return Population(plan, begun(plan, str(folder), resume=resume))
 
 
 def result(step: int, ks_sum: float, ended: str = "") -> dict[str, Any]:

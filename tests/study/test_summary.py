@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from mleg_ray.errors import ConfigError, ResourceError
+from mleg_ray.folder import SealedFolder
+from mleg_ray.study.ledger import StudyPlan
 from mleg_ray.study.summary import Summary, importance, summarise
 from tests.study.plans import RATE, finished_study, small_plan
 
@@ -117,9 +119,9 @@ class TestPrefer:
 
 
 def test_no_study(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no study, it lacks plan.toml"):
+    with pytest.raises(ConfigError, match="no study, it lacks plan.json"):
         summarise(str(tmp_path))
-    place = tmp_path / "plan.toml"
-    place.write_text(small_plan(tmp_path).to_toml())
+    plan = StudyPlan(plan=small_plan(tmp_path), dataset="digest")
+    SealedFolder(str(tmp_path), plan).write_plan()
     with pytest.raises(ResourceError, match="is gone"):
         summarise(str(tmp_path))

@@ -1,17 +1,18 @@
-"""A file in a sample's folder that tells who makes it, and that the work goes on."""
+"""A file in a folder that tells who works on it, and that the work goes on."""
 
+import contextlib
 import datetime
 import os
 import secrets
 import socket
+import threading
 import time
 from types import TracebackType
 from typing import Any, Self
 
-from mleg_ray.catalog.dataset import read_json, write_json
 from mleg_ray.console import say
-from mleg_ray.errors import DataError, ResourceError
-from mleg_ray.storage import join, remove
+from mleg_ray.errors import DataError, ResourceError, UserError
+from mleg_ray.storage import join, read_json, remove, write_json
 
 HEARTBEAT = "heartbeat.json"
 BEAT_SECONDS = 10.0
@@ -27,8 +28,7 @@ class Heartbeat:
     gone, else the next one watches the file for `WATCH_SECONDS`.
     """
 
-    def __init__(self, folder: str, of: int) -> None:
-        self.of = of
+    def __init__(self, folder: str) -> None:
         self._folder = folder
         self._place = join(folder, HEARTBEAT)
         self._owner = {
@@ -36,7 +36,9 @@ class Heartbeat:
             "process": os.getpid(),
             "claim": secrets.token_hex(8),
         }
+        self._progress: dict[str, float] = {}
         self._last = 0.0
+        self._turn = threading.Lock()  # `keep` is another thread's
 
     def __enter__(self) -> Self:
         """Claim the folder.
@@ -52,7 +54,7 @@ class Heartbeat:
                 time.sleep(0.5)
                 if self._read() not in (None, there):
                     raise self._refusal(there)
-        self._write(0, 0.0, 0, 0)
+        self._write()
         time.sleep(SETTLE_SECONDS)
         self.require_mine()
         return self
@@ -67,16 +69,23 @@ class Heartbeat:
         if there and self._is_mine(there):
             remove(self._place)
 
-    def beat(self, events: int, rate: float, workers: int, retries: int) -> None:
+    def beat(self, **progress: float) -> None:
         """Write where the work stands, unless that was written a moment ago.
 
         Raises:
             ResourceError: another driver has claimed the folder meanwhile.
         """
-        if time.monotonic() - self._last < BEAT_SECONDS:
-            return
-        self.require_mine()
-        self._write(events, rate, workers, retries)
+        with self._turn:
+            self._progress |= progress
+            if time.monotonic() - self._last < BEAT_SECONDS:
+                return
+            self.require_mine()
+            self._write()
+
+    def keep(self) -> None:
+        """Beat for a driver that is busy; one that lost its claim hears so when it asks itself."""
+        with contextlib.suppress(UserError):
+            self.beat()
 
     def require_mine(self) -> None:
         """Raise `ResourceError` if another driver has claimed the folder meanwhile."""
@@ -89,8 +98,8 @@ class Heartbeat:
 
     def _refusal(self, there: dict[str, Any]) -> ResourceError:
         return ResourceError(
-            f"{self._folder}: process {there.get('process')} on {there.get('host')} is making this "
-            "sample; let it end or stop it, then run this again, or choose another --out"
+            f"{self._folder}: process {there.get('process')} on {there.get('host')} is at work "
+            "here; let it end or stop it, then run this again, or choose another place"
         )
 
     def _read(self) -> dict[str, Any] | None:
@@ -100,18 +109,10 @@ class Heartbeat:
             return None
         return told if isinstance(told, dict) else None
 
-    def _write(self, events: int, rate: float, workers: int, retries: int) -> None:
+    def _write(self) -> None:
         self._last = time.monotonic()
-        told = {
-            **self._owner,
-            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "events": events,
-            "of": self.of,
-            "events_per_second": rate,
-            "workers": workers,
-            "retries": retries,
-        }
-        write_json(self._place, told)
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        write_json(self._place, {**self._owner, "time": now, **self._progress})
 
 
 def _is_gone(there: dict[str, Any]) -> bool:

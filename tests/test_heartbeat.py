@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mleg_ray import heartbeat
 from mleg_ray.errors import ResourceError
-from mleg_ray.sampling import heartbeat
-from mleg_ray.sampling.heartbeat import HEARTBEAT, Heartbeat
+from mleg_ray.heartbeat import HEARTBEAT, Heartbeat
 
 
 @pytest.fixture(autouse=True)
@@ -27,32 +27,33 @@ def told(folder: Path) -> dict[str, object]:
 
 def leave(folder: Path, **changes: object) -> None:
     """Leave the file of a driver that is gone."""
-    with Heartbeat(str(folder), 10):
+    with Heartbeat(str(folder)):
         there = told(folder)
     (folder / HEARTBEAT).write_text(json.dumps(there | {"claim": "another"} | changes))
 
 
 def test_tells_where_the_work_stands_and_is_gone_at_its_end(tmp_path: Path) -> None:
-    with Heartbeat(str(tmp_path), 1000) as mine:
-        mine.beat(500, 100.0, 2, 1)
-        expected = {"events": 500, "of": 1000, "events_per_second": 100.0, "workers": 2}
-        assert told(tmp_path).items() >= (expected | {"retries": 1, "process": os.getpid()}).items()
+    with Heartbeat(str(tmp_path)) as mine:
+        mine.beat(events=500, of=1000, workers=2)
+        mine.beat(workers=3)
+        expected = {"events": 500, "of": 1000, "workers": 3, "process": os.getpid()}
+        assert told(tmp_path).items() >= expected.items()
     assert not list(tmp_path.iterdir())
 
 
 def test_second_driver_is_refused(tmp_path: Path) -> None:
-    with Heartbeat(str(tmp_path), 10) as first:
+    with Heartbeat(str(tmp_path)) as first:
         done = threading.Event()
 
         def work() -> None:
             while not done.wait(0.2):
-                first.beat(5, 1.0, 1, 0)
+                first.beat(events=5)
 
         worker = threading.Thread(target=work)
         worker.start()
         try:
-            with pytest.raises(ResourceError, match=f"process {os.getpid()} on .* is making this"):
-                Heartbeat(str(tmp_path), 10).__enter__()
+            with pytest.raises(ResourceError, match=f"process {os.getpid()} on .* is at work here"):
+                Heartbeat(str(tmp_path)).__enter__()
         finally:
             done.set()
             worker.join()
@@ -60,9 +61,9 @@ def test_second_driver_is_refused(tmp_path: Path) -> None:
 
 
 def test_driver_that_lost_its_claim_stops_and_leaves_the_other_be(tmp_path: Path) -> None:
-    with Heartbeat(str(tmp_path), 10) as first, Heartbeat(str(tmp_path), 10):
-        with pytest.raises(ResourceError, match="is making this sample"):
-            first.beat(5, 1.0, 1, 0)
+    with Heartbeat(str(tmp_path)) as first, Heartbeat(str(tmp_path)):
+        with pytest.raises(ResourceError, match="is at work here"):
+            first.beat(events=5)
         first.__exit__(None, None, None)
         assert (tmp_path / HEARTBEAT).exists()
 
@@ -74,7 +75,7 @@ def test_driver_that_was_killed_is_followed(
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     leave(tmp_path, process=gone.pid, **({"host": host} if host else {}))
-    with Heartbeat(str(tmp_path), 10) as mine:
+    with Heartbeat(str(tmp_path)) as mine:
         mine.require_mine()
     # Whether a process of another machine lives cannot be seen.
     assert ("Watching" in capsys.readouterr().err) == bool(host)
@@ -83,5 +84,5 @@ def test_driver_that_was_killed_is_followed(
 @pytest.mark.parametrize("text", ["", "{", "[]", "7"])
 def test_damaged_file_is_no_driver(tmp_path: Path, text: str) -> None:
     (tmp_path / HEARTBEAT).write_text(text)
-    with Heartbeat(str(tmp_path), 10) as mine:
+    with Heartbeat(str(tmp_path)) as mine:
         mine.require_mine()
