@@ -18,6 +18,7 @@ from rich.progress import (
 
 # Standard error: what a command prints for programs to read goes to standard output.
 console = Console(stderr=True, highlight=False)
+places = Console(highlight=False, quiet=True)  # where results lie; heard on a command line only
 
 LINE_SECONDS = 30.0  # between lines of progress where nothing can be redrawn, in a log file
 
@@ -75,6 +76,11 @@ def say(message: str, style: str = "") -> None:
     """Print one line for the person at the terminal, as it is: brackets are no markup."""
     # Without soft wrapping a path would be broken over lines, and could not be copied.
     console.print(message, style=style, markup=False, soft_wrap=True)
+
+
+def tell_place(place: str) -> None:
+    """Tell programs where lies what a command made, on standard output; Python has it returned."""
+    places.print(place, markup=False, soft_wrap=True)
 
 
 class _Redrawn:

@@ -189,6 +189,14 @@ def is_checkpoint(uri: str) -> bool:
     return exists(join(uri, CARD))
 
 
+def dataset_name(uri: str) -> str:
+    """Return the name of the dataset that a sample imitates, or a checkpoint was trained on."""
+    if is_checkpoint(uri):
+        place = join(uri, CARD)
+        return parse(Card, read_json(place), place).dataset.name
+    return Dataset.open(uri).manifest.name
+
+
 def short_names(uris: Sequence[str]) -> dict[str, str]:
     """Return a name of each folder: its last parts, as many as tell it from the others."""
     paths = {uri: run_folder(uri).parts[1:] for uri in uris}

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+import mleg_ray as mleg
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.cluster.quickstart import quickstart
+from mleg_ray.cluster.quickstart import SHARD_EVENTS, quickstart
 from mleg_ray.evaluation.scorecards import Scorecard
 
 pytest.importorskip("pythia8mc", reason="the main job's events need the extra 'pythia'")
@@ -70,6 +71,14 @@ def test_from_events_to_report_and_again(
 
     events = {path: path.read_bytes() for path in sample.rglob("*.parquet")}
     made = {path: path.stat().st_mtime_ns for path in storage.rglob("*.parquet")}
+    monkeypatch.setenv("MLEG_STORAGE", str(storage))
+    run = mleg.train("recipe.toml")
+    again = mleg.sample(run, 3000, shard_events=SHARD_EVENTS)
+    assert again.uri == str(sample)
+    judged = mleg.evaluate(again)
+    assert judged.figures == card.figures  # by the same events, which it found by itself
+    assert capsys.readouterr().out == ""  # results are returned
+
     report.unlink()  # as if the first run had been interrupted here
     quickstart(str(storage), "recipe.toml", 3000)
     assert report.exists()

@@ -1,0 +1,18 @@
+"""See what datasets there are."""
+
+from rich.console import Console
+
+
+def list_datasets() -> None:
+    """List the datasets of the catalog."""
+    from mleg_ray.catalog.listing import entries_table
+
+    Console().print(entries_table())
+
+
+def show(name: str) -> None:
+    """Show one dataset: fields, source, splits, observables, rules, planes, objects, citation."""
+    from mleg_ray.catalog.listing import describe
+    from mleg_ray.catalog.spec import DatasetSpec
+
+    Console().print(describe(DatasetSpec.load(name)))

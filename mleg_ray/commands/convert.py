@@ -1,0 +1,27 @@
+"""Write a dataset in another format."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mleg_ray.commands.options import DatasetPlace, uri_of
+from mleg_ray.console import tell_place
+
+if TYPE_CHECKING:
+    from mleg_ray.catalog.convert import Converted
+
+
+def convert(
+    dataset: DatasetPlace,
+    to: Annotated[str, typer.Option(help="root, hdf5, csv, dark-machines or lhe.")],
+    *,
+    out: Annotated[str | None, typer.Option(help="Where the files go; also s3://.")] = None,
+) -> "Converted":
+    """Write a dataset in another format, a file a shard; the same command again completes it."""
+    from mleg_ray.cluster.convert import convert
+
+    source = uri_of(dataset)
+    target = uri_of(out or f"{source}-{to}")
+    made = convert(source, to, target)
+    tell_place(target)
+    return made

@@ -1,0 +1,102 @@
+"""Judge samples against truth, one alone or several side by side."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mleg_ray.commands.options import Place, ReportFolder, Storage, assigned, uri_of
+from mleg_ray.console import tell_place
+from mleg_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mleg_ray.catalog.dataset import Dataset
+    from mleg_ray.evaluation.scorecards import Scorecard
+
+Truth = Annotated[
+    str | None,
+    typer.Option(help="Dataset, or DATASET:SPLIT; the test split of what it was trained on, else."),
+]
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option(help="Judge at this condition: beam_energy=50; repeatable."),
+]
+Seed = Annotated[int, typer.Option(help="Root seed of resamples and splits.")]
+
+
+def evaluate(
+    generated: Place,
+    *,
+    truth: Truth = None,
+    condition: Conditions = None,
+    out: ReportFolder = None,
+    storage: Storage = None,
+    seed: Seed = 1,
+) -> "Scorecard":
+    """Judge a sample, or a checkpoint by way of one: scorecard.json, figures and report.html."""
+    from mleg_ray.cluster.evaluate import evaluate_any, report_folder
+    from mleg_ray.report.html import REPORT
+    from mleg_ray.storage import join, storage_root
+
+    root, uri = storage_root(storage), uri_of(generated)
+    by = _judge(uri, truth, condition or [], root)
+    folder = uri_of(out or report_folder(root, [uri], by.dataset, by.split))
+    card = evaluate_any(uri, by.dataset, by.split, folder, root, seed=seed)
+    tell_place(join(folder, REPORT))
+    return card
+
+
+def compare(
+    generated: Sequence[Place],
+    *,
+    truth: Truth = None,
+    condition: Conditions = None,
+    out: ReportFolder = None,
+    storage: Storage = None,
+    seed: Seed = 1,
+) -> "dict[str, Scorecard]":
+    """Put several samples, or their reports, in a table: comparison.html."""
+    from mleg_ray.cluster.evaluate import compare, report_folder
+    from mleg_ray.report.comparison import PAGE
+    from mleg_ray.report.html import SCORECARD
+    from mleg_ray.storage import exists, join, storage_root
+
+    root, uris = storage_root(storage), [uri_of(place) for place in generated]
+    new = next((uri for uri in uris if not exists(join(uri, SCORECARD))), None)
+    by = _judge(new, truth, condition or [], root) if new or truth else None
+    dataset, split = (by.dataset, by.split) if by else (None, "test")
+    folder = uri_of(out or report_folder(root, uris, dataset, split))
+    cards = compare(uris, dataset, split, folder, root, seed=seed)
+    tell_place(join(folder, PAGE))
+    return cards
+
+
+@dataclass(frozen=True)
+class _Judge:
+    dataset: "Dataset"
+    split: str
+
+
+def _judge(uri: str | None, truth: str | None, conditions: Sequence[str], root: str) -> _Judge:
+    """Return the true events that are named, or those that the sample's generator learned from."""
+    from mleg_ray.catalog.dataset import Dataset
+    from mleg_ray.cluster.evaluate import dataset_name
+
+    given = {name: _number(name, text) for name, text in assigned(conditions).items()}
+    name, _, split = (truth or "").partition(":")
+    if not name:
+        assert uri is not None
+        name = dataset_name(uri)
+    return _Judge(Dataset.prepared(root, name).at(given), split or "test")
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ConfigError(f"--condition {name}={text}: write it as {name}=NUMBER") from None
+    if not math.isfinite(number):
+        raise ConfigError(f"--condition {name}={text}: a finite number is needed")
+    return number

@@ -1,0 +1,42 @@
+"""Look into a hidden layer."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mleg_ray.commands.options import CheckpointPlace, Events, Storage, uri_of
+from mleg_ray.console import tell_place
+
+if TYPE_CHECKING:
+    from mleg_ray.interpret.latent import Latent
+
+
+def latent(
+    checkpoint: CheckpointPlace,
+    player: Annotated[str, typer.Option(help="generator or critic.")],
+    layer: Annotated[int, typer.Option(help="Hidden layer, counted from 1.")],
+    *,
+    events: Events = 2000,
+    perplexity: Annotated[float, typer.Option(help="Of t-SNE.")] = 100.0,
+    eps: Annotated[float, typer.Option(help="Of DBSCAN, in the plane of t-SNE.")] = 2.0,
+    min_samples: Annotated[int, typer.Option(help="Of DBSCAN.")] = 20,
+    out: Annotated[str | None, typer.Option(help="Folder of the results.")] = None,
+    storage: Storage = None,
+    seed: Annotated[int, typer.Option(help="Root seed of events, noise and t-SNE.")] = 1,
+) -> "Latent":
+    """Look into a hidden layer: principal components, t-SNE, clusters, and what they separate."""
+    from mleg_ray.checkpoint import Checkpoint, run_label
+    from mleg_ray.config import parse
+    from mleg_ray.interpret.latent import LatentSpec
+    from mleg_ray.report.latent import look
+    from mleg_ray.storage import join, storage_root
+
+    values = {"player": player, "layer": layer, "events": events, "seed": seed}
+    clustering = {"perplexity": perplexity, "eps": eps, "min_samples": min_samples}
+    spec = parse(LatentSpec, values | clustering, "mleg latent")
+    root, place = storage_root(storage), uri_of(checkpoint)
+    name = f"latent-{run_label(place)}-{player}-{layer}"
+    target = uri_of(out or join(root, "reports", name))
+    found = look(Checkpoint.load(place), spec, root, target)
+    tell_place(target)
+    return found

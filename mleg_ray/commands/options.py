@@ -1,0 +1,97 @@
+"""What several commands ask for, and how their answers are read from a command line."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+
+from mleg_ray.errors import ConfigError
+
+
+class Located(Protocol):
+    """What lies in a folder: a `Dataset`, a `Checkpoint`."""
+
+    @property
+    def uri(self) -> str:
+        """The folder."""
+
+
+if TYPE_CHECKING:
+    Place = str | Path | Located
+else:  # a command line has texts only
+    Place = str
+
+
+def uri_of(place: Place) -> str:
+    """Return the URI of what is named by it, by its path or by itself."""
+    from mleg_ray.storage import absolute
+
+    return absolute(str(getattr(place, "uri", place)))
+
+
+def count(text: str) -> int:
+    """Read a number of events: 1000000, 1_000_000 or 1e6."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number") from None
+    if not math.isfinite(value) or value != int(value):
+        raise typer.BadParameter(f"{text!r} is not a whole number")
+    return int(value)
+
+
+def workers(text: str) -> int | None:
+    """Read a number of workers; None for `auto`, as many as the cluster has or may start."""
+    if text == "auto":
+        return None
+    number = count(text)
+    if number < 1:
+        raise typer.BadParameter(f"{text!r}: at least one is needed")
+    return number
+
+
+def size(text: str) -> int:
+    """Read a size in bytes: 50MB, 200_000kB or 1GB."""
+    units = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
+    unit = units.get(text[-2:])
+    if unit is None:
+        raise typer.BadParameter(f"{text!r} has no unit: write kB, MB or GB, as in 50MB")
+    return count(text[:-2].strip()) * unit
+
+
+def assigned(assignments: Sequence[str]) -> dict[str, str]:
+    """Read what is given as NAME=TEXT.
+
+    Raises:
+        ConfigError: a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for assignment in assignments:
+        name, _, text = (part.strip() for part in assignment.partition("="))
+        if name in found:
+            raise ConfigError(f"--condition {name}: given as {found[name]} and as {text}")
+        found[name] = text
+    return found
+
+
+Storage = Annotated[
+    str | None,
+    typer.Option(help="Root of datasets, runs and samples; also s3://.", envvar="MLEG_STORAGE"),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override one value: section.key=value; repeatable."),
+]
+Events = Annotated[int, typer.Option(parser=count, metavar="N", help="Events, such as 1e6.")]
+PoolSize = Annotated[
+    int | None,
+    typer.Option(parser=workers, metavar="N|auto", help="Parallel workers.", show_default="auto"),
+]
+CheckpointPlace = Annotated[Place, typer.Argument(help="A checkpoint's directory or URI.")]
+DatasetPlace = Annotated[
+    Place, typer.Argument(help="A prepared or generated dataset's folder or URI.")
+]
+Target = Annotated[str | None, typer.Option(help="Where the dataset goes; also s3://.")]
+ReportFolder = Annotated[str | None, typer.Option(help="Folder of the report.")]

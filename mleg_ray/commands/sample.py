@@ -1,0 +1,129 @@
+"""Generate events with a checkpoint."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mleg_ray.commands.options import (
+    Events,
+    Place,
+    PoolSize,
+    Storage,
+    Target,
+    assigned,
+    count,
+    size,
+    uri_of,
+)
+from mleg_ray.console import tell_place
+from mleg_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mleg_ray.catalog.dataset import Dataset
+
+
+def sample(
+    checkpoint: Annotated[
+        Place, typer.Argument(help="A checkpoint's directory or URI, or that of a study.")
+    ],
+    events: Events,
+    *,
+    out: Target = None,
+    storage: Storage = None,
+    seed: Annotated[int, typer.Option(help="Root seed of all shards.")] = 1,
+    workers: PoolSize = None,
+    gpus: Annotated[
+        float,
+        typer.Option(min=0, help="GPUs of a worker: 1, or 0.25 for four workers on one."),
+    ] = 0,
+    shard_events: Annotated[
+        int | None,
+        typer.Option(parser=count, metavar="N", help="Events in a shard.", show_default="250000"),
+    ] = None,
+    shard_size: Annotated[
+        int | None,
+        typer.Option(parser=size, metavar="SIZE", help="Or the size of its file: 50MB."),
+    ] = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A condition: beam_energy=50; or its spectrum: beam_energy=uniform(10,50), "
+            "log-uniform(A,B), choice(A,B,...), histogram(FILE.csv), data(DATASET); repeatable."
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Keep events with 'q2 > 10', say, generating others; repeatable."),
+    ] = None,
+    partition_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="One value of it in a shard, told by the shard's folder: Hive partitions.",
+        ),
+    ] = None,
+    prefer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a study, the best trial with ks_sum<=0.5, say, or with what else it measured "
+            "(study.objectives), throughput>=2e6; repeatable."
+        ),
+    ] = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Compile the model, for large samples; the last digits of the events are others.",
+            show_default="compiled from 20 million events on",
+        ),
+    ] = None,
+    simulated: Annotated[
+        int | None,
+        typer.Option(
+            "--simulate",
+            metavar="WORKERS",
+            min=1,
+            help="Only rehearse it, with so many workers that sleep: time, bytes, driver's load.",
+        ),
+    ] = None,
+) -> "Dataset | None":
+    """Generate events into Parquet shards, exactly once; the same command again completes them."""
+    from mleg_ray.checkpoint import Checkpoint
+    from mleg_ray.cluster.sample import complete, default_target
+    from mleg_ray.cluster.simulate import simulate
+    from mleg_ray.sampling.job import plan_sample
+    from mleg_ray.sampling.spectra import read_condition
+    from mleg_ray.storage import storage_root
+    from mleg_ray.study.ledger import is_study
+    from mleg_ray.study.summary import summarise
+
+    place = uri_of(checkpoint)
+    if is_study(place):
+        place = summarise(place).prefer(prefer or []).best_checkpoint
+    elif prefer:
+        raise ConfigError(f"--prefer: {checkpoint} is not a study's folder")
+    if shard_events is not None and shard_size is not None:
+        raise ConfigError("--shard-events and --shard-size: give one of the two")
+    root = storage_root(storage)
+    given = assigned(condition or [])
+    conditions = {name: read_condition(name, text, root) for name, text in given.items()}
+    target = out or default_target(root, place, events, seed, conditions, where or [])
+    job = plan_sample(
+        Checkpoint.load(place),
+        events,
+        uri_of(target),
+        seed=seed,
+        shard_events=shard_events,
+        shard_bytes=shard_size,
+        conditions=conditions,
+        compiled=compiled,
+        where=where or [],
+        partition=partition_by,
+        device="cuda" if gpus else "cpu",
+    )
+    if simulated is not None:
+        simulate(job, simulated)
+        return None
+    dataset = complete(job, workers=workers, gpus=gpus)
+    tell_place(dataset.uri)
+    return dataset

@@ -1,0 +1,74 @@
+"""One signature for the command line and for Python; light to import, and with the same words."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+import mleg_ray as mleg
+from mleg_ray.cli import app
+from mleg_ray.commands.options import assigned, count, size, uri_of, workers
+from mleg_ray.errors import ConfigError, DataError
+from tests.prepared import prepared_dataset
+
+
+@pytest.mark.parametrize("name", mleg.__all__)
+def test_every_command_is_a_function_with_its_help(name: str) -> None:
+    function = getattr(mleg, name)
+    assert inspect.isfunction(function)
+    assert function.__doc__
+    assert inspect.signature(function).return_annotation is not inspect.Parameter.empty
+
+
+def test_the_command_line_has_all_that_python_has() -> None:
+    listed = {command.name for command in app.registered_commands if command.name}
+    assert listed == {*mleg.__all__, "report"} - {"compare", "report_study"}
+
+
+def test_unknown_names_are_told() -> None:
+    with pytest.raises(AttributeError, match="module 'mleg_ray' has no attribute 'trian'"):
+        mleg.trian  # noqa: B018
+    assert set(mleg.__all__) <= set(dir(mleg))
+
+
+def test_importing_it_is_light() -> None:
+    script = (
+        "import sys\n"
+        "import mleg_ray\n"
+        "assert not {'torch', 'ray', 'numpy', 'typer', 'pydantic'} & set(sys.modules)\n"
+        "mleg_ray.sample\n"
+        "assert not {'torch', 'ray', 'numpy'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_a_place_is_a_text_a_path_or_what_lies_there(tmp_path: Path) -> None:
+    dataset = prepared_dataset(tmp_path / "data", shard_rows=50)
+    assert uri_of(dataset) == uri_of(tmp_path / "data") == uri_of(str(tmp_path / "data"))
+    assert uri_of("s3://bucket/sample/") == "s3://bucket/sample"
+
+
+def test_users_errors_are_exceptions_in_python(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no dataset 'nope'"):
+        mleg.evaluate("nothing", truth="nope", storage=str(tmp_path))
+    with pytest.raises(ConfigError, match="not a study's folder"):
+        mleg.sample("nothing", 10, prefer=["flops<=1"], storage=str(tmp_path))
+
+
+def test_numbers_are_read_as_people_write_them() -> None:
+    assert [count(text) for text in ("1000000", "1_000_000", "1e6")] == [10**6] * 3
+    assert [size(text) for text in ("50MB", "200_000kB", "1 GB")] == [5 * 10**7, 2 * 10**8, 10**9]
+    assert [workers(text) for text in ("auto", "3")] == [None, 3]
+    assert assigned(["a = 1", "b=x=y"]) == {"a": "1", "b": "x=y"}
+
+
+@pytest.mark.parametrize(
+    ("read", "text"), [(count, "1.5"), (count, "inf"), (size, "50"), (size, "MB"), (workers, "0")]
+)
+def test_what_is_no_number_is_refused(read: object, text: str) -> None:
+    assert callable(read)
+    with pytest.raises(typer.BadParameter):
+        read(text)
