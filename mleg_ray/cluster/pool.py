@@ -18,7 +18,7 @@ SIGN_OF_LIFE = 2.0  # seconds, between records that do not come
 DRAIN_SECONDS = 60
 
 
-class Pool:
+class ActorPool:
     """Actors with `ready()` and `make(shard)`, of which some may have no node yet, or no longer.
 
     Ray starts a lost actor again as soon as there is a node for it; meanwhile its shards go to the

@@ -10,7 +10,7 @@ import torch
 
 from mleg_ray.catalog.dataset import Dataset, conditions_suffix
 from mleg_ray.checkpoint import Checkpoint, run_label
-from mleg_ray.cluster.pool import IN_FLIGHT, Pool
+from mleg_ray.cluster.pool import IN_FLIGHT, ActorPool
 from mleg_ray.cluster.session import (
     environment,
     possible_cpus,
@@ -137,7 +137,9 @@ def _warn_of_extrapolation(job: SampleJob) -> None:
         )
 
 
-def _pool(job: SampleJob, workers: int | None, gpus: float, missing: Sequence[ShardPlan]) -> Pool:
+def _pool(
+    job: SampleJob, workers: int | None, gpus: float, missing: Sequence[ShardPlan]
+) -> ActorPool:
     # One CPU stays free: on a single machine it is the one that `ray_session` adds.
     most = possible_cpus() - 1
     if gpus:
@@ -145,11 +147,13 @@ def _pool(job: SampleJob, workers: int | None, gpus: float, missing: Sequence[Sh
     size = min(workers or max(1, most), len(missing))
     actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=-1)(_Worker)
     actor = actor.options(max_concurrency=IN_FLIGHT)
-    return Pool([actor.remote(job.checkpoint.uri, job.spec, job.folder.uri) for _ in range(size)])
+    return ActorPool(
+        [actor.remote(job.checkpoint.uri, job.spec, job.folder.uri) for _ in range(size)]
+    )
 
 
 def produce(
-    pool: Pool, shards: Sequence[ShardPlan], heartbeat: Heartbeat
+    pool: ActorPool, shards: Sequence[ShardPlan], heartbeat: Heartbeat
 ) -> tuple[dict[int, SampledShard], Production]:
     """Let a pool make the shards, and show how it goes.
 
@@ -188,7 +192,7 @@ def produce(
     )
 
 
-def _note(rate: float, pool: Pool) -> str:
+def _note(rate: float, pool: ActorPool) -> str:
     retries = f", {pool.retries} shards tried again" if pool.retries else ""
     return f"{rate:,.0f} events/s, {pool.workers} workers{retries}"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import ray
 
-from mleg_ray.cluster.pool import IN_FLIGHT, Pool
+from mleg_ray.cluster.pool import IN_FLIGHT, ActorPool
 from mleg_ray.cluster.sample import produce
 from mleg_ray.cluster.session import environment, ray_session
 from mleg_ray.config import Config
@@ -74,7 +74,7 @@ def simulate(job: SampleJob, workers: int, *, shard_seconds: float | None = None
             ]
             ray.get([process.ready.remote() for process in processes])
             cpu, memory = time.process_time(), _peak_memory()
-            pool = Pool(list(itertools.islice(itertools.cycle(processes), workers)))
+            pool = ActorPool(list(itertools.islice(itertools.cycle(processes), workers)))
             records, production = produce(pool, job.shards, heartbeat)
             cpu = time.process_time() - cpu
             memory = _peak_memory() - memory

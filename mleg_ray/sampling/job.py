@@ -24,7 +24,7 @@ from mleg_ray.sampling.folding import Folding
 from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.plan import (
     BATCH,
-    BINS,
+    BINS_FILE,
     FoldedEvents,
     SampledShard,
     SamplePlan,
@@ -259,7 +259,7 @@ def finish(
         groups=job.sampler.schema.groups,
         provenance=_provenance(job, records, production, environment),
         shards=tuple(records[shard.index].entry for shard in job.shards),
-        bins=None if job.bins is None else FileEntry.of(BINS, job.bins),
+        bins=None if job.bins is None else FileEntry.of(BINS_FILE, job.bins),
         where=job.spec.where,
         partition=job.spec.partition,
         name=card.dataset.name,
@@ -301,7 +301,7 @@ def _efficiency(job: SampleJob, records: Mapping[int, SampledShard]) -> Efficien
 
 def _bins(folder: str, sampler: Sampler, plan: SamplePlan | None) -> bytes:
     """Return the bins of the sample's tallies: those that are there, or new ones."""
-    place = join(folder, BINS)
+    place = join(folder, BINS_FILE)
     if plan and exists(place):
         bins = read_bytes(place)
         if sha256(bins) == plan.bins_sha256:
@@ -319,6 +319,6 @@ def _write_bins(job: SampleJob) -> None:
     """Write the bins unless they are there: a complete sample is not touched."""
     if job.bins is None:
         return
-    place = join(job.folder.uri, BINS)
+    place = join(job.folder.uri, BINS_FILE)
     if not exists(place) or read_bytes(place) != job.bins:
         write_bytes(place, job.bins)

@@ -14,7 +14,7 @@ from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, Part, mlp, scale
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.randomness import derive_seed
 
-SELECT = 0.25  # of the events of either class: when a classifier stops
+SELECTING = 0.25  # of the events of either class: when a classifier stops
 LARGEST_LOG_RATIO = 5.0  # of one step, where a classifier has seen events of one class only
 
 
@@ -89,7 +89,7 @@ def _ratio(
     select: list[tuple[FloatArray, FloatArray]] = []
     for values, w in ((wanted, wanted_weight), (events, weight)):
         order = rng.permutation(len(values))
-        first = round(SELECT * len(values))
+        first = round(SELECTING * len(values))
         # Equal sums, so that the odds are the ratio of densities.
         share = w / np.abs(w).sum()
         for parts, rows in ((select, order[:first]), (train, order[first:])):

@@ -16,7 +16,7 @@ from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.randomness import derive_seed
 from mleg_ray.sampling.spectra import SPECTRA, ChoiceSpectrum, Spectrum
 
-BINS = "tallies/bins.safetensors"
+BINS_FILE = "tallies/bins.safetensors"
 
 # Of features in single precision: it bounds the memory of the networks and lets their activations
 # stay in a core's cache; a GPU wants more work at once.

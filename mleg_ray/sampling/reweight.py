@@ -26,7 +26,7 @@ from mleg_ray.events import EventSchema, Field, stored_fields, unlabelled
 from mleg_ray.folder import FolderPlan, SealedFolder, write_record
 from mleg_ray.randomness import derive_seed, stream
 
-SELECT = 0.25  # of the learning events: when to stop, calibration, and where weights are cut
+SELECTING = 0.25  # of the learning events: when to stop, calibration, and where weights are cut
 LARGEST = 0.999  # the quantile of the weights at which they are cut
 WEIGHT = Field(
     name="weight",
@@ -82,7 +82,7 @@ def learn_weights(truth: Sample, generated: Sample, *, seed: int) -> Weigher:
     except NotComputableError as error:
         raise DataError(f"no weights can be learned: {error}") from None
     mean, spread = scale(features[0])
-    selected = round(SELECT * n)
+    selected = round(SELECTING * n)
     train, select = (
         Part(
             (np.concatenate([x[part] for x in features]) - mean) / spread,

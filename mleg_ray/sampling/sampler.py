@@ -25,7 +25,7 @@ from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.sampling.folding import folding
 from mleg_ray.sampling.pipeline import Generated, Pipeline
-from mleg_ray.sampling.plan import BINS, SampledShard, SampleSpec, ShardPlan
+from mleg_ray.sampling.plan import BINS_FILE, SampledShard, SampleSpec, ShardPlan
 from mleg_ray.storage import join, read_bytes, write_bytes
 
 SPLIT = "sample"
@@ -235,7 +235,7 @@ class Sampler:
 
     @functools.cached_property
     def _bins(self) -> FineBins:
-        return FineBins.from_bytes(read_bytes(join(self._folder, BINS)))
+        return FineBins.from_bytes(read_bytes(join(self._folder, BINS_FILE)))
 
 
 def _empty(batch: Generated, n: int) -> Generated:

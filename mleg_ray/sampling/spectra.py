@@ -20,7 +20,7 @@ from mleg_ray.config import Config, Registry, parse
 from mleg_ray.errors import ConfigError
 
 MOST_VALUES = 100  # of a condition that takes some values only; others become a histogram
-BINS = 100
+SPECTRUM_BINS = 100
 
 
 class Spectrum(Config):
@@ -195,7 +195,7 @@ def spectrum_of(dataset: Dataset, name: str) -> Spectrum:
     if len(values) <= MOST_VALUES:
         shares = np.bincount(group, weight) / weight.sum()
         return ChoiceSpectrum(values=tuple(values.tolist()), weights=tuple(shares.tolist()))
-    contents, edges = np.histogram(column, BINS, weights=weight / weight.sum())
+    contents, edges = np.histogram(column, SPECTRUM_BINS, weights=weight / weight.sum())
     return HistogramSpectrum(edges=tuple(edges.tolist()), contents=tuple(contents.tolist()))
 
 

@@ -16,7 +16,7 @@ import ray
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.cluster.pool import ATTEMPTS, Pool
+from mleg_ray.cluster.pool import ATTEMPTS, ActorPool
 from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.cluster.verify import verify
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
@@ -173,7 +173,7 @@ class Clumsy:
 
 def made_by(pool: list[Any]) -> Iterator[int]:
     """Yield the shards that `Clumsy` workers make, without the signs of life."""
-    yield from (record for record in Pool(pool).make(PLAN) if record is not None)  # type: ignore[misc]
+    yield from (record for record in ActorPool(pool).make(PLAN) if record is not None)  # type: ignore[misc]
 
 
 def test_failed_shard_is_tried_again(ray_cluster: None) -> None:

@@ -25,7 +25,7 @@ from mleg_ray.sampling.job import (
     making,
     plan_sample,
 )
-from mleg_ray.sampling.plan import BINS
+from mleg_ray.sampling.plan import BINS_FILE
 from mleg_ray.storage import write_bytes
 from tests.checkpoints import begin, diverged_checkpoint, made, small_checkpoint
 from tests.dis_events import ELECTRON
@@ -174,7 +174,7 @@ def test_damaged_shard_is_made_again(checkpoint: Checkpoint, out: Path, damage: 
         case "no tally":
             (out / job.shards[1].tally_file).unlink()
         case "no bins":
-            (out / BINS).unlink()
+            (out / BINS_FILE).unlink()
     run(planned(checkpoint, out))
     assert content(out) == before
 
@@ -192,7 +192,7 @@ def test_altered_bytes_are_found(checkpoint: Checkpoint, out: Path) -> None:
 
 def test_bins_that_cannot_be_made_again_are_named(checkpoint: Checkpoint, out: Path) -> None:
     run(planned(checkpoint, out))
-    (out / BINS).unlink()
+    (out / BINS_FILE).unlink()
     plan = json.loads((out / PLAN).read_text())
     (out / PLAN).write_text(json.dumps(plan | {"bins_sha256": "of another machine"}))
     with pytest.raises(DataError, match=r"bins.safetensors: gone or damaged"):

@@ -11,7 +11,7 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError
 from mleg_ray.events import Field
 from mleg_ray.randomness import stream
-from mleg_ray.sampling.plan import BATCH, BINS, SampleSpec, ShardPlan
+from mleg_ray.sampling.plan import BATCH, BINS_FILE, SampleSpec, ShardPlan
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.storage import write_bytes
 from tests.checkpoints import diverged_checkpoint, made, small_checkpoint
@@ -42,7 +42,7 @@ def sampler(checkpoint: Checkpoint, folder: Path, beam_energy: float = 50.0) -> 
 def writing_sampler(checkpoint: Checkpoint, folder: Path) -> Sampler:
     """A sampler whose folder has the bins of its tallies."""
     worker = sampler(checkpoint, folder)
-    write_bytes(str(folder / BINS), worker.learn_bins().to_bytes())
+    write_bytes(str(folder / BINS_FILE), worker.learn_bins().to_bytes())
     return worker
 
 

@@ -15,7 +15,7 @@ import pytest
 from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.folder import PLAN, FileEntry
-from mleg_ray.sampling.plan import BINS
+from mleg_ray.sampling.plan import BINS_FILE
 from mleg_ray.sampling.verification import ShardCheck, Verification, conclude, faults_in_words
 from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
@@ -214,7 +214,7 @@ def test_damage_is_found(sample: Path, damage: Callable[[Path], None], message: 
 
 
 def test_a_lost_plan_or_bins_stop_it(sample: Path) -> None:
-    (sample / BINS).unlink()
+    (sample / BINS_FILE).unlink()
     with pytest.raises(DataError, match="bins.safetensors: gone"):
         verified(sample)
     (sample / PLAN).write_text("{}")
