@@ -147,9 +147,8 @@ def _pool(
     size = min(workers or max(1, most), len(missing))
     actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=-1)(_Worker)
     actor = actor.options(max_concurrency=IN_FLIGHT)
-    return ActorPool(
-        [actor.remote(job.checkpoint.uri, job.spec, job.folder.uri) for _ in range(size)]
-    )
+    asked = job.checkpoint.uri, job.spec, job.folder.uri
+    return ActorPool([actor.remote(*asked) for _ in range(size)])
 
 
 def produce(

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.cluster import evaluate, prepare, sample, trial, tune
+from mleg_ray.cluster import evaluate, folder, sample, trial, tune
 from mleg_ray.cluster.trial import run_trial
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.job import SampleJob
-from mleg_ray.sampling.plan import ShardPlan, ShardRecord
+from mleg_ray.sampling.plan import SampledShard, ShardPlan
 from mleg_ray.storage import join
 from mleg_ray.study.ledger import Jobs
 from mleg_ray.training.trainee import Trainee
@@ -49,7 +49,7 @@ class Pool:
     def __init__(self, job: SampleJob, *_: object) -> None:
         self._sampler = job.sampler
 
-    def make(self, shards: Sequence[ShardPlan]) -> Iterator[ShardRecord]:
+    def make(self, shards: Sequence[ShardPlan]) -> Iterator[SampledShard]:
         for shard in shards:
             yield self._sampler.write(shard, self._sampler.generate(shard))
 
@@ -88,4 +88,4 @@ def without_workers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sample, "_pool", Pool)
     patch.setattr(tune, "_Engine", Engine)
     patch.setattr(evaluate, "write_report", lambda *_: None)
-    patch.setattr(prepare, "in_parallel", in_parallel)
+    patch.setattr(folder, "in_parallel", in_parallel)
