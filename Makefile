@@ -22,12 +22,11 @@ lint: install  ## style, types and the layers of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The others want a checkpoint or events: see their --help.
-STANDALONE := codec cost_model tallies evaluate train_overhead tune_stacked
+# The others want a checkpoint or events, or train for long: `python -m benchmarks --help`.
+BENCH := codec cost-model tallies evaluate train-overhead tune-stacked amplification
 
 bench: install  ## side-by-side measurements; tables on the terminal, JSON in benchmarks/results
-	for script in $(STANDALONE); do $(BIN)/python benchmarks/$$script.py || exit 1; done
-	$(BIN)/python benchmarks/paper_electron.py amplification
+	for row in $(BENCH); do $(BIN)/python -m benchmarks $$row || exit 1; done
 
 bench-smoke: install  ## every benchmark, very small: that it runs, in a few minutes
 	$(BIN)/python -m pytest -m smoke tests/benchmarks

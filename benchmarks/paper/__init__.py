@@ -1,1 +1,1 @@
-"""The systems of the machine-learning event generator dissertation, a module for each kind."""
+"""The systems of the machine-learning event generator dissertation (Alanazi, ODU 2022)."""

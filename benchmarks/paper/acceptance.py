@@ -1,4 +1,4 @@
-"""FAT-GAN on what an experiment sees: how many electrons leak into the holes of the detector.
+"""How many electrons leak into the holes of a detector.
 
 FAT-GAN in both coordinates, one that knows of six sectors, and a flow learn electrons of 5.5 GeV
 off protons at rest, seen between the coils of a toroid (`electrons-clas`). What counts is the share
@@ -8,16 +8,12 @@ detector's resolution carries over its edges.
 
 import numpy as np
 import torch
-from matplotlib import style
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from mleg_ray.cluster.evaluate import evaluate
-from mleg_ray.cluster.sample import default_target, sample
+from benchmarks.common.options import SMALL_GAN, Paper
+from benchmarks.common.results import Results, estimates
 from mleg_ray.events import Events
-from mleg_ray.report.drawing import STYLE, png
-from mleg_ray.storage import join
-from paper.measuring import SMALL_GAN, Options, Results, estimates
 
 PLAIN = "model.noise_harmonics=[]"
 SEEN = """'electron.px', 'electron.py', 'electron.pz', 'electron.energy',
@@ -44,28 +40,25 @@ SYSTEMS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "sectors": ("fatgan-clas", SMALL_GAN, ()),
     "flow": ("flow-clas", (), ()),
 }
-RECIPES = ("fatgan-clas", "flow-clas")
 
 
-def acceptance(options: Options, results: Results) -> None:
+def measure(options: Paper, results: Results) -> None:
     """Train, sample and judge each system; draw its px-py plane."""
+    options.require("fatgan-clas", "flow-clas")
     dataset = options.prepared("electrons-clas")
     truth = transverse(dataset.load("test"))
     momenta = {"truth": truth}
     for name, (recipe, quick, own) in options.some(list(SYSTEMS.items())):
         for seed in options.seeds:
-            checkpoint = options.trained(recipe, seed, *own, quick=quick, dataset=dataset)
-            events = 10 * dataset.rows("test")
-            target = default_target(options.storage, checkpoint.uri, events, seed)
-            generated = sample(checkpoint.uri, events, target, seed=seed)
-            report = join(options.storage, "reports", target.rsplit("/", 1)[-1])
-            card = evaluate(generated.uri, dataset, "test", report, seed=seed)
+            values = (*options.quick(*quick), *own)
+            checkpoint = options.trained(recipe, seed, *values, dataset=dataset)
+            generated, card = options.judged(checkpoint, dataset, seed)
             metrics = ("c2st_auc", "unphysical_rate", "invalid_event_rate", "chi2_ndf")
-            figures = {"training_s": checkpoint.card.seconds} | estimates(card, *metrics)
-            results.add({"system": name}, seed, figures)
+            figures = {"training s": checkpoint.card.seconds} | estimates(card, *metrics)
+            results.add({"system": name}, figures, seed=seed)
             if name not in momenta:
                 momenta[name] = transverse(generated.load(max_events=len(truth)))
-                results.draw(planes(momenta))
+                results.draw(planes, momenta)
 
 
 def transverse(events: Events) -> torch.Tensor:
@@ -73,16 +66,15 @@ def transverse(events: Events) -> torch.Tensor:
     return torch.stack([events.columns[name] for name in ("electron.px", "electron.py")], dim=1)
 
 
-def planes(momenta: dict[str, torch.Tensor]) -> bytes:
+def planes(momenta: dict[str, torch.Tensor]) -> Figure:
     """Draw px-py of as many events (n, 2) of each name, in GeV."""
-    with style.context(STYLE):
-        figure = Figure(figsize=(2.6 * len(momenta), 3.2), layout="constrained")
-        axes = figure.subplots(1, len(momenta), sharey=True)
-        for axis, (name, events) in zip(axes, momenta.items(), strict=True):
-            edges = np.linspace(-1.6, 1.6, 81)
-            axis.hist2d(*events.T.numpy(), bins=[edges, edges], norm=LogNorm(1, 300), cmin=1)
-            axis.set_title(name)
-            axis.set_aspect("equal")
-            axis.set_xlabel("px [GeV]")
-        axes[0].set_ylabel("py [GeV]")
-        return png(figure)
+    figure = Figure(figsize=(2.6 * len(momenta), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(momenta), sharey=True)
+    for axis, (name, events) in zip(axes, momenta.items(), strict=True):
+        edges = np.linspace(-1.6, 1.6, 81)
+        axis.hist2d(*events.T.numpy(), bins=[edges, edges], norm=LogNorm(1, 300), cmin=1)
+        axis.set_title(name)
+        axis.set_aspect("equal")
+        axis.set_xlabel("px [GeV]")
+    axes[0].set_ylabel("py [GeV]")
+    return figure

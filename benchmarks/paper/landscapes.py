@@ -1,40 +1,37 @@
-"""How the depth of a GAN's networks, and shortcuts over its layers, shape the surface of its loss.
+"""How depth and shortcuts shape the surface of GANs' losses.
 
 FAT-GAN with 10 and 15 residual blocks and with 15 plain layers in both networks, all alike
 otherwise, learns 45% of the FAT-GAN authors' events; then the surface of both players' losses is
-computed around the trained weights. The reports lie in the storage folder.
+computed around the trained weights. The reports lie in the storage.
 """
 
 import itertools
 from collections.abc import Mapping
 
-from common.results import Row
-from matplotlib import style
 from matplotlib.figure import Figure
-from tape2_quality import tape2
 
+from benchmarks.common.options import SMALL_GAN, OnTapes
+from benchmarks.common.results import Results, Row
 from mleg_ray.interpret.landscape import Landscape, LandscapeSpec
-from mleg_ray.report.drawing import STYLE, png
 from mleg_ray.report.landscape import draw_contours, survey
 from mleg_ray.storage import join
-from paper.measuring import SMALL_GAN, Options, Results
 
-RECIPE = "fatgan"
 NETWORKS = {"10 residual": (10, True), "15 residual": (15, True), "15 plain": (15, False)}
 # Further out the generator's T(pz) = log(E_b - pz) overflows.
 REACH = {"critic": 1.0, "generator": 0.25}
-WIDTH = {"smoke": 64, "quick": 64, "full": 512}
 QUICK = (*SMALL_GAN, "training.steps=1000", "selection.every=50")
 
 
-def landscapes(options: Options, results: Results) -> None:
+def measure(options: OnTapes, results: Results) -> None:
     """Train each network, and compute both players' surfaces."""
-    dataset = tape2(options.root, options.storage)
+    options.require("fatgan")
+    dataset = options.tape2(options.root)
     drawn: dict[tuple[str, str], Landscape] = {}
     for name, (blocks, residual) in options.some(list(NETWORKS.items())):
         for seed in options.seeds:
-            own = networks(blocks, residual, WIDTH[options.budget])
-            checkpoint = options.trained(RECIPE, seed, *own, quick=QUICK, dataset=dataset)
+            own = networks(blocks, residual, 512 if options.full else 64)
+            values = (*options.quick(*QUICK), *own)
+            checkpoint = options.trained("fatgan", seed, *values, dataset=dataset)
             for player, reach in REACH.items():
                 spec = LandscapeSpec(
                     player=player,
@@ -45,15 +42,15 @@ def landscapes(options: Options, results: Results) -> None:
                     seed=seed,
                 )
                 folder = f"{checkpoint.digest[:8]}-{player}-{seed}"
-                out = join(options.storage, "landscapes", folder)
-                found = survey(checkpoint, spec, options.storage, out)
+                out = join(options.place, "landscapes", folder)
+                found = survey(checkpoint, spec, options.place, out)
                 figures: Row = {"ks_sum": checkpoint.card.metrics["ks_sum"], "loss": found.loss}
                 for figure in ("span", "roughness", "nonconvex_share"):
                     spread = getattr(found, figure)
                     figures[figure] = [spread.value, spread.uncertainty]
-                results.add({"blocks": name, "player": player}, seed, figures)
+                results.add({"blocks": name, "player": player}, figures, seed=seed)
                 drawn.setdefault((name, player), found)
-    results.draw(contours(drawn))
+    results.draw(contours, drawn)
 
 
 def networks(blocks: int, residual: bool, width: int) -> tuple[str, ...]:
@@ -65,13 +62,12 @@ def networks(blocks: int, residual: bool, width: int) -> tuple[str, ...]:
     return (f"model.generator={table}", f"model.critic={table}")
 
 
-def contours(found: Mapping[tuple[str, str], Landscape]) -> bytes:
+def contours(found: Mapping[tuple[str, str], Landscape]) -> Figure:
     """Draw the first pair's contours of every network (across) and player (down)."""
-    with style.context(STYLE):
-        figure = Figure(figsize=(10.2, 6.4), layout="constrained")
-        names = list(dict.fromkeys(name for name, _ in found))
-        panels = figure.subplots(len(REACH), len(names), squeeze=False)
-        for panel, (player, name) in zip(panels.flat, itertools.product(REACH, names), strict=True):
-            draw_contours(panel, found[name, player], pair=0)
-            panel.set_title(f"{player}, {name}")
-        return png(figure)
+    figure = Figure(figsize=(10.2, 6.4), layout="constrained")
+    names = list(dict.fromkeys(name for name, _ in found))
+    panels = figure.subplots(len(REACH), len(names), squeeze=False)
+    for panel, (player, name) in zip(panels.flat, itertools.product(REACH, names), strict=True):
+        draw_contours(panel, found[name, player], pair=0)
+        panel.set_title(f"{player}, {name}")
+    return figure

@@ -1,37 +1,40 @@
-"""What hidden layers of GANs tell apart: channels of γ p -> p π⁺π⁻, and beam energies.
+"""What hidden layers of GANs tell apart.
 
-In each hidden layer, and in what the player is given: how often an event's nearest neighbours tell
-its label, and how pure the clusters of the layer's t-SNE are. Pictures and clusters lie in the
-storage folder.
+Channels of γ p -> p π⁺π⁻, and beam energies. In each hidden layer, and in what the player is
+given: how often an event's nearest neighbours tell its label, and how pure the clusters of the
+layer's t-SNE are. Pictures and clusters lie in the storage.
 """
 
 from typing import Literal
 
-from common.results import Row
-
+from benchmarks.common.options import Paper
+from benchmarks.common.results import Results, Row
+from benchmarks.paper import exclusive
+from benchmarks.physics import energies
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.interpret.latent import LatentSpec
-from mleg_ray.models import gan
+from mleg_ray.models.gan import GAN
 from mleg_ray.report.latent import look
 from mleg_ray.storage import join
-from paper.energies import cfatgan, pythia
-from paper.exclusive import GAN, trained
-from paper.measuring import Options, Results
 
 EVENTS = 3000
 
 
-def latent(options: Options, results: Results) -> None:
+def measure(options: Paper, results: Results) -> None:
     """Look into every hidden layer of both players of the exclusive GAN and of cFAT-GAN."""
+    options.require(exclusive.GAN, energies.CFATGAN)
+    pythia = energies.prepared(options)
     for seed in options.seeds:
-        layers(trained(options, GAN, seed), seed, options, results)
-        layers(cfatgan(options, pythia(options), seed), seed, options, results)
+        gan = exclusive.trained(options, exclusive.GAN, seed)
+        cfatgan = energies.trained(options, energies.CFATGAN, seed, pythia)
+        for checkpoint in (gan, cfatgan):
+            layers(checkpoint, seed, options, results)
 
 
-def layers(checkpoint: Checkpoint, seed: int, options: Options, results: Results) -> None:
+def layers(checkpoint: Checkpoint, seed: int, options: Paper, results: Results) -> None:
     """Keep what each layer of each player separates."""
     model = checkpoint.model
-    assert isinstance(model, gan.GAN)
+    assert isinstance(model, GAN)
     depths: dict[Literal["critic", "generator"], int] = {
         "critic": model.critic.depth,
         "generator": model.generator.depth,
@@ -41,7 +44,7 @@ def layers(checkpoint: Checkpoint, seed: int, options: Options, results: Results
         events = options.few(EVENTS, 400)
         spec = LatentSpec(player=player, layer=layer, events=events, seed=seed)
         name = f"{checkpoint.digest[:8]}-{player}-{layer}-{seed}"
-        found = look(checkpoint, spec, options.storage, join(options.storage, "latent", name))
+        found = look(checkpoint, spec, options.place, join(options.place, "latent", name))
         clusters = sum(cluster.number >= 0 for cluster in found.clusters)
         for label, spaces in found.separation.items():
             purity = found.purity[label]
@@ -49,4 +52,4 @@ def layers(checkpoint: Checkpoint, seed: int, options: Options, results: Results
             figures |= {"by chance": spaces["layer"].floor, "clusters": clusters}
             figures["purity, by chance"] = [purity.value, purity.floor]
             labels = {"dataset": checkpoint.run.dataset, "player": player, "number": layer}
-            results.add(labels | {"label": label}, seed, figures)
+            results.add(labels | {"label": label}, figures, seed=seed)

@@ -1,23 +1,26 @@
-"""Unfolding: bootstrap replicas of a generator at the vertex, taught by measured events alone.
+"""Unfolding by replicas of a generator, and by OmniFold.
 
-A closure test against the truth at both levels: bands and pulls, the reduced cross section, and
-OmniFold on the same data.
+Measured events alone teach a generator at the vertex. A closure test against the truth at both
+levels: bands and pulls, the reduced cross section, and OmniFold on the same data.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
-from matplotlib import style
+import typer
 from matplotlib.figure import Figure
 
+from benchmarks.common.options import Training
+from benchmarks.common.results import Results
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.evaluation.ensemble import Pulls, pulls
 from mleg_ray.events import Events, members
 from mleg_ray.physics import dis
-from mleg_ray.report.drawing import GENERATED, STYLE, TRUTH, draw_band, png
+from mleg_ray.report.drawing import GENERATED, TRUTH, draw_band
 from mleg_ray.sampling.omnifold import Simulated, omnifold
-from paper.measuring import Options, Results
 
 BEAM_ENERGY = 50.0
 EVENTS = 100_000  # of each replica
@@ -30,9 +33,15 @@ EDGES = {
 }
 Q2_BINS = 10 ** EDGES["log10 Q2"][::4]
 X_BINS = ((0.002, 0.005), (0.005, 0.013), (0.013, 0.032), (0.032, 0.08))
-RECIPES = ("response-electrons", "unfold-dis")
 
 Columns = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Training):
+    """The size of the ensemble: of fewer than three the spread means nothing."""
+
+    replicas: Annotated[int, typer.Option(min=3, help="Of an ensemble.")] = 10
 
 
 def electrons(events: Events, group: str = "electron") -> Columns:
@@ -62,8 +71,9 @@ def reduced(events: Columns, x_bin: tuple[float, float]) -> tuple[np.ndarray, np
     return sums / volume, np.sqrt(squares) / volume
 
 
-def unfolding(options: Options, results: Results) -> None:
+def measure(options: Asked, results: Results) -> None:
     """Train as many replicas for each seed; judge the ensemble, and its rival."""
+    options.require("response-electrons", "unfold-dis")
     response = options.trained("response-electrons", 1)
     vertex = options.prepared("dis-ep-50-y")
     measured = options.prepared("dis-ep-50-measured")
@@ -80,10 +90,11 @@ def unfolding(options: Options, results: Results) -> None:
         _omnifold(pairs, data, true["vertex"], ensemble["vertex"], seed, results)
 
 
-def replicas(options: Options, seed: int, response: Checkpoint) -> dict[str, list[Columns]]:
+def replicas(options: Asked, seed: int, response: Checkpoint) -> dict[str, list[Columns]]:
     """Train an ensemble's bootstrap replicas; return `EVENTS` events of each at both levels."""
     ensemble: dict[str, list[Columns]] = {"vertex": [], "measured": []}
-    for replica in range((seed - 1) * options.replicas + 1, seed * options.replicas + 1):
+    size = options.few(options.replicas, 3)
+    for replica in range((seed - 1) * size + 1, seed * size + 1):
         own = ("training.bootstrap=true", f"teacher={response.uri}")
         generator = options.trained("unfold-dis", replica, *own)
         rng = torch.Generator().manual_seed(replica)
@@ -111,40 +122,30 @@ def _bands(
             "within 2 σ": found.coverage[0.954],
             "mean |pull|": float(np.abs(found.values).mean()),
         }
-        results.add({"level": level, "variable": variable}, seed, figures)
-    results.draw(_picture(bands))
+        results.add({"level": level, "variable": variable}, figures, seed=seed)
+    results.draw(_levels, bands)
 
 
 def _sigma_r(true: Columns, ensemble: list[Columns], seed: int, results: Results) -> None:
     """Keep the median deviation of σ_r from the truth's in each bin of x, and draw it."""
-    with style.context(STYLE):
-        figure = Figure(figsize=(11, 3.0), layout="constrained")
-        for axes, x_bin in zip(figure.subplots(1, len(X_BINS)), X_BINS, strict=True):
-            expected, error = reduced(true, x_bin)
-            made = np.array([reduced(columns, x_bin)[0] for columns in ensemble])
-            middle, spread = made.mean(axis=0), made.std(axis=0, ddof=1)
-            filled = expected > 0
-            deviations = {
-                "|ratio - 1|": np.abs(middle - expected),
-                "spread of replicas": spread,
-                "error of the truth": error,
-            }
-            figures = {
-                f"σ_r, median {name}": float(np.median(deviation[filled] / expected[filled]))
-                for name, deviation in deviations.items()
-            }
-            results.add({"x": x_bin, "bins of Q2": int(filled.sum())}, seed, figures)
-            draw_band(axes, Q2_BINS, middle, spread)
-            axes.stairs(middle, Q2_BINS, color=GENERATED, label="replicas")
-            centres = np.sqrt(Q2_BINS[1:] * Q2_BINS[:-1])
-            axes.errorbar(centres, expected, error, fmt="o", ms=3, color=TRUTH, label="truth")
-            axes.set_xscale("log")
-            axes.set_yscale("log")
-            axes.set_title(f"{x_bin[0]:g} < x < {x_bin[1]:g}")
-            axes.set_xlabel("Q² [GeV²]")
-        figure.axes[0].set_ylabel("σ_r, arbitrary units")
-        figure.axes[0].legend(fontsize=7.5)
-        results.draw(png(figure), "sigma-r")
+    found = {}
+    for x_bin in X_BINS:
+        expected, error = reduced(true, x_bin)
+        made = np.array([reduced(columns, x_bin)[0] for columns in ensemble])
+        middle, spread = made.mean(axis=0), made.std(axis=0, ddof=1)
+        filled = expected > 0
+        deviations = {
+            "|ratio - 1|": np.abs(middle - expected),
+            "spread of replicas": spread,
+            "error of the truth": error,
+        }
+        figures = {
+            f"σ_r, median {name}": float(np.median(deviation[filled] / expected[filled]))
+            for name, deviation in deviations.items()
+        }
+        results.add({"x": x_bin, "bins of Q2": int(filled.sum())}, figures, seed=seed)
+        found[x_bin] = middle, spread, expected, error
+    results.draw(_cross_sections, found, name="sigma-r")
 
 
 def _omnifold(
@@ -168,7 +169,7 @@ def _omnifold(
             "ks of one replica": _ks(true[variable], values, np.ones(len(values))),
             "floor": _ks(half[::2], half[1::2], np.ones(len(half) // 2)),
         }
-        results.add({"at the vertex": variable}, seed, figures)
+        results.add({"at the vertex": variable}, figures, seed=seed)
 
 
 def _coordinates(events: Events, group: str = "electron") -> np.ndarray:
@@ -184,15 +185,32 @@ def _ks(truth: np.ndarray, values: np.ndarray, weight: np.ndarray) -> float:
     return float(np.abs(at - np.arange(1, len(grid) + 1) / len(grid)).max())
 
 
-def _picture(bands: Mapping[tuple[str, str], Pulls]) -> bytes:
+def _levels(bands: Mapping[tuple[str, str], Pulls]) -> Figure:
     """Draw truth and bands of the replicas at both levels."""
-    with style.context(STYLE):
-        figure = Figure(figsize=(11, 5.2), layout="constrained")
-        axes = figure.subplots(2, len(EDGES))
-        for axis, ((level, variable), found) in zip(axes.flat, bands.items(), strict=True):
-            axis.stairs(found.truth, found.edges, color=TRUTH, label="truth")
-            draw_band(axis, found.edges, found.generated, found.generated_error)
-            axis.stairs(found.generated, found.edges, color=GENERATED, label="replicas")
-            axis.set_xlabel(f"{variable}, {level}")
-        axes.flat[0].legend(fontsize=7.5)
-        return png(figure)
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    axes = figure.subplots(2, len(EDGES))
+    for axis, ((level, variable), found) in zip(axes.flat, bands.items(), strict=True):
+        axis.stairs(found.truth, found.edges, color=TRUTH, label="truth")
+        draw_band(axis, found.edges, found.generated, found.generated_error)
+        axis.stairs(found.generated, found.edges, color=GENERATED, label="replicas")
+        axis.set_xlabel(f"{variable}, {level}")
+    axes.flat[0].legend(fontsize=7.5)
+    return figure
+
+
+def _cross_sections(found: Mapping[tuple[float, float], tuple[np.ndarray, ...]]) -> Figure:
+    """Draw σ_r of the replicas, with their spread, and of the truth, in each bin of x."""
+    figure = Figure(figsize=(11, 3.0), layout="constrained")
+    panels = figure.subplots(1, len(found))
+    for axes, (x_bin, (middle, spread, expected, error)) in zip(panels, found.items(), strict=True):
+        draw_band(axes, Q2_BINS, middle, spread)
+        axes.stairs(middle, Q2_BINS, color=GENERATED, label="replicas")
+        centres = np.sqrt(Q2_BINS[1:] * Q2_BINS[:-1])
+        axes.errorbar(centres, expected, error, fmt="o", ms=3, color=TRUTH, label="truth")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_title(f"{x_bin[0]:g} < x < {x_bin[1]:g}")
+        axes.set_xlabel("Q² [GeV²]")
+    figure.axes[0].set_ylabel("σ_r, arbitrary units")
+    figure.axes[0].legend(fontsize=7.5)
+    return figure

@@ -1,19 +1,73 @@
-"""Every script of benchmarks and jobs can be imported and tells what it takes."""
+"""Every row of the benchmarks and every script of jobs tells what it takes."""
 
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.scripts import BENCHMARKS, JOBS
+from benchmarks.__main__ import GROUPS, ROWS, main
+
+ROOT = Path(__file__).parents[2]
+JOBS = sorted((ROOT / "jobs").glob("*.py"))
 
 
-@pytest.mark.parametrize("script", [*BENCHMARKS, *JOBS], ids=lambda script: script.stem)
-def test_help(
+def test_list_of_rows_imports_none_of_them() -> None:
+    program = (
+        "import sys; from benchmarks.__main__ import app; app(['--help'], standalone_mode=False);"
+        "print([name for name in ('torch', 'ray', 'pyarrow', 'matplotlib') if name in sys.modules])"
+    )
+    listed = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert listed.rstrip().endswith("[]")
+    assert all(row in listed for row in ROWS)
+    assert all(title in listed for title in GROUPS.values())
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_help_of_row(row: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([row, "--help"])
+    assert not end.value.code
+    told = capsys.readouterr().out
+    assert f"benchmarks {row} [OPTIONS]" in told
+    assert "--small" in told
+    assert "--out" in told
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["codecs"], "codec"),
+        (["codec", "--rounds", "0"], "--rounds"),
+        (["coordinates"], "--root"),
+        (["coordinates", "--root", "/nowhere"], "--root"),
+        (["unfolding", "--replicas", "2"], "--replicas"),
+        (["toys", "flow-toy-jets", "--seed", "0"], "--seed"),
+    ],
+)
+def test_what_a_row_does_not_take(
+    asked: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(asked)
+    assert end.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_errors_of_users(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["pool", str(tmp_path / "nothing"), "--out", str(tmp_path)])
+    assert end.value.code == 2
+    assert "nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", JOBS, ids=lambda script: script.stem)
+def test_help_of_job(
     script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "path", [str(script.parent), *sys.path])
     monkeypatch.setattr(sys, "argv", [str(script), "--help"])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(script), run_name="__main__")

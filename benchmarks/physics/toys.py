@@ -1,56 +1,87 @@
-"""Generators of toy jets and toy images beside the closed forms of both.
-
-    python benchmarks/toys.py parts-toy-jets
-    python benchmarks/toys.py gan-toy-images --seeds 1 2 3
+"""Generators of toy jets and images beside closed forms.
 
 Prepares the recipe's dataset, trains, samples a million events through the pool and verifies them.
 Then the figures, each beside what it is for as many events of the toy itself (the floor) and for
 doing nothing: of jets, events drawn without regard to their weights, with the missing momentum of
 another event; of images, those of the toy at another event's energy. All are differences from
-exact numbers, zero but for chance; distances are above zero by chance, as the floor tells:
+exact numbers, zero but for chance; distances are above zero by chance, as the floor tells.
 
-    of jets     counts: ½ Σ_k |p_k - exact|; pt, leading pt and eta: the Kolmogorov-Smirnov distance
-                to the exact distribution function; heavy: the share of heavy jets; correlation:
-                that of H_T and the missing pt
-    of images   total, row, column, share of the second layer: the mean deviation from the moment
-                at an event's energy, over the exact spread at it; the same with `spread`: the
-                logarithm of the mean squared deviation over its exact value; square width of
-                both, relative; share of lit cells
+Of jets: counts: ½ Σ_k |p_k - exact|; pt, leading pt and eta: the Kolmogorov-Smirnov distance to the
+exact distribution function; heavy: the share of heavy jets; correlation: that of H_T and the
+missing pt.
 
-The medians over the seeds are printed last. All is written as JSON into benchmarks/results, with a
-picture of the last seed's events.
+Of images: total, row, column, share of the second layer: the mean deviation from the moment at an
+event's energy, over the exact spread at it; the same with `spread`: the logarithm of the mean
+squared deviation over its exact value; square width of both, relative; share of lit cells.
+
+The picture is of the last seed's events.
 """
 
-import argparse
 import shutil
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
 
 import numpy as np
 import torch
-from common.results import Row, draw, keep, rounded
-from common.toy_pictures import images_picture, jets_picture
+import typer
 from numpy.typing import NDArray
 
+from benchmarks.common.options import Training
+from benchmarks.common.results import Results, timed
+from benchmarks.common.toy_pictures import images_picture, jets_picture
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.sources.toy_images import ToyImagesConfig
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import sample
-from mleg_ray.cluster.session import ray_session
-from mleg_ray.cluster.train import run_name, train
 from mleg_ray.cluster.verify import verify
+from mleg_ray.commands.options import Events as Number
 from mleg_ray.evaluation.distances import standard_deviation
 from mleg_ray.events import Events
 from mleg_ray.physics import images, toy_jets
 from mleg_ray.physics.toy_images import BLOBS, ENERGIES, Blob, Moments, energies
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.spectra import LogUniformSpectrum
-from mleg_ray.storage import absolute, join
+from mleg_ray.storage import join
+
+JUDGED = 300_000  # events of the sample
 
 Array = NDArray[np.float64]
 Figures = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Training):
+    """What is trained and sampled."""
+
+    recipe: Annotated[str, typer.Argument(help="One on toy-jets, toy-images or toy-layers.")]
+    events: Number = 1_000_000
+
+
+def measure(options: Asked, results: Results) -> None:
+    """Train, sample and compare with each seed."""
+    run = RunConfig.load(options.recipe, options.assigned)
+    source = DatasetSpec.load(run.dataset).source
+    dataset = options.prepared(run.dataset)
+    labels = {"recipe": options.recipe, "dataset": run.dataset}
+    for seed in options.seeds:
+        made, seconds = generated(options, seed, dataset)
+        events = made.load(max_events=JUDGED)
+        rng = np.random.default_rng(seed)
+        if isinstance(source, ToyImagesConfig):
+            blob = BLOBS[source.layers]
+            compared = {"generated": events, **images_for(len(events), rng, blob)}
+            figures = {name: of_images(some, blob) for name, some in compared.items()}
+            picture = partial(images_picture, compared, blob)
+        else:
+            compared = {"generated": events, **jets_for(len(events), rng)}
+            figures = {name: of_jets(some) for name, some in compared.items()}
+            picture = partial(jets_picture, compared)
+        for name, found in figures.items():
+            results.add({**labels, "events": name}, found, seed=seed)
+        results.add({**labels, "sampled": options.events}, seconds, seed=seed)
+        results.draw(picture, name=f"{options.recipe}-on-{run.dataset}")
 
 
 def of_jets(events: Events) -> Figures:
@@ -136,78 +167,16 @@ def images_for(n: int, rng: np.random.Generator, blob: Blob) -> dict[str, Events
     }
 
 
-def generated(
-    recipe: str, assignments: Sequence[str], seed: int, events: int, storage: str, dataset: Dataset
-) -> tuple[Dataset, Figures]:
-    """Train a recipe with a seed, sample it at energies as the toy's, and verify the sample."""
-    run = RunConfig.load(recipe, (*assignments, f"training.seed={seed}"))
-    started = time.monotonic()
-    checkpoint = train(run, dataset, storage, name=run_name(recipe, run, dataset))
-    trained = time.monotonic()
+def generated(options: Asked, seed: int, dataset: Dataset) -> tuple[Dataset, Figures]:
+    """Train the recipe with a seed, sample it at energies as the toy's, and verify the sample."""
+    checkpoint, training = timed(partial(options.trained, options.recipe, seed, dataset=dataset))
     low, high = ENERGIES
-    varying = dataset.schema.conditions
-    spectra = {name: LogUniformSpectrum(low=low, high=high) for name in varying}
-    target = join(absolute(storage), "samples", f"benchmark-{recipe}-{seed}")
+    spectra = {name: LogUniformSpectrum(low=low, high=high) for name in dataset.schema.conditions}
+    target = join(options.place, "samples", f"benchmark-{options.recipe}-{seed}")
     shutil.rmtree(target, ignore_errors=True)
-    found = sample(checkpoint.uri, events, target, seed=seed, conditions=spectra)
-    sampled = time.monotonic()
-    verify(found.uri)
-    return found, {"training s": trained - started, "sampling s": sampled - trained}
-
-
-def main() -> None:
-    """Measure with each seed; print, write JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    events = options.few(options.events, 400)
+    found, sampling = timed(
+        partial(sample, checkpoint.uri, events, target, seed=seed, conditions=spectra)
     )
-    parser.add_argument("recipe", help="one on toy-jets, toy-images or toy-layers")
-    parser.add_argument("--events", type=int, default=1_000_000, help="to sample")
-    parser.add_argument("--judged", type=int, default=300_000, help="of them")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
-    parser.add_argument("--set", nargs="*", default=[], dest="assignments", metavar="KEY=VALUE")
-    parser.add_argument("--prepared", nargs="*", default=[], metavar="KEY=VALUE", help="dataset")
-    parser.add_argument("--storage", default="mleg-storage/benchmarks")
-    parser.add_argument("--name", help="of the files with the results; toys-RECIPE if not given")
-    options = parser.parse_args()
-    run = RunConfig.load(options.recipe, tuple(options.assignments))
-    spec = DatasetSpec.load(run.dataset, tuple(options.prepared))
-    rows: list[Row] = []
-    with ray_session():
-        dataset = prepare(spec, options.storage)
-        for seed in options.seeds:
-            made, seconds = generated(
-                options.recipe, options.assignments, seed, options.events, options.storage, dataset
-            )
-            events = made.load(max_events=options.judged)
-            rng = np.random.default_rng(seed)
-            if isinstance(spec.source, ToyImagesConfig):
-                blob = BLOBS[spec.source.layers]
-                compared = {"generated": events, **images_for(len(events), rng, blob)}
-                figures = {name: of_images(some, blob) for name, some in compared.items()}
-                picture = images_picture(compared, blob)
-            else:
-                compared = {"generated": events, **jets_for(len(events), rng)}
-                figures = {name: of_jets(some) for name, some in compared.items()}
-                picture = jets_picture(compared)
-            rows += [{"of": name, "seed": seed, **row} for name, row in figures.items()]
-            rows.append({"of": "time", "seed": seed, **seconds})
-            for row in rows[-4:]:
-                print(rounded(row), flush=True)
-    medians = {of: _medians([row for row in rows if row["of"] == of]) for of in (*figures, "time")}
-    for of, row in medians.items():
-        print(of, rounded(row), flush=True)
-    name = options.name or f"toys-{options.recipe}"
-    keep(name, {"events": options.events, "rows": rows, "medians": medians})
-    draw(name, picture)
-
-
-def _medians(rows: list[Row]) -> Row:
-    return {
-        name: statistics.median(row[name] for row in rows)
-        for name in rows[0]
-        if name not in ("of", "seed")
-    }
-
-
-if __name__ == "__main__":
-    main()
+    verify(found.uri)
+    return found, {"training s": training, "sampling s": sampling}

@@ -1,20 +1,15 @@
-"""What Ray Train, Ray Data, judging and reporting cost beside a bare PyTorch loop.
+"""Ray Train beside a bare PyTorch loop.
 
 Both train the quick recipe's networks on the same toy electrons with as many threads, in turn,
 several times; the figure is the median ratio of steps per second. The bare loop has no seeds, no
 snapshots, no weights and no checkpoints: the least that trains the same WGAN-GP. Ray's workers
 yield to other processes (niceness 15), which would measure those others: here they do not.
-
-    python benchmarks/train_overhead.py --steps 750 --rounds 5
 """
 
-import argparse
 import copy
 import itertools
 import math
 import os
-import statistics
-import sys
 import tempfile
 import time
 from functools import partial
@@ -23,16 +18,32 @@ from pathlib import Path
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from common.results import keep
-
+from benchmarks.common.options import Repeated
+from benchmarks.common.results import Results
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.session import possible_cpus, ray_session
 from mleg_ray.cluster.train import train
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
 from tests.prepared import prepared_dataset
+
+
+def measure(options: Repeated, results: Results) -> None:
+    """Measure in turn."""
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's own spelling
+    steps = options.few(750, 6)
+    run = RunConfig.load(
+        "fatgan-quick", (f"training.steps={steps}", f"selection.every={steps // 3}")
+    )
+    with tempfile.TemporaryDirectory() as folder, ray_session():
+        threads = run.training.threads or possible_cpus() - 1
+        torch.set_num_threads(threads)
+        dataset = prepared_dataset(Path(folder) / "data", shard_rows=6000)
+        for number in options.turns:
+            bare = bare_steps_per_second(run, dataset)
+            on_ray = ray_steps_per_second(run, dataset, folder, f"round{number}")
+            figures = {"steps/s bare": bare, "steps/s on Ray": on_ray, "ratio": on_ray / bare}
+            results.add({"threads": threads, "steps": steps}, figures, round=number)
 
 
 def ray_steps_per_second(run: RunConfig, dataset: Dataset, folder: str, name: str) -> float:
@@ -91,35 +102,3 @@ def mlp(n_in: int, width: int, n_out: int) -> nn.Sequential:
         for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))
     ]
     return nn.Sequential(*hidden, nn.Linear(width, n_out))
-
-
-def main() -> None:
-    """Measure in turn, print the table, write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=750)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's own spelling
-    run = RunConfig.load(
-        "fatgan-quick",
-        (f"training.steps={options.steps}", f"selection.every={options.steps // 3}"),
-    )
-    rows = []
-    with tempfile.TemporaryDirectory() as folder, ray_session():
-        threads = run.training.threads or possible_cpus() - 1
-        torch.set_num_threads(threads)
-        dataset = prepared_dataset(Path(folder) / "data", shard_rows=6000)
-        for i in range(options.rounds):
-            bare = bare_steps_per_second(run, dataset)
-            on_ray = ray_steps_per_second(run, dataset, folder, f"round{i}")
-            rows.append({"bare": bare, "ray": on_ray, "ratio": on_ray / bare})
-            print(
-                f"round {i}: bare {bare:.1f}, ray {on_ray:.1f} steps/s, ratio {on_ray / bare:.3f}"
-            )
-    median = statistics.median(row["ratio"] for row in rows)
-    print(f"median ratio of {options.rounds}: {median:.3f} with {threads} threads")
-    keep("train_overhead", {"median_ratio": median, "threads": threads, "rounds": rows})
-
-
-if __name__ == "__main__":
-    main()

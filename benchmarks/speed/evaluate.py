@@ -1,21 +1,33 @@
-"""What a full scorecard costs: seconds by metric and peak memory.
+"""What a full scorecard takes: seconds and memory.
 
 Correlated Gaussians with a few heavy tails stand for 17 mixed observables of Z → μμ events; the
 generated sample is slightly off, so that the classifiers have something to learn.
-
-    python benchmarks/evaluate.py --events 100000 --observables 17
 """
 
-import argparse
 import resource
 import time
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
-from common.results import keep
+import typer
 
+from benchmarks.common.options import Options
+from benchmarks.common.results import Results
+from mleg_ray.commands.options import Events
 from mleg_ray.evaluation import METRICS, Scorecard, from_arrays, scorecard
 from mleg_ray.evaluation.sample import Axis, Sample
+
+STRETCH = 1.02  # of the generated sample's first number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Options):
+    """The size of the samples."""
+
+    events: Events = 100_000
+    observables: Annotated[int, typer.Option(min=3)] = 17
 
 
 def events(n: int, d: int, seed: int, stretch: float = 1.0) -> Sample:
@@ -28,9 +40,9 @@ def events(n: int, d: int, seed: int, stretch: float = 1.0) -> Sample:
     return from_arrays(dict(zip(axes, x.T, strict=True)), axes=axes)
 
 
-def measure(n: int, d: int, stretch: float) -> tuple[Scorecard, dict[str, float]]:
+def judged(n: int, d: int) -> tuple[Scorecard, dict[str, float]]:
     """Return the scorecard and the seconds that each metric took."""
-    samples = events(n, d, 1), events(n, d, 2, stretch)
+    samples = events(n, d, 1), events(n, d, 2, STRETCH)
     training = events(n, d, 3)
     begun: dict[str, float] = {}
     card = scorecard(
@@ -43,30 +55,12 @@ def measure(n: int, d: int, stretch: float) -> tuple[Scorecard, dict[str, float]
     return card, seconds
 
 
-def main() -> None:
-    """Measure, print the table, write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=100_000)
-    parser.add_argument("--observables", type=int, default=17)
-    parser.add_argument("--stretch", type=float, default=1.02)
-    options = parser.parse_args()
-    card, seconds = measure(options.events, options.observables, options.stretch)
+def measure(options: Asked, results: Results) -> None:
+    """Judge once, and keep what each metric took."""
+    events, observables = options.few(options.events, 500), options.few(options.observables, 3)
+    card, seconds = judged(events, observables)
+    labels = {"events": events, "observables": observables, "threads": torch.get_num_threads()}
+    for metric, spent in seconds.items():
+        results.add({**labels, "metric": metric}, {"seconds": spent})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kB on Linux
-    for name, spent in seconds.items():
-        print(f"{name:20s} {spent:6.1f} s")
-    threads = torch.get_num_threads()
-    print(f"{'all':20s} {card.seconds:6.1f} s, peak {peak:.2f} GB, {threads} threads")
-    for line in card.headline():
-        print(line)
-    result = {
-        **vars(options),
-        "seconds": card.seconds,
-        "by_metric": seconds,
-        "peak_gb": peak,
-        "threads": threads,
-    }
-    keep("evaluate", result)
-
-
-if __name__ == "__main__":
-    main()
+    results.add(labels, {"seconds": card.seconds, "peak GB": peak})

@@ -1,36 +1,30 @@
-"""Objects in Parquet: one list of records, or a list for each of their fields.
+"""Objects in Parquet: lists of records, or lists of fields.
 
-Events of 0 to 8 jets of four fields, as `mleg` writes them and in parallel lists: the file's size,
-the processor's time to write and read it, and what other programs read.
-
-    python benchmarks/codec.py --events 1_000_000
+Events of 0 to 8 jets of four fields, as `mleg` writes them and in parallel lists: bytes an event,
+the processor's time to write and read it, and what other programs make of the file.
 """
 
-import argparse
 import importlib
 import io
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from common.results import keep, rounded
-
+from benchmarks.common.options import Repeated
+from benchmarks.common.results import Results, Row, timed
 from mleg_ray.catalog.codec import Columns, checked, to_columns, to_table
 from mleg_ray.catalog.shards import parquet
+from mleg_ray.commands.options import Events
 from mleg_ray.events import EventSchema, Field, Group
 
-T = TypeVar("T")
 FIELDS = (
     Field(name="met", unit="GeV"),
     Field(name="jet.pt", unit="GeV"),
@@ -91,65 +85,64 @@ def from_lists(table: pa.Table) -> Columns:
     return columns
 
 
-def timed(work: Callable[[], T], tries: int = 5) -> tuple[T, float]:
-    """Return what the work returns, and the median of its seconds of a processor."""
-    seconds = []
-    for _ in range(tries):
-        start = time.process_time()
-        result = work()
-        seconds.append(time.process_time() - start)
-    return result, statistics.median(seconds)
-
-
 READERS: dict[str, Callable[[Any, Path], object]] = {
     "awkward": lambda library, file: library.from_parquet(file).type,
     "pandas": lambda library, file: library.read_parquet(file).iloc[0].to_dict(),
     "polars": lambda library, file: library.read_parquet(file).schema,
 }
+LAYOUTS: dict[str, tuple[Callable[[Columns], pa.Table], Callable[[pa.Table], Columns]]] = {
+    "records": (as_records, from_records),
+    "lists": (as_lists, from_lists),
+}
 
 
-def read_by(name: str, file: Path) -> dict[str, object]:
+@dataclass(frozen=True, kw_only=True)
+class Asked(Repeated):
+    """What is written and read."""
+
+    events: Events = 1_000_000
+
+
+def read_by(name: str, file: Path) -> Row:
     """Return how long another program reads a file, and what it sees; nothing if it is not here."""
     try:
         library = importlib.import_module(name)
     except ImportError:
         return {}
-    seen, seconds = timed(lambda: READERS[name](library, file), 1)
-    return {f"{name}_seconds": seconds, name: str(seen)}
+    seen, seconds = timed(lambda: READERS[name](library, file), time.process_time)
+    return {"seconds": seconds, "seen": str(seen)}
 
 
-def main() -> None:
-    """Write and read both; print nanoseconds and bytes an event, and what others read."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000)
-    events = parser.parse_args().events
+def measure(options: Asked, results: Results) -> None:
+    """Write and read both in turn, and let others read them."""
+    events = options.few(options.events, 200)
     pa.set_cpu_count(1)
     stored, _ = checked(drawn(events), SCHEMA, FIELDS, "benchmark")
-    rows = {}
-    for layout, make, take in (
-        ("records", as_records, from_records),
-        ("lists", as_lists, from_lists),
-    ):
-        content, writing = timed(partial(lambda make: parquet(make(stored)), make))
-        read, reading = timed(
-            partial(lambda take, file: take(pq.read_table(io.BytesIO(file))), take, content)
-        )
-        assert all(np.array_equal(read[name], stored[name]) for name in stored)
-        rows[layout] = {
-            "bytes": len(content) / events,
-            "write_ns": 1e9 * writing / events,
-            "read_ns": 1e9 * reading / events,
-        }
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "events.parquet")
+    written: dict[str, bytes] = {}
+    for number in options.turns:
+        for layout, (make, take) in LAYOUTS.items():
+            content, writing = timed(partial(_write, stored, make), time.process_time)
+            read, reading = timed(partial(_read, content, take), time.process_time)
+            assert all(np.array_equal(read[name], stored[name]) for name in stored)
+            figures = {
+                "bytes an event": len(content) / events,
+                "ns to write it": 1e9 * writing / events,
+                "ns to read it": 1e9 * reading / events,
+            }
+            results.add({"layout": layout, "events": events}, figures, round=number)
+            written[layout] = content
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "events.parquet")
+        for layout, content in written.items():
             file.write_bytes(content)
             for name in READERS:
-                rows[layout] |= read_by(name, file)
-        print(layout)
-        for key, value in rounded(rows[layout]).items():
-            print(f"  {key}: {value}")
-    keep("codec", {"events": events, **rows})
+                if figures := read_by(name, file):
+                    results.add({"layout": layout, "reader": name}, figures)
 
 
-if __name__ == "__main__":
-    main()
+def _write(stored: Columns, make: Callable[[Columns], pa.Table]) -> bytes:
+    return parquet(make(stored))
+
+
+def _read(content: bytes, take: Callable[[pa.Table], Columns]) -> Columns:
+    return take(pq.read_table(io.BytesIO(content)))

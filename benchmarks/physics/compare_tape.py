@@ -1,28 +1,22 @@
-"""Compare Pythia 8's scattered electrons with the FAT-GAN authors' training events.
+"""Pythia 8's electrons beside the FAT-GAN authors' events.
 
-    python benchmarks/compare_tape.py --root FOLDER_OF_THE_TAPES
-
-Prints a table, and writes it as JSON with a figure beside docs/physics/dis-datasets.md.
+Means, distances and tails of observables, and a picture of four spectra.
 """
 
-import argparse
-import json
-from pathlib import Path
+from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
 import torch
-from common.tapes import tapes
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from scipy.stats import ks_2samp
 
+from benchmarks.common.options import TAPE2, Options, Tapes
+from benchmarks.common.results import Results
 from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.commands.options import Events
 
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
-
-DOCS = Path(__file__).parents[1] / "docs" / "physics"
 OBSERVABLES = ("electron.energy", "electron.pz", "pt", "theta", "phi", "q2", "y", "x_bj")
 SHOWN = {
     "electron.energy": ("$E'$ (GeV)", np.linspace(0, 50.5, 52)),
@@ -30,6 +24,33 @@ SHOWN = {
     "q2": ("$Q^2$ (GeV²)", np.geomspace(1.7, 2000, 52)),
     "x_bj": ("$x_{bj}$", np.geomspace(1e-3, 1.1, 52)),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Options):
+    """What is compared."""
+
+    root: Tapes
+    events: Events = 100_000
+
+
+def measure(options: Asked, results: Results) -> None:
+    """Generate as many events of Pythia, and compare."""
+    generated = (f"source.events={options.few(options.events, 5000)}",)
+    pythia = observables(DatasetSpec.load("dis-ep-50", generated))
+    tape = observables(options.tapes(TAPE2, options.root))
+    floor = 1.36 * (1 / len(pythia["q2"]) + 1 / len(tape["q2"])) ** 0.5
+    for name in OBSERVABLES:
+        means = {
+            f"mean of {of}": [float(x.mean()), float(x.std() / len(x) ** 0.5)]
+            for of, x in (("Pythia 8", pythia[name]), ("tape2.txt", tape[name]))
+        }
+        distance = float(ks_2samp(pythia[name], tape[name]).statistic)
+        results.add({"observable": name}, means | {"KS": distance, "95% of floors below": floor})
+    of_tape = tails(tape)
+    for name, value in tails(pythia).items():
+        results.add({"tail": name}, {"Pythia 8": value, "tape2.txt": of_tape[name]})
+    results.draw(spectra, pythia, tape)
 
 
 def observables(spec: DatasetSpec) -> dict[str, np.ndarray]:
@@ -45,22 +66,6 @@ def observables(spec: DatasetSpec) -> dict[str, np.ndarray]:
     return {name: column.numpy() for name, column in events.columns.items()}
 
 
-def compare(
-    pythia: dict[str, np.ndarray], tape: dict[str, np.ndarray]
-) -> dict[str, dict[str, float]]:
-    """Return the means with their errors, and the KS distance, of each observable."""
-    return {
-        name: {
-            "pythia_mean": float(pythia[name].mean()),
-            "pythia_error": float(pythia[name].std() / len(pythia[name]) ** 0.5),
-            "tape_mean": float(tape[name].mean()),
-            "tape_error": float(tape[name].std() / len(tape[name]) ** 0.5),
-            "ks": float(ks_2samp(pythia[name], tape[name]).statistic),
-        }
-        for name in OBSERVABLES
-    }
-
-
 def tails(events: dict[str, np.ndarray]) -> dict[str, float]:
     """Return where the two differ by construction: radiation and the largest x."""
     return {
@@ -74,9 +79,9 @@ def tails(events: dict[str, np.ndarray]) -> dict[str, float]:
     }
 
 
-def draw(pythia: dict[str, np.ndarray], tape: dict[str, np.ndarray], file: Path) -> None:
+def spectra(pythia: dict[str, np.ndarray], tape: dict[str, np.ndarray]) -> Figure:
     """Draw four spectra with the ratio of Pythia to the tape below each."""
-    figure = plt.figure(figsize=(10, 7.5), layout="constrained")
+    figure = Figure(figsize=(10, 7.5), layout="constrained")
     grid = figure.add_gridspec(4, 2, height_ratios=(3, 1, 3, 1))
     for i, (name, (label, edges)) in enumerate(SHOWN.items()):
         row, column = 2 * (i // 2), i % 2
@@ -92,8 +97,8 @@ def draw(pythia: dict[str, np.ndarray], tape: dict[str, np.ndarray], file: Path)
         lower.set_ylabel("Pythia / tape")
         lower.set_xlabel(label)
         lower.set_ylim(0.5, 1.5)
-    figure.axes[0].legend(frameon=False)
-    figure.savefig(file, dpi=90)
+    figure.axes[0].legend()
+    return figure
 
 
 def _spectra(
@@ -110,37 +115,3 @@ def _spectra(
     filled = (counts[0] > 0) & (counts[1] > 0)
     lower.errorbar(centres[filled], ratio[filled], error[filled], fmt=".", ms=3, lw=1, color="C1")
     lower.axhline(1, lw=0.8, color="C0")
-
-
-def main() -> None:
-    """Run the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", required=True, help="the folder that holds fat-gan/tape2.txt")
-    parser.add_argument("--events", type=int, default=100_000, help="of Pythia")
-    parser.add_argument("--out", type=Path, default=DOCS)
-    options = parser.parse_args()
-
-    pythia = observables(DatasetSpec.load("dis-ep-50", (f"source.events={options.events}",)))
-    tape = observables(tapes("dis-ep-50-tape2", options.root))
-    table = compare(pythia, tape)
-    floor = 1.36 * (1 / len(pythia["q2"]) + 1 / len(tape["q2"])) ** 0.5
-    print(f"{'':8} {'Pythia 8':>20} {'tape2.txt':>20} {'KS':>8}   (95% floor {floor:.4f})")
-    for name, row in table.items():
-        print(
-            f"{name:8} {row['pythia_mean']:11.4f} ± {row['pythia_error']:.4f} "
-            f"{row['tape_mean']:11.4f} ± {row['tape_error']:.4f} {row['ks']:8.4f}"
-        )
-    result = {
-        "ks_floor_95": floor,
-        "observables": table,
-        "tails": {"pythia": tails(pythia), "tape": tails(tape)},
-    }
-    for name, value in result["tails"]["pythia"].items():
-        print(f"{name:28} {value:10.4g} {result['tails']['tape'][name]:10.4g}")
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "dis-pythia-and-tape.json").write_text(json.dumps(result, indent=2) + "\n")
-    draw(pythia, tape, options.out / "dis-pythia-and-tape.png")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Measurements: of speed, of studies, of physics, and of the systems of a dissertation."""

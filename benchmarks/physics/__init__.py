@@ -1,0 +1,1 @@
+"""How close generated events come to true ones."""

@@ -1,0 +1,85 @@
+"""How close recipes come to the FAT-GAN authors' events.
+
+Trains each recipe on 45% of tape2.txt (5% more choose the snapshot), generates as many events as
+ten times the test half and judges them by that half. The reports lie in the storage.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from matplotlib.figure import Figure
+
+from benchmarks.common.options import Tapes, Training
+from benchmarks.common.results import Results, Row, estimates
+from mleg_ray.evaluation.estimate import Estimate
+from mleg_ray.evaluation.scorecards import Scorecard
+
+History = Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Training):
+    """What is trained."""
+
+    root: Tapes
+    recipes: Annotated[
+        list[str],
+        typer.Option(
+            "--recipe",
+            default_factory=lambda: ["fatgan-quick"],
+            show_default="fatgan-quick",
+            help="Repeatable.",
+        ),
+    ]
+
+
+def measure(options: Asked, results: Results) -> None:
+    """Train, sample and judge each recipe as it is."""
+    compare(options.recipes, options.root, options, results)
+
+
+def compare(
+    recipes: Sequence[str], root: Path, options: Training, results: Results, *own: str
+) -> None:
+    """Train each recipe with its `own` values and each seed, judge it; draw how scores fell."""
+    options.require(*recipes)
+    dataset = options.tape2(root)
+    histories: dict[str, History] = {}
+    for recipe in options.some(recipes):
+        for seed in options.seeds:
+            checkpoint = options.trained(recipe, seed, *own, dataset=dataset)
+            _, card = options.judged(checkpoint, dataset, seed)
+            cost: Row = {"steps": checkpoint.card.step, "training s": checkpoint.card.seconds}
+            results.add({"recipe": recipe}, cost | quoted(card), seed=seed)
+            histories.setdefault(recipe, checkpoint.card.history)
+    results.draw(convergence, histories)
+
+
+def quoted(card: Scorecard) -> Row:
+    """Return the figures that count, with their floors."""
+    ks = [figure for figure in card.figures["ks"].values() if isinstance(figure, Estimate)]
+    means = (statistics.fmean(getattr(f, name) for f in ks) for name in ("value", "floor"))
+    return {"mean ks": list(means)} | estimates(
+        card,
+        c2st_auc=["boosted trees"],
+        chi2_ndf=["x_bj, q2"],
+        chi2_paper=["x_bj, q2"],
+        unphysical_rate=["any"],
+    )
+
+
+def convergence(histories: Mapping[str, History]) -> Figure:
+    """Draw the validation score of each recipe's snapshots, with the first seed, against steps."""
+    figure = Figure(figsize=(5.4, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for recipe, history in histories.items():
+        axes.plot([h["step"] for h in history], [h["ks_sum"] for h in history], label=recipe)
+    axes.set_xlabel("step")
+    axes.set_ylabel("sum of KS distances, validation")
+    axes.set_yscale("log")
+    axes.legend()
+    return figure
