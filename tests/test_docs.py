@@ -20,6 +20,12 @@ COMMANDS = sorted(
 )
 
 
+def test_links() -> None:
+    files = [(page, link) for page, link in LINKS if "://" not in link]
+    assert len(files) > 50
+    assert [(str(page), link) for page, link in files if not (page.parent / link).exists()] == []
+
+
 def test_every_picture_of_a_benchmark_is_shown() -> None:
     shown = {(page.parent / link).resolve() for page, link in LINKS}
     pictures = [file for file in (ROOT / "docs" / "benchmarks").iterdir() if file.suffix == ".png"]
