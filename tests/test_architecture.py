@@ -65,15 +65,16 @@ def test_no_package_offers_a_name_that_is_a_module_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["catalog/sources", "features/steps", "models", "models/networks", "objectives"]
+    "package",
+    ["catalog/sources", "features/steps", "models", "models/networks", "objectives", "physics"],
 )
-def test_every_module_that_registers_a_kind_is_named_in_its_package(package: str) -> None:
-    """Else its kinds are unknown until something else imports it."""
+def test_every_module_that_registers_is_named_in_its_package(package: str) -> None:
+    """Else its kinds, or observables, are unknown until something else imports it."""
     folder = ROOT / "mleg_ray" / package
     registering = {
         file.stem
         for file in folder.glob("*.py")
-        if re.search(r"^@\w+\.register$", file.read_text(), re.MULTILINE)
+        if re.search(r"^@(\w+\.register$|observable\()", file.read_text(), re.MULTILINE)
     }
     named = {
         alias.name

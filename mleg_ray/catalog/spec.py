@@ -9,8 +9,11 @@ from pydantic import PositiveInt, SerializeAsAny, model_validator
 from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.sources import SOURCES, SourceConfig
 from mleg_ray.config import Config, inside, override, parse, read_extended
+from mleg_ray.definitions.expressions import resolve
+from mleg_ray.errors import ConfigError
 
 FOLDER = "data_catalog"
+CONVERTED = ("MeV", "TeV", "deg", "cm", "mm")  # units that functions of physics do not take
 
 
 class Splits(Config):
@@ -56,7 +59,31 @@ class DatasetSpec(Description):
         with inside("source"):
             self.source.check(schema, self.conditions)
         self.require_consistent()
+        self._require_units()
         return self
+
+    def _require_units(self) -> None:
+        """Raise `ConfigError` unless observables are in the units of the functions that they call.
+
+        What is in GeV is so of fields in GeV and radians only.
+        """
+        units: dict[str, str] = {field.name: field.unit for field in self.fields}
+        for name, observable in self.observables.items():
+            function, arguments = resolve(observable.expression, units)
+            unit = function.unit or observable.unit
+            for argument in arguments.values():
+                if "GeV" in unit and units.get(argument) in CONVERTED:
+                    raise ConfigError(
+                        f"observables.{name}: in {unit} of fields in GeV and radians, and "
+                        f"'{argument}' is in {units[argument]}; declare that field in GeV or rad: "
+                        "sources convert what they read"
+                    )
+            if observable.unit != unit:
+                raise ConfigError(
+                    f"observables.{name}.unit: '{observable.expression}' is in {unit}; leave the "
+                    f"unit out (got {observable.unit!r})"
+                )
+            units[name] = unit
 
     @staticmethod
     def load(name: str, assignments: tuple[str, ...] = ()) -> "DatasetSpec":

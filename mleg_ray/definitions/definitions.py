@@ -1,8 +1,8 @@
 """What is computed of events and required of them, by name."""
 
 import re
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import torch
 from pydantic import model_validator
@@ -13,16 +13,30 @@ from mleg_ray.definitions.expressions import evaluate
 from mleg_ray.definitions.planes import Plane
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events, group_of
+from mleg_ray.physics.observables import FUNCTIONS
 from mleg_ray.physics.particles import Beam
 
 
 class Observable(Config):
-    """A number computed from an event: its expression, unit, LaTeX label and natural axis."""
+    """A number computed from an event: its expression, unit, LaTeX label and natural axis.
+
+    What is left out is that of the function which the expression calls.
+    """
 
     expression: str
     unit: str = "1"
     label: str = ""
     log: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_registered(cls, values: Any) -> Any:  # noqa: ANN401 - what pydantic is given
+        if not isinstance(values, Mapping):
+            return values
+        known = FUNCTIONS.get(str(values.get("expression")).partition("(")[0])
+        if known is None:  # `evaluate` says what is wrong
+            return values
+        return {"unit": known.unit or "1", "label": known.label, "log": known.log, **values}
 
 
 class Definitions(Config):

@@ -1,27 +1,27 @@
 """Numbers of events by name: the language of observables.
 
-An expression is `module.function` or `module.function(argument, ...)` with one of `FUNCTIONS`; an
-argument is a column, a number or a group, and without arguments the function's own parameter names
-are the columns. A group stands for those of its fields that the next parameters name:
-`dis.q2(electron, beam_energy)` is `dis.q2(electron.px, electron.py, electron.pz, beam_energy)`, and
-parameters may have a number behind their name, as `px_1`, or the group's name before it, as
-`pip_px`.
+An expression is `module.function` or `module.function(argument, ...)` with one of `FUNCTIONS`,
+those of physics that are registered as observables; an argument is a column, a number or a group,
+and without arguments the function's own parameter names are the columns. A group stands for those
+of its fields that the next parameters name: `dis.q2(electron, beam_energy)` is
+`dis.q2(electron.px, electron.py, electron.pz, beam_energy)`, and parameters may have a number
+behind their name, as `px_1`, or the group's name before it, as `pip_px`.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 from mleg_ray.config import suggest
-from mleg_ray.definitions.functions import FUNCTIONS
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import group_of
+from mleg_ray.physics.observables import FUNCTIONS, Function
 
 _NUMBERED = re.compile(r"_\d+$")
-_CALL = re.compile(r"^(\w+)\.(\w+)(?:\(([\w.+\-\s,]*)\))?$")
+_CALL = re.compile(r"^(\w+\.\w+)(?:\(([\w.+\-\s,]*)\))?$")
 
 
 def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
@@ -35,22 +35,22 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
             cannot take; or numbers of each object made of the objects of two groups, which do not
             belong together.
     """
-    function, arguments = _resolve(expression, columns)
+    function, arguments = resolve(expression, columns)
     whole = {
         name: _whole(text, expression)
         for name, text in arguments.items()
-        if function.__annotations__[name] is int
+        if function.call.__annotations__[name] is int
     }
     given = [text for name, text in arguments.items() if name not in whole]
     taken = operands(given, columns, expression)
     try:
-        values = function(*taken, **whole)
+        values = function.call(*taken, **whole)
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
         require_one_owner(given, columns, expression)
         told = ", ".join(f"{name} ({_told(columns[name])})" for name in given if name in columns)
         raise ConfigError(
-            f"'{expression}': {function.__name__} cannot be computed of {told or 'numbers'}: "
-            f"{error}"
+            f"'{expression}': {function.call.__name__} cannot be computed of "
+            f"{told or 'numbers'}: {error}"
         ) from None
     if values.ndim > 1:
         require_one_owner(given, columns, expression)
@@ -111,19 +111,21 @@ def _whole(text: str, expression: str) -> int:
         raise ConfigError(f"'{expression}': '{text}' must be a whole number") from None
 
 
-def _resolve(
-    expression: str, columns: Mapping[str, Tensor]
-) -> tuple[Callable[..., Tensor], dict[str, str]]:
-    """Return an expression's function, and what stands for each of its parameters."""
+def resolve(expression: str, columns: Container[str]) -> tuple[Function, dict[str, str]]:
+    """Return an expression's function, and what stands for each of its parameters.
+
+    Raises:
+        ConfigError: no such function, or too few or many arguments.
+    """
     match = _CALL.match(expression)
     if match is None:
         raise ConfigError(f"observable '{expression}': write it as 'module.function(column, ...)'")
-    module, name, arguments = match.groups()
-    function = FUNCTIONS.get(f"{module}.{name}")
+    name, arguments = match.groups()
+    function = FUNCTIONS.get(name)
     if function is None:
-        hint, known = suggest(f"{module}.{name}", list(FUNCTIONS)), ", ".join(FUNCTIONS)
+        hint, known = suggest(name, list(FUNCTIONS)), ", ".join(sorted(FUNCTIONS))
         raise ConfigError(f"observable '{expression}': no such function{hint}; known: {known}")
-    code = function.__code__  # `inspect.signature` takes as long as an observable of a batch
+    code = function.call.__code__  # `inspect.signature` takes as long as an observable of a batch
     parameters = list(code.co_varnames[: code.co_argcount])
     operands: list[str] = []
     for given in arguments.split(",") if arguments else parameters:
@@ -133,7 +135,7 @@ def _resolve(
     return function, dict(zip(parameters, operands, strict=True))
 
 
-def _fields(given: str, parameters: list[str], columns: Mapping[str, Tensor]) -> list[str]:
+def _fields(given: str, parameters: list[str], columns: Container[str]) -> list[str]:
     """Return the columns that an argument stands for: itself, or those of a group."""
     if given in columns:
         return [given]

@@ -1,1 +1,21 @@
-"""Physics as pure functions of tensors, in GeV and radians."""
+"""Physics as pure functions of tensors, in GeV and radians; observables are entered on import."""
+
+from mleg_ray.physics import (
+    detector,
+    dis,
+    fixed_target,
+    images,
+    kinematics,
+    objects,
+    photoproduction,
+)
+
+__all__ = [
+    "detector",
+    "dis",
+    "fixed_target",
+    "images",
+    "kinematics",
+    "objects",
+    "photoproduction",
+]

@@ -6,13 +6,16 @@ import torch
 from torch import Tensor
 
 from mleg_ray.physics.kinematics import azimuth, momentum, polar_angle, transverse_momentum
+from mleg_ray.physics.observables import observable
 
 
+@observable(None)
 def difference(measured: Tensor, true: Tensor) -> Tensor:
     """measured - true."""
     return measured - true
 
 
+@observable(None)
 def ratio(measured: Tensor, true: Tensor) -> Tensor:
     """measured / true."""
     return measured / true
@@ -53,6 +56,7 @@ def tracked(
     return pt * around.cos(), pt * around.sin(), measured * polar.cos()
 
 
+@observable("1", "d_{coil}")
 def coil_distance(px: Tensor, py: Tensor, pz: Tensor, sectors: Tensor) -> Tensor:
     """Return how far a straight track passes from the nearest coil's plane, per distance flown.
 

@@ -11,32 +11,38 @@ import math
 from torch import Tensor
 
 from mleg_ray.physics.kinematics import minus_momentum, momentum
+from mleg_ray.physics.observables import observable
 
 PROTON_MASS = 0.93827209  # GeV
 FINE_STRUCTURE = 1 / 137.035999
 
 
+@observable("GeV2", "s")
 def mandelstam_s(beam_energy: Tensor) -> Tensor:
     """s = 4 E_b², GeV²."""
     return 4 * beam_energy.square()
 
 
+@observable("GeV2", "Q^2", log=True)
 def q2(px: Tensor, py: Tensor, pz: Tensor, beam_energy: Tensor) -> Tensor:
     """Q² = -(k - k')² = 2 E_b (E' - pz'), GeV²; precise for forward electrons too."""
     return 2 * beam_energy * minus_momentum(px, py, pz)
 
 
+@observable("1", "y", log=True)
 def inelasticity(px: Tensor, py: Tensor, pz: Tensor, beam_energy: Tensor) -> Tensor:
     """y = P·q / P·k = 1 - (E' + pz') / 2E_b."""
     return 1 - (momentum(px, py, pz) + pz) / (2 * beam_energy)
 
 
+@observable("1", "x_{bj}", log=True)
 def x_bj(px: Tensor, py: Tensor, pz: Tensor, beam_energy: Tensor) -> Tensor:
     """Bjorken x = Q² / 2P·q = Q² / (s y)."""
     y = inelasticity(px, py, pz, beam_energy)
     return q2(px, py, pz, beam_energy) / (mandelstam_s(beam_energy) * y)
 
 
+@observable("GeV2", "W^2", log=True)
 def w2(px: Tensor, py: Tensor, pz: Tensor, beam_energy: Tensor) -> Tensor:
     """Squared mass of the hadronic system, W² = (P + q)² = M² + s y - Q², GeV²."""
     y = inelasticity(px, py, pz, beam_energy)

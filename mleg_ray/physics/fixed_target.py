@@ -19,6 +19,7 @@ from mleg_ray.config import Config
 from mleg_ray.physics import dis
 from mleg_ray.physics.dis import FINE_STRUCTURE, PROTON_MASS
 from mleg_ray.physics.kinematics import momentum
+from mleg_ray.physics.observables import observable
 
 PION_MASS = 0.1349768  # GeV, of the neutral one; Particle Data Group 2024
 RHO_MASS = 0.77526  # GeV, Particle Data Group 2024
@@ -44,6 +45,7 @@ RESONANCES = (
 CONTINUUM = 120.0  # μb
 
 
+@observable("GeV", "W")
 def invariant_mass(px: Tensor, py: Tensor, pz: Tensor, beam_energy: Tensor) -> Tensor:
     """W = √(M² + 2 M ν - Q²), GeV; -√|W²| where W² is negative, as of no electron off a proton."""
     nu = beam_energy - momentum(px, py, pz)
@@ -51,6 +53,7 @@ def invariant_mass(px: Tensor, py: Tensor, pz: Tensor, beam_energy: Tensor) -> T
     return w2.sign() * w2.abs().sqrt()
 
 
+@observable("GeV", r"\nu")
 def energy_transfer(q2: Tensor, w: Tensor) -> Tensor:
     """ν = (W² - M² + Q²) / 2M, GeV."""
     return (w.square() - PROTON_MASS**2 + q2) / (2 * PROTON_MASS)

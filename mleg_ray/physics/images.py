@@ -9,22 +9,28 @@ i - (n - 1)/2: zero for what is symmetric, and for an image without energy.
 import torch
 from torch import Tensor
 
+from mleg_ray.physics.observables import observable
 
+
+@observable(None, "E_{tot}", log=True)
 def total(image: Tensor) -> Tensor:
     """Σ_p y_p (B,) of all cells, in their unit."""
     return image.flatten(1).sum(dim=1, dtype=torch.float64)
 
 
+@observable(None, "E_{max}", log=True)
 def largest(image: Tensor) -> Tensor:
     """max_p y_p (B,)."""
     return image.flatten(1).amax(dim=1).double()
 
 
+@observable("1", "occupancy")
 def occupancy(image: Tensor, threshold: Tensor | float) -> Tensor:
     """Return the share of cells (B,) above a threshold in the cells' unit."""
     return (image > threshold).flatten(1).double().mean(dim=1)
 
 
+@observable("1")
 def share(image: Tensor, number: int) -> Tensor:
     """Σ of the layer `number`, from 0, over the sum of all (B,); layers are the first axis."""
     if not 0 <= number < image.shape[1]:
@@ -32,11 +38,13 @@ def share(image: Tensor, number: int) -> Tensor:
     return _ratio(total(image[:, number]), total(image))
 
 
+@observable("1")
 def barycentre(image: Tensor, axis: int) -> Tensor:
     """<x> = Σ_p x_p y_p / Σ_p y_p (B,) along an axis, in cells from the middle."""
     return _moments(image, axis)[0]
 
 
+@observable("1")
 def width(image: Tensor, axis: int) -> Tensor:
     """√(<x²> - <x>²) (B,) along an axis, in cells."""
     first, second = _moments(image, axis)

@@ -5,59 +5,72 @@ import math
 import torch
 from torch import Tensor
 
+from mleg_ray.physics.observables import observable
+
 ELECTRON_MASS = 0.51099895e-3  # GeV, Particle Data Group 2024
 
 
+@observable("GeV", "p_T")
 def transverse_momentum(px: Tensor, py: Tensor) -> Tensor:
     """p_T = sqrt(px² + py²), GeV."""
     return torch.hypot(px, py)
 
 
+@observable("GeV", "p")
 def momentum(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
     """|p|, GeV."""
     return (px.square() + py.square() + pz.square()).sqrt()
 
 
+@observable("GeV", "E")
 def energy(px: Tensor, py: Tensor, pz: Tensor, mass: float) -> Tensor:
     """E = √(p² + m²), GeV."""
     return (px.square() + py.square() + pz.square() + mass**2).sqrt()
 
 
+@observable("rad", r"\theta")
 def polar_angle(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
     """Polar angle θ from the +z axis, radians, in [0, π]."""
     return torch.atan2(torch.hypot(px, py), pz)
 
 
+@observable("rad", r"\phi")
 def azimuth(px: Tensor, py: Tensor) -> Tensor:
     """Azimuthal angle φ, radians, in (-π, π]."""
     return torch.atan2(py, px)
 
 
+@observable("1", r"\eta")
 def pseudorapidity(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
     """η = -ln tan(θ/2) = arsinh(pz/p_T)."""
     return torch.asinh(pz / torch.hypot(px, py))
 
 
+@observable("1", r"\cot\theta")
 def cot_theta(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
     """cot θ = pz/p_T."""
     return pz / torch.hypot(px, py)
 
 
+@observable(None)
 def product(first: Tensor, second: Tensor) -> Tensor:
     """Product of two numbers."""
     return first * second
 
 
+@observable("1")
 def cos_turns(half_turns: Tensor, times: Tensor) -> Tensor:
     """cos kφ of an angle φ in half turns: the same in each of k sectors."""
     return torch.cos(times * math.pi * half_turns)
 
 
+@observable("1")
 def sin_turns(half_turns: Tensor, times: Tensor) -> Tensor:
     """sin kφ of an angle φ in half turns: the same in each of k sectors."""
     return torch.sin(times * math.pi * half_turns)
 
 
+@observable("GeV", "|p| - p_z")
 def minus_momentum(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
     """|p| - pz of a massless particle, GeV, without cancellation when it flies along +z."""
     transverse = px.square() + py.square()
@@ -65,6 +78,7 @@ def minus_momentum(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
     return torch.where(pz > 0, transverse / (p + pz.clamp(min=0)), p - pz)
 
 
+@observable("1")
 def mass_shell_residual(px: Tensor, py: Tensor, pz: Tensor, energy: Tensor) -> Tensor:
     """|E - |p|| / |E|: the distance from the mass shell of a massless particle."""
     return (energy - momentum(px, py, pz)).abs() / energy.abs()

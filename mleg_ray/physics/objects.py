@@ -10,17 +10,22 @@ import math
 import torch
 from torch import Tensor
 
+from mleg_ray.physics.observables import observable
 
+
+@observable(None)
 def total(values: Tensor) -> Tensor:
     """Σ_i v_i (B,) over the objects: H_T of pt, or a number of objects of a flavour 0 or 1."""
     return values.sum(dim=1, dtype=None if values.is_floating_point() else torch.float64)
 
 
+@observable("1", "N")
 def number(values: Tensor) -> Tensor:
     """Return the number of objects (B,) by a field that is never zero where there is one, as pt."""
     return (values != 0).sum(dim=1, dtype=torch.float64)
 
 
+@observable(None)
 def leading(values: Tensor, rank: int) -> Tensor:
     """Return the value (B,) of the object at `rank`, from 1; zero of events with fewer."""
     if not 1 <= rank <= values.shape[1]:
@@ -28,11 +33,13 @@ def leading(values: Tensor, rank: int) -> Tensor:
     return values[:, rank - 1]
 
 
+@observable(None, r"|\sum p_T|")
 def transverse_sum(pt: Tensor, phi: Tensor) -> Tensor:
     """|Σ_i (pt_i cos φ_i, pt_i sin φ_i)| (B,), in pt's unit: zero of objects in balance."""
     return torch.hypot((pt * phi.cos()).sum(dim=1), (pt * phi.sin()).sum(dim=1))
 
 
+@observable("rad", r"\Delta\phi")
 def azimuth_from(pt: Tensor, phi: Tensor, direction: Tensor) -> Tensor:
     """Return the angle (B,), in [0, π], between the objects' summed pt and an azimuth (B, 1).
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from mleg_ray.physics import kinematics
 from mleg_ray.physics.decays import at_rest_in, invariant_mass
 from mleg_ray.physics.dis import PROTON_MASS
+from mleg_ray.physics.observables import observable
 
 PION_MASS = 0.13957039  # GeV, Particle Data Group 2024
 
@@ -19,11 +20,13 @@ def total(photon_energy: Tensor) -> Tensor:
     return torch.stack([zero, zero, photon_energy, photon_energy + PROTON_MASS], dim=1)
 
 
+@observable("GeV", "W")
 def cm_energy(photon_energy: Tensor) -> Tensor:
     """W = √(M² + 2 M E_γ), GeV."""
     return (PROTON_MASS**2 + 2 * PROTON_MASS * photon_energy).sqrt()
 
 
+@observable("GeV", "m")
 def pair_mass(
     px_1: Tensor,
     py_1: Tensor,
@@ -39,11 +42,13 @@ def pair_mass(
     return invariant_mass(first + torch.stack([px_2, py_2, pz_2, energy_2], dim=1))
 
 
+@observable("GeV2", "t")
 def momentum_transfer(p_energy: Tensor) -> Tensor:
     """t = (p - p')² = 2 M (M - E') of the proton, which was at rest, GeV²; never above zero."""
     return 2 * PROTON_MASS * (PROTON_MASS - p_energy)
 
 
+@observable("1", r"\cos\theta^*")
 def cos_theta_cm(
     px: Tensor, py: Tensor, pz: Tensor, energy: Tensor, photon_energy: Tensor
 ) -> Tensor:
@@ -53,6 +58,7 @@ def cos_theta_cm(
     return cosine
 
 
+@observable("1", r"\cos\theta_{\pi\pi}")
 def cos_helicity(
     p_px: Tensor,
     p_py: Tensor,
@@ -76,6 +82,7 @@ def cos_helicity(
     return cosine
 
 
+@observable("1")
 def imbalance(
     p_px: Tensor,
     p_py: Tensor,
@@ -105,11 +112,13 @@ def imbalance(
     return (final - initial).abs().amax(dim=1) / initial[:, 3]
 
 
+@observable("1")
 def proton_shell(px: Tensor, py: Tensor, pz: Tensor, energy: Tensor) -> Tensor:
     """|E - √(p² + M²)| / E: the distance from the proton's mass shell."""
     return (energy - kinematics.energy(px, py, pz, PROTON_MASS)).abs() / energy
 
 
+@observable("1")
 def pion_shell(px: Tensor, py: Tensor, pz: Tensor, energy: Tensor) -> Tensor:
     """|E - √(p² + m²)| / E: the distance from the charged pion's mass shell."""
     return (energy - kinematics.energy(px, py, pz, PION_MASS)).abs() / energy

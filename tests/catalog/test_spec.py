@@ -124,6 +124,62 @@ def test_bad_groups_and_images_name_file_and_key(entry, assignment, message):
         DatasetSpec.load(entry, (assignment,))
 
 
+def test_an_observable_that_is_written_out_is_the_same():
+    """So that a dataset is the same whether its entry repeats what functions say or not."""
+    spelled = (
+        "observables.q2={expression='dis.q2(electron, beam_energy)', unit='GeV2', label='Q^2', "
+        "log=true}"
+    )
+    base = DatasetSpec.load("dis-ep-50")
+    assert DatasetSpec.load("dis-ep-50", (spelled,)).digest() == base.digest()
+    assert base.observables["q2"].model_dump() == {
+        "expression": "dis.q2(electron, beam_energy)",
+        "unit": "GeV2",
+        "label": "Q^2",
+        "log": True,
+    }
+    other = DatasetSpec.load("dis-ep-50", ("observables.pt.log=false",))
+    assert other.observables["pt"].label == "p_T"
+    assert other.digest() != base.digest()
+
+
+@pytest.mark.parametrize(
+    ("entry", "assignment", "message"),
+    [
+        (
+            "toy-jets",
+            "observables.delta_phi.unit=deg",
+            r"delta_phi.unit: 'objects.azimuth_from\(.*\)' is in rad; leave .* out \(got 'deg'\)",
+        ),
+        (
+            "dis-ep-50",
+            "observables.q2.unit='1'",
+            r"q2.unit: 'dis.q2\(electron, beam_energy\)' is in GeV2; leave .* out \(got '1'\)",
+        ),
+        (
+            "dis-ep-50-tape2",
+            "fields.1.unit=MeV",
+            "pt: in GeV of fields in GeV and radians, and 'electron.py' is in MeV; declare",
+        ),
+        (
+            "electrons-clas",
+            "observables.pt.expression='dis.q4(electron, beam_energy)'",
+            r"no such function \(did you mean 'dis.q2'\?\)",
+        ),
+    ],
+)
+def test_units_of_observables_are_those_of_their_functions(entry, assignment, message):
+    with pytest.raises(ConfigError, match=f"{entry}.toml: .*{message}"):
+        DatasetSpec.load(entry, (assignment,))
+
+
+def test_angles_are_those_of_momenta_in_any_unit():
+    alone = ("observables={}", "constraints={}", "planes=[]", "fields.1.unit=MeV")
+    angle = "observables.phi.expression='kinematics.azimuth(electron)'"
+    spec = DatasetSpec.load("dis-ep-50-tape2", (*alone, angle))
+    assert spec.observables["phi"].unit == "rad"
+
+
 def test_every_head_of_the_shards_is_split_as_asked():
     splits = Splits(train=0.45, validation=0.05, test=0.5)
     assert collections.Counter(splits.assign(20)) == {"train": 9, "validation": 1, "test": 10}

@@ -14,6 +14,8 @@ from mleg_ray.definitions import (
 )
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events
+from mleg_ray.physics import dis
+from mleg_ray.physics.observables import FUNCTIONS, observable
 
 
 def column(*values: float) -> torch.Tensor:
@@ -117,6 +119,9 @@ def test_ranks_and_axes_are_whole_numbers() -> None:
         ("images.occupancy(cells, jet.pt)", "do not belong together"),
         ("images._moments(cells, 0)", "no such function"),
         ("detector.tracked(met, met, met, met, 1, 1, 1, 1)", "no such function"),
+        ("detector.momentum_resolution(met, 1, 1)", "no such function"),
+        ("fixed_target.photon_flux(met, met, 11)", "no such function"),
+        ("photoproduction.total(met)", "no such function"),
     ],
 )
 def test_what_a_function_cannot_take_is_refused(expression: str, message: str) -> None:
@@ -147,7 +152,7 @@ def test_a_number_is_not_rounded_beside_a_column_of_whole_ones() -> None:
         ("os.system(px)", "no such function"),
         (
             "images._ratio(px, py)",
-            r"no such function \(did you mean '.*'\?\); known: .*photon_flux, images\.barycentre",
+            r"no such function \(did you mean '.*'\?\); known: .*\.invariant_mass, images\.bary",
         ),
         ("dis.momentum(px, py, pz)", "no such function"),
         ("kinematics.momentum", "'pz' is neither a finite number nor one of"),
@@ -231,7 +236,7 @@ def observables(**expressions: str) -> dict[str, Observable]:
         (Definitions(constraints={"c": Constraint(expression="px < inf")}), "'inf' is neither"),
         (
             Definitions(
-                observables=observables(q="kinematics.transverse_momentum"),
+                observables=observables(q="kinematics.product(px, py)"),
                 planes=(PLANE.model_copy(update={"x": "q"}),),
             ),
             "'q' is not compared",
@@ -283,6 +288,30 @@ def test_planes_are_of_numbers_of_the_event() -> None:
 def test_plane_ranges_make_bins(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Plane(**(PLANE.model_dump() | change))
+
+
+def test_an_observable_is_what_its_function_says_unless_it_says_more() -> None:
+    q2 = Observable(expression="dis.q2(electron, beam_energy)")
+    assert (q2.unit, q2.label, q2.log) == ("GeV2", "Q^2", True)
+    phi = Observable(expression="kinematics.azimuth", label="\\phi_e", log=True)
+    assert (phi.unit, phi.label, phi.log) == ("rad", "\\phi_e", True)
+    linear = Observable(expression="dis.q2(electron, beam_energy)", label="", log=False)
+    assert (linear.unit, linear.label, linear.log) == ("GeV2", "", False)  # "": not compared
+    ratio = Observable(expression="detector.ratio(px, 2)", unit="GeV")
+    assert (ratio.unit, ratio.label, ratio.log) == ("GeV", "", False)
+    assert Observable(expression="dis.q3").model_dump(exclude={"expression"}) == {
+        "unit": "1",
+        "label": "",
+        "log": False,
+    }
+
+
+def test_a_registered_function_is_the_function_itself() -> None:
+    assert FUNCTIONS["dis.q2"].call is dis.q2
+    assert FUNCTIONS["dis.q2"][1:] == ("GeV2", "Q^2", True)
+    with pytest.raises(ValueError, match="'dis.q2' is a function of mleg_ray.physics.dis already"):
+        observable("GeV2")(dis.q2)
+    assert FUNCTIONS["dis.q2"].label == "Q^2"
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "../a", "jet.pt.x"])

@@ -20,13 +20,9 @@ DEFINITIONS = Definitions(
     selection={"x_cut": Constraint(expression="x <= 1")},
 )
 OBSERVABLES = {
-    "pt": Observable(
-        expression="kinematics.transverse_momentum(electron)", unit="GeV", label="p_T", log=True
-    ),
-    "q2": Observable(
-        expression="dis.q2(electron, beam_energy)", unit="GeV2", label="Q^2", log=True
-    ),
-    "x_bj": Observable(expression="dis.x_bj(electron, beam_energy)", label="x_{bj}", log=True),
+    "pt": Observable(expression="kinematics.transverse_momentum(electron)", log=True),
+    "q2": Observable(expression="dis.q2(electron, beam_energy)"),
+    "x_bj": Observable(expression="dis.x_bj(electron, beam_energy)"),
     "mass_shell_residual": Observable(expression="kinematics.mass_shell_residual(electron)"),
 }
 ELECTRON_CONSTRAINTS = {

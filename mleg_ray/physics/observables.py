@@ -1,0 +1,42 @@
+"""The functions that expressions of catalogs and recipes may call, and what their values are."""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from torch import Tensor
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Tensor])
+
+
+class Function(NamedTuple):
+    """A function of tensors and numbers with the unit, LaTeX label and natural axis of its values.
+
+    The unit is None where it depends on the arguments, the label empty where there is no usual one.
+    """
+
+    call: Callable[..., Tensor]
+    unit: str | None
+    label: str
+    log: bool
+
+
+FUNCTIONS: dict[str, Function] = {}  # by `module.function`
+
+
+def observable(
+    unit: str | None, label: str = "", *, log: bool = False
+) -> Callable[[AnyFunction], AnyFunction]:
+    """Let expressions call a function, as `module.function`: a decorator that does not change it.
+
+    Raises:
+        ValueError: another function has this name.
+    """
+
+    def register(function: AnyFunction) -> AnyFunction:
+        name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        if name in FUNCTIONS:
+            raise ValueError(f"'{name}' is a function of {FUNCTIONS[name].call.__module__} already")
+        FUNCTIONS[name] = Function(function, unit, label, log)
+        return function
+
+    return register
