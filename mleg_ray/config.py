@@ -29,10 +29,13 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    def digest(self) -> str:
-        """Return the SHA-256 (hex) of the values in canonical JSON; absent ones do not count."""
-        canonical = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+    def digest(self, *fields: str) -> str:
+        """Return the SHA-256 (hex) of the values in canonical JSON, or of some `fields` alone.
+
+        Absent values do not count.
+        """
+        values = self.model_dump(mode="json", exclude_none=True, include=set(fields) or None)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_toml(self) -> str:
         """Return the values as TOML; `parse` of it gives an equal object."""

@@ -1,5 +1,6 @@
 """Configuration: strict at the edge, with messages that name the key and the mend."""
 
+import hashlib
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,17 @@ def test_every_recipe_survives_its_own_toml(recipe: str) -> None:
     again = parse(RunConfig, tomllib.loads(run.to_toml()), "again")
     assert again == run
     assert again.digest() == run.digest()
+
+
+def test_a_digest_is_that_of_the_canonical_json_of_values_or_of_some() -> None:
+    class Both(Config):
+        b: float = 2.0
+        a: str | None = None
+
+    whole = hashlib.sha256(b'{"a": "x", "b": 2.0}').hexdigest()
+    assert Both(a="x").digest() == whole
+    some = hashlib.sha256(b'{"b": 2.0}').hexdigest()
+    assert Both(a="x").digest("b") == Both().digest() == some
 
 
 def test_a_recipe_extends_the_run_of_another(tmp_path: Path) -> None:

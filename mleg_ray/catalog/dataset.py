@@ -7,15 +7,16 @@ from pydantic import model_validator
 
 from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.shards import ShardEntry, read_shard
-from mleg_ray.config import Config, parse
+from mleg_ray.config import parse
 from mleg_ray.definitions import Comparison, passing
 from mleg_ray.errors import DataError
-from mleg_ray.events import Events, Field, Group, stored_fields
+from mleg_ray.events import Events, Field, stored_fields
 from mleg_ray.folder import PLAN, FileEntry
 from mleg_ray.storage import absolute, exists, join, matching, read_json, write_json
 
 PREPARED = "dataset.json"
 SAMPLED = "manifest.json"
+DIGESTED = ("name", "fields", "groups", "conditions", "shards")  # of a manifest
 
 
 class DatasetManifest(Description):
@@ -82,7 +83,7 @@ class Dataset:
         self.uri = uri
         self.manifest = manifest
         self.schema = manifest.schema_
-        self.digest = digest or _digest(manifest)
+        self.digest = digest or manifest.digest(*DIGESTED)
         self._where = where
         self._passing: dict[str | None, int] = {}
 
@@ -222,16 +223,6 @@ class Dataset:
         return Events.concatenate(parts)[: max_events or None]
 
 
-class DatasetDigest(Config):
-    """What a dataset's digest is computed of."""
-
-    name: str
-    fields: tuple[Field, ...]
-    groups: dict[str, Group]
-    conditions: dict[str, float]
-    shards: tuple[ShardEntry, ...]
-
-
 def conditions_suffix(conditions: Mapping[str, float]) -> str:
     """Return what names of folders and datasets say of conditions: "-beam_energy35"."""
     return "".join(f"-{name}{value:g}" for name, value in conditions.items())
@@ -239,8 +230,3 @@ def conditions_suffix(conditions: Mapping[str, float]) -> str:
 
 def _listed(conditions: Mapping[str, float]) -> str:
     return ", ".join(f"{name} = {value:g}" for name, value in conditions.items())
-
-
-def _digest(manifest: DatasetManifest) -> str:
-    content = {"name", "fields", "groups", "conditions", "shards"}
-    return DatasetDigest(**manifest.model_dump(include=content)).digest()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from mleg_ray.catalog.codec import of_events
-from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, seal
+from mleg_ray.catalog.dataset import SAMPLED, Dataset, seal
 from mleg_ray.catalog.shards import ShardRecord, footer_metadata, write_shard
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.c2st import calibration
@@ -173,15 +173,11 @@ class Reweighting:
             "efficiency": self.weigher.efficiency,
             "environment": dict(environment),
         }
-        manifest = DatasetManifest(
-            name=old.name,
-            fields=self.fields,
-            groups=old.groups,
-            conditions=old.conditions,
-            **dict(old.definitions),
-            provenance=old.provenance | {"reweighting": reweighting},
-            shards=tuple(records[index].entry for index in range(len(old.shards))),
-            where=old.where,
-            partition=old.partition,
-        )
+        update = {
+            "fields": self.fields,
+            "provenance": old.provenance | {"reweighting": reweighting},
+            "shards": tuple(records[index].entry for index in range(len(old.shards))),
+            "bins": None,
+        }
+        manifest = old.model_copy(update=update)
         return seal(self.folder.uri, SAMPLED, manifest)

@@ -50,6 +50,14 @@ class TestPartAtACondition:
             dataset.at({"mass": 20.0})
 
 
+def test_the_digest_is_of_the_events_and_not_of_how_they_were_made() -> None:
+    manifest = DatasetManifest(name="a", fields=FIELDS, groups=GROUPS, provenance={}, shards=())
+    for same in ({"provenance": {"seed": 1}}, {"selection": {}}, {"where": ("q2 > 1",)}):
+        assert Dataset("", manifest.model_copy(update=same)).digest == Dataset("", manifest).digest
+    for other in ({"name": "b"}, {"conditions": {"beam_energy": 5.0}}, {"fields": FIELDS[1:]}):
+        assert Dataset("", manifest.model_copy(update=other)).digest != Dataset("", manifest).digest
+
+
 def test_a_manifest_that_never_ends_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
