@@ -1,5 +1,6 @@
 """What a dataset is: one TOML file of the catalog, read into a `DatasetSpec`."""
 
+import itertools
 import math
 from typing import Annotated, Self
 
@@ -71,7 +72,7 @@ class DatasetSpec(Description):
         for name, observable in self.observables.items():
             function, arguments = resolve(observable.expression, units)
             unit = function.unit or observable.unit
-            for argument in arguments.values():
+            for argument in itertools.chain(*arguments.values()):
                 if "GeV" in unit and units.get(argument) in CONVERTED:
                     raise ConfigError(
                         f"observables.{name}: in {unit} of fields in GeV and radians, and "

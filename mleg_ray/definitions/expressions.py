@@ -2,10 +2,9 @@
 
 An expression is `module.function` or `module.function(argument, ...)` with one of `FUNCTIONS`,
 those of physics that are registered as observables; an argument is a column, a number or a group,
-and without arguments the function's own parameter names are the columns. A group stands for those
-of its fields that the next parameters name: `dis.q2(electron, beam_energy)` is
-`dis.q2(electron.px, electron.py, electron.pz, beam_energy)`, and parameters may have a number
-behind their name, as `px_1`, or the group's name before it, as `pip_px`.
+and without arguments the function's own parameter names are the columns. A group stands for its
+four-momentum, or for those of its fields that the next parameters name: `dis.q2(electron,
+beam_energy)` is `dis.q2(electron.px, electron.py, electron.pz, beam_energy)`.
 """
 
 import math
@@ -18,9 +17,9 @@ from torch import Tensor
 from mleg_ray.config import suggest
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import group_of
-from mleg_ray.physics.observables import FUNCTIONS, Function
+from mleg_ray.physics.observables import FUNCTIONS, FourMomentum, Function
 
-_NUMBERED = re.compile(r"_\d+$")
+MOMENTUM = ("px", "py", "pz", "energy")
 _CALL = re.compile(r"^(\w+\.\w+)(?:\(([\w.+\-\s,]*)\))?$")
 
 
@@ -38,13 +37,18 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
     function, arguments = resolve(expression, columns)
     whole = {
         name: _whole(text, expression)
-        for name, text in arguments.items()
+        for name, [text, *_] in arguments.items()
         if function.call.__annotations__[name] is int
     }
-    given = [text for name, text in arguments.items() if name not in whole]
-    taken = operands(given, columns, expression)
+    given = [text for name, texts in arguments.items() if name not in whole for text in texts]
+    taken = dict(zip(given, operands(given, columns, expression), strict=True))
     try:
-        values = function.call(*taken, **whole)
+        tensors = {
+            name: _together([taken[text] for text in texts])
+            for name, texts in arguments.items()
+            if name not in whole
+        }
+        values = function.call(**tensors, **whole)
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
         require_one_owner(given, columns, expression)
         told = ", ".join(f"{name} ({_told(columns[name])})" for name in given if name in columns)
@@ -55,6 +59,11 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
     if values.ndim > 1:
         require_one_owner(given, columns, expression)
     return values
+
+
+def _together(columns: list[Tensor]) -> Tensor:
+    """Return a column, or the four-momentum (B, 4) of four."""
+    return columns[0] if len(columns) == 1 else torch.stack(columns, dim=1)
 
 
 def operands(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> list[Tensor]:
@@ -111,8 +120,10 @@ def _whole(text: str, expression: str) -> int:
         raise ConfigError(f"'{expression}': '{text}' must be a whole number") from None
 
 
-def resolve(expression: str, columns: Container[str]) -> tuple[Function, dict[str, str]]:
+def resolve(expression: str, columns: Container[str]) -> tuple[Function, dict[str, list[str]]]:
     """Return an expression's function, and what stands for each of its parameters.
+
+    That is a column or number, or four of them for a four-momentum.
 
     Raises:
         ConfigError: no such function, or too few or many arguments.
@@ -126,23 +137,26 @@ def resolve(expression: str, columns: Container[str]) -> tuple[Function, dict[st
         hint, known = suggest(name, list(FUNCTIONS)), ", ".join(sorted(FUNCTIONS))
         raise ConfigError(f"observable '{expression}': no such function{hint}; known: {known}")
     code = function.call.__code__  # `inspect.signature` takes as long as an observable of a batch
-    parameters = list(code.co_varnames[: code.co_argcount])
+    parameters = code.co_varnames[: code.co_argcount]
+    kinds = function.call.__annotations__
+    taken = {p: MOMENTUM if kinds[p] is FourMomentum else (p,) for p in parameters}
+    places = [place for fields in taken.values() for place in fields]
     operands: list[str] = []
-    for given in arguments.split(",") if arguments else parameters:
-        operands += _fields(given.strip(), parameters[len(operands) :], columns)
-    if len(operands) != len(parameters):
+    for given in arguments.split(",") if arguments else places:
+        operands += _fields(given.strip(), places[len(operands) :], columns)
+    if len(operands) != len(places):
         raise ConfigError(f"observable '{expression}': {name} takes ({', '.join(parameters)})")
-    return function, dict(zip(parameters, operands, strict=True))
+    rest = iter(operands)
+    return function, {p: [next(rest) for _ in fields] for p, fields in taken.items()}
 
 
-def _fields(given: str, parameters: list[str], columns: Container[str]) -> list[str]:
+def _fields(given: str, places: list[str], columns: Container[str]) -> list[str]:
     """Return the columns that an argument stands for: itself, or those of a group."""
     if given in columns:
         return [given]
     fields: list[str] = []
-    for parameter in parameters:
-        part = _NUMBERED.sub("", parameter.removeprefix(f"{given}_"))
-        name = f"{given}.{part}"
+    for place in places:
+        name = f"{given}.{place}"
         if name not in columns or name in fields:  # the next electron brings its own
             break
         fields.append(name)

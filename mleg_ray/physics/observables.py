@@ -1,10 +1,12 @@
 """The functions that expressions of catalogs and recipes may call, and what their values are."""
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 from torch import Tensor
 
+# px, py, pz and energy (B, 4) in GeV: an expression names a group that has these fields.
+FourMomentum = Annotated[Tensor, "px, py, pz, energy"]
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Tensor])
 
 

@@ -26,6 +26,7 @@ def of(columns: dict[str, torch.Tensor], **present: torch.Tensor) -> Events:
     return Events(columns, present, torch.ones(len(next(iter(columns.values())))).double())
 
 
+M = dis.PROTON_MASS
 XYZE = ("px", "py", "pz", "energy")
 COLUMNS = {"px": column(3, 0), "py": column(4, 1), "mu.px": column(5, 6), "mu.py": column(12, 8)}
 JETS = of(
@@ -52,9 +53,21 @@ def test_a_group_stands_for_its_fields() -> None:
     explicit = evaluate("kinematics.transverse_momentum(mu)", COLUMNS)
     torch.testing.assert_close(explicit, column(13, 10))
     pair = {f"{g}.{p}": column(k) for k, (g, p) in enumerate((g, p) for g in "ab" for p in XYZE)}
-    summed = evaluate("photoproduction.pair_mass(a, b)", pair)  # px_1, ..., energy_2
+    summed = evaluate("photoproduction.pair_mass(a, b)", pair)
     px, py, pz, energy = (pair[f"a.{p}"] + pair[f"b.{p}"] for p in XYZE)
     torch.testing.assert_close(summed, (energy**2 - px**2 - py**2 - pz**2).clamp(min=0).sqrt())
+    spelled = evaluate(f"photoproduction.pair_mass({', '.join(pair)})", pair)
+    assert torch.equal(spelled, summed)
+    transfer = evaluate("photoproduction.momentum_transfer(b)", pair)  # of its energy alone
+    torch.testing.assert_close(transfer, 2 * M * (M - pair["b.energy"]))
+
+
+def test_a_four_momentum_is_of_each_event_or_object() -> None:
+    columns = {f"{g}.{p}": column(k, 2) for g in "ab" for k, p in enumerate(XYZE, start=1)}
+    mass = evaluate("photoproduction.pair_mass(a, b)", columns)
+    assert mass.tolist() == [2 * 2**0.5, 0]  # 2 √(16 - 9 - 4 - 1), and spacelike
+    objects = {name: values[None] for name, values in columns.items()}
+    assert evaluate("photoproduction.pair_mass(a, a)", objects).tolist() == [mass.tolist()]
 
 
 def test_arguments_may_be_numbers() -> None:
@@ -159,6 +172,9 @@ def test_a_number_is_not_rounded_beside_a_column_of_whole_ones() -> None:
         ("kinematics.transverse_momentum(px, 4.0.0)", "'4.0.0' is neither a finite number nor one"),
         ("kinematics.transverse_momentum(px)", r"takes \(px, py\)"),
         ("kinematics.momentum(mu)", r"momentum takes \(px, py, pz\)"),
+        ("photoproduction.pair_mass(mu, mu)", r"pair_mass takes \(first, second\)"),
+        ("photoproduction.pair_mass(px, py, px, py, 1, 2, 3)", "pair_mass takes"),
+        ("photoproduction.pair_mass(px, py, px, py, 1, 2, 3, 4)", "pair_mass cannot be computed"),
         ("px + py", "write it as"),
     ],
 )

@@ -110,8 +110,8 @@ class PionPair(Step):
 
     def outside(self, before: Events) -> Tensor:
         """Return which events do not conserve four-momentum, or have m at an end of its range."""
-        momenta = [before.columns[name] for name in self.reads]
-        lacking = photoproduction.imbalance(*momenta, before.columns[PHOTON_ENERGY])  # type: ignore[call-arg]
+        particles = self._momenta(before.columns)
+        lacking = photoproduction.imbalance(*particles, before.columns[PHOTON_ENERGY])
         share = self.position(before.columns)[0]
         within = (share >= self._resolution) & (share <= 1 - self._resolution)
         return (lacking > UNBALANCED) | ~within
@@ -119,8 +119,7 @@ class PionPair(Step):
     def position(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """Return the share of m in its range, cos θ*, φ*, cos θ and φ, each (B,)."""
         initial = photoproduction.total(columns[PHOTON_ENERGY])
-        parts = torch.stack([columns[name] for name in self.reads], dim=1)
-        pip, pim = (at_rest_in(parts[:, i : i + 4], initial) for i in (4, 8))
+        pip, pim = (at_rest_in(p, initial) for p in self._momenta(columns)[1:])
         pair = pip + pim
         share = (invariant_mass(pair) - THRESHOLD) / self.range(columns)
         cosine = pair[:, 2] / pair[:, :3].norm(dim=1)
@@ -128,6 +127,12 @@ class PionPair(Step):
         plus = at_rest_in(pip, pair)[:, :3]
         x, y, z = ((plus * axis).sum(dim=1) for axis in _helicity_axes(cosine, azimuth))
         return share, cosine, azimuth, z / plus.norm(dim=1), torch.atan2(y, x)
+
+    def _momenta(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the four-momenta (B, 4) of p, π⁺ and π⁻."""
+        momenta = torch.stack([columns[name] for name in self.reads], dim=1)
+        p, pip, pim = torch.split(momenta, 4, dim=1)
+        return p, pip, pim
 
     def _kinematics(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """Return m, W, cos θ* and cos θ, each (B,)."""
