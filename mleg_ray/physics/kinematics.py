@@ -7,8 +7,6 @@ from torch import Tensor
 
 from mleg_ray.physics.observables import observable
 
-ELECTRON_MASS = 0.51099895e-3  # GeV, Particle Data Group 2024
-
 
 @observable("GeV", "p_T")
 def transverse_momentum(px: Tensor, py: Tensor) -> Tensor:
