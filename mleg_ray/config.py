@@ -184,6 +184,9 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str,
 
     They are applied in order: of two of the same key the last holds.
 
+    >>> override({"training": {"steps": 100}}, ["training.steps=2_000", "model.kind=flow"])
+    {'training': {'steps': 2000}, 'model': {'kind': 'flow'}}
+
     Raises:
         ConfigError: an assignment has no key or `=`, or its key cannot be placed.
     """
@@ -226,7 +229,11 @@ def _parts(key: str) -> list[str]:
 
 
 def look_up(table: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - whatever TOML holds
-    """Return the value at the dotted `key`, None if there is none."""
+    """Return the value at the dotted `key`, None if there is none.
+
+    >>> look_up({"columns": {"jet.pt": [{"unit": "MeV"}]}}, 'columns."jet.pt".0.unit')
+    'MeV'
+    """
     place: Any = table
     for part in _parts(key):
         if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
@@ -347,6 +354,10 @@ def _kinds(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def suggest(name: str, known: list[str]) -> str:
-    """Return a hint at the nearest of the known names, empty if none is near."""
+    """Return a hint at the nearest of the known names, empty if none is near.
+
+    >>> suggest("fatgan-quik", ["flow-dis", "fatgan-quick"])
+    " (did you mean 'fatgan-quick'?)"
+    """
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean '{close[0]}'?)" if close and close[0] != name else ""

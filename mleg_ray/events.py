@@ -20,6 +20,7 @@ from mleg_ray.errors import ConfigError
 Role = Literal["event", "condition", "weight", "label"]
 Unit = Literal["GeV", "MeV", "TeV", "rad", "deg", "cm", "mm", "1"]
 MOST_NUMBERS = 10_000_000  # of an event
+MOMENTUM = ("px", "py", "pz", "energy")
 COUNT = "count"  # `jet.count` is the number of jets; no field may be called so
 
 
@@ -101,7 +102,7 @@ def members(group: str, *parts: str) -> tuple[str, ...]:
 
 def four_momentum(group: str) -> tuple[str, ...]:
     """Return the columns of a particle's four-momentum: px, py, pz and energy of the group."""
-    return members(group, "px", "py", "pz", "energy")
+    return members(group, *MOMENTUM)
 
 
 def stored_fields(fields: Iterable[Field], fixed: Container[str | None]) -> tuple[Field, ...]:
@@ -267,6 +268,11 @@ class Events:
     are columns too. `present` (B, most), boolean, tells by group which objects there are: the first
     ones; what is absent is zero. Weights (B,), also negative ones, travel with the events
     everywhere.
+
+    >>> columns = {"met": torch.tensor([4.0, 9.0]), "jet.pt": torch.tensor([[30.0, 20], [25, 0]])}
+    >>> events = Events(columns, {"jet": columns["jet.pt"] > 0}, torch.tensor([1.0, -1.0]))
+    >>> events.counts["jet.count"].tolist(), events[1:].columns["met"], len(events.repeat(3))
+    ([2.0, 1.0], tensor([9.]), 6)
     """
 
     columns: Mapping[str, Tensor]

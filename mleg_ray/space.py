@@ -39,6 +39,12 @@ class Space:
 
     Its numbers lie on the line or on the circle. Noise of the same layout has a standard normal
     number for each of the first and a uniform angle for each of the second.
+
+    >>> space = Space({"event": Part((2,), circle=(1,)), "jet": Part((3, 2))})
+    >>> {name: tuple(part.shape) for name, part in space.split(torch.zeros(5, 8)).items()}
+    {'event': (5, 2), 'jet': (5, 3, 2)}
+    >>> space.width, space.circle, space.seamless_width()
+    (8, (1,), 9)
     """
 
     parts: Mapping[str, Part]
@@ -163,5 +169,9 @@ def columns(x: Tensor, chosen: tuple[int, ...]) -> Tensor:
 
 
 def wrapped(half_turns: Tensor) -> Tensor:
-    """Return angles in half turns, of any shape, moved into [-1, 1)."""
+    """Return angles in half turns, of any shape, moved into [-1, 1).
+
+    >>> wrapped(torch.tensor([0.5, 1.5, -1.25]))
+    tensor([ 0.5000, -0.5000,  0.7500])
+    """
     return torch.remainder(half_turns + 1, 2) - 1

@@ -2,6 +2,12 @@
 
 A comparison is `left <op> right` where each side is a number or a column (a field, a condition or
 an observable) and the operator is one of <=, <, >=, >.
+
+>>> events = Events({"q2": torch.tensor([1.5, 1.999, 30.0])}, {}, torch.ones(3))
+>>> passing(["q2 >= 2"], events)
+tensor([False, False,  True])
+>>> violates(Constraint(expression="q2 >= 2", tolerance=1e-3), events)
+tensor([ True, False, False])
 """
 
 import operator

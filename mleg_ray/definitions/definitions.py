@@ -64,6 +64,13 @@ class Definitions(Config):
 
         All can use the numbers of objects, `jet.count`, which are joined too. An absent object has
         zero for each observable.
+
+        >>> ht = {"ht": {"expression": "objects.total(jet.pt)", "unit": "GeV", "label": "H_T"}}
+        >>> jets = torch.tensor([[30.0, 20.0], [25.0, 0.0]])
+        >>> events = Events({"jet.pt": jets}, {"jet": jets > 0}, torch.ones(2))
+        >>> joined = Definitions(observables=ht).joined(events).columns
+        >>> joined["ht"], joined["jet.count"].tolist()
+        (tensor([50., 25.]), [2.0, 1.0])
         """
         columns = {**events.columns, **events.counts}
         for name, observable in self.observables.items():

@@ -5,6 +5,12 @@ those of physics that are registered as observables; an argument is a column, a 
 and without arguments the function's own parameter names are the columns. A group stands for its
 four-momentum, or for those of its fields that the next parameters name: `dis.q2(electron,
 beam_energy)` is `dis.q2(electron.px, electron.py, electron.pz, beam_energy)`.
+
+>>> electron = {"electron.px": torch.tensor([3.0]), "electron.py": torch.tensor([4.0])}
+>>> evaluate("kinematics.transverse_momentum(electron)", electron)
+tensor([5.])
+>>> evaluate("detector.ratio(electron.py, 2)", electron)
+tensor([2.])
 """
 
 import math
@@ -16,10 +22,9 @@ from torch import Tensor
 
 from mleg_ray.config import suggest
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import group_of
+from mleg_ray.events import MOMENTUM, group_of
 from mleg_ray.physics.observables import FUNCTIONS, FourMomentum, Function
 
-MOMENTUM = ("px", "py", "pz", "energy")
 _CALL = re.compile(r"^(\w+\.\w+)(?:\(([\w.+\-\s,]*)\))?$")
 
 

@@ -53,7 +53,12 @@ class Plane(Config):
         return self.bins**2 + 1
 
     def index(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return each point's bin, row by row in x; the last, `cells` - 1, is "outside"."""
+        """Return each point's bin, row by row in x; the last, `cells` - 1, is "outside".
+
+        >>> plane = Plane(x="x_bj", y="q2", x_range=(1e-2, 1), y_range=(1, 1e2), bins=2)
+        >>> plane.index(np.array([0.05, 0.5, 0.5]), np.array([5.0, 50.0, 500.0]))
+        array([0, 3, 4])
+        """
         i, j = self._along(x, self.x_range), self._along(y, self.y_range)
         inside = (i >= 0) & (i < self.bins) & (j >= 0) & (j < self.bins)  # what is NaN is not
         with np.errstate(invalid="ignore"):

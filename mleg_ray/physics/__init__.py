@@ -10,12 +10,4 @@ from mleg_ray.physics import (
     photoproduction,
 )
 
-__all__ = [
-    "detector",
-    "dis",
-    "fixed_target",
-    "images",
-    "kinematics",
-    "objects",
-    "photoproduction",
-]
+__all__ = ["detector", "dis", "fixed_target", "images", "kinematics", "objects", "photoproduction"]

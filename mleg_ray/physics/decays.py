@@ -14,6 +14,9 @@ def breakup_momentum(mass: Tensor, first: Tensor | float, second: Tensor | float
     """p* = √[(M² - (m1 + m2)²)(M² - (m1 - m2)²)] / 2M of both products where M is at rest, GeV.
 
     Zero where the mass does not suffice.
+
+    >>> breakup_momentum(torch.tensor([1.232, 1.0]), 0.938272, 0.139570)  # Δ -> p π
+    tensor([0.2272, 0.0000])
     """
     both, difference = first + second, first - second
     inside = (mass - both) * (mass + both) * (mass - difference) * (mass + difference)

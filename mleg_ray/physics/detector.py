@@ -68,6 +68,10 @@ def coil_distance(px: Tensor, py: Tensor, pz: Tensor, sectors: Tensor) -> Tensor
     so a coil of constant width w shades d < w/2: azimuths within arcsin(w / 2 sin θ) of its plane,
     and all of them at small θ. CLAS is such a detector of six sectors (B. Mecking et al., Nucl.
     Instrum. Meth. A 503 (2003) 513).
+
+    >>> px, py, pz = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.0]), torch.tensor([0.0, 1.0])
+    >>> coil_distance(px, py, pz, torch.tensor(6))  # in the middle of a sector
+    tensor([0.5000, 0.3536])
     """
     sector = 2 * math.pi / sectors
     to_coil = (azimuth(px, py).remainder(sector) - sector / 2).abs()

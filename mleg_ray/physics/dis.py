@@ -4,6 +4,13 @@ The electron beam runs along +z with k = (E_b, 0, 0, E_b), the proton against it
 P = (E_b, 0, 0, -E_b): masses are neglected, so s = 2 P·k = 4 E_b² (with the proton's mass, 2 P·k
 is smaller by M²/4E_b²: 0.22% at 10 GeV, 0.009% at 50 GeV). Definitions as in the Particle Data
 Group's review of structure functions, eq. 18.1.
+
+An electron of 25 GeV at 90 degrees, of beams of 50 GeV:
+
+>>> import torch
+>>> electron = torch.tensor([25.0]), torch.tensor([0.0]), torch.tensor([0.0])
+>>> q2(*electron, torch.tensor([50.0])), inelasticity(*electron, torch.tensor([50.0]))
+(tensor([2500.]), tensor([0.7500]))
 """
 
 import math

@@ -4,6 +4,10 @@ A shape is (rows, columns), or has the layers before; cells hold energies, say. 
 whatever the images' precision. An `axis` is that of the shape, from 0, or from the end, -1 being
 the columns. Positions along an axis of n cells are cell numbers counted from the middle,
 i - (n - 1)/2: zero for what is symmetric, and for an image without energy.
+
+>>> image = torch.tensor([[[0.0, 1.0, 0.0], [0.0, 1.0, 2.0]]])
+>>> [number.item() for number in (total(image), occupancy(image, 0), barycentre(image, -1))]
+[4.0, 0.5, 0.5]
 """
 
 import torch

@@ -1,4 +1,9 @@
-"""Relativistic kinematics of single particles; all arguments broadcast."""
+"""Relativistic kinematics of single particles; all arguments broadcast.
+
+>>> px, py, pz = torch.tensor([3.0, 0.0]), torch.tensor([4.0, 0.0]), torch.tensor([12.0, -2.0])
+>>> transverse_momentum(px, py), momentum(px, py, pz), polar_angle(px, py, pz)
+(tensor([5., 0.]), tensor([13.,  2.]), tensor([0.3948, 3.1416]))
+"""
 
 import math
 

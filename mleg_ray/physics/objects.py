@@ -3,6 +3,10 @@
 A function takes fields of one group, such as `jet.pt`, and gives one number an event; numbers of
 the event come beside them as (B, 1). Sums of whole numbers are float64, those of other numbers have
 their own precision.
+
+>>> pt, phi = torch.tensor([[30.0, 20.0], [5.0, 0.0]]), torch.tensor([[0.0, math.pi], [1.0, 0.0]])
+>>> total(pt), number(pt).tolist(), leading(pt, 2), transverse_sum(pt, phi)
+(tensor([50.,  5.]), [2.0, 1.0], tensor([20.,  0.]), tensor([10.0000,  5.0000]))
 """
 
 import math

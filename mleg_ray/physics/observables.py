@@ -1,4 +1,8 @@
-"""The functions that expressions of catalogs and recipes may call, and what their values are."""
+"""The functions that expressions of catalogs and recipes may call, and what their values are.
+
+>>> FUNCTIONS["dis.q2"].unit, FUNCTIONS["dis.q2"].label
+('GeV2', 'Q^2')
+"""
 
 from collections.abc import Callable
 from typing import Annotated, NamedTuple, TypeVar

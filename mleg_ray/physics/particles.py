@@ -39,7 +39,12 @@ class Beam(Config):
     def four_momentum(
         self, columns: Mapping[str, NDArray[np.float64]], n: int
     ) -> NDArray[np.float64]:
-        """Return px, py, pz, energy of n events in GeV, of shape (n, 4)."""
+        """Return px, py, pz, energy of n events in GeV, of shape (n, 4).
+
+        >>> beam = Beam(pdg_id=2212, pz="-beam_energy", energy="beam_energy")
+        >>> beam.four_momentum({"beam_energy": np.array([50.0])}, 1)
+        array([[  0.,   0., -50.,  50.]])
+        """
         parts = []
         for component in (self.px, self.py, self.pz, self.energy):
             if isinstance(component, str):

@@ -28,7 +28,12 @@ def cm_energy(photon_energy: Tensor) -> Tensor:
 
 @observable("GeV", "m")
 def pair_mass(first: FourMomentum, second: FourMomentum) -> Tensor:
-    """Invariant mass of two particles, GeV."""
+    """Invariant mass of two particles, GeV.
+
+    >>> pip, pim = torch.tensor([[0.0, 0.0, 0.3, 0.4], [0.0, 0.0, -0.3, 0.4]]).split(1)
+    >>> pair_mass(pip, pim)
+    tensor([0.8000])
+    """
     return invariant_mass(first + second)
 
 
