@@ -63,6 +63,6 @@ def test_a_manifest_that_never_ends_is_not_read(
 ) -> None:
     place = tmp_path / "manifest.json"
     place.write_text(" " * 100)
-    monkeypatch.setattr("mleg_ray.catalog.dataset.MOST_JSON", 99)
+    monkeypatch.setattr("mleg_ray.storage.MOST_JSON", 99)
     with pytest.raises(DataError, match=r"manifest\.json: larger than"):
         read_json(str(place))

@@ -322,6 +322,19 @@ def test_an_observable_is_what_its_function_says_unless_it_says_more() -> None:
     }
 
 
+def test_a_function_can_be_called_once_it_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(px: torch.Tensor) -> torch.Tensor:
+        return 2 * px
+
+    with pytest.raises(ConfigError, match="no such function"):
+        evaluate("test_definitions.twice", COLUMNS)
+    monkeypatch.setitem(FUNCTIONS, "test_definitions.twice", FUNCTIONS["dis.q2"])  # gone afterwards
+    del FUNCTIONS["test_definitions.twice"]
+    assert observable("GeV", "2p")(twice) is twice
+    assert evaluate("test_definitions.twice(mu.px)", COLUMNS).tolist() == [10, 12]
+    assert Observable(expression="test_definitions.twice").label == "2p"
+
+
 def test_a_registered_function_is_the_function_itself() -> None:
     assert FUNCTIONS["dis.q2"].call is dis.q2
     assert FUNCTIONS["dis.q2"][1:] == ("GeV2", "Q^2", True)
