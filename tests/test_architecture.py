@@ -66,7 +66,10 @@ def test_no_package_offers_a_name_that_is_a_module_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     "package",
-    ["catalog/sources", "features/steps", "models", "models/networks", "objectives", "physics"],
+    [
+        *("catalog/sources", "features/steps", "models", "models/networks", "objectives"),
+        *("physics", "study"),
+    ],
 )
 def test_every_module_that_registers_is_named_in_its_package(package: str) -> None:
     """Else its kinds, or observables, are unknown until something else imports it."""

@@ -27,10 +27,10 @@ from mleg_ray.errors import ConfigError, ResourceError, TrainingDivergedError, U
 from mleg_ray.folder import SealedFolder
 from mleg_ray.report.study import write_study_report
 from mleg_ray.storage import join, remove_folder, sha256
-from mleg_ray.study.ledger import Job, Jobs, Ledger, Repeats, StudyPlan, begin
+from mleg_ray.study.jobs import Job, Jobs
+from mleg_ray.study.ledger import Ledger, Repeats, StudyPlan, begin
 from mleg_ray.study.measures import require_comparable_events
-from mleg_ray.study.plan import Plan, PopulationPruning, StudyConfig
-from mleg_ray.study.population import Population
+from mleg_ray.study.plan import Plan, StudyConfig
 from mleg_ray.study.summary import Summary, Trial, summarise
 from mleg_ray.training.share import fitted_map
 from mleg_ray.training.trainee import STATE, judge
@@ -101,16 +101,15 @@ def _searched(plan: Plan, study: optuna.Study, dataset: Dataset, folder: str) ->
         ),
         asked,
     )
-    populated = isinstance(asked.pruning, PopulationPruning)
-    ledger = Population(plan, study) if populated else Ledger(plan, study)
+    jobs = asked.pruning.jobs(plan, study) if asked.pruning else Ledger(plan, study)
     started = time.monotonic()
-    engine.run(ledger, "searching", asked.seconds, summarise(folder).trials)
+    engine.run(jobs, "searching", asked.seconds, summarise(folder).trials)
     if asked.seconds and time.monotonic() - started >= asked.seconds:
-        ledger.close()
+        jobs.close()
     summary = summarise(folder)
     if not summary.ranking:
         raise _nothing_came(summary, plan)
-    if ledger.keeps_states:
+    if jobs.keeps_states:
         for trial in summary.trials:
             remove_folder(join(run_uri(folder, trial.name), STATE))
     engine.run(Repeats(plan, study), "repeating")

@@ -1,1 +1,5 @@
 """Hyperparameter studies, without Ray: what is searched, how, and what came of it."""
+
+from mleg_ray.study import plan, population, pruning, space
+
+__all__ = ["plan", "population", "pruning", "space"]

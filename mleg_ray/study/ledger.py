@@ -6,11 +6,9 @@ Optuna's storage is the only record, so that a study that was killed goes on fro
 
 import contextlib
 import tempfile
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import optuna
 from optuna.storages.journal import JournalFileBackend
@@ -30,7 +28,8 @@ from mleg_ray.storage import (
     remove,
     write_bytes,
 )
-from mleg_ray.study.plan import DIRECTIONS, Objective, Plan, experimental
+from mleg_ray.study.jobs import Job, Jobs
+from mleg_ray.study.plan import DIRECTIONS, Measure, Plan, experimental
 from mleg_ray.study.space import Parameter
 
 JOURNAL = "journal.log"
@@ -38,43 +37,6 @@ REMOTE_JOURNAL = "journal"  # a folder of parts, for objects cannot be appended 
 KEPT = ("step", "best_step", "ended", *DIRECTIONS)  # of a training's last result
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training of a study: its name in the folder of trials, its run and its point.
-
-    It begins with the state of the training named `parent`, if one is.
-    """
-
-    name: str
-    run: RunConfig
-    point: dict[str, Any]
-    parent: str = ""
-
-
-class Jobs(Protocol):
-    """Trainings to be done, in an order that may depend on the results of others.
-
-    `len` is their largest number; `keeps_states` tells that others may begin from their states.
-    """
-
-    keeps_states: bool = False
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    def ask(self) -> Job | None:
-        """Return the next; None if there is none as long as nothing else is finished."""
-
-    def observe(self, job: Job, result: Mapping[str, Any]) -> bool:
-        """Take note of a judged snapshot; tell whether the training should be stopped."""
-
-    def finish(self, job: Job, result: Mapping[str, Any]) -> None:
-        """Take note of the last result; without `ended` the training was stopped."""
-
-    def fail(self, job: Job) -> None:
-        """Take note that the training broke off."""
 
 
 class Ledger(Jobs):
@@ -184,6 +146,9 @@ class Repeats(Jobs):
     def fail(self, job: Job) -> None:
         """Leave the repeat to the next call of the study."""
 
+    def close(self) -> None:
+        """Leave what is not done to the next call of the study."""
+
 
 def _kept(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is recorded of a training's last result: `ks_sum` is the best snapshot's."""
@@ -212,7 +177,7 @@ class Compared(Config):
 
     run: RunConfig
     space: dict[str, SerializeAsAny[Parameter]]
-    objectives: tuple[Objective, ...]
+    objectives: tuple[Measure, ...]
     storage: str | None
     dataset: str
 

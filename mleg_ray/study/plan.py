@@ -14,10 +14,11 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny,
 from mleg_ray.config import Config, Registry, override, parse
 from mleg_ray.errors import ConfigError
 from mleg_ray.run import TABLES, RunConfig, read_recipe
+from mleg_ray.study.jobs import Jobs
 from mleg_ray.study.space import PARAMETERS, Parameter, Space, flatten
 
-Objective = Literal["ks_sum", "c2st_auc", "throughput", "flops", "seconds"]
-QUALITIES: tuple[Objective, ...] = ("ks_sum", "c2st_auc")  # of the best snapshot
+Measure = Literal["ks_sum", "c2st_auc", "throughput", "flops", "seconds"]
+QUALITIES: tuple[Measure, ...] = ("ks_sum", "c2st_auc")  # of the best snapshot
 DIRECTIONS: Mapping[str, Literal["minimize", "maximize"]] = {
     "ks_sum": "minimize",
     "c2st_auc": "minimize",  # of boosted trees on validation events; 0.5 at best
@@ -132,108 +133,20 @@ class PruningConfig(Config):
 
     kind: str
 
-    @abstractmethod
     def build(self) -> optuna.pruners.BasePruner:
-        """Build the pruner."""
+        """Build the pruner: one that stops nothing, unless a kind has its own."""
+        return optuna.pruners.NopPruner()
+
+    @abstractmethod
+    def jobs(self, plan: "Plan", study: optuna.Study) -> Jobs:
+        """Return the trainings of the search."""
+
+    @abstractmethod
+    def require_valid(self, plan: "Plan", origin: str) -> None:
+        """Raise `ConfigError` if the study's trainings cannot be pruned so."""
 
 
 PRUNINGS: Registry[PruningConfig] = Registry("pruning")
-
-
-@PRUNINGS.register
-class ASHAPruning(PruningConfig):
-    """Asynchronous successive halving (Li et al., arXiv:1810.05934).
-
-    Of the trials that reach the rung at `first` steps, and at `factor`, `factor`², ... times as
-    many, only the best 1/`factor` go on.
-    """
-
-    kind: Literal["asha"] = "asha"
-    first: PositiveInt
-    factor: Annotated[int, Option(ge=2)] = 3
-
-    def build(self) -> optuna.pruners.BasePruner:
-        """Build the pruner."""
-        return optuna.pruners.SuccessiveHalvingPruner(
-            min_resource=self.first, reduction_factor=self.factor
-        )
-
-
-@PRUNINGS.register
-class PercentilePruning(PruningConfig):
-    """Stops what is not among the best `percentile` % of the finished trials at the same step.
-
-    Not before `startup` trials have finished, nor before a trial's step `first`.
-    """
-
-    kind: Literal["percentile"] = "percentile"
-    percentile: Annotated[float, Option(gt=0, lt=100)] = 25.0
-    startup: NonNegativeInt = 5
-    first: NonNegativeInt = 0
-
-    def build(self) -> optuna.pruners.BasePruner:
-        """Build the pruner."""
-        return optuna.pruners.PercentilePruner(
-            self.percentile, n_startup_trials=self.startup, n_warmup_steps=self.first
-        )
-
-
-@PRUNINGS.register
-class MedianPruning(PruningConfig):
-    """Stops what is worse than the median of the finished trials at the same step."""
-
-    kind: Literal["median"] = "median"
-    startup: NonNegativeInt = 5
-    first: NonNegativeInt = 0
-
-    def build(self) -> optuna.pruners.BasePruner:
-        """Build the pruner."""
-        return optuna.pruners.MedianPruner(n_startup_trials=self.startup, n_warmup_steps=self.first)
-
-
-@PRUNINGS.register
-class PopulationPruning(PruningConfig):
-    """Population-based training (Jaderberg et al., arXiv:1711.09846); see `study.population`.
-
-    Every `every` steps the worst `share` of the trials goes on from the weights of the best.
-    """
-
-    kind: Literal["pbt"] = "pbt"
-    every: PositiveInt
-    share: Annotated[float, Option(gt=0, le=0.5)] = 0.25
-
-    def build(self) -> optuna.pruners.BasePruner:
-        """Build a pruner that stops nothing."""
-        return optuna.pruners.NopPruner()
-
-    def require_valid(self, plan: "Plan", origin: str) -> None:
-        """Raise `ConfigError` if trainings cannot go on from each other."""
-        training, every = plan.run.training, plan.run.selection.every
-        if self.every % every or self.every >= training.steps:
-            raise ConfigError(
-                f"{origin}: study.pruning.every: must be a multiple of selection.every, {every}, "
-                f"below training.steps, {training.steps} (got {self.every})"
-            )
-        free = ("objective.", "training.optimisers.", "training.batch_size", "training.ema_decay")
-        fixed = [key for key in plan.space if not key.startswith(free)]
-        if fixed:
-            raise ConfigError(
-                f"{origin}: space: '{fixed[0]}' cannot change while a model is trained; with "
-                "study.pruning.kind = 'pbt' search objective.*, training.optimisers.*, "
-                "training.batch_size and training.ema_decay alone"
-            )
-        study = plan.study
-        if study.repeats or study.workers > 1:
-            raise ConfigError(
-                f"{origin}: study.pruning.kind 'pbt' changes values on the way, so there is no "
-                "point to repeat, and trains on one worker; leave study.repeats and study.workers "
-                "out"
-            )
-        if int(self.share * study.trials) < 1:
-            raise ConfigError(
-                f"{origin}: study.trials: a share of {self.share:g} of {study.trials} trials is "
-                "none; have more trials, or a larger study.pruning.share"
-            )
 
 
 class RepeatsConfig(Config):
@@ -259,7 +172,7 @@ class StudyConfig(Config):
 
     trials: PositiveInt
     seconds: PositiveFloat | None = None
-    objectives: Annotated[tuple[Objective, ...], Option(min_length=1)] = ("ks_sum",)
+    objectives: Annotated[tuple[Measure, ...], Option(min_length=1)] = ("ks_sum",)
     search: SerializeAsAny[Annotated[SearchConfig, SEARCHES.chosen()]] = TPESearch()
     pruning: SerializeAsAny[Annotated[PruningConfig, PRUNINGS.chosen()]] | None = None
     repeats: RepeatsConfig | None = None
@@ -290,7 +203,7 @@ class StudyConfig(Config):
         return self
 
     @property
-    def quality(self) -> Objective:
+    def quality(self) -> Measure:
         """The objective by which trials are ranked."""
         return self.objectives[0]
 
@@ -335,14 +248,8 @@ class Plan(Config):
                 f"judgement, which comes every {every} (selection.every)"
             )
         self.study.search.build(0)
-        if isinstance(self.study.pruning, PopulationPruning):
+        if self.study.pruning:
             self.study.pruning.require_valid(self, origin)
-        first = getattr(self.study.pruning, "first", 0)
-        if first > training.steps:
-            raise ConfigError(
-                f"{origin}: study.pruning.first: no trial reaches step {first}, they end with step "
-                f"{training.steps} (run.training.steps)"
-            )
 
     def compared(self) -> str:
         """Return the digest of what makes the trials of a study comparable: its run and space."""

@@ -3,15 +3,19 @@
 import math
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import Field as Option
+from pydantic import PositiveInt
 
+from mleg_ray.errors import ConfigError
 from mleg_ray.randomness import derive_seed
-from mleg_ray.study.ledger import Job, Ledger, trial_name
-from mleg_ray.study.plan import Plan, PopulationPruning
+from mleg_ray.study.jobs import Job
+from mleg_ray.study.ledger import Ledger, trial_name
+from mleg_ray.study.plan import PRUNINGS, Plan, PruningConfig
 
 FACTOR = 1.2  # by which a number changes, up or down
 REDRAW = 0.25  # probability that a value is drawn anew instead
@@ -29,10 +33,9 @@ class Population(Ledger):
 
     keeps_states = True
 
-    def __init__(self, plan: Plan, study: optuna.Study) -> None:
+    def __init__(self, plan: Plan, study: optuna.Study, pruning: "PopulationPruning") -> None:
         super().__init__(plan, study)
-        assert isinstance(plan.study.pruning, PopulationPruning)
-        self._pruning = plan.study.pruning
+        self._pruning = pruning
 
     def __len__(self) -> int:
         return self._plan.study.trials * math.ceil(
@@ -123,6 +126,51 @@ class Population(Ledger):
                 whole = type(params[name])(value)
                 params[name] = min(max(whole, distribution.low), distribution.high)  # type: ignore[attr-defined]
         return params
+
+
+@PRUNINGS.register
+class PopulationPruning(PruningConfig):
+    """Configuration of a `Population`.
+
+    Every `every` steps the worst `share` of the trials goes on from the weights of the best.
+    """
+
+    kind: Literal["pbt"] = "pbt"
+    every: PositiveInt
+    share: Annotated[float, Option(gt=0, le=0.5)] = 0.25
+
+    def jobs(self, plan: Plan, study: optuna.Study) -> Population:
+        """Return the trainings of the search."""
+        return Population(plan, study, self)
+
+    def require_valid(self, plan: Plan, origin: str) -> None:
+        """Raise `ConfigError` if trainings cannot go on from each other."""
+        training, every = plan.run.training, plan.run.selection.every
+        if self.every % every or self.every >= training.steps:
+            raise ConfigError(
+                f"{origin}: study.pruning.every: must be a multiple of selection.every, {every}, "
+                f"below training.steps, {training.steps} (got {self.every})"
+            )
+        free = ("objective.", "training.optimisers.", "training.batch_size", "training.ema_decay")
+        fixed = [key for key in plan.space if not key.startswith(free)]
+        if fixed:
+            raise ConfigError(
+                f"{origin}: space: '{fixed[0]}' cannot change while a model is trained; with "
+                "study.pruning.kind = 'pbt' search objective.*, training.optimisers.*, "
+                "training.batch_size and training.ema_decay alone"
+            )
+        study = plan.study
+        if study.repeats or study.workers > 1:
+            raise ConfigError(
+                f"{origin}: study.pruning.kind 'pbt' changes values on the way, so there is no "
+                "point to repeat, and trains on one worker; leave study.repeats and study.workers "
+                "out"
+            )
+        if int(self.share * study.trials) < 1:
+            raise ConfigError(
+                f"{origin}: study.trials: a share of {self.share:g} of {study.trials} trials is "
+                "none; have more trials, or a larger study.pruning.share"
+            )
 
 
 def _member(trial: FrozenTrial) -> int:

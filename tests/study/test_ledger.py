@@ -11,7 +11,8 @@ from optuna.trial import TrialState
 from mleg_ray.errors import ConfigError, ResourceError
 from mleg_ray.folder import PLAN
 from mleg_ray.storage import remove_folder, sizes, write_bytes
-from mleg_ray.study.ledger import JOURNAL, Job, Ledger, Repeats, best_trials, load
+from mleg_ray.study.jobs import Job
+from mleg_ray.study.ledger import JOURNAL, Ledger, Repeats, best_trials, load
 from mleg_ray.study.plan import Plan
 from tests.study.plans import begun, small_plan
 

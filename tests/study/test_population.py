@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.study.ledger import Job
+from mleg_ray.study.jobs import Job
 from mleg_ray.study.plan import Plan
 from mleg_ray.study.population import FACTOR, Population
 from tests.study.plans import begun, small_plan
@@ -23,7 +23,10 @@ def plan_of(folder: Path, pruning: str = PBT, *, space: str = SPACE, trials: int
 
 
 def opened(plan: Plan, folder: Path, *, resume: bool = False) -> Population:
-    return Population(plan, begun(plan, str(folder), resume=resume))
+    assert plan.study.pruning
+    population = plan.study.pruning.jobs(plan, begun(plan, str(folder), resume=resume))
+    assert isinstance(population, Population)
+    return population
 
 
 def result(step: int, ks_sum: float, ended: str = "") -> dict[str, Any]:
