@@ -37,6 +37,11 @@ class Config(BaseModel):
         values = self.model_dump(mode="json", exclude_none=True, include=set(fields) or None)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def told(self) -> Mapping[str, Any] | str:
+        """What a user is told of it: its values by their keys, or a short name that says it all."""
+        return dict(self)
+
     def to_toml(self) -> str:
         """Return the values as TOML; `parse` of it gives an equal object."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))

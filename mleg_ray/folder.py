@@ -261,15 +261,15 @@ def _record(place: str, kind: type[AnyRecord]) -> AnyRecord | None:
 
 def _differences(there: object, asked: object, name: str = "") -> Iterator[str]:
     """Yield in words what differs, down to single values."""
-    if isinstance(there, Config) and isinstance(asked, Config):
-        there, asked = dict(there), dict(asked)
-        if there.get("kind") != asked.get("kind"):  # whose other keys do not compare
-            there, asked = {"kind": there.get("kind")}, {"kind": asked.get("kind")}
-    if isinstance(there, Mapping) and isinstance(asked, Mapping):
-        for key in dict.fromkeys((*there, *asked)):
+    if there == asked:
+        return
+    old, new = (value.told if isinstance(value, Config) else value for value in (there, asked))
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        kinds = {"kind": None} if old.get("kind") != new.get("kind") else {}
+        for key in kinds or dict.fromkeys((*old, *new)):  # keys of other kinds do not compare
             inner = f"{name}.{key}" if name else str(key)
-            yield from _differences(there.get(key), asked.get(key), inner)
-    elif there != asked:
+            yield from _differences(old.get(key), new.get(key), inner)
+    else:
         # Of a thousand shards' rows the first six will do.
-        old, new = (reprlib.repr(v) if isinstance(v, tuple) else v for v in (there, asked))
+        old, new = (reprlib.repr(v) if isinstance(v, tuple) else v for v in (old, new))
         yield f"{name} is {old} there, {new} is asked for"

@@ -21,6 +21,7 @@ from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.evaluation.datasets import MAX_EVENTS, from_dataset, from_generated, judged_by
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.scorecards import scorecard, worst
+from mleg_ray.sampling.spectra import constant
 from mleg_ray.storage import join
 
 PYTHIA, OF_AUTHORS = "dis-ep-energies", "dis-ep-energies-tapes"
@@ -85,8 +86,9 @@ def trained(options: Paper, recipe: str, seed: int, dataset: Dataset) -> Checkpo
 def judged(truth: Dataset, checkpoint: Checkpoint, storage: str, beam: dict[str, float]) -> Row:
     """Sample at an energy, as many events as ten times the truth's test split, and judge them."""
     rows = min(truth.rows("test"), MAX_EVENTS)
-    target = default_target(storage, checkpoint.uri, 10 * rows, 1, beam)
-    generated = sample(checkpoint.uri, 10 * rows, target, conditions=beam)
+    at = {name: constant(value) for name, value in beam.items()}
+    target = default_target(storage, checkpoint.uri, 10 * rows, 1, at)
+    generated = sample(checkpoint.uri, 10 * rows, target, conditions=at)
     card = scorecard(
         from_dataset(truth, "test", seed=1),
         from_generated(judged_by(truth, generated), seed=1, max_events=rows),

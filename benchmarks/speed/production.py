@@ -32,6 +32,7 @@ from mleg_ray.console import meanwhile
 from mleg_ray.models.networks.mlp import MLP
 from mleg_ray.models.student import Student
 from mleg_ray.sampling.plan import BATCH
+from mleg_ray.sampling.spectra import constant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,9 @@ def measure(options: Asked, results: Results) -> None:
     # As the processes beside which they are measured.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so
     uri, workers, events = uri_of(options.checkpoint), options.workers, options.few(options.events)
-    conditions = {name: float(text) for name, text in assigned(options.conditions).items()}
+    conditions = {
+        name: constant(float(text)) for name, text in assigned(options.conditions).items()
+    }
     seconds = 0.1 if options.small else 10.0
     networks = {
         name: partial(network_rate, checkpoint_uri=uri, compiled=compiled, seconds=seconds)

@@ -17,6 +17,7 @@ from mleg_ray.commands.options import Events
 from mleg_ray.evaluation.tally import FineBins, merge
 from mleg_ray.sampling.plan import BATCH, SampleSpec
 from mleg_ray.sampling.sampler import Sampler
+from mleg_ray.sampling.spectra import constant
 from tests.checkpoints import small_checkpoint
 
 
@@ -37,7 +38,7 @@ def measure(options: Asked, results: Results) -> None:
             events=options.few(options.events),
             shard_events=options.few(250_000, 500),
             seed=1,
-            conditions={"beam_energy": 50.0},
+            conditions={"beam_energy": constant(50.0)},
             compiled=False,
             batch_events=BATCH["cpu"].of(checkpoint.feature_map.space.nbytes),
         )

@@ -168,7 +168,7 @@ class Dataset:
                 f"{self.uri}: no shard was made at {_listed(varying)} throughout; there are shards "
                 f"at {'; '.join(sorted(there)) or 'values that vary from event to event only'}"
             )
-        name = self.manifest.name + conditions_suffix(varying)
+        name = self.manifest.name + "".join(f"-{key}{value:g}" for key, value in varying.items())
         update = {"name": name, "shards": shards, "conditions": fixed | varying}
         return Dataset(self.uri, self.manifest.model_copy(update=update), self.digest, self._where)
 
@@ -221,11 +221,6 @@ class Dataset:
             if max_events is not None and sum(map(len, parts)) >= max_events:
                 break
         return Events.concatenate(parts)[: max_events or None]
-
-
-def conditions_suffix(conditions: Mapping[str, float]) -> str:
-    """Return what names of folders and datasets say of conditions: "-beam_energy35"."""
-    return "".join(f"-{name}{value:g}" for name, value in conditions.items())
 
 
 def _listed(conditions: Mapping[str, float]) -> str:

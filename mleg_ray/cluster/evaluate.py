@@ -21,6 +21,7 @@ from mleg_ray.report import comparison
 from mleg_ray.report.comparison import require_same_truth, summary_lines, write_comparison
 from mleg_ray.report.folder import ResultsPlan, renew
 from mleg_ray.report.html import FIGURES, REPORT, SCORECARD, write_report
+from mleg_ray.sampling.spectra import constant
 from mleg_ray.storage import absolute, exists, join, read_json
 
 # Of a checkpoint so many times the compared events are generated: for rates of rare faults.
@@ -118,7 +119,7 @@ def evaluate_checkpoint(
             f"with --condition {varying[0]}=VALUE, or judge a sample that has them (mleg sample, "
             "or of a detector mleg fold)"
         )
-    conditions = truth.manifest.conditions
+    conditions = {name: constant(value) for name, value in truth.manifest.conditions.items()}
     events = SAMPLED_TIMES * min(truth.rows(split), MAX_EVENTS)
     target = default_target(storage, checkpoint_uri, events, seed, conditions)
     sample(checkpoint_uri, events, target, seed=seed, conditions=conditions)

@@ -8,7 +8,7 @@ from functools import cached_property
 import ray
 import torch
 
-from mleg_ray.catalog.dataset import Dataset, conditions_suffix
+from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint, run_label
 from mleg_ray.cluster.pool import IN_FLIGHT, ActorPool
 from mleg_ray.cluster.session import (
@@ -43,17 +43,12 @@ def default_target(
     checkpoint_uri: str,
     events: int,
     seed: int,
-    conditions: Mapping[str, float | Spectrum] | None = None,
+    conditions: Mapping[str, Spectrum] | None = None,
     where: Sequence[str] = (),
 ) -> str:
     """Return where a sample goes by default: named after the run, size, seed, conditions, cuts."""
     run = run_label(checkpoint_uri)
-    given = ""
-    for name, value in (conditions or {}).items():
-        if isinstance(value, Spectrum):
-            given += f"-{name}-{value.label}"
-        else:
-            given += conditions_suffix({name: value})
+    given = "".join(f"-{name}{spectrum.suffix}" for name, spectrum in (conditions or {}).items())
     if where:
         given += f"-where-{sha256(' and '.join(where).encode())[:8]}"
     return join(storage, "samples", f"{run}-{events}-seed{seed}{given}")
@@ -67,7 +62,7 @@ def sample(
     seed: int = 1,
     workers: int | None = None,
     shard_events: int | None = None,
-    conditions: Mapping[str, float | Spectrum] | None = None,
+    conditions: Mapping[str, Spectrum] | None = None,
     compiled: bool | None = None,
     where: Sequence[str] = (),
 ) -> Dataset:

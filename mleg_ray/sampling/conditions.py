@@ -6,7 +6,7 @@ from mleg_ray.checkpoint import Card
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.sampling.plan import SampleSpec
-from mleg_ray.sampling.spectra import Spectrum
+from mleg_ray.sampling.spectra import Spectrum, constant
 
 
 class Extrapolation(Config):
@@ -21,11 +21,11 @@ class Extrapolation(Config):
 
 
 def resolve_conditions(
-    card: Card, given: Mapping[str, float | Spectrum], folded: Container[str] = ()
-) -> tuple[dict[str, float], dict[str, Spectrum]]:
-    """Return the model's conditions that have one value, and the spectra of the others.
+    card: Card, given: Mapping[str, Spectrum], folded: Container[str] = ()
+) -> dict[str, Spectrum]:
+    """Return the spectra of the model's conditions, in the schema's order.
 
-    Each is in the schema's order; those of `folded` events are left out.
+    Those of `folded` events are left out.
 
     Raises:
         ConfigError: an unknown condition, one that is missing, or another value than the only one
@@ -33,16 +33,15 @@ def resolve_conditions(
     """
     fixed, names = card.dataset.conditions, card.dataset.schema_.conditions
     names = tuple(name for name in names if name not in folded)
-    for name, value in given.items():
+    for name, spectrum in given.items():
         if name not in names:
             known = ", ".join(names) or "none"
             raise ConfigError(
                 f"--condition {name}: not a condition of the checkpoint, which has: {known}"
             )
-        if fixed.get(name, value) != value:
-            told = value.label if isinstance(value, Spectrum) else f"{value:g}"
+        if name in fixed and spectrum.only != fixed[name]:
             raise ConfigError(
-                f"--condition {name}={told}: the checkpoint was trained at "
+                f"--condition {name}={spectrum.label}: the checkpoint was trained at "
                 f"{name} = {fixed[name]:g} alone; leave the option out or take another checkpoint"
             )
     for name in names:
@@ -57,17 +56,12 @@ def resolve_conditions(
                 f"the checkpoint needs --condition {name}=VALUE; "
                 f"it was trained from {low:g} to {high:g}"
             )
-    everything = {name: fixed[name] if name in fixed else given[name] for name in names}
-    return (
-        {name: v for name, v in everything.items() if not isinstance(v, Spectrum)},
-        {name: v for name, v in everything.items() if isinstance(v, Spectrum)},
-    )
+    return {name: constant(fixed[name]) if name in fixed else given[name] for name in names}
 
 
 def extrapolations(card: Card, spec: SampleSpec) -> dict[str, Extrapolation]:
     """Return the conditions of a sample that lie outside what its model was trained on."""
-    ranges = {name: (value, value) for name, value in spec.conditions.items()}
-    ranges |= {name: spectrum.range for name, spectrum in spec.spectra.items()}
+    ranges = {name: spectrum.range for name, spectrum in spec.conditions.items()}
     ranges |= spec.folds.ranges if spec.folds else {}
     return beyond(card, ranges)
 

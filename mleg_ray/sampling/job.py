@@ -105,7 +105,7 @@ def plan_sample(
     seed: int,
     shard_events: int | None = None,
     shard_bytes: int | None = None,
-    conditions: Mapping[str, float | Spectrum],
+    conditions: Mapping[str, Spectrum],
     compiled: bool | None = None,
     where: Sequence[str] = (),
     partition: str | None = None,
@@ -130,16 +130,16 @@ def plan_sample(
     if compiled is None:
         compiled = there.spec.compiled if there else _is_compiled(events)
     folded = folds.ranges if folds else ()
-    values, spectra = resolve_conditions(checkpoint.card, conditions, folded)
-    fields = stored_fields(checkpoint.card.dataset.fields, values)
+    resolved = resolve_conditions(checkpoint.card, conditions, folded)
+    one = [name for name, spectrum in resolved.items() if spectrum.only is not None]
+    fields = stored_fields(checkpoint.card.dataset.fields, one)
     usual = SHARD.of(bytes_of(checkpoint.schema, fields))
     asked = {
         "checkpoint": checkpoint.digest,
         "events": events,
         "shard_events": usual if shard_events is None else shard_events,
         "seed": seed,
-        "conditions": values,
-        "spectra": spectra,
+        "conditions": resolved,
         "compiled": compiled,
         "where": tuple(where),
         "partition": partition,
@@ -255,7 +255,7 @@ def finish(
     _write_bins(job)
     card = job.checkpoint.card
     manifest = DatasetManifest(
-        conditions=job.spec.conditions,
+        conditions=job.spec.fixed,
         groups=job.sampler.schema.groups,
         provenance=_provenance(job, records, production, environment),
         shards=tuple(records[shard.index].entry for shard in job.shards),

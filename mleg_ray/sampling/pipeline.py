@@ -65,7 +65,7 @@ class Pipeline:
 
     It works where the checkpoint is; what it returns is on the CPU.
 
-    A condition with a spectrum is drawn first, and rounded as it is stored.
+    A condition of several values is drawn first, and rounded as it is stored.
 
     `compiled`, all that follows the noise is fused into one pass, machine code for this very model:
     for a small network as much as what the network costs is saved. It takes some ten seconds to
@@ -77,20 +77,19 @@ class Pipeline:
         self._checkpoint = checkpoint
         self._dataset = card
         self._schema = card.schema_
-        fields = stored_fields(card.fields, {*spec.conditions, spec.partition})
+        fixed = spec.fixed
+        fields = stored_fields(card.fields, {*fixed, spec.partition})
         self._dtypes = {
             field.name: getattr(torch, field.dtype) for field in fields if field.role != "weight"
         }
-        axes = compared_axes(card, spec.conditions)
+        axes = compared_axes(card, fixed)
         self._counted = [name for name in axes if name not in self._dtypes]
-        self._spectra = spec.spectra
+        self._drawn = {n: s for n, s in spec.conditions.items() if n not in fixed}
         self._where = spec.where
         self.batch = spec.batch_events
         device = checkpoint.device
         given = {
-            name: torch.full(
-                (self.batch,), spec.conditions.get(name, math.nan), dtype=torch.float64
-            )
+            name: torch.full((self.batch,), fixed.get(name, math.nan), dtype=torch.float64)
             for name in self._schema.conditions
         }
         self._given = Events(given, {}, torch.ones(self.batch, dtype=torch.float64)).to(device)
@@ -145,14 +144,14 @@ class Pipeline:
         self, generator: torch.Generator, at: Mapping[str, float]
     ) -> tuple[Events, Tensor]:
         """Return the events' conditions, and as they enter networks."""
-        if not self._spectra:
+        if not self._drawn:
             return self._given, self._condition
         columns = dict(self._given.columns)
         device = self._checkpoint.device
         for name in self._schema.conditions:
             if name in at:
                 columns[name] = torch.full_like(columns[name], at[name])
-            elif spectrum := self._spectra.get(name):
+            elif spectrum := self._drawn.get(name):
                 u = torch.rand(self.batch, generator=generator, dtype=torch.float64, device=device)
                 values = spectrum.quantile(u.cpu()).to(self._dtypes.get(name, torch.float64))
                 columns[name] = values.double().to(device)

@@ -14,7 +14,7 @@ from mleg_ray.definitions import Comparison
 from mleg_ray.folder import FolderPlan
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.randomness import derive_seed
-from mleg_ray.sampling.spectra import SPECTRA, ChoiceSpectrum, Spectrum
+from mleg_ray.sampling.spectra import SPECTRA, Spectrum
 
 BINS_FILE = "tallies/bins.safetensors"
 
@@ -62,8 +62,8 @@ class FoldedEvents(Config):
 class SampleSpec(Config):
     """All that determines a sample's events, bit by bit on one type of device.
 
-    `checkpoint` is the checkpoint's digest; each of its conditions has a value for all events in
-    `conditions`, or a spectrum in `spectra` from which each event draws its own; `compiled` says
+    `checkpoint` is the checkpoint's digest; `conditions` has the spectrum of each of its conditions
+    from which events draw their own, unless it has one value for all of them; `compiled` says
     whether the events come from a compiled `Pipeline`, `device` where that works, `batch_events` at
     a time (see `BATCH`). Events that do not fulfil all comparisons of `where` are left out, and
     others generated in their place. Each shard has one value of the condition `partition`: as many
@@ -75,8 +75,7 @@ class SampleSpec(Config):
     events: PositiveInt
     shard_events: PositiveInt
     seed: int
-    conditions: dict[str, float]
-    spectra: dict[str, SerializeAsAny[Annotated[Spectrum, SPECTRA.chosen()]]] = {}
+    conditions: dict[str, SerializeAsAny[Annotated[Spectrum, SPECTRA.chosen()]]]
     compiled: bool
     device: Literal["cpu", "cuda"] = "cpu"
     where: tuple[Comparison, ...] = ()
@@ -97,8 +96,8 @@ class SampleSpec(Config):
     def _partitioned(self) -> Self:
         if self.partition is None:
             return self
-        spectrum = self.spectra.get(self.partition)
-        if not isinstance(spectrum, ChoiceSpectrum):
+        spectrum = self.conditions.get(self.partition)
+        if spectrum is None or len(spectrum.likely) < 2:
             raise ValueError(
                 f"--partition-by {self.partition}: needs a condition that takes some values, as "
                 f"with --condition {self.partition}=choice(A,B,...)"
@@ -112,6 +111,12 @@ class SampleSpec(Config):
                 "make smaller ones, with --shard-events or --shard-size"
             )
         return self
+
+    @property
+    def fixed(self) -> dict[str, float]:
+        """The conditions that have one value for all events."""
+        values = {name: spectrum.only for name, spectrum in self.conditions.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def tallied(self) -> bool:
@@ -141,7 +146,7 @@ class SampleSpec(Config):
         if self.partition is None:
             return [{}] * n
         shares = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-        values = self.spectra[self.partition].quantile(shares).tolist()
+        values = self.conditions[self.partition].quantile(shares).tolist()
         return [{self.partition: value} for value in values]
 
 
@@ -163,7 +168,7 @@ class SamplePlan(FolderPlan):
     """What a sample's folder is for; `bins_sha256` is that of its tallies' bins, if it has any."""
 
     kind: Literal["sample"] = "sample"
-    format_version: Literal[3] = 3
+    format_version: Literal[4] = 4
     checkpoint_uri: str
     spec: SampleSpec
     bins_sha256: str | None

@@ -59,7 +59,7 @@ class Sampler:
         self._folding = folding(spec.folds, self._dataset) if spec.folds else None
         self.fields = self._folding.fields if self._folding else self._dataset.fields
         self.schema = EventSchema(self.fields, self._dataset.groups)
-        self.stored_fields = stored_fields(self.fields, {*spec.conditions, spec.partition})
+        self.stored_fields = stored_fields(self.fields, {*spec.fixed, spec.partition})
 
     @property
     def event_bytes(self) -> int:
@@ -93,7 +93,7 @@ class Sampler:
             footer_metadata(
                 dataset=self._dataset.name,
                 checkpoint=self._spec.checkpoint,
-                conditions={**self._spec.conditions, **shard.at},
+                conditions={**self._spec.fixed, **shard.at},
                 sample=digest,
                 index=shard.index,
                 seed=shard.seed,

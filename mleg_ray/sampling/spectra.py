@@ -38,9 +38,30 @@ class Spectrum(Config):
         """The smallest and the largest value."""
 
     @property
+    def likely(self) -> tuple[float, ...]:
+        """The values of a condition that takes some only, of a continuous one none."""
+        return ()
+
+    @property
+    def only(self) -> float | None:
+        """The value of all events, None if there are several."""
+        low, high = self.range
+        return low if low == high else None
+
+    @property
     def label(self) -> str:
-        """A short name for folders, as `uniform-10-50`."""
+        """A short name, as `uniform-10-50`, or the only value."""
         return f"{self.kind}-{self.digest()[:8]}"
+
+    @property
+    def suffix(self) -> str:
+        """What follows the condition's name in those of folders: `-uniform-10-50`, or a number."""
+        return f"-{self.label}" if self.only is None else self.label
+
+    @property
+    def told(self) -> str:
+        """The short name."""
+        return self.label
 
 
 SPECTRA: Registry[Spectrum] = Registry("spectrum")
@@ -124,7 +145,9 @@ class ChoiceSpectrum(Spectrum):
 
     @property
     def label(self) -> str:
-        """Kind and values, if these are few and as likely."""
+        """The only value, or kind and values, if these are few and as likely."""
+        if self.only is not None:
+            return f"{self.only:g}"
         if self.weights or len(self.values) > 6:
             return super().label
         return "-".join([self.kind, *(f"{value:g}" for value in self.values)])
@@ -180,6 +203,11 @@ class HistogramSpectrum(Spectrum):
         return parse(HistogramSpectrum, {"edges": (*lows, highs[-1]), "contents": contents}, path)
 
 
+def constant(value: float) -> ChoiceSpectrum:
+    """Return the spectrum of one value."""
+    return ChoiceSpectrum(values=(value,))
+
+
 def spectrum_of(dataset: Dataset, name: str) -> Spectrum:
     """Return the spectrum of a condition in the train split of a dataset, weights included.
 
@@ -199,7 +227,7 @@ def spectrum_of(dataset: Dataset, name: str) -> Spectrum:
     return HistogramSpectrum(edges=tuple(edges.tolist()), contents=tuple(contents.tolist()))
 
 
-def read_condition(name: str, text: str, storage: str) -> float | Spectrum:
+def read_condition(name: str, text: str, storage: str) -> Spectrum:
     """Read what a command line says of a condition: a number, or a spectrum.
 
     uniform(LOW,HIGH), log-uniform(LOW,HIGH), choice(A,B,...), histogram(FILE.csv), data(DATASET).
@@ -222,10 +250,8 @@ def read_condition(name: str, text: str, storage: str) -> float | Spectrum:
         raise ConfigError(f"{origin}: finite numbers are needed")
     if kind in ("uniform", "log-uniform") and len(numbers) == 2:
         return parse(SPECTRA[kind], {"kind": kind, "low": numbers[0], "high": numbers[1]}, origin)
-    if kind == "choice" and numbers:
+    if (kind == "choice" and numbers) or (not kind and len(numbers) == 1):
         return parse(ChoiceSpectrum, {"values": numbers}, origin)
-    if not kind and len(numbers) == 1:
-        return numbers[0]
     raise ConfigError(
         f"{origin}: write it as {name}=NUMBER, or in place of the number uniform(LOW,HIGH), "
         "log-uniform(LOW,HIGH), choice(A,B,...), histogram(FILE.csv) or data(DATASET)"

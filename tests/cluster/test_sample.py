@@ -21,6 +21,7 @@ from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.cluster.verify import verify
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
 from mleg_ray.sampling.plan import SampleSpec, ShardPlan
+from mleg_ray.sampling.spectra import constant
 from tests.checkpoints import diverged_checkpoint, small_checkpoint
 
 EVENTS, SHARD_EVENTS = 1_010_000, 50_000
@@ -213,7 +214,11 @@ def test_checkpoint_lost_on_the_way_is_a_clear_error(
         ({"events": 0}, ConfigError, "events: .*greater than 0"),
         ({"workers": 0}, ConfigError, "at least one worker"),
         ({"workers": 1000}, ResourceError, "1000 CPUs"),
-        ({"conditions": {"beam_energy": 40.0}}, ConfigError, "trained at beam_energy = 50 alone"),
+        (
+            {"conditions": {"beam_energy": constant(40.0)}},
+            ConfigError,
+            "trained at beam_energy = 50 alone",
+        ),
         ({"checkpoint_uri": "/nowhere"}, CheckpointError, "not a checkpoint"),
     ],
 )
@@ -242,7 +247,13 @@ def test_extrapolation_is_said(
     ray_cluster: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint = small_checkpoint(tmp_path / "checkpoint", conditional=True)
-    sample(checkpoint.uri, 100, str(tmp_path / "out"), conditions={"beam_energy": 60.0}, workers=1)
+    sample(
+        checkpoint.uri,
+        100,
+        str(tmp_path / "out"),
+        conditions={"beam_energy": constant(60.0)},
+        workers=1,
+    )
     said = " ".join(capsys.readouterr().err.split())
     assert "beam_energy = 60 lies 10 outside the range" in said
 

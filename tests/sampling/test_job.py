@@ -26,6 +26,7 @@ from mleg_ray.sampling.job import (
     plan_sample,
 )
 from mleg_ray.sampling.plan import BINS_FILE
+from mleg_ray.sampling.spectra import Spectrum, UniformSpectrum, constant
 from mleg_ray.storage import write_bytes
 from tests.checkpoints import begin, diverged_checkpoint, made, small_checkpoint
 from tests.dis_events import ELECTRON
@@ -121,7 +122,12 @@ def test_sample_goes_on_compiled_as_it_was_begun(
 def test_extrapolation_is_marked(tmp_path: Path, out: Path) -> None:
     conditional = small_checkpoint(tmp_path / "checkpoint", conditional=True)
     job = plan_sample(
-        conditional, 100, str(out), seed=1, shard_events=100, conditions={"beam_energy": 60.0}
+        conditional,
+        100,
+        str(out),
+        seed=1,
+        shard_events=100,
+        conditions={"beam_energy": constant(60.0)},
     )
     manifest = run(job).manifest
     assert manifest.conditions == {"beam_energy": 60.0}
@@ -251,24 +257,24 @@ def test_damaged_plan_is_named(checkpoint: Checkpoint, out: Path) -> None:
         planned(checkpoint, out)
 
 
-def test_a_sample_of_the_first_format_is_refused_for_its_version_alone(
+def test_a_sample_of_an_older_format_is_refused_for_its_version_alone(
     checkpoint: Checkpoint, out: Path
 ) -> None:
     run(planned(checkpoint, out))
     plan, manifest = (json.loads((out / file).read_text()) for file in (PLAN, SAMPLED))
-    del plan["spec"]["batch_events"], plan["kind"]
-    (out / PLAN).write_text(json.dumps(plan | {"format_version": 1}))
+    plan["spec"] |= {"conditions": {"beam_energy": 50.0}, "spectra": {}}
+    (out / PLAN).write_text(json.dumps(plan | {"format_version": 3}))
     manifest |= {"format_version": 1, "particles": {}, "objects": {}}
     (out / SAMPLED).write_text(json.dumps(manifest))
     for file, version, read in (
         (PLAN, 3, lambda: planned(checkpoint, out)),
-        (SAMPLED, 2, lambda: Dataset.open(str(out))),
+        (SAMPLED, 1, lambda: Dataset.open(str(out))),
     ):
         with pytest.raises(ConfigError) as caught:
             read()
         assert str(caught.value) == (
-            f"{out / file}: format_version is 1; this version of mleg_ray reads {version} only: "
-            "make it again, or use the version that made it"
+            f"{out / file}: format_version is {version}; this version of mleg_ray reads "
+            f"{version + 1} only: make it again, or use the version that made it"
         )
 
 
@@ -295,6 +301,24 @@ def test_another_plan_is_refused(checkpoint: Checkpoint, out: Path, tmp_path: Pa
     other = small_checkpoint(tmp_path / "other", "training.seed=2")
     with pytest.raises(ConfigError, match="checkpoint is"):
         planned(other, out)
+
+
+def test_another_condition_is_told_by_its_name(tmp_path: Path, out: Path) -> None:
+    checkpoint = small_checkpoint(tmp_path / "checkpoint", conditional=True)
+
+    def asked(energy: Spectrum) -> SampleJob:
+        conditions = {"beam_energy": energy}
+        return plan_sample(
+            checkpoint, 100, str(out), seed=1, shard_events=100, conditions=conditions
+        )
+
+    begin(asked(constant(50)))
+    for energy, told in (
+        (constant(20), "20"),
+        (UniformSpectrum(low=10, high=50), "uniform-10-50"),
+    ):
+        with pytest.raises(ConfigError, match=rf"beam_energy is 50 there, {told} is asked for\)"):
+            asked(energy)
 
 
 def test_folder_of_other_files_is_refused(checkpoint: Checkpoint, out: Path) -> None:

@@ -14,7 +14,7 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import ConfigError
 from mleg_ray.folder import SealedFolder
 from mleg_ray.sampling.job import SampleJob, plan_sample
-from mleg_ray.sampling.spectra import ChoiceSpectrum, Spectrum, UniformSpectrum
+from mleg_ray.sampling.spectra import ChoiceSpectrum, Spectrum, UniformSpectrum, constant
 from tests.checkpoints import small_checkpoint
 from tests.sampling.test_job import run
 from tests.sampling.test_verification import verified
@@ -78,6 +78,7 @@ def test_verified_and_resumed(sample: Dataset, checkpoint: Checkpoint) -> None:
     ("spectrum", "events", "told"),
     [
         (UniformSpectrum(low=10, high=50), 1000, "takes some values, as with"),
+        (constant(10), 1000, "takes some values, as with"),
         (
             ChoiceSpectrum(values=(10, 20, 30)),
             200,

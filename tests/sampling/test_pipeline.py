@@ -16,6 +16,7 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.evaluation.unphysical import broken
 from mleg_ray.sampling.pipeline import Generated, Pipeline, has_compiler
 from mleg_ray.sampling.plan import BATCH, SampleSpec
+from mleg_ray.sampling.spectra import constant
 from tests.checkpoints import jets_checkpoint, layers_checkpoint, small_checkpoint
 
 CONDITIONS = {"beam_energy": 50.0}
@@ -34,7 +35,7 @@ def spec(checkpoint: Checkpoint) -> SampleSpec:
         events=BATCH_EVENTS,
         shard_events=BATCH_EVENTS,
         seed=1,
-        conditions=CONDITIONS,
+        conditions={name: constant(value) for name, value in CONDITIONS.items()},
         compiled=False,
         batch_events=BATCH_EVENTS,
     )
@@ -82,7 +83,7 @@ def test_compiled_events_are_the_same_but_for_rounding(checkpoint: Checkpoint) -
 def test_compiled_code_is_one_piece(save: Callable[[Path], Checkpoint], tmp_path: Path) -> None:
     """Where it breaks, each part would be called from Python, at twice the price."""
     checkpoint = save(tmp_path)
-    conditions = dict.fromkeys(checkpoint.schema.conditions, 50.0)
+    conditions = dict.fromkeys(checkpoint.schema.conditions, constant(50.0))
     asked = spec(checkpoint).model_copy(update={"conditions": conditions, "batch_events": 64})
     counters.clear()
     Pipeline(checkpoint, asked, compiled=True)(torch.Generator().manual_seed(1), {})

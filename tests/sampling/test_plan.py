@@ -11,6 +11,7 @@ from mleg_ray.config import parse
 from mleg_ray.errors import ConfigError
 from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
 from mleg_ray.sampling.plan import SampleSpec
+from mleg_ray.sampling.spectra import constant
 from tests.checkpoints import small_checkpoint
 
 
@@ -69,13 +70,14 @@ def varying(tmp_path_factory: pytest.TempPathFactory) -> Card:
 
 
 def test_fixed_condition_need_not_be_given(fixed: Card) -> None:
-    for given_conditions in ({}, {"beam_energy": 50.0}):
-        assert resolve_conditions(fixed, given_conditions) == ({"beam_energy": 50.0}, {})
+    one = {"beam_energy": constant(50.0)}
+    for given_conditions in ({}, one):
+        assert resolve_conditions(fixed, given_conditions) == one
 
 
 def test_fixed_condition_cannot_be_changed(fixed: Card) -> None:
-    with pytest.raises(ConfigError, match=r"beam_energy=40.* trained at beam_energy = 50 alone"):
-        resolve_conditions(fixed, {"beam_energy": 40.0})
+    with pytest.raises(ConfigError, match=r"beam_energy=40: .* trained at beam_energy = 50 alone"):
+        resolve_conditions(fixed, {"beam_energy": constant(40.0)})
 
 
 def test_varying_condition_must_be_given(varying: Card) -> None:
@@ -85,14 +87,14 @@ def test_varying_condition_must_be_given(varying: Card) -> None:
 
 def test_unknown_condition_is_named(varying: Card) -> None:
     with pytest.raises(ConfigError, match=r"--condition energy: not a condition .* beam_energy"):
-        resolve_conditions(varying, {"energy": 50.0})
+        resolve_conditions(varying, {"energy": constant(50.0)})
 
 
 @pytest.mark.parametrize(
     ("value", "distance"), [(10.0, None), (33.0, None), (50.0, None), (60.0, 10.0), (8.0, 2.0)]
 )
 def test_extrapolation_is_measured(varying: Card, value: float, distance: float | None) -> None:
-    asked = spec(1000).model_copy(update={"conditions": {"beam_energy": value}})
+    asked = spec(1000).model_copy(update={"conditions": {"beam_energy": constant(value)}})
     found = extrapolations(varying, asked)
     assert {name: item.distance for name, item in found.items()} == (
         {} if distance is None else {"beam_energy": distance}

@@ -13,6 +13,7 @@ from mleg_ray.events import Field
 from mleg_ray.randomness import stream
 from mleg_ray.sampling.plan import BATCH, BINS_FILE, SampleSpec, ShardPlan
 from mleg_ray.sampling.sampler import Sampler
+from mleg_ray.sampling.spectra import constant
 from mleg_ray.storage import write_bytes
 from tests.checkpoints import diverged_checkpoint, made, small_checkpoint
 from tests.dis_events import ELECTRON
@@ -32,7 +33,7 @@ def sampler(checkpoint: Checkpoint, folder: Path, beam_energy: float = 50.0) -> 
         events=100_000,
         shard_events=20_000,
         seed=1,
-        conditions={"beam_energy": beam_energy},
+        conditions={"beam_energy": constant(beam_energy)},
         compiled=False,
         batch_events=BATCH_EVENTS,
     )
@@ -118,7 +119,7 @@ def test_replaced_checkpoint_is_refused(checkpoint: Checkpoint, tmp_path: Path) 
         events=10,
         shard_events=10,
         seed=1,
-        conditions={"beam_energy": 50.0},
+        conditions={"beam_energy": constant(50.0)},
         compiled=False,
         batch_events=BATCH_EVENTS,
     )

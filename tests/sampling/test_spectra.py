@@ -19,6 +19,7 @@ from mleg_ray.sampling.spectra import (
     LogUniformSpectrum,
     Spectrum,
     UniformSpectrum,
+    constant,
     read_condition,
     spectrum_of,
 )
@@ -59,16 +60,28 @@ def test_closed_forms() -> None:
     np.testing.assert_allclose(shares, [0.25, 0.25, 0.25, 0, 0.25], atol=1e-3)
 
 
+def test_names_of_folders() -> None:
+    assert [s.suffix for s in (*SPECTRA[:3], constant(7.5), constant(50))] == [
+        "-uniform-10-50",
+        "-log-uniform-1-100",
+        "-choice-10-20-30",
+        "7.5",
+        "50",
+    ]
+    assert SPECTRA[3].suffix.startswith("-choice-")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("35", 35.0),
+        ("35", constant(35.0)),
+        ("choice(35)", constant(35.0)),
         ("uniform(10, 50)", SPECTRA[0]),
         ("log-uniform(1,100)", SPECTRA[1]),
         ("choice(10,20,30)", SPECTRA[2]),
     ],
 )
-def test_command_line(text: str, expected: float | Spectrum) -> None:
+def test_command_line(text: str, expected: Spectrum) -> None:
     assert read_condition("beam_energy", text, "/nowhere") == expected
 
 
@@ -147,12 +160,19 @@ def test_drawn_conditions_are_columns_and_rule_the_events(tmp_path: Path) -> Non
     assert (energy <= beam * (1 + 1e-6)).all()  # no electron gains energy
     assert len(beam.unique()) > 8000
     assert dataset.manifest.conditions == {}
-    assert dataset.manifest.provenance["spec"]["spectra"]["beam_energy"]["kind"] == "uniform"
+    assert dataset.manifest.provenance["spec"]["conditions"]["beam_energy"]["kind"] == "uniform"
     outside = dataset.manifest.provenance["extrapolations"]["beam_energy"]
     assert (outside["value"], outside["distance"]) == (60.0, 10.0)
     assert verified(Path(dataset.uri)).faults == ()
     _, promises = ShardCheck.of(dataset)
     assert len(promises) == 2
+
+
+def test_one_value_is_no_column(tmp_path: Path) -> None:
+    dataset = sampled(tmp_path, constant(20))
+    assert dataset.manifest.conditions == {"beam_energy": 20.0}
+    assert "beam_energy" not in {field.name for field in dataset.manifest.stored_fields}
+    assert (dataset.load().columns["beam_energy"] == 20).all()
 
 
 @pytest.mark.skipif(not has_compiler(), reason="no C++ compiler: CXX, or g++")

@@ -47,7 +47,7 @@ class Case:
     """An untrained checkpoint, the conditions it is sampled under, and cuts some events pass."""
 
     save: Callable[[Path], Checkpoint]
-    conditions: dict[str, float | Spectrum]
+    conditions: dict[str, Spectrum]
     where: tuple[str, ...]
 
 
