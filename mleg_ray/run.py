@@ -106,7 +106,7 @@ class RunConfig(Config):
             )
         if self.teacher is not None and not self.objective.needs_teacher:
             raise ConfigError(f"teacher: objective.kind '{self.objective.kind}' learns from none")
-        players = set(self.objective.build().schedule)
+        players = set(self.objective.schedule)
         if players != set(self.model.players):
             raise ConfigError(
                 f"objective.kind '{self.objective.kind}' trains a model with the players "
@@ -125,7 +125,7 @@ class RunConfig(Config):
         Raises:
             ConfigError: a network does not fit the map's spaces, or the objective its view.
         """
-        self.objective.build().require(feature_map.view_space)
+        self.objective.require(feature_map.view_space)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.training.seed, "weights"))
             with inside("model"):

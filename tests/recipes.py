@@ -1,13 +1,13 @@
 """Small runs of every family for tests: the shipped recipes with little networks and few steps."""
 
 import math
+from typing import Any
 
 import torch
 
 from mleg_ray.events import Batch, Events
 from mleg_ray.features import FeatureMap
-from mleg_ray.objectives import Objective
-from mleg_ray.objectives.base import Teacher
+from mleg_ray.objectives import Objective, Setting, Teacher
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Part, Space
@@ -68,9 +68,8 @@ def small_loop(
     features = features_of(feature_map, events)
     model = run.build_model(feature_map)
     model.remember(features.x, features.condition)
-    loop = TrainingLoop(
-        model, feature_map, taught_objective(run, feature_map), run.training, torch.device("cpu")
-    )
+    objective = objective_of(run, feature_map)
+    loop = TrainingLoop(model, feature_map, objective, run.training, torch.device("cpu"))
     minibatches = ResidentMinibatches(features, run.training.batch_size, run.training.seed)
     return loop, minibatches
 
@@ -109,13 +108,14 @@ class Smearing:
 TEACHERS: dict[str, Teacher] = {"distillation": Rotation(), "unfolding": Smearing()}
 
 
-def taught_objective(run: RunConfig, feature_map: FeatureMap) -> Objective:
+def setting_of(feature_map: FeatureMap, teacher: Teacher | None = None) -> Setting:
+    """Return the setting of a run on DIS events of one energy."""
+    return Setting(SCHEMA, feature_map, {"beam_energy": (50.0, 50.0)}, 1, teacher)
+
+
+def objective_of(run: RunConfig, feature_map: FeatureMap) -> Objective[Any]:
     """Build a run's objective; one that needs a teacher has that of `TEACHERS`."""
-    objective = run.objective.build()
-    if run.objective.needs_teacher:
-        teacher = TEACHERS[run.objective.kind]
-        objective.learn_from(teacher, SCHEMA, feature_map, {"beam_energy": (50.0, 50.0)}, 1)
-    return objective
+    return run.objective.build(setting_of(feature_map, TEACHERS.get(run.objective.kind)))
 
 
 def training_events(n: int = 2000, conditional: bool = False) -> Events:

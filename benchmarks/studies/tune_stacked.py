@@ -18,7 +18,7 @@ from mleg_ray.training.loop import TrainingLoop
 from mleg_ray.training.share import fitted_map
 from mleg_ray.training.stacked import StackedLoop
 from tests.prepared import prepared_dataset
-from tests.recipes import features_of
+from tests.recipes import features_of, objective_of
 
 CPU = torch.device("cpu")
 NETWORKS = (
@@ -50,7 +50,7 @@ def measure(options: Repeated, results: Results) -> None:
             events = features_of(feature_map, dataset.load("train"))
             models = [run.build_model(feature_map) for run in runs]
             shares = [ResidentMinibatches(events, batch_size, run.training.seed) for run in runs]
-            objective = runs[0].objective.build()
+            objective = objective_of(runs[0], feature_map)
             for number in options.turns:
                 stacked = StackedLoop(
                     models, feature_map, objective, [run.training for run in runs], CPU

@@ -203,7 +203,7 @@ def _teacher(run: RunConfig, dataset: Dataset, storage: str) -> str:
     checkpoint = Checkpoint.load(uri)
     model = unfitted_model(run, dataset)
     try:
-        run.objective.build().require_teacher(checkpoint, dataset.schema, model)
+        run.objective.require_teacher(checkpoint, dataset.schema, model.noise_space)
     except ConfigError as error:
         raise CheckpointError(f"{uri}: {error}") from None
     return uri

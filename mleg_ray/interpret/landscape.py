@@ -9,7 +9,7 @@ dimension stay.
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from mleg_ray.errors import CheckpointError
 from mleg_ray.evaluation.distances import FloatArray
 from mleg_ray.events import Batch, Events
 from mleg_ray.models import Model
-from mleg_ray.objectives import Objective
+from mleg_ray.objectives import Objective, Setting
 from mleg_ray.randomness import Noise, derive_seed, stream
 
 # Of a loss's size: what a surface must span. Single precision rounds a loss to 1e-7 of it, and a
@@ -111,7 +111,7 @@ def landscape(
         CheckpointError: the model has no such player, a loss is NaN or infinite, or a surface is
             flat within `RESOLVED`.
     """
-    model, objective = copy.deepcopy(checkpoint.model), taught(checkpoint)
+    model, objective = copy.deepcopy(checkpoint.model), objective_of(checkpoint)
     player = player_of(checkpoint, model, spec.player)
     noise = Noise(checkpoint.device)
     noise.seed(derive_seed(spec.seed, "landscape/encode"))
@@ -154,14 +154,11 @@ def player_of(checkpoint: Checkpoint, model: Model, name: str) -> nn.Module:
     return players[name]
 
 
-def taught(checkpoint: Checkpoint) -> Objective:
-    """Return the objective of a checkpoint, its teacher heard if it has one."""
-    run, card = checkpoint.run, checkpoint.card
-    objective = run.objective.build()
-    if checkpoint.teacher:
-        ranges, seed, own = card.condition_range, run.training.seed, checkpoint.feature_map
-        objective.learn_from(checkpoint.teacher, checkpoint.schema, own, ranges, seed)
-    return objective
+def objective_of(checkpoint: Checkpoint) -> Objective[Any]:
+    """Return the objective that a checkpoint was trained by."""
+    run, ranges = checkpoint.run, checkpoint.card.condition_range
+    own, teacher, seed = checkpoint.feature_map, checkpoint.teacher, run.training.seed
+    return run.objective.build(Setting(checkpoint.schema, own, ranges, seed, teacher))
 
 
 def surfaces(
@@ -247,7 +244,11 @@ def _bowl(surface: FloatArray) -> float:
 
 
 def _loss(
-    objective: Objective, model: Model, checkpoint: Checkpoint, batch: Batch, spec: LandscapeSpec
+    objective: Objective[Any],
+    model: Model,
+    checkpoint: Checkpoint,
+    batch: Batch,
+    spec: LandscapeSpec,
 ) -> Callable[[], float]:
     """Return what computes the player's loss of the model as it is, with the same noise ever."""
     noise = Noise(checkpoint.device)

@@ -34,7 +34,6 @@ from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.events import Events, EventSchema, Field, stored_fields
 from mleg_ray.interpret.events import SPLIT
 from mleg_ray.interpret.landscape import player_of
-from mleg_ray.models.gan import GAN
 from mleg_ray.models.networks import Network
 from mleg_ray.randomness import Noise, derive_seed, stream
 from mleg_ray.storage import join, write_json
@@ -164,11 +163,13 @@ def activations(checkpoint: Checkpoint, events: Events, spec: LatentSpec) -> Act
     with torch.no_grad():
         condition = feature_map.condition(events)
         if spec.player == "generator":
-            assert isinstance(model, GAN)
             generator = stream(derive_seed(spec.seed, "latent/noise"), checkpoint.device)
             noise = model.draw(len(events), generator=generator)
-            seen = model.seen(noise)
+            inputs: list[Tensor] = []  # what the network is given while it makes events
+            heard = network.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
             features = model.decode(noise, condition)
+            heard.remove()
+            [seen] = inputs
             events = feature_map.decode(features, events)
         else:
             encoding = Noise(checkpoint.device)

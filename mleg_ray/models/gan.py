@@ -39,13 +39,10 @@ class GAN(Model):
         """Return the generator and the critic, by the names that objectives know."""
         return dict(zip(self._names, (self.generator, self.critic), strict=True))
 
-    def seen(self, noise: Tensor) -> Tensor:
-        """Return noise (n, d) as the generator sees it, angles as their harmonics."""
-        return self.noise_space.seamless(noise, self._harmonics)
-
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Map noise (n, d) under `condition` (n, C) to features (n, features)."""
-        out: Tensor = self.generator(self.seen(noise), condition)
+        seen = self.noise_space.seamless(noise, self._harmonics)
+        out: Tensor = self.generator(seen, condition)
         _, turned = self.noise_space.divide(noise)
         if not turned.shape[1]:
             return out

@@ -2,7 +2,7 @@
 
 import graphlib
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 import torch
 from pydantic import Field as Option
@@ -61,9 +61,7 @@ class Parts(Model):
 
     def model_of(self, name: str) -> Model:
         """Return the model of a part."""
-        model = self.models[name]
-        assert isinstance(model, Model)
-        return model
+        return cast(Model, self.models[name])
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the players of all parts' models, by the part's name and their own."""
@@ -146,7 +144,7 @@ class PartsConfig(ModelConfig):
     @model_validator(mode="after")
     def _is_a_chain(self) -> Self:
         for name, part in self.parts.items():
-            if isinstance(part.model, PartsConfig):
+            if any(JOINT in player for player in part.model.players):
                 raise ConfigError(f"parts.{name}.model: a part has no parts; choose another kind")
             if unknown := [other for other in part.given if other not in self.parts]:
                 raise ConfigError(

@@ -13,7 +13,15 @@ from mleg_ray.objectives import (
     wasserstein,
     wasserstein_autoencoding,
 )
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen, Teacher
+from mleg_ray.objectives.base import (
+    OBJECTIVES,
+    Loss,
+    Objective,
+    ObjectiveConfig,
+    Seen,
+    Setting,
+    Teacher,
+)
 
 __all__ = [
     "OBJECTIVES",
@@ -21,6 +29,7 @@ __all__ = [
     "Objective",
     "ObjectiveConfig",
     "Seen",
+    "Setting",
     "Teacher",
     "adversarial",
     "distillation",

@@ -1,7 +1,8 @@
 """What adversarial objectives share, and those whose critic is a classifier."""
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field as Option
@@ -10,9 +11,16 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from mleg_ray.events import Batch
-from mleg_ray.models import Model
 from mleg_ray.models.gan import GAN
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Made, Objective, ObjectiveConfig, Seen
+from mleg_ray.objectives.base import (
+    OBJECTIVES,
+    Loss,
+    Made,
+    Objective,
+    ObjectiveConfig,
+    Seen,
+    Setting,
+)
 from mleg_ray.objectives.discrepancy import mmd2
 from mleg_ray.randomness import Noise
 
@@ -35,17 +43,11 @@ class Views(NamedTuple):
         return (self.weight * values.squeeze(1)).mean()
 
 
-class Adversarial(Objective):
+class Adversarial(Objective[GAN]):
     """A critic tells generated from real events; the generator moves to where it cannot."""
 
-    critic: ClassVar[str] = "critic"  # the player's name
-
-    def __init__(self, critic_updates: int) -> None:
-        self.schedule = {self.critic: critic_updates, "generator": 1}
-
-    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+    def loss(self, player: str, model: GAN, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of the critic or the `generator`, and its parts."""
-        assert isinstance(model, GAN)
         condition = batch.condition
         draws = model.noise_space.draw_from(noise, len(batch))
         with torch.set_grad_enabled(player == "generator"):
@@ -55,7 +57,7 @@ class Adversarial(Objective):
         with torch.no_grad():
             real = seen.view(batch.x, batch.condition)
         views = Views(real, fake, condition, batch.weight)
-        if player == self.critic:
+        if player != "generator":
             return Loss(*self.critic_loss(model.critic, views, noise))
         loss, parts = self.generator_loss(model.critic, views)
         return Loss(loss, parts, lambda: Made(fake, real, batch.weight))
@@ -80,10 +82,9 @@ class ScoreAdversarial(Adversarial):
     """
 
     def __init__(self, config: "ScoreConfig") -> None:
-        super().__init__(config.critic_updates)
+        super().__init__(config, couples_events=config.mmd_weight > 0)
         self._mmd_weight = config.mmd_weight
         self._mmd_bandwidths = config.mmd_bandwidths
-        self.couples_events = config.mmd_weight > 0
 
     def generator_loss(self, critic: nn.Module, views: Views) -> tuple[Tensor, Parts]:
         """Return what the generator's scores cost, plus η·MMD²."""
@@ -107,8 +108,13 @@ class ScoreConfig(ObjectiveConfig):
     mmd_weight: NonNegativeFloat = 0.0
     mmd_bandwidths: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)] = (1.0,)
 
+    @property
+    def schedule(self) -> Mapping[str, int]:
+        """Moves of the critic before each one of the generator."""
+        return {"critic": self.critic_updates, "generator": 1}
+
     @abstractmethod
-    def build(self) -> ScoreAdversarial:
+    def build(self, setting: Setting) -> ScoreAdversarial:
         """Build the objective."""
 
 
@@ -159,7 +165,7 @@ class VanillaConfig(ScoreConfig):
 
     kind: Literal["vanilla-gan"] = "vanilla-gan"
 
-    def build(self) -> Vanilla:
+    def build(self, setting: Setting) -> Vanilla:
         """Build the objective."""
         return Vanilla(self)
 
@@ -173,6 +179,6 @@ class LeastSquaresConfig(ScoreConfig):
     b: float = 1.0
     c: float = 1.0
 
-    def build(self) -> LeastSquares:
+    def build(self, setting: Setting) -> LeastSquares:
         """Build the objective."""
         return LeastSquares(self)

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Space
+
+AnyModel = TypeVar("AnyModel", bound=Model)
 
 
 class Teacher(Protocol):
@@ -63,7 +66,23 @@ class Loss(NamedTuple):
     made: Callable[[], Made] | None = None
 
 
-class Objective(ABC):
+@dataclass(frozen=True)
+class Setting:
+    """What an objective may need of its run, known before the first step.
+
+    `schema` is that of the run's dataset, `feature_map` is fitted, on the device of the training,
+    `conditions` are the smallest and largest values in the train split, and `teacher` is the run's,
+    which each configuration that `needs_teacher` finds there.
+    """
+
+    schema: EventSchema
+    feature_map: FeatureMap
+    conditions: Mapping[str, tuple[float, float]]
+    seed: int
+    teacher: Teacher | None = None
+
+
+class Objective(ABC, Generic[AnyModel]):
     """Losses of a model's players, and how often each moves in one training step.
 
     Losses are means over the minibatch of weight x loss, with weights of mean one over the train
@@ -71,54 +90,43 @@ class Objective(ABC):
     that `couples_events`, as discrepancies of whole minibatches do, is not linear.
     """
 
-    couples_events: bool = False
-    reconstructs: bool = False
-    schedule: Mapping[str, int]
-
-    def require_teacher(  # noqa: B027 - most objectives have no teacher
-        self, teacher: Teacher, schema: EventSchema, model: Model
-    ) -> None:
-        """Raise `ConfigError` unless the teacher fits the dataset's schema and the run's model."""
-
-    def learn_from(  # noqa: B027
-        self,
-        teacher: Teacher,
-        schema: EventSchema,
-        feature_map: FeatureMap,
-        conditions: Mapping[str, tuple[float, float]],
-        seed: int,
-    ) -> None:
-        """Take what is needed of the run's teacher, before the first step.
-
-        `schema` is that of the run's dataset, `conditions` are the ranges of its train split.
-        """
+    def __init__(self, config: "ObjectiveConfig", *, couples_events: bool = False) -> None:
+        self.schedule = config.schedule
+        self.couples_events = couples_events
 
     def observed(self, events: Events, *, generator: torch.Generator) -> Events:
         """Return what of generated physical events is compared with data: these."""
         return events
 
     @abstractmethod
-    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+    def loss(self, player: str, model: AnyModel, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss that `player` minimises.
 
         `batch` holds features (B, n), conditions as networks see them (B, c) and weights (B,).
         """
 
-    def require(self, view: Space) -> None:  # noqa: B027 - most ask for no column
-        """Raise `ConfigError` unless a critic's view has the columns that are asked for."""
-
-    def constrain(self, player: str, module: nn.Module) -> None:  # noqa: B027 - most do not
+    def constrain(self, player: str, module: nn.Module) -> None:
         """Bring the player's weights back to where they may be, after each of its moves."""
 
 
 class ObjectiveConfig(Config):
-    """Base of the `[run.objective]` tables.
+    """Base of the `[run.objective]` tables: what is known of an objective before it is built.
 
-    It trains any model that has the players which its objective moves. A teacher that is named by
-    its recipe was trained on the run's own dataset, unless it has its own.
+    It trains any model that has the players of its `schedule`, which tells how often each moves in
+    one training step.
     """
 
     kind: str
+
+    @property
+    @abstractmethod
+    def schedule(self) -> Mapping[str, int]:
+        """How often each player moves in one training step."""
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the player makes again the very events that it sees."""
+        return False
 
     @property
     def needs_teacher(self) -> bool:
@@ -127,11 +135,17 @@ class ObjectiveConfig(Config):
 
     @property
     def teacher_has_own_dataset(self) -> bool:
-        """Whether that was trained on the dataset of its own recipe."""
+        """Whether a teacher that is named by its recipe was not trained on the run's dataset."""
         return False
 
+    def require(self, view: Space) -> None:
+        """Raise `ConfigError` unless a critic's view has the columns that are asked for."""
+
+    def require_teacher(self, teacher: Teacher, schema: EventSchema, noise: Space) -> None:
+        """Raise `ConfigError` unless the teacher fits the run's dataset and its model's noise."""
+
     @abstractmethod
-    def build(self) -> Objective:
+    def build(self, setting: Setting) -> Objective[Any]:
         """Build the objective."""
 
 

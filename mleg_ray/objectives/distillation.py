@@ -1,28 +1,36 @@
 """Distillation: a small network learns the map of a large one."""
 
 import math
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch, Events, EventSchema
-from mleg_ray.features import FeatureMap
 from mleg_ray.memory import AtOnce
-from mleg_ray.models import Model
 from mleg_ray.models.base import GENERATED
 from mleg_ray.models.student import Student
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen, Teacher
+from mleg_ray.objectives.base import (
+    OBJECTIVES,
+    Loss,
+    Objective,
+    ObjectiveConfig,
+    Seen,
+    Setting,
+    Teacher,
+)
 from mleg_ray.objectives.discrepancy import sliced_wasserstein2
 from mleg_ray.randomness import Noise, derive_seed, stream
+from mleg_ray.space import Space
 
 PAIRS = AtOnce(GENERATED.bytes, events=65_536)  # of a teacher
 
 
-class Distillation(Objective):
+class Distillation(Objective[Student]):
     """L = a·E|s(z) - t(z)|² + b·SW²(s(z), data).
 
     The teacher t maps its noise z once, before the first step, into `pairs` pairs; conditions are
@@ -31,51 +39,15 @@ class Distillation(Objective):
     pairs are the same for any number of workers.
     """
 
-    def __init__(self, config: "DistillationConfig") -> None:
+    def __init__(self, config: "DistillationConfig", setting: Setting) -> None:
+        super().__init__(config, couples_events=config.sliced > 0)
         self._config = config
-        self.schedule = {"student": 1}
-        self.couples_events = config.sliced > 0
+        self._noise, self._features, self._condition = map(
+            torch.cat, zip(*_pairs(config, setting), strict=True)
+        )
 
-    def require_teacher(self, teacher: Teacher, schema: EventSchema, model: Model) -> None:
-        """Raise `ConfigError` unless the teacher makes the same events of the student's noise."""
-        known, wanted = (s.event + s.conditions for s in (teacher.schema, schema))
-        if known != wanted:
-            raise ConfigError(f"the teacher knows {', '.join(known)}; not {', '.join(wanted)}")
-        assert isinstance(model, Student)
-        shape = teacher.noise_space
-        if not model.noise_space.alike(shape):
-            mend = f"set model.noise_dim = {len(shape.line)}"
-            mend = "leave model.noise_dim out" if shape.circle else mend
-            raise ConfigError(
-                f"the teacher's noise, {shape}, is not the student's, {model.noise_space}; {mend}"
-            )
-
-    def learn_from(
-        self,
-        teacher: Teacher,
-        schema: EventSchema,
-        feature_map: FeatureMap,
-        conditions: Mapping[str, tuple[float, float]],
-        seed: int,
-    ) -> None:
-        """Let the teacher make the pairs."""
-        device = feature_map.feature_mean.device
-        generator = stream(derive_seed(seed, "pairs"), device)
-        parts = []
-        chunk = PAIRS.of(feature_map.space.nbytes)
-        for start in range(0, self._config.pairs, chunk):
-            n = min(chunk, self._config.pairs - start)
-            given = self._given(conditions, n, generator)
-            noise = teacher.noise_space.draw(n, generator)
-            with torch.no_grad():
-                events = teacher.decode(noise, given)
-            pair = feature_map.encode(events, noise=Noise(device))
-            parts.append((noise, pair.x, pair.condition))
-        self._noise, self._features, self._condition = map(torch.cat, zip(*parts, strict=True))
-
-    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+    def loss(self, player: str, model: Student, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of the one player, `student`, and its parts."""
-        assert isinstance(model, Student)
         chosen = noise.uniform(len(batch), 1).squeeze(1)
         rows = (chosen * len(self._noise)).long().clamp(max=len(self._noise) - 1)
         z = self._noise[rows]
@@ -94,20 +66,6 @@ class Distillation(Objective):
         total = loss + self._config.sliced * sliced
         return Loss(total, {"regression": regression, "sliced": sliced})
 
-    def _given(
-        self, ranges: Mapping[str, tuple[float, float]], n: int, generator: torch.Generator
-    ) -> Events:
-        columns = {}
-        for name, (low, high) in ranges.items():
-            u = torch.rand(n, generator=generator, device=generator.device, dtype=torch.float64)
-            if 0 < low < high:
-                low, high = low / self._config.reach, high * self._config.reach
-                columns[name] = low * (high / low) ** u
-            else:
-                columns[name] = low + (high - low) * u
-        weight = torch.ones(n, dtype=torch.float64, device=generator.device)
-        return Events(columns, {}, weight)
-
 
 @OBJECTIVES.register
 class DistillationConfig(ObjectiveConfig):
@@ -118,17 +76,59 @@ class DistillationConfig(ObjectiveConfig):
     """
 
     kind: Literal["distillation"] = "distillation"
+    schedule: ClassVar[Mapping[str, int]] = {"student": 1}
+    needs_teacher: ClassVar[bool] = True
     regression: NonNegativeFloat = 1.0
     sliced: NonNegativeFloat = 0.0
     directions: PositiveInt = 64
     pairs: PositiveInt = 1_000_000
     reach: float = Option(1.0, ge=1, lt=math.inf)
 
-    @property
-    def needs_teacher(self) -> bool:
-        """Yes."""
-        return True
+    def require_teacher(self, teacher: Teacher, schema: EventSchema, noise: Space) -> None:
+        """Raise `ConfigError` unless the teacher makes the same events of the student's noise."""
+        known, wanted = (s.event + s.conditions for s in (teacher.schema, schema))
+        if known != wanted:
+            raise ConfigError(f"the teacher knows {', '.join(known)}; not {', '.join(wanted)}")
+        shape = teacher.noise_space
+        if not noise.alike(shape):
+            mend = f"set model.noise_dim = {len(shape.line)}"
+            mend = "leave model.noise_dim out" if shape.circle else mend
+            raise ConfigError(
+                f"the teacher's noise, {shape}, is not the student's, {noise}; {mend}"
+            )
 
-    def build(self) -> Distillation:
-        """Build the objective; `Distillation.learn_from` must follow."""
-        return Distillation(self)
+    def build(self, setting: Setting) -> Distillation:
+        """Build the objective: the teacher makes its pairs."""
+        return Distillation(self, setting)
+
+
+def _pairs(config: DistillationConfig, setting: Setting) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield noise, and the features and conditions that the teacher makes of it, in chunks."""
+    teacher, feature_map = setting.teacher, setting.feature_map
+    assert teacher
+    device = feature_map.feature_mean.device
+    generator = stream(derive_seed(setting.seed, "pairs"), device)
+    chunk = PAIRS.of(feature_map.space.nbytes)
+    for start in range(0, config.pairs, chunk):
+        n = min(chunk, config.pairs - start)
+        given = _given(setting.conditions, config.reach, n, generator)
+        noise = teacher.noise_space.draw(n, generator)
+        with torch.no_grad():
+            events = teacher.decode(noise, given)
+        pair = feature_map.encode(events, noise=Noise(device))
+        yield noise, pair.x, pair.condition
+
+
+def _given(
+    ranges: Mapping[str, tuple[float, float]], reach: float, n: int, generator: torch.Generator
+) -> Events:
+    columns = {}
+    for name, (low, high) in ranges.items():
+        u = torch.rand(n, generator=generator, device=generator.device, dtype=torch.float64)
+        if 0 < low < high:
+            low, high = low / reach, high * reach
+            columns[name] = low * (high / low) ** u
+        else:
+            columns[name] = low + (high - low) * u
+    weight = torch.ones(n, dtype=torch.float64, device=generator.device)
+    return Events(columns, {}, weight)

@@ -1,15 +1,15 @@
 """Conditional flow matching: a velocity field learns the mean way from noise to features."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from mleg_ray.events import Batch
-from mleg_ray.models import Model
 from mleg_ray.models.flow_matching import FlowMatching
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen, Setting
 from mleg_ray.randomness import Noise
 
 
-class VelocityMatching(Objective):
+class VelocityMatching(Objective[FlowMatching]):
     """L = E_w |v(x_t, t) - (x₁ - x₀)|² at uniform t, x_t on the straight way from noise to event.
 
     Source: Lipman et al., arXiv:2210.02747, eq. 23 with σ_min = 0. Its minimum is the weighted mean
@@ -17,12 +17,10 @@ class VelocityMatching(Objective):
     every point.
     """
 
-    def __init__(self) -> None:
-        self.schedule = {"field": 1}
-
-    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+    def loss(
+        self, player: str, model: FlowMatching, seen: Seen, batch: Batch, *, noise: Noise
+    ) -> Loss:
         """Return the loss of the one player, `field`."""
-        assert isinstance(model, FlowMatching)
         start = model.noise_space.draw_from(noise, len(batch))
         time = noise.uniform(len(batch), 1)
         point, velocity = model.path(start, batch.x, time)
@@ -36,7 +34,8 @@ class VelocityMatchingConfig(ObjectiveConfig):
     """Conditional flow matching; it has no parameters."""
 
     kind: Literal["flow-matching"] = "flow-matching"
+    schedule: ClassVar[Mapping[str, int]] = {"field": 1}
 
-    def build(self) -> VelocityMatching:
+    def build(self, setting: Setting) -> VelocityMatching:
         """Build the objective."""
-        return VelocityMatching()
+        return VelocityMatching(self)

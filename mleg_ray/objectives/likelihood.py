@@ -1,19 +1,19 @@
 """Maximum likelihood, for models with a density."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 
 from mleg_ray.events import Batch
-from mleg_ray.models import Model
 from mleg_ray.models.flow import Flow
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen, Setting
 from mleg_ray.randomness import Noise
 
 LEAST_LOG_PROB = -30.0
 
 
-class Likelihood(Objective):
+class Likelihood(Objective[Flow]):
     """L = -E_w[log p(features | condition)].
 
     An event of negative weight asks for less density where it lies. Its weighted loss stays an
@@ -22,12 +22,8 @@ class Likelihood(Objective):
     log-Jacobian of the feature map subtracted, so that runs of different maps compare.
     """
 
-    def __init__(self) -> None:
-        self.schedule = {"flow": 1}
-
-    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+    def loss(self, player: str, model: Flow, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of the one player, `flow`, and its parts."""
-        assert isinstance(model, Flow)
         log_prob = model.log_prob(batch.x, batch.condition)
         bounded = torch.where(batch.weight < 0, log_prob.clamp(min=LEAST_LOG_PROB), log_prob)
         nll = -(batch.weight * bounded).mean()
@@ -39,7 +35,8 @@ class LikelihoodConfig(ObjectiveConfig):
     """Negative log-likelihood of a flow; it has no parameters."""
 
     kind: Literal["likelihood"] = "likelihood"
+    schedule: ClassVar[Mapping[str, int]] = {"flow": 1}
 
-    def build(self) -> Likelihood:
+    def build(self, setting: Setting) -> Likelihood:
         """Build the objective."""
-        return Likelihood()
+        return Likelihood(self)

@@ -1,6 +1,7 @@
 """The MMD-GAN: a critic that embeds events where a kernel tells real from generated best."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field as Option
@@ -8,7 +9,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from mleg_ray.objectives.adversarial import Adversarial, Parts, Views
-from mleg_ray.objectives.base import OBJECTIVES, ObjectiveConfig
+from mleg_ray.objectives.base import OBJECTIVES, ObjectiveConfig, Setting
 from mleg_ray.objectives.discrepancy import mean_kernel, mmd2
 from mleg_ray.objectives.wasserstein import points_between, slopes
 from mleg_ray.randomness import Noise
@@ -22,11 +23,8 @@ class MMDGAN(Adversarial):
     real and generated views (Bińkowski et al., arXiv:1801.01401, eq. 6).
     """
 
-    couples_events = True
-    critic: ClassVar[str] = "embedding"
-
     def __init__(self, config: "MMDGANConfig") -> None:
-        super().__init__(config.critic_updates)
+        super().__init__(config, couples_events=True)
         self._bandwidths = config.bandwidths
         self._penalty = config.gradient_penalty
 
@@ -65,6 +63,11 @@ class MMDGANConfig(ObjectiveConfig):
     bandwidths: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)]
     gradient_penalty: NonNegativeFloat
 
-    def build(self) -> MMDGAN:
+    @property
+    def schedule(self) -> Mapping[str, int]:
+        """Moves of the critic before each one of the generator."""
+        return {"embedding": self.critic_updates, "generator": 1}
+
+    def build(self, setting: Setting) -> MMDGAN:
         """Build the objective."""
         return MMDGAN(self)

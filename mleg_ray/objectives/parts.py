@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
-from mleg_ray.features import FeatureMap
-from mleg_ray.models import Model
 from mleg_ray.models.parts import JOINT, Parts
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen, Setting
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Space
 
@@ -32,25 +30,20 @@ class SeenPart:
         return self._features.seamless(x)
 
 
-class PartsObjective(Objective):
+class PartsObjective(Objective[Parts]):
     """Each part's objective, on the part's own rows, under the true values of what it is given."""
 
-    def __init__(self, objectives: Mapping[str, Objective]) -> None:
-        self._objectives = objectives
-        self.couples_events = any(one.couples_events for one in objectives.values())
-        self.schedule = {
-            f"{name}{JOINT}{player}": times
-            for name, one in objectives.items()
-            for player, times in one.schedule.items()
-        }
+    def __init__(self, config: "PartsObjectiveConfig", setting: Setting) -> None:
+        self._objectives = {name: one.build(setting) for name, one in config.parts.items()}
+        coupled = any(one.couples_events for one in self._objectives.values())
+        super().__init__(config, couples_events=coupled)
+        self._feature_map = setting.feature_map
 
-    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+    def loss(self, player: str, model: Parts, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of a part's player, its parts named after the part."""
-        assert isinstance(model, Parts)
-        assert isinstance(seen, FeatureMap)
         name, _, own = player.partition(JOINT)
         spaces = model.spaces[name]
-        rows = model.batch_of(name, batch, seen.shares_present(batch.x))
+        rows = model.batch_of(name, batch, self._feature_map.shares_present(batch.x))
         part = SeenPart(spaces.features, spaces.view)
         loss = self._objectives[name].loss(own, model.model_of(name), part, rows, noise=noise)
         return Loss(loss.value, {f"{name}{JOINT}{key}": v for key, v in loss.parts.items()})
@@ -76,6 +69,15 @@ class PartsObjectiveConfig(ObjectiveConfig):
             raise ConfigError(f"parts.{taught[0]}: a part's objective cannot have a teacher")
         return self
 
-    def build(self) -> PartsObjective:
+    @property
+    def schedule(self) -> Mapping[str, int]:
+        """Those of all parts, each player's name behind its part's."""
+        return {
+            f"{name}{JOINT}{player}": times
+            for name, one in self.parts.items()
+            for player, times in one.schedule.items()
+        }
+
+    def build(self, setting: Setting) -> PartsObjective:
         """Build the objective."""
-        return PartsObjective({name: one.build() for name, one in self.parts.items()})
+        return PartsObjective(self, setting)

@@ -1,17 +1,16 @@
 """Regression: what must come out right in numbers that have a name."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field as Option
-from pydantic import PositiveFloat, SerializeAsAny
+from pydantic import PositiveFloat, SerializeAsAny, model_validator
 from torch import Tensor, nn
 
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch, Events, EventSchema
-from mleg_ray.features import FeatureMap
 from mleg_ray.features.view import NUMBERS
 from mleg_ray.models import Model
 from mleg_ray.objectives.base import (
@@ -20,6 +19,7 @@ from mleg_ray.objectives.base import (
     Objective,
     ObjectiveConfig,
     Seen,
+    Setting,
     Teacher,
 )
 from mleg_ray.randomness import Noise
@@ -39,46 +39,18 @@ class Term(Config):
     match: Annotated[tuple[Literal["mean", "width", "squared-error"], ...], Option(min_length=1)]
 
 
-class Regression(Objective):
+class Regression(Objective[Model]):
     """L = L₀ + Σ λ_k [(μ - μ̂)² + (σ - σ̂)²], or λ_k E_w (v - v̂)², of named numbers v of the view.
 
     L₀ is the loss of any objective whose player makes events: of a GAN's generator these are the
     mass terms of Hashemi et al., arXiv:1901.05282, sec. 3.2.
     """
 
-    def __init__(self, objective: Objective, terms: tuple[Term, ...]) -> None:
-        self._objective = objective
-        self._terms = terms
-        self.schedule = objective.schedule
-        self.reconstructs = objective.reconstructs
-        moments = any(match != "squared-error" for term in terms for match in term.match)
-        self.couples_events = objective.couples_events or moments
-
-    def require(self, view: Space) -> None:
-        """Raise `ConfigError` unless the view has each column."""
-        self._objective.require(view)
-        names = view.parts[NUMBERS].names if NUMBERS in view.parts else ()
-        for i, term in enumerate(self._terms):
-            if term.column not in names:
-                raise ConfigError(
-                    f"objective.terms.{i}.column: the critic's view has no '{term.column}'; it has "
-                    f"{', '.join(names) or 'no numbers'}; name it in features.view"
-                )
-
-    def require_teacher(self, teacher: Teacher, schema: EventSchema, model: Model) -> None:
-        """Raise `ConfigError` unless the teacher fits the objective."""
-        self._objective.require_teacher(teacher, schema, model)
-
-    def learn_from(
-        self,
-        teacher: Teacher,
-        schema: EventSchema,
-        feature_map: FeatureMap,
-        conditions: Mapping[str, tuple[float, float]],
-        seed: int,
-    ) -> None:
-        """Let the objective take what it needs of the teacher."""
-        self._objective.learn_from(teacher, schema, feature_map, conditions, seed)
+    def __init__(self, config: "RegressionConfig", setting: Setting) -> None:
+        self._objective = config.to.build(setting)
+        self._terms = config.terms
+        moments = any(match != "squared-error" for term in config.terms for match in term.match)
+        super().__init__(config, couples_events=self._objective.couples_events or moments)
 
     def observed(self, events: Events, *, generator: torch.Generator) -> Events:
         """Return what the objective compares with data."""
@@ -145,6 +117,26 @@ class RegressionConfig(ObjectiveConfig):
     to: SerializeAsAny[Annotated[ObjectiveConfig, OBJECTIVES.chosen()]]
     terms: Annotated[tuple[Term, ...], Option(min_length=1)]
 
+    @model_validator(mode="after")
+    def _compares_what_is_made(self) -> Self:
+        squared = any("squared-error" in term.match for term in self.terms)
+        if squared and not self.reconstructs:
+            raise ConfigError(
+                "terms: match 'squared-error' compares an event with the one it was made of; kind "
+                f"'{self.to.kind}' makes no event again, take mean and width"
+            )
+        return self
+
+    @property
+    def schedule(self) -> Mapping[str, int]:
+        """That of the objective."""
+        return self.to.schedule
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the objective does."""
+        return self.to.reconstructs
+
     @property
     def needs_teacher(self) -> bool:
         """Whether the objective has a teacher."""
@@ -155,13 +147,21 @@ class RegressionConfig(ObjectiveConfig):
         """Whether the objective's teacher has a dataset of its own."""
         return self.to.teacher_has_own_dataset
 
-    def build(self) -> Regression:
-        """Build the objective; `ConfigError` if it makes no events that could be compared."""
-        objective = self.to.build()
-        squared = any("squared-error" in term.match for term in self.terms)
-        if squared and not objective.reconstructs:
-            raise ConfigError(
-                "objective.terms: match 'squared-error' compares an event with the one it was "
-                f"made of; kind '{self.to.kind}' makes no event again, take mean and width"
-            )
-        return Regression(objective, self.terms)
+    def require(self, view: Space) -> None:
+        """Raise `ConfigError` unless the view has each column."""
+        self.to.require(view)
+        names = view.parts[NUMBERS].names if NUMBERS in view.parts else ()
+        for i, term in enumerate(self.terms):
+            if term.column not in names:
+                raise ConfigError(
+                    f"objective.terms.{i}.column: the critic's view has no '{term.column}'; it has "
+                    f"{', '.join(names) or 'no numbers'}; name it in features.view"
+                )
+
+    def require_teacher(self, teacher: Teacher, schema: EventSchema, noise: Space) -> None:
+        """Raise `ConfigError` unless the teacher fits the objective."""
+        self.to.require_teacher(teacher, schema, noise)
+
+    def build(self, setting: Setting) -> Regression:
+        """Build the objective."""
+        return Regression(self, setting)

@@ -1,7 +1,7 @@
 """Unfolding: a generator of true events that is taught by measured ones."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import SerializeAsAny
@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events, EventSchema
-from mleg_ray.features import FeatureMap
-from mleg_ray.models import Model
 from mleg_ray.objectives.adversarial import Adversarial, Parts, ScoreConfig, Views
-from mleg_ray.objectives.base import OBJECTIVES, ObjectiveConfig, Teacher
+from mleg_ray.objectives.base import OBJECTIVES, ObjectiveConfig, Setting, Teacher
 from mleg_ray.randomness import Noise
+from mleg_ray.space import Space
 
 
 class Unfolding(Adversarial):
@@ -26,46 +25,12 @@ class Unfolding(Adversarial):
     2022, ch. 6.
     """
 
-    def __init__(self, adversary: Adversarial) -> None:
-        super().__init__(adversary.schedule["critic"])
-        self._adversary = adversary
-        self.couples_events = adversary.couples_events
-
-    def require_teacher(self, teacher: Teacher, schema: EventSchema, model: Model) -> None:
-        """Raise `ConfigError` unless the teacher measures true events of the dataset's fields."""
-        truth = teacher.schema.truth
-        if not truth:
-            raise ConfigError(
-                "teacher: no condition of it is the true value of a field; name a detector's "
-                "generator, such as the recipe response-electrons"
-            )
-        lacking = [name for name in schema.event if name not in teacher.schema.event]
-        if lacking:
-            raise ConfigError(
-                f"teacher: measures {', '.join(teacher.schema.event)}; not {', '.join(lacking)}"
-            )
-        for name in teacher.schema.conditions:
-            if truth.get(name) not in schema.event and name not in schema.conditions:
-                field = (
-                    f"neither a field '{truth[name]}' to be generated nor"
-                    if name in truth
-                    else "not"
-                )
-                raise ConfigError(
-                    f"teacher: needs '{name}', but the dataset has {field} that condition"
-                )
-        assert teacher.noise_space  # raises for a teacher without noise
-
-    def learn_from(
-        self,
-        teacher: Teacher,
-        schema: EventSchema,
-        feature_map: FeatureMap,
-        conditions: Mapping[str, tuple[float, float]],
-        seed: int,
-    ) -> None:
-        """Keep the teacher."""
-        self._response, self._fields, self._feature_map = teacher, schema.event, feature_map
+    def __init__(self, config: "UnfoldingConfig", setting: Setting) -> None:
+        assert setting.teacher
+        self._adversary = config.adversary.build(setting)
+        super().__init__(config, couples_events=self._adversary.couples_events)
+        self._response, self._fields = setting.teacher, setting.schema.event
+        self._feature_map = setting.feature_map
 
     def measured(self, features: Tensor, condition: Tensor, noise: Noise) -> Tensor:
         """Return the features of the folded events, (B, n)."""
@@ -103,18 +68,40 @@ class UnfoldingConfig(ObjectiveConfig):
     """Configuration of `Unfolding`: the adversary's own `[run.objective.adversary]` table."""
 
     kind: Literal["unfolding"] = "unfolding"
+    needs_teacher: ClassVar[bool] = True  # the detector's response
+    teacher_has_own_dataset: ClassVar[bool] = True  # pairs at the vertex and as measured
     adversary: SerializeAsAny[Annotated[ScoreConfig, OBJECTIVES.chosen()]]
 
     @property
-    def needs_teacher(self) -> bool:
-        """Yes: the detector's response."""
-        return True
+    def schedule(self) -> Mapping[str, int]:
+        """That of the adversary."""
+        return self.adversary.schedule
 
-    @property
-    def teacher_has_own_dataset(self) -> bool:
-        """Yes: pairs at the vertex and as measured."""
-        return True
+    def require_teacher(self, teacher: Teacher, schema: EventSchema, noise: Space) -> None:
+        """Raise `ConfigError` unless the teacher measures true events of the dataset's fields."""
+        truth = teacher.schema.truth
+        if not truth:
+            raise ConfigError(
+                "teacher: no condition of it is the true value of a field; name a detector's "
+                "generator, such as the recipe response-electrons"
+            )
+        lacking = [name for name in schema.event if name not in teacher.schema.event]
+        if lacking:
+            raise ConfigError(
+                f"teacher: measures {', '.join(teacher.schema.event)}; not {', '.join(lacking)}"
+            )
+        for name in teacher.schema.conditions:
+            if truth.get(name) not in schema.event and name not in schema.conditions:
+                field = (
+                    f"neither a field '{truth[name]}' to be generated nor"
+                    if name in truth
+                    else "not"
+                )
+                raise ConfigError(
+                    f"teacher: needs '{name}', but the dataset has {field} that condition"
+                )
+        assert teacher.noise_space  # raises for a teacher without noise
 
-    def build(self) -> Unfolding:
-        """Build the objective; `Unfolding.learn_from` must follow."""
-        return Unfolding(self.adversary.build())
+    def build(self, setting: Setting) -> Unfolding:
+        """Build the objective."""
+        return Unfolding(self, setting)

@@ -1,19 +1,26 @@
 """Objectives of autoencoders."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal
 
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from mleg_ray.events import Batch
-from mleg_ray.models import Model
 from mleg_ray.models.vae import Autoencoder
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Made, Objective, ObjectiveConfig, Seen
+from mleg_ray.objectives.base import (
+    OBJECTIVES,
+    Loss,
+    Made,
+    Objective,
+    ObjectiveConfig,
+    Seen,
+    Setting,
+)
 from mleg_ray.randomness import Noise
 
 
-class Variational(Objective):
+class Variational(Objective[Autoencoder]):
     """L = E_w[|x - x̂|²] + β E_w[KL]: the squared error is summed over features.
 
     β = 1 with a decoder of variance 1/2 is the evidence lower bound (Kingma & Welling,
@@ -21,15 +28,14 @@ class Variational(Objective):
     its configuration has no β.
     """
 
-    reconstructs = True
-
-    def __init__(self, beta: float) -> None:
+    def __init__(self, config: "AutoencodingConfig", beta: float) -> None:
+        super().__init__(config)
         self._beta = beta
-        self.schedule = {"autoencoder": 1}
 
-    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+    def loss(
+        self, player: str, model: Autoencoder, seen: Seen, batch: Batch, *, noise: Noise
+    ) -> Loss:
         """Return the loss of the one player, `autoencoder`, and its parts."""
-        assert isinstance(model, Autoencoder)
         condition = batch.condition
         draws = noise.normal(len(batch), model.latent_dim)
         code, kl = model.code(batch.x, condition, draws)
@@ -55,24 +61,31 @@ def squared_error(decoded: Tensor, batch: Batch) -> Tensor:
     return (batch.weight * (decoded - batch.x).square().sum(dim=1)).mean()
 
 
+class AutoencodingConfig(ObjectiveConfig):
+    """What the objectives of autoencoders have in common."""
+
+    schedule: ClassVar[Mapping[str, int]] = {"autoencoder": 1}
+    reconstructs: ClassVar[bool] = True
+
+
 @OBJECTIVES.register
-class BetaConfig(ObjectiveConfig):
+class BetaConfig(AutoencodingConfig):
     """Reconstruction error plus β times the KL divergence from the prior."""
 
     kind: Literal["beta-vae"] = "beta-vae"
     beta: NonNegativeFloat
 
-    def build(self) -> Variational:
+    def build(self, setting: Setting) -> Variational:
         """Build the objective."""
-        return Variational(self.beta)
+        return Variational(self, self.beta)
 
 
 @OBJECTIVES.register
-class AlphaConfig(ObjectiveConfig):
+class AlphaConfig(AutoencodingConfig):
     """Reconstruction error alone; the noise α on the code belongs to the model."""
 
     kind: Literal["alpha-vae"] = "alpha-vae"
 
-    def build(self) -> Variational:
+    def build(self, setting: Setting) -> Variational:
         """Build the objective."""
-        return Variational(beta=0.0)
+        return Variational(self, beta=0.0)

@@ -8,7 +8,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from mleg_ray.objectives.adversarial import Parts, ScoreAdversarial, ScoreConfig, Views
-from mleg_ray.objectives.base import OBJECTIVES
+from mleg_ray.objectives.base import OBJECTIVES, Setting
 from mleg_ray.randomness import Noise
 
 
@@ -100,7 +100,7 @@ class WassersteinGPConfig(ScoreConfig):
     gradient_penalty: NonNegativeFloat
     one_sided: bool = False
 
-    def build(self) -> WassersteinGP:
+    def build(self, setting: Setting) -> WassersteinGP:
         """Build the objective."""
         return WassersteinGP(self)
 
@@ -112,6 +112,6 @@ class WassersteinClippedConfig(ScoreConfig):
     kind: Literal["wgan-clipped"] = "wgan-clipped"
     clip: PositiveFloat = 0.01
 
-    def build(self) -> WassersteinClipped:
+    def build(self, setting: Setting) -> WassersteinClipped:
         """Build the objective."""
         return WassersteinClipped(self)

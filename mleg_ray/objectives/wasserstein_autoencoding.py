@@ -8,27 +8,24 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from mleg_ray.events import Batch
-from mleg_ray.models import Model
 from mleg_ray.models.vae import Autoencoder
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Setting
 from mleg_ray.objectives.discrepancy import mmd2, sliced_wasserstein2
-from mleg_ray.objectives.variational import made, squared_error
+from mleg_ray.objectives.variational import AutoencodingConfig, made, squared_error
 from mleg_ray.randomness import Noise
 
 
-class WassersteinAutoencoding(Objective):
+class WassersteinAutoencoding(Objective[Autoencoder]):
     """L = E_w[|x - x̂|²] + λ D(codes, N(0, 1)), with a discrepancy D of the whole minibatch."""
 
-    couples_events = True
-    reconstructs = True
+    def __init__(self, config: "WassersteinAutoencodingConfig") -> None:
+        super().__init__(config, couples_events=True)
+        self._weight = config.discrepancy_weight
 
-    def __init__(self, weight: float) -> None:
-        self._weight = weight
-        self.schedule = {"autoencoder": 1}
-
-    def loss(self, player: str, model: Model, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+    def loss(
+        self, player: str, model: Autoencoder, seen: Seen, batch: Batch, *, noise: Noise
+    ) -> Loss:
         """Return the loss of the one player, `autoencoder`, and its parts."""
-        assert isinstance(model, Autoencoder)
         condition = batch.condition
         code = model.latent(batch.x, condition)
         decoded = model.decode(code, condition)
@@ -48,7 +45,7 @@ class MMDAutoencoding(WassersteinAutoencoding):
     """WAE-MMD: D is MMD² (Tolstikhin et al., arXiv:1711.01558, algorithm 2)."""
 
     def __init__(self, config: "MMDAutoencodingConfig") -> None:
-        super().__init__(config.discrepancy_weight)
+        super().__init__(config)
         self._bandwidths = config.bandwidths
 
     def discrepancy(self, prior: Tensor, code: Tensor, weight: Tensor, noise: Noise) -> Tensor:
@@ -60,7 +57,7 @@ class SlicedAutoencoding(WassersteinAutoencoding):
     """SWAE: D is the squared sliced Wasserstein distance (Kolouri et al., arXiv:1804.01947)."""
 
     def __init__(self, config: "SlicedAutoencodingConfig") -> None:
-        super().__init__(config.discrepancy_weight)
+        super().__init__(config)
         self._directions = config.directions
 
     def discrepancy(self, prior: Tensor, code: Tensor, weight: Tensor, noise: Noise) -> Tensor:
@@ -69,27 +66,31 @@ class SlicedAutoencoding(WassersteinAutoencoding):
         return sliced_wasserstein2(prior, code, weight, directions)
 
 
+class WassersteinAutoencodingConfig(AutoencodingConfig):
+    """What both configure: λ."""
+
+    discrepancy_weight: PositiveFloat
+
+
 @OBJECTIVES.register
-class MMDAutoencodingConfig(ObjectiveConfig):
+class MMDAutoencodingConfig(WassersteinAutoencodingConfig):
     """Configuration of `MMDAutoencoding`: λ and the kernel's widths σ."""
 
     kind: Literal["wae-mmd"] = "wae-mmd"
-    discrepancy_weight: PositiveFloat
     bandwidths: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)]
 
-    def build(self) -> MMDAutoencoding:
+    def build(self, setting: Setting) -> MMDAutoencoding:
         """Build the objective."""
         return MMDAutoencoding(self)
 
 
 @OBJECTIVES.register
-class SlicedAutoencodingConfig(ObjectiveConfig):
+class SlicedAutoencodingConfig(WassersteinAutoencodingConfig):
     """Configuration of `SlicedAutoencoding`: λ and the number of directions."""
 
     kind: Literal["swae"] = "swae"
-    discrepancy_weight: PositiveFloat
     directions: PositiveInt = 64
 
-    def build(self) -> SlicedAutoencoding:
+    def build(self, setting: Setting) -> SlicedAutoencoding:
         """Build the objective."""
         return SlicedAutoencoding(self)

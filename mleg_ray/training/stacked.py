@@ -7,6 +7,7 @@ its events and its learning rates (up to rounding; dropout draws other numbers).
 
 import copy
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +75,7 @@ class StackedLoop(TrainingLoop):
         self,
         models: Sequence[Model],
         feature_map: FeatureMap,
-        objective: Objective,
+        objective: Objective[Any],
         configs: Sequence[TrainingConfig],
         device: torch.device,
     ) -> None:

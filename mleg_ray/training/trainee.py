@@ -13,6 +13,7 @@ import torch
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import CHECKPOINT, Card, Checkpoint, DatasetCard
 from mleg_ray.features import FeatureMap
+from mleg_ray.objectives import Setting
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import exists, join, read_bytes, write_bytes
 from mleg_ray.training.loop import Progress, TrainingLoop
@@ -60,12 +61,12 @@ class Trainee:
         model = run.build_model(feature_map)
         self._minibatches, head = share.open()
         model.remember(head.x.cpu(), head.condition.cpu())
-        objective = run.objective.build()
-        self.loop = TrainingLoop(model, feature_map, objective, run.training, device)
         self._teacher = Checkpoint.load(run.teacher, device) if run.teacher else None
-        if self._teacher:
-            seed = run.training.seed
-            objective.learn_from(self._teacher, dataset.schema, feature_map, condition_range, seed)
+        feature_map.to(device)
+        objective = run.objective.build(
+            Setting(dataset.schema, feature_map, condition_range, run.training.seed, self._teacher)
+        )
+        self.loop = TrainingLoop(model, feature_map, objective, run.training, device)
         self.selector = judge(run, dataset)
         self._device = device
 

@@ -17,6 +17,7 @@ from mleg_ray.randomness import Noise
 from mleg_ray.space import Part, Space
 from tests.features.cases import jets
 from tests.features.test_map import noise, of_jets
+from tests.recipes import setting_of
 
 FLOW = {"kind": "flow", "transforms": 1, "bins": 4, "hidden": [8]}
 VAE = {
@@ -64,17 +65,18 @@ def batch(feature_map: FeatureMap) -> Batch:
 def test_players_are_those_of_all_parts(model: Parts) -> None:
     assert tuple(model.players()) == config().players
     assert set(model.players()) == {"counts-flow", "event-flow", "jet-autoencoder"}
-    assert set(OBJECTIVES.parse(OBJECTIVE).build().schedule) == set(model.players())
+    assert set(OBJECTIVES.parse(OBJECTIVE).schedule) == set(model.players())
     held = [p for player in model.players().values() for p in player.parameters()]
     assert {id(p) for p in held} == {id(p) for p in model.parameters()}
 
 
-def test_events_are_coupled_if_one_part_couples_them() -> None:
+def test_events_are_coupled_if_one_part_couples_them(feature_map: FeatureMap) -> None:
     term = {"column": "a", "weight": 1.0, "match": ["mean"]}
     coupled = {"kind": "regression", "to": {"kind": "beta-vae", "beta": 0.1}, "terms": [term]}
     both = {**OBJECTIVE, "parts": {**OBJECTIVE["parts"], "jet": coupled}}
-    assert not OBJECTIVES.parse(OBJECTIVE).build().couples_events
-    assert OBJECTIVES.parse(both).build().couples_events
+    for wanted, couples in ((OBJECTIVE, False), (both, True)):
+        objective = OBJECTIVES.parse(wanted).build(setting_of(feature_map))
+        assert objective.couples_events == couples
 
 
 def test_parts_are_made_one_after_the_other(model: Parts, batch: Batch) -> None:
@@ -153,7 +155,7 @@ def test_angles_are_given_without_a_seam(feature_map: FeatureMap, batch: Batch) 
 def test_a_parts_loss_is_that_of_its_own_rows(
     model: Parts, feature_map: FeatureMap, batch: Batch
 ) -> None:
-    objective = OBJECTIVES.parse(OBJECTIVE).build()
+    objective = OBJECTIVES.parse(OBJECTIVE).build(setting_of(feature_map))
 
     def loss(chosen: Batch, player: str) -> float:
         draws = Noise(torch.device("cpu"))
@@ -231,6 +233,7 @@ class TestRefusals:
             parse(OBJECTIVES["parts"], {"parts": {"jet": {"kind": "distillation"}}}, "objective")
 
 
-def test_kinds_are_registered() -> None:
+def test_kinds_are_registered(feature_map: FeatureMap) -> None:
     assert MODELS["parts"] is PartsConfig
-    assert isinstance(OBJECTIVES.parse(OBJECTIVE).build()._objectives["jet"], Variational)
+    objective = OBJECTIVES.parse(OBJECTIVE).build(setting_of(feature_map))
+    assert isinstance(objective._objectives["jet"], Variational)

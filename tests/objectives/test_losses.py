@@ -15,9 +15,9 @@ from tests.recipes import (
     SMALL,
     features_of,
     fitted_map,
+    objective_of,
     small_loop,
     small_run,
-    taught_objective,
     training_events,
 )
 
@@ -66,7 +66,7 @@ def loss_of(recipe: str, player: str, chosen: Events, *assignments: str) -> torc
     model.remember(features.x, features.condition)
     noise = Noise(torch.device("cpu"))
     noise.seed(5)
-    loss, *_ = taught_objective(run, feature_map).loss(
+    loss, *_ = objective_of(run, feature_map).loss(
         player, model, feature_map, features_of(feature_map, chosen), noise=noise
     )
     return loss.detach()
@@ -77,9 +77,7 @@ def weighted(events: Events, weight: torch.Tensor) -> Events:
 
 
 PLAYERS = [
-    (recipe, player)
-    for recipe in sorted(SMALL)
-    for player in small_run(recipe).objective.build().schedule
+    (recipe, player) for recipe in sorted(SMALL) for player in small_run(recipe).objective.schedule
 ]
 
 
@@ -132,7 +130,9 @@ def loss_under(
     fake = feature_map.view(model.decode(draws, condition), condition)
     real = feature_map.view(batch.x, condition)
     noise.seed(1)
-    loss, parts, _ = run.objective.build().loss(player, model, feature_map, batch, noise=noise)
+    loss, parts, _ = objective_of(run, feature_map).loss(
+        player, model, feature_map, batch, noise=noise
+    )
     return loss, parts, critic(real, condition)[:, 0], critic(fake, condition)[:, 0]
 
 
@@ -260,7 +260,7 @@ def test_first_steps_of_every_family(recipe: str, conditional: bool) -> None:
     (progress,) = loop.run(minibatches, 20)
     assert progress.finite
     assert all(map(math.isfinite, progress.losses.values()))
-    *_, main = (f"{player}_loss" for player in run.objective.build().schedule)
+    *_, main = (f"{player}_loss" for player in run.objective.schedule)
     key = f"{recipe} {'energies' if conditional else 'one energy'}"
     assert progress.losses[main] == pytest.approx(AFTER_20_STEPS[key], rel=1e-3)
 
@@ -287,7 +287,7 @@ def test_likelihood_in_momentum_space_is_that_of_any_map() -> None:
     expected = feature_map.log_abs_det(events).mean()
     assert float(feature_map.mean_log_abs_det) == pytest.approx(float(expected), rel=1e-6)
     noise = Noise(torch.device("cpu"))
-    loss, parts, _ = run.objective.build().loss(
+    loss, parts, _ = objective_of(run, feature_map).loss(
         "flow", run.build_model(feature_map), feature_map, features, noise=noise
     )
     assert float((loss - parts["nll_physical"]).detach()) == pytest.approx(

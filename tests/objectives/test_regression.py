@@ -8,7 +8,7 @@ from mleg_ray.events import Batch
 from mleg_ray.objectives.regression import Regression
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
-from tests.recipes import features_of, fitted_map, small_run, training_events
+from tests.recipes import features_of, fitted_map, objective_of, small_run, training_events
 
 COLUMN = "electron.log_pt"
 GAN = "{ kind = 'lsgan', critic_updates = 1 }"
@@ -27,7 +27,8 @@ def losses(run: RunConfig, player: str, weight: torch.Tensor) -> tuple[dict, flo
     features = features_of(feature_map, training_events(64))
     batch = Batch(features.x, features.condition, weight)
     found = []
-    for objective in (run.objective.build(), run.objective.build()._objective):
+    with_terms = objective_of(run, feature_map)
+    for objective in (with_terms, with_terms._objective):
         noise = Noise(torch.device("cpu"))
         noise.seed(1)
         found.append(objective.loss(player, model, feature_map, batch, noise=noise))
@@ -57,9 +58,9 @@ def test_means_and_widths_of_a_generator(weight: torch.Tensor) -> None:
 
 def test_the_critic_has_no_terms() -> None:
     run = with_terms("fatgan-quick", GAN, "['mean']")
-    objective = run.objective.build()
-    assert isinstance(objective, Regression)
     feature_map = fitted_map(run, training_events())
+    objective = objective_of(run, feature_map)
+    assert isinstance(objective, Regression)
     model = run.build_model(feature_map)
     noise = Noise(torch.device("cpu"))
     loss = objective.loss(
@@ -83,16 +84,17 @@ def test_terms_reach_the_generator() -> None:
     model = run.build_model(feature_map)
     batch = features_of(feature_map, training_events(64))
     noise = Noise(torch.device("cpu"))
-    loss = run.objective.build().loss("generator", model, feature_map, batch, noise=noise)
+    loss = objective_of(run, feature_map).loss("generator", model, feature_map, batch, noise=noise)
     gradient = torch.autograd.grad(
         loss.parts[f"mean of {COLUMN}"], next(model.generator.parameters())
     )[0]
     assert gradient.abs().sum() > 0
 
 
-def test_moments_couple_the_events_of_a_minibatch() -> None:
-    assert with_terms("bvae-dis", VAE, "['mean']").objective.build().couples_events
-    assert not with_terms("bvae-dis", VAE, "['squared-error']").objective.build().couples_events
+@pytest.mark.parametrize(("match", "coupled"), [("mean", True), ("squared-error", False)])
+def test_moments_couple_the_events_of_a_minibatch(match: str, coupled: bool) -> None:
+    run = with_terms("bvae-dis", VAE, f"['{match}']")
+    assert objective_of(run, fitted_map(run, training_events())).couples_events == coupled
 
 
 class TestRefusals:
@@ -103,7 +105,7 @@ class TestRefusals:
 
     def test_squared_errors_of_what_makes_no_event_again(self) -> None:
         with pytest.raises(ConfigError, match="kind 'lsgan' makes no event again"):
-            with_terms("fatgan-quick", GAN, "['squared-error']").objective.build()
+            with_terms("fatgan-quick", GAN, "['squared-error']")
 
     def test_an_unknown_match(self) -> None:
         with pytest.raises(ConfigError, match=r"objective\.terms\.0\.match\.0"):

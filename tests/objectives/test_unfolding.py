@@ -9,12 +9,18 @@ from mleg_ray.objectives.unfolding import Unfolding
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
 from tests.dis_events import ELECTRON, PAIRS, SCHEMA, VERTEX
-from tests.recipes import Smearing, features_of, fitted_map, small_run, training_events
+from tests.recipes import (
+    Smearing,
+    features_of,
+    fitted_map,
+    setting_of,
+    small_run,
+    training_events,
+)
 
 
 def taught(run: RunConfig, teacher: Smearing) -> Unfolding:
-    objective = run.objective.build()
-    objective.learn_from(teacher, SCHEMA, fitted_map(run, training_events()), {}, 1)
+    objective = run.objective.build(setting_of(fitted_map(run, training_events()), teacher))
     assert isinstance(objective, Unfolding)
     return objective
 
@@ -27,7 +33,8 @@ def test_a_perfect_detector_leaves_the_adversary_alone(player: str) -> None:
     model = run.build_model(feature_map)
     batch = features_of(feature_map, training_events(64))
     noise, losses = Noise(torch.device("cpu")), []
-    for objective in (taught(run, Smearing(0.0)), run.objective.adversary.build()):
+    alone = run.objective.adversary.build(setting_of(feature_map))
+    for objective in (taught(run, Smearing(0.0)), alone):
         noise.seed(1)
         loss, *_ = objective.loss(player, model, feature_map, batch, noise=noise)
         losses.append(loss.item())
@@ -86,7 +93,7 @@ def test_teachers_of_something_else_are_refused(schema: EventSchema, message: st
     teacher.schema = schema
     model = run.build_model(fitted_map(run, training_events()))
     with pytest.raises(ConfigError, match=message):
-        run.objective.build().require_teacher(teacher, SCHEMA, model)
+        run.objective.require_teacher(teacher, SCHEMA, model.noise_space)
 
 
 def test_only_an_adversary_by_scores_can_be_taught() -> None:

@@ -9,7 +9,7 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.training.batches import ResidentMinibatches
 from mleg_ray.training.loop import TrainingLoop
 from tests.checkpoints import small_checkpoint
-from tests.recipes import SMALL, features_of, fitted_map, small_run, training_events
+from tests.recipes import SMALL, features_of, fitted_map, objective_of, small_run, training_events
 
 pytestmark = [
     pytest.mark.gpu,
@@ -24,7 +24,8 @@ def loop_on_cuda(recipe: str) -> tuple[TrainingLoop, ResidentMinibatches]:
     features = features_of(feature_map, events)
     model = run.build_model(feature_map)
     model.remember(features.x, features.condition)
-    loop = TrainingLoop(model, feature_map, run.objective.build(), run.training, CUDA)
+    feature_map.to(CUDA)
+    loop = TrainingLoop(model, feature_map, objective_of(run, feature_map), run.training, CUDA)
     return loop, ResidentMinibatches(features.to(CUDA), run.training.batch_size, 1)
 
 

@@ -22,7 +22,15 @@ from mleg_ray.training.batches import ResidentMinibatches
 from mleg_ray.training.loop import TrainingLoop
 from mleg_ray.training.selection import Snapshot, SnapshotSelector
 from tests.dis_events import SCHEMA, electrons
-from tests.recipes import SMALL, features_of, fitted_map, small_loop, small_run, training_events
+from tests.recipes import (
+    SMALL,
+    features_of,
+    fitted_map,
+    objective_of,
+    small_loop,
+    small_run,
+    training_events,
+)
 
 
 @pytest.fixture(params=sorted(SMALL))
@@ -144,7 +152,7 @@ def test_average_follows_the_buffers_too() -> None:
     model = run.build_model(feature_map)
     model.autoencoder["encoder"].net.insert(1, norm := nn.BatchNorm1d(16))
     norm.register_buffer("mask", torch.zeros(2, dtype=torch.bool))
-    loop = TrainingLoop(model, feature_map, run.objective.build(), run.training, CPU)
+    loop = TrainingLoop(model, feature_map, objective_of(run, feature_map), run.training, CPU)
     shares = ResidentMinibatches(features_of(feature_map, physical), 64, 1)
     norm.mask.fill_(True)
     next(loop.run(shares, 1))
@@ -183,7 +191,7 @@ def test_players_must_match_the_objective() -> None:
         TrainingLoop(
             run.build_model(feature_map),
             feature_map,
-            other.objective.build(),
+            objective_of(other, feature_map),
             run.training,
             CPU,
         )
@@ -339,7 +347,7 @@ def test_weights_travel_into_the_loss() -> None:
     losses = []
     for chosen in (events.weighted(weight), kept):
         features = features_of(feature_map, chosen)
-        noise_free = run.objective.build()
+        noise_free = objective_of(run, feature_map)
         model = run.build_model(feature_map)
         error = noise_free.loss(
             "autoencoder",

@@ -10,7 +10,7 @@ from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import ResidentMinibatches, bootstrap
 from mleg_ray.training.loop import TrainingLoop
 from mleg_ray.training.stacked import StackedLoop, stack
-from tests.recipes import features_of, fitted_map, small_run, training_events
+from tests.recipes import features_of, fitted_map, objective_of, small_run, training_events
 
 CPU = torch.device("cpu")
 RATE = {"fatgan-quick": "generator", "bvae-dis": "autoencoder", "avae-dis": "autoencoder"}
@@ -46,14 +46,22 @@ def test_each_replica_is_a_lone_run(recipe: str) -> None:
     events = features_of(feature_map, physical)
     models = [run.build_model(feature_map) for run in members]
     loop = StackedLoop(
-        models, feature_map, members[0].objective.build(), [r.training for r in members], CPU
+        models,
+        feature_map,
+        objective_of(members[0], feature_map),
+        [r.training for r in members],
+        CPU,
     )
     progress = list(loop.together(shares(members, events), 10))
     assert [p.step for p in progress] == [10, 20]
     assert progress[-1].finite
     for i, (run, share) in enumerate(zip(members, shares(members, events), strict=True)):
         lone = TrainingLoop(
-            run.build_model(feature_map), feature_map, run.objective.build(), run.training, CPU
+            run.build_model(feature_map),
+            feature_map,
+            objective_of(run, feature_map),
+            run.training,
+            CPU,
         )
         list(lone.run(share, 10))
         together = loop.replica(i).state_dict()
@@ -74,7 +82,11 @@ def test_each_replica_remembers_its_own_events() -> None:
     for i, model in enumerate(models):
         model.remember(events.x[i:], events.condition[i:])
     loop = StackedLoop(
-        models, feature_map, members[0].objective.build(), [r.training for r in members], CPU
+        models,
+        feature_map,
+        objective_of(members[0], feature_map),
+        [r.training for r in members],
+        CPU,
     )
     list(loop.together(shares(members, events), 20))
     for i in range(3):
@@ -89,7 +101,11 @@ def test_a_diverging_replica_leaves_the_others_alone() -> None:
     with torch.no_grad():
         next(models[1].parameters()).fill_(torch.nan)
     loop = StackedLoop(
-        models, feature_map, members[0].objective.build(), [r.training for r in members], CPU
+        models,
+        feature_map,
+        objective_of(members[0], feature_map),
+        [r.training for r in members],
+        CPU,
     )
     [last] = loop.together(shares(members, events), 20)
     assert not last.finite
@@ -114,7 +130,7 @@ class TestRefusals:
         return StackedLoop(
             [run.build_model(feature_map) for run in members],
             feature_map,
-            members[0].objective.build(),
+            objective_of(members[0], feature_map),
             [run.training for run in members],
             CPU,
         )
