@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt, model_validator
 from sklearn.cluster import DBSCAN
+from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
@@ -229,14 +230,11 @@ def principal_plane(points: FloatArray) -> tuple[FloatArray, Point]:
     The largest entry of each component is positive, so that the picture is no mirror image of
     itself from one machine to the other.
     """
-    centred = torch.from_numpy(points - points.mean(axis=0))
-    _, spread, components = torch.linalg.svd(centred, full_matrices=False)
-    first_two = components[:2]
-    largest = first_two.gather(1, first_two.abs().argmax(dim=1, keepdim=True))
-    plane = centred @ (first_two * largest.sign()).T
-    variance = spread.square()
-    first, second = (variance[:2] / variance.sum().clamp(min=1e-300)).tolist()
-    return plane.numpy(), (first, second)
+    components = PCA(2, svd_solver="full")
+    with threadpool_limits(1):
+        plane = components.fit_transform(points)
+    first, second = components.explained_variance_ratio_.tolist()
+    return plane, (first, second)
 
 
 def embedded(points: FloatArray, spec: LatentSpec) -> FloatArray:
