@@ -14,10 +14,10 @@ from mleg_ray.cli import main
 from mleg_ray.cluster.train import train
 from mleg_ray.config import parse
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
-from mleg_ray.evaluation.amplification import train_events
-from mleg_ray.evaluation.datasets import from_dataset
-from mleg_ray.evaluation.estimate import NotComputableError
-from mleg_ray.evaluation.production import events_per_second
+from mleg_ray.evaluation.metrics.amplification import train_events
+from mleg_ray.evaluation.metrics.events_per_second import events_per_second
+from mleg_ray.evaluation.samples.datasets import from_dataset
+from mleg_ray.evaluation.statistics.estimate import NotComputableError
 from mleg_ray.folder import PLAN
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.plan import SampleSpec

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure as Picture
 
 from benchmarks.common.options import Options
 from mleg_ray.cluster.session import environment
-from mleg_ray.evaluation.estimate import Estimate, Figure
 from mleg_ray.evaluation.scorecards import Scorecard
+from mleg_ray.evaluation.statistics.estimate import Estimate, Figure
 from mleg_ray.report.drawing import STYLE, png
 from mleg_ray.storage import write_json
 

@@ -11,10 +11,10 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
-from mleg_ray.evaluation.datasets import from_dataset, from_generated, judged_by
-from mleg_ray.evaluation.estimate import Estimate, Figure
 from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated, judged_by
 from mleg_ray.evaluation.scorecards import scorecard
+from mleg_ray.evaluation.statistics.estimate import Estimate, Figure
 
 JUDGING_EVENTS, GENERATED_EVENTS, MORE = 2_000_000, 300_000, 10
 RECIPES = ("flow-dis", "fatgan-quick")

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from benchmarks.common.options import Training
 from benchmarks.common.results import Results
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.evaluation.ensemble import Pulls, pulls
+from mleg_ray.evaluation.statistics.ensemble import Pulls, pulls
 from mleg_ray.events import Events, members
 from mleg_ray.physics import dis
 from mleg_ray.report.drawing import GENERATED, TRUTH, draw_band

@@ -18,8 +18,8 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
-from mleg_ray.evaluation.datasets import MAX_EVENTS, from_dataset, from_generated, judged_by
 from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.samples.datasets import MAX_EVENTS, from_dataset, from_generated, judged_by
 from mleg_ray.evaluation.scorecards import scorecard, worst
 from mleg_ray.sampling.spectra import constant
 from mleg_ray.storage import join

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.common.options import Tapes, Training
 from benchmarks.common.results import Results, Row, estimates
-from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.scorecards import Scorecard
+from mleg_ray.evaluation.statistics.estimate import Estimate
 
 History = Sequence[Mapping[str, float]]
 

@@ -37,7 +37,7 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.cluster.sample import sample
 from mleg_ray.cluster.verify import verify
 from mleg_ray.commands.options import Events as Number
-from mleg_ray.evaluation.distances import standard_deviation
+from mleg_ray.evaluation.statistics.distances import standard_deviation
 from mleg_ray.events import Events
 from mleg_ray.physics import images, toy_jets
 from mleg_ray.physics.toy_images import BLOBS, ENERGIES, Blob, Moments, energies

@@ -17,7 +17,7 @@ from benchmarks.common.options import Options
 from benchmarks.common.results import Results
 from mleg_ray.commands.options import Events
 from mleg_ray.evaluation import METRICS, Scorecard, from_arrays, scorecard
-from mleg_ray.evaluation.sample import Axis, Sample
+from mleg_ray.evaluation.samples.sample import Axis, Sample
 
 STRETCH = 1.02  # of the generated sample's first number
 

@@ -14,7 +14,7 @@ import torch
 from benchmarks.common.options import Repeated
 from benchmarks.common.results import Results, timed
 from mleg_ray.commands.options import Events
-from mleg_ray.evaluation.tally import FineBins, merge
+from mleg_ray.evaluation.samples.tally import FineBins, merge
 from mleg_ray.sampling.plan import BATCH, SampleSpec
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import constant

@@ -11,10 +11,10 @@ from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.config import parse
 from mleg_ray.console import console, progress_bar, say
 from mleg_ray.errors import ConfigError
-from mleg_ray.evaluation.datasets import MAX_EVENTS, from_dataset, from_generated, matched
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.provenance import recorded
-from mleg_ray.evaluation.sample import Sample
+from mleg_ray.evaluation.samples.datasets import MAX_EVENTS, from_dataset, from_generated, matched
+from mleg_ray.evaluation.samples.provenance import recorded
+from mleg_ray.evaluation.samples.sample import Sample
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.folder import SealedFolder
 from mleg_ray.report import comparison

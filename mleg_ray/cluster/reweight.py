@@ -7,7 +7,7 @@ from mleg_ray.catalog.shards import ShardRecord
 from mleg_ray.cluster.folder import fill
 from mleg_ray.cluster.session import environment
 from mleg_ray.console import say
-from mleg_ray.evaluation.datasets import from_dataset, from_generated, matched
+from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated, matched
 from mleg_ray.folder import SealedFolder
 from mleg_ray.sampling.reweight import Mode, Reweighting, ReweightSpec, learn_weights
 from mleg_ray.storage import absolute

@@ -18,33 +18,37 @@ constraints belong to a sample:
 >>> print(scorecard(truth, weighted, metrics=["ks"]).figures["ks"]["eta"].verdict)
 at the floor
 
+A metric of your own is a function that returns a figure of each of its subjects, with its texts:
+
+>>> from mleg_ray.evaluation import Estimate, Metric
+>>> def shift(comparison, rng):
+...     a, b = (sample.numbers["eta"] for sample in (comparison.generated, comparison.truth))
+...     value, error = abs(a.mean() - b.mean()), np.sqrt(a.var() / len(a) + b.var() / len(b))
+...     floor, spread = 0.80 * error, 0.60 * error  # of equal means: a half-normal distribution
+...     return {"eta": Estimate(value=value, uncertainty=error, floor=floor, floor_spread=spread,
+...                             events=len(a))}
+>>> mine = Metric(title="Shift", meaning="difference of the means; 0 at best", compute=shift)
+>>> print(scorecard(truth, generated, metrics={"shift": mine}).figures["shift"]["eta"].verdict)
+at the floor
+
 `card.to_json()` is the document, `mleg_ray.report.html.write_report` makes the page.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.metrics.base import Metric
+from mleg_ray.evaluation.samples.datasets import from_dataset
+from mleg_ray.evaluation.samples.sample import from_arrays
+from mleg_ray.evaluation.scorecards import Scorecard, scorecard
+from mleg_ray.evaluation.statistics.ensemble import pulls
+from mleg_ray.evaluation.statistics.estimate import Estimate
 
-if TYPE_CHECKING:
-    from mleg_ray.evaluation.datasets import from_dataset
-    from mleg_ray.evaluation.ensemble import pulls
-    from mleg_ray.evaluation.metrics import METRICS
-    from mleg_ray.evaluation.sample import from_arrays
-    from mleg_ray.evaluation.scorecards import Scorecard, scorecard
-
-__all__ = ["METRICS", "Scorecard", "from_arrays", "from_dataset", "pulls", "scorecard"]
-
-_HOMES = {
-    "METRICS": "metrics",
-    "pulls": "ensemble",
-    "Scorecard": "scorecards",
-    "from_arrays": "sample",
-    "from_dataset": "datasets",
-    "scorecard": "scorecards",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import on first use: training compares snapshots and shall not load scikit-learn."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__all__ = [
+    "METRICS",
+    "Estimate",
+    "Metric",
+    "Scorecard",
+    "from_arrays",
+    "from_dataset",
+    "pulls",
+    "scorecard",
+]

@@ -1,17 +1,16 @@
-"""What is compared, and what several metrics share of it."""
+"""What is judged by what, and what several metrics share of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
-from mleg_ray.evaluation.classifiers import Classification, classify
-from mleg_ray.evaluation.estimate import Figure
-from mleg_ray.evaluation.histograms import HISTOGRAM_DISTANCES, prepare_histogram_distances
-from mleg_ray.evaluation.resampling import Pool, joint_estimates, per_observable
-from mleg_ray.evaluation.sample import Sample
+from mleg_ray.evaluation.samples.sample import Sample
+from mleg_ray.evaluation.statistics.resampling import Pool
 from mleg_ray.randomness import derive_seed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,27 +24,23 @@ class Comparison:
     generated: Sample
     training: Sample | None = None
     seed: int = 0
+    _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
-    @cached_property
-    def classifications(self) -> Mapping[str, Classification]:
-        """The trained classifiers by name: the costly part of two metrics.
-
-        Raises:
-            NotComputableError: too few events, a value is not finite, or the weights cancel.
-        """
-        rng = np.random.default_rng(derive_seed(self.seed, "evaluate/classifiers"))
-        return classify(self.truth, self.generated, rng)
-
-    @cached_property
-    def histogram_distances(self) -> Mapping[str, Mapping[str, Figure]]:
-        """The figures of all metrics of an observable's histogram, by metric and observable.
+    def pool(self, rng: np.random.Generator) -> Pool:
+        """Return the truth and random generated events in one table.
 
         Raises:
             NotComputableError: see `Pool`.
         """
-        rng = np.random.default_rng(derive_seed(self.seed, "evaluate/histograms"))
-        pool = Pool(self.truth, self.generated, rng)
-        subjects = per_observable(pool, prepare_histogram_distances)
-        n = len(HISTOGRAM_DISTANCES)
-        figures = joint_estimates(pool, subjects, rng, figures=n, mean=pool.object_shares)
-        return dict(zip(HISTOGRAM_DISTANCES, figures, strict=True))
+        return Pool(self.truth, self.generated, rng)
+
+    def shared(self, name: str, compute: Callable[[np.random.Generator], T]) -> T:
+        """Return what several metrics need and is costly: it is computed once, with its own stream.
+
+        Raises what `compute` does.
+        """
+        if name not in self._shared:
+            rng = np.random.default_rng(derive_seed(self.seed, f"evaluate/{name}"))
+            self._shared[name] = compute(rng)
+        result: T = self._shared[name]
+        return result

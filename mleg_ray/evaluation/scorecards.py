@@ -7,16 +7,15 @@ from importlib.metadata import version
 from typing import Literal
 
 import numpy as np
-from pydantic import ValidationError
 
 from mleg_ray import __version__
 from mleg_ray.config import Config
 from mleg_ray.definitions import Definitions
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.comparison import Comparison
-from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
-from mleg_ray.evaluation.metrics import ALL, METRICS, Metric
-from mleg_ray.evaluation.sample import (
+from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.metrics.base import ALL, Metric, MetricTexts
+from mleg_ray.evaluation.samples.sample import (
     NO_DEFINITIONS,
     Axis,
     Columns,
@@ -26,35 +25,40 @@ from mleg_ray.evaluation.sample import (
     from_arrays,
     require_comparable,
 )
-from mleg_ray.evaluation.unphysical import ANY
+from mleg_ray.evaluation.samples.unphysical import ANY
+from mleg_ray.evaluation.statistics.estimate import Estimate, Figure
+from mleg_ray.evaluation.statistics.resampling import WEIGHTED_MEAN
 from mleg_ray.randomness import derive_seed
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")
 
+# Which subject stands for a metric of many: all that break a rule, the mean over objects, or all
+# observables together; where there is none of these, the worst.
+REPRESENTATIVES = (ANY, WEIGHTED_MEAN, ALL)
+
 
 class Scorecard(Config):
-    """Figures by metric and subject, with all that is needed to compute them again."""
+    """Figures by metric and subject, their meaning, and what is needed to compute them again."""
 
     format_version: Literal[2] = 2
     truth: Origin
     generated: Origin
     axes: dict[str, Axis]
     definitions: Definitions = NO_DEFINITIONS
+    metrics: dict[str, MetricTexts]
     figures: dict[str, dict[str, Figure]]
     seed: int
     seconds: float
     versions: dict[str, str]
 
     def highlights(self) -> Iterator[tuple[str, str, Figure]]:
-        """Yield (metric, subject, figure): the worst C2ST and chi2, and the unphysical events.
+        """Yield (metric, subject, figure) of those with a headline, in the registry's order.
 
         One-dimensional agreement alone hides broken correlations, so the classifier comes first.
         """
-        for metric in ("c2st_auc", "chi2_ndf", "chi2_all"):
-            if self.figures.get(metric):
-                yield metric, *worst(self.figures[metric])
-        if "unphysical_rate" in self.figures:
-            yield "unphysical_rate", ANY, self.figures["unphysical_rate"][ANY]
+        for metric in dict.fromkeys((*METRICS, *self.figures)):
+            if self.figures.get(metric) and self.metrics[metric].headline:
+                yield metric, *representative(self.figures[metric])
 
     def headline(self) -> list[str]:
         """Return the highlights as lines of text."""
@@ -63,6 +67,14 @@ class Scorecard(Config):
     def to_json(self) -> str:
         """Return the document, verdicts included; `Scorecard.model_validate_json` reads it."""
         return self.model_dump_json(indent=2) + "\n"
+
+
+def representative(figures: Mapping[str, Figure]) -> tuple[str, Figure]:
+    """Return the subject and figure that stand for a metric: see `REPRESENTATIVES`."""
+    for subject in REPRESENTATIVES:
+        if subject in figures:
+            return subject, figures[subject]
+    return worst(figures)
 
 
 def worst(figures: Mapping[str, Figure]) -> tuple[str, Figure]:
@@ -90,13 +102,13 @@ def scorecard(
     Samples come from `sample.from_dataset` or `sample.from_arrays` (which takes weights, units and
     constraints); plain columns, a data frame or a matrix (n, d) of any generator will do.
 
-    `metrics` are some of `METRICS`, by name, or a mapping of names to the caller's own.
+    `metrics` are some of `METRICS`, by name, or a mapping of names to the caller's own `Metric`s.
 
     `training` are the events that the generator learned from, if they are at hand. `progress` hears
     how many metrics are done and which one begins.
 
     Raises:
-        ConfigError: a metric that does not exist.
+        ConfigError: a metric that does not exist, or is none.
         DataError: the samples do not have the same columns, units and constraints.
     """
     metrics = _chosen(metrics)
@@ -114,17 +126,15 @@ def scorecard(
     for done, (name, metric) in enumerate(metrics.items()):
         progress(done, name)
         rng = np.random.default_rng(derive_seed(seed, f"evaluate/{name}"))
-        try:
-            with np.errstate(all="ignore"):  # what is not finite in the end is said below
-                figures[name] = metric(comparison, rng=rng)
-        except ValidationError:  # an `Estimate` holds finite numbers only
-            figures[name] = {ALL: NotComputable(reason="it is not finite: values are extreme")}
+        with np.errstate(all="ignore"):  # of what is not finite in the end the figure says so
+            figures[name] = metric.figures(comparison, rng)
     progress(len(metrics), "")
     return Scorecard(
         truth=truth.origin,
         generated=generated.origin,
         axes=dict(truth.axes),
         definitions=truth.definitions,
+        metrics={name: metric.texts for name, metric in metrics.items()},
         figures=figures,
         seed=seed,
         seconds=time.monotonic() - start,
@@ -134,6 +144,12 @@ def scorecard(
 
 def _chosen(metrics: Mapping[str, Metric] | Iterable[str]) -> Mapping[str, Metric]:
     if isinstance(metrics, Mapping):
+        for name, metric in metrics.items():
+            if not isinstance(metric, Metric):
+                raise ConfigError(
+                    f"metric {name!r} is a {type(metric).__name__}; make it a Metric(title=..., "
+                    "meaning=..., compute=FUNCTION)"
+                )
         return metrics
     names = list(metrics)
     unknown = [name for name in names if name not in METRICS]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config
 from mleg_ray.errors import CheckpointError
-from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.events import Batch, Events
 from mleg_ray.models import Model
 from mleg_ray.objectives import Objective, Setting

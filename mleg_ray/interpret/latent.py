@@ -30,8 +30,8 @@ from mleg_ray.catalog.shards import ShardEntry, footer_metadata, write_shard
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config
 from mleg_ray.errors import CheckpointError, ConfigError
-from mleg_ray.evaluation.distances import FloatArray
-from mleg_ray.evaluation.estimate import Estimate
+from mleg_ray.evaluation.samples.column import FloatArray
+from mleg_ray.evaluation.statistics.estimate import Estimate
 from mleg_ray.events import Events, EventSchema, Field, stored_fields
 from mleg_ray.interpret.events import SPLIT
 from mleg_ray.interpret.landscape import player_of

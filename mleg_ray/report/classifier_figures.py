@@ -9,7 +9,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mleg_ray.evaluation.estimate import Curve
+from mleg_ray.evaluation.statistics.estimate import Curve
 from mleg_ray.report.drawing import FAINT, POINTS, STYLE, TRUTH, TRUTH_FILL, draw_band, png
 
 # Of classifiers, which truth and generated events do not share.

@@ -6,19 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable, Reading
-from mleg_ray.evaluation.resampling import WEIGHTED_MEAN
-from mleg_ray.evaluation.sample import Axis, Origin
-from mleg_ray.evaluation.scorecards import Scorecard, worst
-from mleg_ray.evaluation.unphysical import ANY
-from mleg_ray.report.html import metric_title, page_environment, rounded
+from mleg_ray.evaluation.metrics.base import MetricTexts
+from mleg_ray.evaluation.samples.sample import Axis, Origin
+from mleg_ray.evaluation.scorecards import REPRESENTATIVES, Scorecard, representative
+from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputable, Reading
+from mleg_ray.report.html import page_environment, rounded
 from mleg_ray.storage import join, write_bytes
 
 PAGE, CSV, LATEX = "comparison.html", "comparison.csv", "comparison.tex"
-
-# Which subject stands for a metric of many: all that break a rule, the mean over objects, or all
-# observables together; where there is none of these, the worst.
-REPRESENTATIVES = (ANY, WEIGHTED_MEAN, "all")
 
 # What the metrics' titles have beyond ASCII.
 LATEX_SYMBOLS = {"χ²": r"$\chi^2$", "W₁": "$W_1$"}
@@ -83,20 +78,21 @@ def lines(cards: Mapping[str, Scorecard]) -> list[Line]:
     for metric in _metrics(cards):
         every = [card.figures.get(metric) for card in cards.values()]
         of_many = any(figures and not set(REPRESENTATIVES) & set(figures) for figures in every)
-        found.append(Line(metric, tuple(map(representative, every)), of_many))
+        cells = tuple(representative(figures) if figures else None for figures in every)
+        found.append(Line(metric, cells, of_many))
     return [line for line in found if line.has_numbers]
 
 
 def missing(cards: Mapping[str, Scorecard]) -> Iterator[str]:
     """Yield why metrics without a number for any sample have none."""
     present = {line.metric for line in lines(cards)}
-    for metric in _metrics(cards):
+    for metric, texts in _metrics(cards).items():
         if metric in present:
             continue
         figures = [f for card in cards.values() for f in card.figures.get(metric, {}).values()]
         reasons = dict.fromkeys(f.reason for f in figures if isinstance(f, NotComputable))
         why = f"not computable, because {'; '.join(reasons)}" if reasons else "not applicable"
-        yield f"{metric_title(metric)}: {why}."
+        yield f"{texts.title}: {why}."
 
 
 def details(cards: Mapping[str, Scorecard]) -> list[Line]:
@@ -122,20 +118,10 @@ def details(cards: Mapping[str, Scorecard]) -> list[Line]:
     ]
 
 
-def representative(figures: Mapping[str, Figure] | None) -> tuple[str, Figure] | None:
-    """Return the subject and figure that stand for a metric."""
-    if not figures:
-        return None
-    for subject in REPRESENTATIVES:
-        if subject in figures:
-            return subject, figures[subject]
-    return worst(figures)
-
-
 def render(cards: Mapping[str, Scorecard]) -> str:
     """Return the page: the table of metrics, and that of all figures."""
     first = next(iter(cards.values()))
-    template = page_environment(first.axes).get_template("comparison.html.j2")
+    template = page_environment(first.axes, _metrics(cards)).get_template("comparison.html.j2")
     return template.render(
         names=list(cards),
         cards=list(cards.values()),
@@ -160,14 +146,14 @@ def to_csv(cards: Mapping[str, Scorecard]) -> str:
 
 def to_latex(cards: Mapping[str, Scorecard]) -> str:
     """Return the table as a LaTeX `tabular`, a value and a floor by sample; it needs no package."""
-    axes = next(iter(cards.values())).axes
+    axes, metrics = next(iter(cards.values())).axes, _metrics(cards)
     rows = [
         ("", *(rf"\multicolumn{{2}}{{c}}{{{_escaped(name)}}}" for name in cards)),
         ("", *("value & floor" for _ in cards)),
     ]
     for line in lines(cards):
         cells = (_latex(cell, axes, line.names_worst) for cell in line.figures)
-        rows.append((_latex_title(line.metric), *cells))
+        rows.append((_latex_title(metrics[line.metric].title), *cells))
     head, columns, *body = (" & ".join(row) + r" \\" for row in rows)
     form = "l" + "rr" * len(cards)
     table = [rf"\begin{{tabular}}{{{form}}}", r"\hline", head, columns, r"\hline", *body, r"\hline"]
@@ -176,9 +162,10 @@ def to_latex(cards: Mapping[str, Scorecard]) -> str:
 
 def summary_lines(cards: Mapping[str, Scorecard]) -> Iterator[tuple[str, ...]]:
     """Yield the table's rows as plain text: metric, and a cell for each sample."""
+    metrics = _metrics(cards)
     for line in lines(cards):
         cells = (_plain(cell, line.names_worst) for cell in line.figures)
-        yield metric_title(line.metric), *cells
+        yield metrics[line.metric].title, *cells
 
 
 def _described(truth: Origin) -> str:
@@ -187,8 +174,12 @@ def _described(truth: Origin) -> str:
     return f"{truth.name}{split}, {truth.events:,} events{digest}"
 
 
-def _metrics(cards: Mapping[str, Scorecard]) -> dict[str, None]:
-    return dict.fromkeys(metric for card in cards.values() for metric in card.figures)
+def _metrics(cards: Mapping[str, Scorecard]) -> dict[str, MetricTexts]:
+    """Return the texts of all metrics, of each those of the first sample that has it."""
+    found: dict[str, MetricTexts] = {}
+    for card in cards.values():
+        found |= card.metrics | found
+    return found
 
 
 def _plain(cell: tuple[str, Figure] | None, named: bool) -> str:
@@ -226,8 +217,8 @@ def _latex_subject(subject: str, axes: Mapping[str, Axis]) -> str:
     )
 
 
-def _latex_title(metric: str) -> str:
-    title = _escaped(metric_title(metric))
+def _latex_title(title: str) -> str:
+    title = _escaped(title)
     for text, mathematics in LATEX_SYMBOLS.items():
         title = title.replace(text, mathematics)
     return title

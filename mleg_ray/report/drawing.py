@@ -10,8 +10,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mleg_ray.evaluation.distances import FloatArray
-from mleg_ray.evaluation.sample import Axis
+from mleg_ray.evaluation.samples.column import FloatArray
+from mleg_ray.evaluation.samples.sample import Axis
 
 DPI = 180
 INK, FAINT = "#1d2733", "#8a95a3"

@@ -11,15 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from mleg_ray.definitions import Plane
-from mleg_ray.evaluation.correlations import correlation_matrix
-from mleg_ray.evaluation.distances import FloatArray
-from mleg_ray.evaluation.histograms import (
-    MINIMUM_TRUTH_EVENTS,
-    Histogram,
-    are_whole,
-    weighted_quantiles,
-)
-from mleg_ray.evaluation.sample import Axis, Sample, binned
+from mleg_ray.evaluation.metrics.correlations import correlation_matrix
+from mleg_ray.evaluation.samples.column import FloatArray
+from mleg_ray.evaluation.samples.histogram import MINIMUM_TRUTH_EVENTS, Histogram, are_whole
+from mleg_ray.evaluation.samples.sample import Axis, Sample, binned
+from mleg_ray.evaluation.statistics.binning import weighted_quantiles
 from mleg_ray.report.drawing import (
     GENERATED,
     POINTS,

@@ -10,8 +10,11 @@ import jinja2
 from markupsafe import Markup, escape
 
 from mleg_ray.checkpoint import Card
-from mleg_ray.evaluation.c2st import LARGE_WEIGHT, SMALL_WEIGHT
-from mleg_ray.evaluation.estimate import (
+from mleg_ray.evaluation.metrics.base import MetricTexts
+from mleg_ray.evaluation.metrics.c2st import LARGE_WEIGHT, SMALL_WEIGHT
+from mleg_ray.evaluation.samples.sample import Axis, Origin, Sample
+from mleg_ray.evaluation.scorecards import Scorecard, worst
+from mleg_ray.evaluation.statistics.estimate import (
     FLOOR_SIGMAS,
     Curve,
     Estimate,
@@ -19,8 +22,6 @@ from mleg_ray.evaluation.estimate import (
     NotComputable,
     Reading,
 )
-from mleg_ray.evaluation.sample import Axis, Origin, Sample
-from mleg_ray.evaluation.scorecards import Scorecard, worst
 from mleg_ray.report.classifier_figures import calibration_png, roc_png, weights_png
 from mleg_ray.report.drawing import unit_text
 from mleg_ray.report.figures import correlation_pngs, drawable, observable_png, plane_pngs
@@ -28,48 +29,6 @@ from mleg_ray.report.training_figures import training_pngs
 from mleg_ray.storage import join, write_bytes
 
 REPORT, SCORECARD, FIGURES = "report.html", "scorecard.json", "figures"
-
-# What each metric is called and says, in the order of the tables; others appear under their name.
-METRIC_TEXT = {
-    "c2st_auc": (
-        "Classifier test, AUC",
-        "area under the ROC curve of a classifier of generated and true events; 0.5 at best",
-    ),
-    "chi2_ndf": ("χ² / ndf", "binned difference in units of both statistical errors; 1 at best"),
-    "chi2_all": (
-        "χ² / ndf, all events",
-        "the same of all true and all generated events; it grows with their numbers, 1 at best",
-    ),
-    "unphysical_rate": (
-        "Unphysical events",
-        "fraction of events that break a constraint",
-    ),
-    "invalid_event_rate": ("Invalid events, %", "percent of events that fail the selection"),
-    "ks": ("KS", "largest difference of the two distribution functions"),
-    "w1": ("W₁", "Wasserstein distance in units of the truth's standard deviation"),
-    "js": ("JS", "Jensen-Shannon distance of the histograms, 0 to 1"),
-    "kl": ("KL", "Kullback-Leibler divergence of the histograms, in nats"),
-    "separation": ("Separation", "separation power of the histograms, 0 to 1"),
-    "chi2_paper": ("χ² (paper)", "mean of (g − t)² / t over the bins, without errors"),
-    "corr_frobenius": ("Correlations", "norm of the difference of the correlation matrices"),
-    "c2st_weights": (
-        "Classifier weights",
-        "divergence, and shares of events whose weight p(truth) / p(generated) is in a tail",
-    ),
-    "swd": ("Sliced W₁", "mean Wasserstein distance in random directions"),
-    "fpd": ("FPD", "Fréchet distance of the observables' Gaussians, for infinite samples"),
-    "kpd": ("KPD", "kernel distance of the observables' joint distributions"),
-    "memorisation": ("Memorisation", "distance to training events over that among them; 1 at best"),
-    "amplification": ("Amplification", "truth events a sample is worth, per training event"),
-    "events_per_second": (
-        "Events per second",
-        "written, the start of the run included",
-    ),
-}
-
-
-# These count what there is; the others compare equal numbers of events.
-OF_ALL_EVENTS = ("chi2_all", "unphysical_rate", "invalid_event_rate")
 
 CLASSIFIER_TEXT = {
     "roc": ("ROC", "shares of both samples above every threshold of the score"),
@@ -147,7 +106,7 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
     """Return the page; every text of the scorecard is escaped."""
     images = {name: base64.b64encode(png).decode() for name, png in pictures.items()}
     return (
-        page_environment(card.axes)
+        page_environment(card.axes, card.metrics)
         .get_template("report.html.j2")
         .render(
             card=card,
@@ -180,8 +139,19 @@ def sample_name(origin: Origin) -> str:
     return origin.uri.rstrip("/").rsplit("/", 1)[-1] if origin.uri else origin.name
 
 
-def page_environment(axes: Mapping[str, Axis]) -> jinja2.Environment:
+def page_environment(
+    axes: Mapping[str, Axis], metrics: Mapping[str, MetricTexts]
+) -> jinja2.Environment:
     """Return what templates are rendered with: everything is escaped, nothing may be undefined."""
+
+    def subject(name: str) -> Markup:
+        parts = name.split(", ")
+        return Markup(", ").join(symbol(part, axes.get(part, Axis())) for part in parts)
+
+    def headline(metric: str, name: str, figure: Estimate) -> Markup:
+        text = escape(metrics[metric].headline)
+        return text.replace("{subject}", subject(name)).replace("{events}", f"{figure.events:,}")
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mleg_ray.report"),
         autoescape=True,
@@ -192,23 +162,17 @@ def page_environment(axes: Mapping[str, Axis]) -> jinja2.Environment:
     environment.filters |= {
         "quantity": quantity,
         "symbol": lambda name: symbol(name, axes.get(name, Axis())),
-        "subject": lambda name: Markup(", ").join(
-            symbol(part, axes.get(part, Axis())) for part in name.split(", ")
-        ),
-        "title": metric_title,
+        "subject": subject,
+        "title": lambda metric: metrics[metric].title,
+        "meaning": lambda metric: metrics[metric].meaning,
+        "headline": headline,
         "reading": lambda figure: figure.text,
-        "meaning": lambda metric: METRIC_TEXT.get(metric, ("", ""))[1],
         "unit": unit_text,
         "gauge": gauge,
     }
     environment.tests["computable"] = lambda figure: isinstance(figure, Estimate)
     environment.tests["reading"] = lambda figure: isinstance(figure, Reading)
     return environment
-
-
-def metric_title(metric: str) -> str:
-    """Return what a metric is called on the page."""
-    return METRIC_TEXT.get(metric, (metric, ""))[0]
 
 
 def rounded(value: float, uncertainty: float) -> tuple[str, int]:
@@ -282,9 +246,9 @@ def unknowns(card: Scorecard) -> Iterator[str]:
         for metric, figures in card.figures.items()
         if any(isinstance(figure, Estimate) for figure in figures.values())
     }
-    equal = {m: size for m, size in sizes.items() if m not in OF_ALL_EVENTS}
+    equal = {m: size for m, size in sizes.items() if not card.metrics[m].of_all_events}
     for size in sorted(set(equal.values())):
-        names = ", ".join(metric_title(m) for m in equal if equal[m] == size)
+        names = ", ".join(card.metrics[m].title for m in equal if equal[m] == size)
         yield (
             f"{names}: {size:,} generated against {size:,} true events. "
             "Differences too small for these numbers are not seen."
@@ -308,7 +272,8 @@ def unknowns(card: Scorecard) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for metric, subject, figure in _all_figures(card):
         if isinstance(figure, NotComputable):
-            reasons.setdefault(figure.reason, []).append(f"{metric_title(metric)} of {subject}")
+            title = card.metrics[metric].title
+            reasons.setdefault(figure.reason, []).append(f"{title} of {subject}")
     for reason, missing in reasons.items():
         yield f"{'; '.join(missing)}: not computable, because {reason}."
 

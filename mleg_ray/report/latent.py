@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.console import say
-from mleg_ray.evaluation.estimate import Estimate
+from mleg_ray.evaluation.statistics.estimate import Estimate
 from mleg_ray.events import Field
 from mleg_ray.folder import SealedFolder
 from mleg_ray.interpret.events import (

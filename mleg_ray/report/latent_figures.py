@@ -10,7 +10,7 @@ from matplotlib import colormaps, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.events import Field
 from mleg_ray.interpret.latent import CLUSTER, NONE
 from mleg_ray.report.drawing import FAINT, STYLE, png, unit_text

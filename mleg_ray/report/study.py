@@ -52,7 +52,7 @@ def _write(summary: Summary, folder: SealedFolder[StudyReportPlan]) -> str:
     write_bytes(winner, Recipe(run=checkpoint.run).to_toml().encode())
     write_json(join(out, JSON), summary.model_dump(mode="json") | {"importance": shares})
     write_bytes(join(out, CSV), to_csv(summary).encode())
-    page = page_environment({}).get_template("study.html.j2")
+    page = page_environment({}, {}).get_template("study.html.j2")
     names = summary.parameters
     counts = Counter(trial.state for trial in summary.trials)
     text = page.render(

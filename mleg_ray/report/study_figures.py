@@ -12,6 +12,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from mleg_ray.evaluation.metrics import c2st
 from mleg_ray.report.drawing import FAINT, GENERATED, INK, STYLE, TRUTH, png
 from mleg_ray.study.plan import DIRECTIONS
 from mleg_ray.study.space import Parameter
@@ -20,7 +21,7 @@ from mleg_ray.study.summary import Summary, Trial
 COLOURS = "viridis_r"
 LABELS = {
     "ks_sum": "ks_sum",
-    "c2st_auc": "C2ST AUC",
+    "c2st_auc": c2st.AUC.title,
     "throughput": "generated events per second",
     "flops": "operations per event",
     "seconds": "training time [s]",

@@ -13,7 +13,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Card, DatasetCard
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import ConfigError, DataError
-from mleg_ray.evaluation.provenance import recorded
+from mleg_ray.evaluation.samples.provenance import recorded
 from mleg_ray.events import Events, Field, unlabelled
 from mleg_ray.sampling.plan import FoldedEvents
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mleg_ray.errors import DataError
-from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, Part, mlp, scale
-from mleg_ray.evaluation.distances import FloatArray
+from mleg_ray.evaluation.samples.column import FloatArray
+from mleg_ray.evaluation.statistics.classifiers import MINIMUM_EVENTS, Part, mlp, scale
 from mleg_ray.randomness import derive_seed
 
 SELECTING = 0.25  # of the events of either class: when a classifier stops

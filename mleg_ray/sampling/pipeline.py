@@ -14,8 +14,8 @@ from torch._inductor.exc import InductorError
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.definitions import passing
 from mleg_ray.errors import ResourceError
-from mleg_ray.evaluation.datasets import compared_axes
-from mleg_ray.evaluation.unphysical import broken
+from mleg_ray.evaluation.samples.datasets import compared_axes
+from mleg_ray.evaluation.samples.unphysical import broken
 from mleg_ray.events import Events, stored_fields
 from mleg_ray.sampling.plan import SampleSpec
 

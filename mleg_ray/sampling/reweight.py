@@ -16,12 +16,20 @@ from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import SAMPLED, Dataset, seal
 from mleg_ray.catalog.shards import ShardRecord, footer_metadata, write_shard
 from mleg_ray.errors import DataError
-from mleg_ray.evaluation.c2st import calibration
-from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, Part, drawn, mlp, scale, scored
-from mleg_ray.evaluation.datasets import from_events
-from mleg_ray.evaluation.distances import FloatArray, effective_size
-from mleg_ray.evaluation.estimate import NotComputableError
-from mleg_ray.evaluation.sample import Sample
+from mleg_ray.evaluation.metrics.c2st import calibration
+from mleg_ray.evaluation.samples.column import FloatArray
+from mleg_ray.evaluation.samples.datasets import from_events
+from mleg_ray.evaluation.samples.sample import Sample
+from mleg_ray.evaluation.statistics.classifiers import (
+    MINIMUM_EVENTS,
+    Part,
+    drawn,
+    mlp,
+    scale,
+    scored,
+)
+from mleg_ray.evaluation.statistics.distances import effective_size
+from mleg_ray.evaluation.statistics.estimate import NotComputableError
 from mleg_ray.events import EventSchema, Field, stored_fields, unlabelled
 from mleg_ray.folder import FolderPlan, SealedFolder, write_record
 from mleg_ray.randomness import derive_seed, stream

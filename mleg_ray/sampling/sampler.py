@@ -16,9 +16,9 @@ from mleg_ray.catalog.shards import footer_metadata, parquet, write_shard
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import CheckpointError, ConfigError
-from mleg_ray.evaluation.column import columns_of
-from mleg_ray.evaluation.tally import FineBins, Tally
-from mleg_ray.evaluation.unphysical import UnphysicalTally
+from mleg_ray.evaluation.samples.column import columns_of
+from mleg_ray.evaluation.samples.tally import FineBins, Tally
+from mleg_ray.evaluation.samples.unphysical import UnphysicalTally
 from mleg_ray.events import Events, EventSchema, stored_fields
 from mleg_ray.folder import FileEntry, write_record
 from mleg_ray.memory import MIB, AtOnce

@@ -19,10 +19,9 @@ from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import DataError, UserError
-from mleg_ray.evaluation.column import columns_of
-from mleg_ray.evaluation.distances import FloatArray
-from mleg_ray.evaluation.tally import FineBins, Tally
-from mleg_ray.evaluation.unphysical import UnphysicalTally
+from mleg_ray.evaluation.samples.column import FloatArray, columns_of
+from mleg_ray.evaluation.samples.tally import FineBins, Tally
+from mleg_ray.evaluation.samples.unphysical import UnphysicalTally
 from mleg_ray.events import Events
 from mleg_ray.folder import PLAN, record_file
 from mleg_ray.sampling.plan import SampledShard, SamplePlan, SampleSpec, ShardPlan

@@ -10,11 +10,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import DataError
-from mleg_ray.evaluation.c2st import prepare_auc
-from mleg_ray.evaluation.classifiers import MINIMUM_EVENTS, classify
-from mleg_ray.evaluation.datasets import from_events
-from mleg_ray.evaluation.estimate import NotComputableError
-from mleg_ray.evaluation.sample import ordered
+from mleg_ray.evaluation.metrics.c2st import prepare_auc
+from mleg_ray.evaluation.samples.datasets import from_events
+from mleg_ray.evaluation.samples.sample import ordered
+from mleg_ray.evaluation.statistics.classifiers import MINIMUM_EVENTS, classify
+from mleg_ray.evaluation.statistics.estimate import NotComputableError
 from mleg_ray.events import Events
 from mleg_ray.memory import MIB, AtOnce
 

@@ -8,8 +8,8 @@ import torch
 from mleg_ray.config import Config
 from mleg_ray.definitions import Definitions
 from mleg_ray.errors import ConfigError
-from mleg_ray.evaluation.column import Column, columns_of
-from mleg_ray.evaluation.distances import FloatArray, ks
+from mleg_ray.evaluation.samples.column import Column, FloatArray, columns_of
+from mleg_ray.evaluation.statistics.distances import ks
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.models.base import GENERATED
 from mleg_ray.randomness import derive_seed, stream

@@ -11,7 +11,7 @@ from mleg_ray.catalog.shards import write_shard
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import DatasetCard
 from mleg_ray.errors import ConfigError
-from mleg_ray.evaluation.datasets import compared_axes, judged_by
+from mleg_ray.evaluation.samples.datasets import compared_axes, judged_by
 from mleg_ray.events import EventSchema, Field
 
 LABELLED = (Field(name="x"), Field(name="channel", role="label"))

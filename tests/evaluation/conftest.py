@@ -10,7 +10,7 @@ from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.definitions import Constraint, Definitions, Observable
-from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.samples.sample import Axis, Sample, from_arrays
 from mleg_ray.events import Field
 from mleg_ray.storage import write_json
 from tests.dis_events import ELECTRON, FIELDS, GROUPS, SCHEMA, electrons

@@ -15,17 +15,17 @@ from mleg_ray.catalog.shards import write_shard
 from mleg_ray.definitions import Constraint, Definitions
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation import scorecard
-from mleg_ray.evaluation.all_events import chi2_all
 from mleg_ray.evaluation.comparison import Comparison
-from mleg_ray.evaluation.datasets import from_dataset, from_generated
-from mleg_ray.evaluation.distances import ks, w1
-from mleg_ray.evaluation.estimate import Estimate, Figure, NotComputable
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.resampling import WEIGHTED_MEAN, Pool
-from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.metrics.chi2_all import chi2_all
+from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated
+from mleg_ray.evaluation.samples.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.samples.tally import FineBins, Tally, merge
+from mleg_ray.evaluation.samples.unphysical import ANY
 from mleg_ray.evaluation.scorecards import Scorecard
-from mleg_ray.evaluation.tally import FineBins, Tally, merge
-from mleg_ray.evaluation.unphysical import ANY
+from mleg_ray.evaluation.statistics.distances import ks, w1
+from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputable
+from mleg_ray.evaluation.statistics.resampling import WEIGHTED_MEAN, Pool
 from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.folder import FileEntry
 from mleg_ray.randomness import derive_seed
@@ -37,7 +37,7 @@ HISTOGRAMS = ("js", "kl", "separation", "chi2_paper")
 
 def measure(name: str, truth: Sample, generated: Sample, seed: int = 0) -> dict[str, Figure]:
     comparison = Comparison(truth, generated, seed=seed)
-    return METRICS[name](comparison, rng=np.random.default_rng(seed))
+    return METRICS[name].figures(comparison, np.random.default_rng(seed))
 
 
 def drawn(name: str, truth: Sample, generated: Sample, seed: int = 0) -> Pool:

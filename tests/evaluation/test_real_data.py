@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mleg_ray.evaluation import METRICS, scorecard
-from mleg_ray.evaluation.estimate import Estimate
-from mleg_ray.evaluation.histograms import Histogram, percentile_bins
-from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.samples.histogram import Histogram
+from mleg_ray.evaluation.samples.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.statistics.binning import percentile_bins
+from mleg_ray.evaluation.statistics.estimate import Estimate
 
 FIELDS = ("pt1", "eta1", "phi1", "pt2", "eta2", "phi2")
 DERIVED = ("mass", "pt")

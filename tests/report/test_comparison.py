@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.evaluation.estimate import Estimate
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.sample import Axis, from_arrays
+from mleg_ray.evaluation.metrics.base import MetricTexts
+from mleg_ray.evaluation.samples.sample import Axis, from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard, worst
+from mleg_ray.evaluation.statistics.estimate import Estimate
 from mleg_ray.report.comparison import (
     lines,
     missing,
+    render,
     summary_lines,
     to_csv,
     to_latex,
@@ -54,6 +56,18 @@ def test_what_no_sample_has_is_said_once():
         "Memorisation: not computable, because the truth's data are not known to have trained it.",
         "Invalid events, %: not applicable.",
     ]
+
+
+def test_a_metric_of_the_users_own_has_its_title_in_every_table():
+    """Also where one of the samples alone has it."""
+    figure = Estimate(value=1.0, uncertainty=0.1, floor=0.0, floor_spread=0.1, events=9)
+    texts = MetricTexts(title="Own <1>", meaning="what I measure")
+    good = CARDS["good_one"]
+    figures, metrics = good.figures | {"own": {"x0": figure}}, good.metrics | {"own": texts}
+    cards = {"a": good, "b": good.model_copy(update={"figures": figures, "metrics": metrics})}
+    assert list(summary_lines(cards))[-1][:2] == ("Own <1>", "–")
+    assert "\nOwn $<$1$>$ & -- & -- & $1.00" in to_latex(cards)
+    assert '<td title="what I measure">Own &lt;1&gt;</td>' in render(cards)
 
 
 def test_csv_holds_every_figure(tmp_path):

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from mleg_ray.definitions import Plane
-from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.samples.sample import Axis, Sample, from_arrays
 from mleg_ray.events import Field
 from mleg_ray.interpret.latent import CLUSTER
 from mleg_ray.report import figures, latent_figures

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from mleg_ray.definitions import Definitions, Plane
-from mleg_ray.evaluation.estimate import Estimate
+from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.metrics.base import Metric
+from mleg_ray.evaluation.samples.sample import Axis, Sample, from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
+from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, Reading
 from mleg_ray.report.html import (
     draw,
     draw_classifiers,
@@ -112,6 +114,66 @@ def test_objects_are_counted_named_and_drawn(tmp_path):
 def test_without_objects_the_page_says_so(page):
     assert "Not applicable: averages over objects; the dataset has no groups of them." in page
     assert "the objects" not in page
+
+
+def medians(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+    """How far the medians are apart."""
+    truth, generated = comparison.truth.numbers, comparison.generated.numbers
+    return {
+        name: Estimate(
+            value=np.median(generated[name]) - np.median(truth[name]),
+            uncertainty=0.1,
+            floor=0,
+            floor_spread=0.1,
+            events=len(comparison.generated),
+        )
+        for name in truth
+    }
+
+
+OWN = {
+    "medians": Metric(
+        title="Δ <median>",
+        meaning="difference of the medians; 0 at best",
+        headline="In {subject}, of <{events}> events.",
+        compute=medians,
+    ),
+    "price": Metric(
+        title="Price",
+        meaning="what an event costs",
+        of_all_events=True,
+        headline="Of all.",
+        compute=lambda comparison, rng: {"all": Reading(value=2.5, note="cents per event")},
+    ),
+}
+
+
+def page_of(card: Scorecard) -> str:
+    """The page of a scorecard that was written and read."""
+    read = Scorecard.model_validate_json(card.to_json())
+    assert read == card
+    return " ".join(render(read, {}).split())
+
+
+def test_metrics_of_the_users_own_have_their_texts_on_the_page():
+    truth, generated = sample(0, 1200), sample(1, 700)
+    card = scorecard(truth, generated, metrics={"ks": METRICS["ks"], **OWN})
+    page = page_of(card)
+    assert page.count("<span>Worst Δ &lt;median&gt;</span>") == 1
+    assert re.search(r"In <i>(x<sub>bj</sub>|Q<sup>2</sup>)</i>, of &lt;700&gt; events\.</p>", page)
+    assert '<td title="difference of the medians; 0 at best">Δ &lt;median&gt;</td>' in page
+    assert '<th title="difference of the medians; 0 at best">Δ &lt;median&gt;</th>' in page
+    assert "Δ &lt;median&gt;: 700 generated against 700 true events." in page
+    assert '<div class="value">2.50</div> <p>cents per event</p>' in page
+    assert '<td title="what an event costs">Price</td>' in page
+    assert [line.split(" ")[0] for line in card.headline()] == ["medians", "price"]
+
+
+def test_a_registered_metric_of_the_users_own_is_asked_for_by_name(monkeypatch):
+    monkeypatch.setitem(METRICS, "medians", OWN["medians"])
+    card = scorecard(sample(0, 1200), sample(1, 700), metrics=["ks", "medians"])
+    monkeypatch.delitem(METRICS, "medians")
+    assert "<span>Worst Δ &lt;median&gt;</span>" in page_of(card)
 
 
 @pytest.mark.parametrize(

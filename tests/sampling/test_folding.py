@@ -13,7 +13,7 @@ from mleg_ray.catalog.dataset import SAMPLED, Dataset
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard, environment
 from mleg_ray.cli import app
 from mleg_ray.errors import ConfigError, DataError
-from mleg_ray.evaluation.datasets import from_generated
+from mleg_ray.evaluation.samples.datasets import from_generated
 from mleg_ray.events import Events, Field
 from mleg_ray.folder import FileEntry, record_file
 from mleg_ray.run import RunConfig

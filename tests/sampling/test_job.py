@@ -15,7 +15,7 @@ import pytest
 from mleg_ray.catalog.dataset import SAMPLED, Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
-from mleg_ray.evaluation.datasets import from_dataset, from_generated
+from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated
 from mleg_ray.folder import PLAN
 from mleg_ray.sampling.job import (
     COMPILED_FROM,

@@ -13,7 +13,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.evaluation.unphysical import broken
+from mleg_ray.evaluation.samples.unphysical import broken
 from mleg_ray.sampling.pipeline import Generated, Pipeline, has_compiler
 from mleg_ray.sampling.plan import BATCH, SampleSpec
 from mleg_ray.sampling.spectra import constant

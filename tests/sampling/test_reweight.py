@@ -9,8 +9,8 @@ import pytest
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardRecord
 from mleg_ray.errors import ConfigError, DataError
-from mleg_ray.evaluation.datasets import from_dataset
-from mleg_ray.evaluation.sample import Sample, from_arrays
+from mleg_ray.evaluation.samples.datasets import from_dataset
+from mleg_ray.evaluation.samples.sample import Sample, from_arrays
 from mleg_ray.folder import SealedFolder
 from mleg_ray.sampling.reweight import (
     Reweighting,

@@ -10,7 +10,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.definitions import passing
 from mleg_ray.errors import CheckpointError, ConfigError
-from mleg_ray.evaluation.datasets import from_dataset, from_generated, matched
+from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated, matched
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.sampling.job import plan_sample
 from mleg_ray.sampling.plan import BATCH

@@ -20,7 +20,7 @@ from mleg_ray.catalog.shards import parquet
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.definitions import passing
 from mleg_ray.errors import DataError
-from mleg_ray.evaluation.datasets import from_dataset, from_generated
+from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated
 from mleg_ray.folder import record_file
 from mleg_ray.sampling.job import SampleJob, plan_sample
 from mleg_ray.sampling.pipeline import has_compiler

@@ -14,7 +14,7 @@ from torch import nn
 
 from mleg_ray.config import ConfigError
 from mleg_ray.definitions import Definitions, Observable
-from mleg_ray.evaluation.distances import ks
+from mleg_ray.evaluation.statistics.distances import ks
 from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Space

@@ -1,0 +1,85 @@
+"""What a metric is: its texts, and how its figures are computed."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from pydantic import ValidationError
+
+from mleg_ray.config import Config
+from mleg_ray.evaluation.comparison import Comparison
+from mleg_ray.evaluation.statistics.estimate import (
+    Estimate,
+    Figure,
+    NotComputable,
+    NotComputableError,
+)
+from mleg_ray.evaluation.statistics.resampling import Pool, Subjects, estimates
+
+ALL = "all"  # the subject of a figure of all observables together
+
+# Every random choice comes from the generator.
+Compute = Callable[[Comparison, np.random.Generator], Mapping[str, Figure]]
+
+
+class MetricTexts(Config):
+    """What reports say of a metric.
+
+    Attributes:
+        title: what it is called in tables.
+        meaning: what its number is, and how to read it.
+        of_all_events: it counts all events that there are; others compare equal numbers.
+        headline: what is said of its figure at the head of a report, where `{subject}` and
+            `{events}` stand for those of the figure. A metric without does not stand there.
+    """
+
+    title: str
+    meaning: str
+    of_all_events: bool = False
+    headline: str = ""
+
+
+class Metric(MetricTexts):
+    """A figure of merit: all that it is.
+
+    `compute` returns a figure of each subject: an observable, a plane, a constraint, a classifier.
+    It may raise `NotComputableError`. Without subjects (the dataset declares no selection) the
+    metric is not applicable.
+    """
+
+    compute: Compute
+
+    @property
+    def texts(self) -> MetricTexts:
+        """Its texts alone, which a scorecard keeps."""
+        return MetricTexts(**self.model_dump(exclude={"compute"}))
+
+    def figures(self, comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+        """Return a figure of each subject; what cannot be computed says why."""
+        try:
+            return dict(self.compute(comparison, rng))
+        except NotComputableError as error:
+            reason = str(error)
+        except ValidationError:  # an `Estimate` holds finite numbers only
+            reason = "it is not finite: values are extreme"
+        return {ALL: NotComputable(reason=reason)}
+
+
+def resampled(
+    subjects: Callable[[Pool], Subjects], *, p_values: bool = False, averaged: bool = False
+) -> Compute:
+    """Make a metric's computation of functions of event weights over a pool (see `resampling`).
+
+    If it is `averaged`, its mean over kinds of objects is a figure too.
+    """
+
+    def compute(comparison: Comparison, rng: np.random.Generator) -> Mapping[str, Figure]:
+        pool = comparison.pool(rng)
+        mean = pool.object_shares if averaged else None
+        return estimates(pool, subjects(pool), rng, p_values=p_values, mean=mean)
+
+    return compute
+
+
+def joint(estimate: Callable[[Pool, np.random.Generator], Estimate]) -> Compute:
+    """Make a metric's computation of one figure of all observables together."""
+    return lambda comparison, rng: {ALL: estimate(comparison.pool(rng), rng)}

@@ -1,0 +1,136 @@
+"""`chi2_all`: all events of the truth's split against all generated ones that were counted.
+
+The figures of equal samples resolve what their numbers resolve; this one uses up the truth. It
+depends on both sizes, so it says how far a sample can be trusted, not which of two is better.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from mleg_ray.definitions import Plane
+from mleg_ray.evaluation.metrics.base import Metric
+from mleg_ray.evaluation.metrics.chi2_ndf import pearson_chi2
+from mleg_ray.evaluation.samples.column import Column, FloatArray
+from mleg_ray.evaluation.samples.histogram import BinIndex, Histogram
+from mleg_ray.evaluation.samples.sample import Sample, binned
+from mleg_ray.evaluation.statistics.binning import INNER_BINS, percentile_range
+from mleg_ray.evaluation.statistics.estimate import (
+    Estimate,
+    Figure,
+    NotComputable,
+    NotComputableError,
+)
+from mleg_ray.evaluation.statistics.resampling import Pool
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Both samples in the same bins, of which those `inside` (bins,) are compared.
+
+    `events` generated events were counted; `drawn` are the bins of the drawn truth's numbers (m,),
+    which `column` has.
+    """
+
+    truth: Histogram
+    generated: Histogram
+    events: int
+    drawn: BinIndex
+    column: Column
+    inside: NDArray[np.bool_]
+
+
+def chi2_all(truth: Sample, generated: Sample, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return `pearson_chi2` of each plane and observable over the bins with 10 truth events.
+
+    Between the truth's 0.1 and 99.9 percentiles an observable has 100 bins that are equal on its
+    own scale: of logarithmic ones, equal steps would see the largest values only.
+
+    The p-value is that of χ² with ndf degrees of freedom, the uncertainty that of a noncentral one,
+    √(2 ndf + 4 λ) / ndf with λ = χ² - ndf. The floor is the same figure between disjoint halves of
+    the drawn truth events: 1 for samples of any size.
+
+    Objects of one event are not independent, and bins of them scatter more than their numbers say:
+    all is larger by the design effect c, which the floor measures. So their figure is c times one
+    of such a χ² (J. Rao, A. Scott, JASA 76 (1981) 221), and has no p-value.
+
+    Raises:
+        NotComputableError: see `Pool`.
+    """
+    pool = Pool(truth, generated, rng)
+    halves = [(a[: len(truth)], b[: len(truth)]) for a, b in pool.splits(rng)]
+    subjects: dict[str, Callable[[], _Counted]] = {
+        plane.name: partial(_plane, pool, truth, generated, plane)
+        for plane in pool.definitions.planes
+    }
+    subjects |= {name: partial(_observable, pool, truth, generated, name) for name in pool.axes}
+    figures: dict[str, Figure] = {}
+    for subject, count in subjects.items():
+        try:
+            figures[subject] = _figure(count(), halves)
+        except NotComputableError as error:
+            figures[subject] = NotComputable(reason=str(error))
+    return figures
+
+
+def _figure(counted: _Counted, halves: Sequence[tuple[FloatArray, FloatArray]]) -> Estimate:
+    value, ndf = _chi2_ndf(counted.truth, counted.generated, counted.inside)
+    bins = len(counted.inside)
+    floors = []
+    for pair in halves:
+        a, b = (
+            Histogram.fill(counted.drawn, counted.column.weights(weights), bins) for weights in pair
+        )
+        floors.append(_chi2_ndf(a, b, counted.inside)[0])
+    independent = counted.column.count is None
+    design = 1.0 if independent else max(float(np.mean(floors)), 1.0)
+    excess = max(value / design - 1, 0.0)
+    return Estimate(
+        value=value,
+        uncertainty=design * math.sqrt((2 + 4 * excess) / ndf),
+        floor=float(np.mean(floors)),
+        floor_spread=float(np.std(floors, ddof=1)),
+        events=counted.events,
+        p_value=float(stats.chi2.sf(value * ndf, ndf)) if independent else None,
+    )
+
+
+def _chi2_ndf(
+    truth: Histogram, generated: Histogram, inside: NDArray[np.bool_]
+) -> tuple[float, int]:
+    bins = truth.populated & inside
+    ndf = int(bins.sum()) - 1
+    if ndf < 1:
+        raise NotComputableError("fewer than two bins hold 10 truth events")
+    return pearson_chi2(truth, generated, bins), ndf
+
+
+def _observable(pool: Pool, truth: Sample, generated: Sample, name: str) -> _Counted:
+    pooled = pool.varying(name)
+    low, high = percentile_range(pooled.values, pooled.weights(pool.whole_truth))
+    wanted = truth.axes[name].edges(low, high, INNER_BINS)
+    edges, t, g, events = binned(truth, generated, name, wanted)
+    column = truth.columns[name]
+    drawn = np.searchsorted(edges, column.values, side="right")
+    return _Counted(t, g, events, drawn, column, np.ones(len(edges) + 1, dtype=np.bool_))
+
+
+def _plane(pool: Pool, truth: Sample, generated: Sample, plane: Plane) -> _Counted:
+    x, y = (pool.column(name)[: len(truth)] for name in (plane.x, plane.y))
+    inside = np.arange(plane.cells) < plane.cells - 1  # the last bin is "outside"
+    t, g = truth.cells(plane), generated.cells(plane)
+    return _Counted(t, g, generated.counted, plane.index(x, y), truth.columns[plane.x], inside)
+
+
+CHI2_ALL = Metric(
+    title="χ² / ndf, all events",
+    meaning="the same of all true and all generated events; it grows with their numbers, 1 at best",
+    of_all_events=True,
+    headline="In {subject}, {events} generated events against all true ones.",
+    compute=lambda comparison, rng: chi2_all(comparison.truth, comparison.generated, rng),
+)

@@ -1,0 +1,75 @@
+"""`chi2_ndf`: Pearson's test of two histograms, with the errors of both."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mleg_ray.evaluation.metrics.base import Metric, resampled
+from mleg_ray.evaluation.samples.column import FloatArray
+from mleg_ray.evaluation.samples.histogram import BinIndex, Histogram
+from mleg_ray.evaluation.statistics.binning import INNER_BINS, percentile_bins
+from mleg_ray.evaluation.statistics.distances import Statistic
+from mleg_ray.evaluation.statistics.estimate import NotComputableError
+from mleg_ray.evaluation.statistics.resampling import Pool, Subjects, per_observable, per_plane
+
+
+def pearson_chi2(truth: Histogram, generated: Histogram, bins: NDArray[np.bool_]) -> float:
+    """Σ (g - t)² / (σ_g² + σ_t²) / ndf over the chosen `bins`: 1 at the floor.
+
+    Both statistical errors enter. The generated histogram is scaled to the truth's total, which
+    takes one degree of freedom.
+    """
+    scale = truth.weight.sum() / generated.weight.sum()
+    variance = truth.variance + scale**2 * generated.variance
+    filled = bins & (variance > 0)
+    difference = (truth.weight - scale * generated.weight)[filled]
+    return float(np.sum(np.square(difference) / variance[filled]) / (bins.sum() - 1))
+
+
+def prepare_chi2(values: FloatArray, truth: FloatArray) -> Statistic:
+    """Prepare `chi2_ndf` of one observable."""
+    return _chi2_statistic(percentile_bins(values, truth), INNER_BINS + 2, truth)
+
+
+def prepare_plane_chi2(index: BinIndex, bins: int, truth: FloatArray) -> Statistic:
+    """Prepare `chi2_ndf` of a plane from the pooled events' bins, of which the last is "outside".
+
+    Events outside count in the totals only.
+    """
+    return _chi2_statistic(index, bins - 1, truth)
+
+
+def _chi2_statistic(index: BinIndex, bins: int, truth: FloatArray) -> Statistic:
+    """Prepare `chi2_ndf` over those of the first `bins` in which the truth has 10 events.
+
+    Bins chosen by the very sample that is compared would favour its upward fluctuations and lift
+    the floor above 1; the whole truth favours none of its parts.
+
+    Raises:
+        NotComputableError: fewer than two bins hold 10 truth events.
+    """
+    populated = Histogram.fill(index, truth, bins + 1).populated
+    populated[bins:] = False
+    if populated.sum() < 2:
+        raise NotComputableError("fewer than two bins hold 10 truth events")
+
+    def statistic(a: FloatArray, b: FloatArray) -> float:
+        t, g = (Histogram.fill(index, weights, bins + 1) for weights in (a, b))
+        return pearson_chi2(t, g, populated)
+
+    return statistic
+
+
+def _subjects(pool: Pool) -> Subjects:
+    """Make a subject of each plane that the dataset declares, and of each observable."""
+    planes = per_plane(
+        pool, lambda plane: prepare_plane_chi2(pool.cells(plane), plane.cells, pool.whole_truth)
+    )
+    return {**planes, **per_observable(pool, prepare_chi2)}
+
+
+CHI2_NDF = Metric(
+    title="χ² / ndf",
+    meaning="binned difference in units of both statistical errors; 1 at best",
+    headline="In {subject}, of {events} events each.",
+    compute=resampled(_subjects),
+)

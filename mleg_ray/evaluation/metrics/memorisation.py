@@ -1,0 +1,97 @@
+"""Whether generated events are copies of training events."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mleg_ray.evaluation.comparison import Comparison
+from mleg_ray.evaluation.metrics.base import ALL, Metric
+from mleg_ray.evaluation.samples.column import FloatArray
+from mleg_ray.evaluation.samples.sample import Sample
+from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputableError
+from mleg_ray.evaluation.statistics.resampling import MINIMUM_EVENTS, RESAMPLES
+
+QUERIES = 2000
+
+
+def memorisation(
+    truth: Sample, generated: Sample, training: Sample, rng: np.random.Generator
+) -> Estimate:
+    """Return the median distance of generated to training events over that among the latter.
+
+    Euclidean distances to the nearest neighbour, features standardised on the training events:
+    ~1 is healthy, « 1 means copies, and higher is better. At most 2000 random events of each sample
+    ask for their neighbour among all training events, drawn in proportion to |w|; `events` is their
+    number. The floor is the same ratio for truth events, which nobody trained on.
+
+    Raises:
+        NotComputableError: tiny samples, values that are not finite, or so many repeated training
+            events that they are no distance apart.
+    """
+    from sklearn.neighbors import NearestNeighbors  # slow to import, see `boosted_trees`
+
+    samples = {"training": training, "generated": generated, "truth": truth}
+    for whose, sample in samples.items():
+        if len(sample) < MINIMUM_EVENTS:
+            raise NotComputableError(
+                f"there are {len(sample)} {whose} events; {MINIMUM_EVENTS} are needed"
+            )
+    features = {whose: _features(sample) for whose, sample in samples.items()}
+    spread = features["training"].std(axis=0)
+    spread[spread == 0] = 1.0
+    neighbours = NearestNeighbors().fit(features["training"] / spread)
+    distances = {}
+    for whose, sample in samples.items():
+        asking = _drawn(sample, rng)
+        # A training event's nearest neighbour is itself.
+        rank = 2 if whose == "training" else 1
+        found, _ = neighbours.kneighbors(features[whose][asking] / spread, n_neighbors=rank)
+        distances[whose] = found[:, -1]
+    own = float(np.median(distances["training"]))
+    if own == 0:
+        raise NotComputableError("at least half of the training events have an exact copy there")
+    resampled = {whose: _bootstrapped_medians(d, rng) for whose, d in distances.items()}
+    scale = resampled["training"]
+    return Estimate(
+        value=float(np.median(distances["generated"])) / own,
+        uncertainty=float(np.std(resampled["generated"] / scale, ddof=1)),
+        floor=float(np.median(distances["truth"])) / own,
+        floor_spread=float(np.std(resampled["truth"] / scale, ddof=1)),
+        events=len(distances["generated"]),
+        direction="higher",
+    )
+
+
+def _features(sample: Sample) -> FloatArray:
+    features = sample.features
+    for name, values in features.items():
+        if not np.isfinite(values).all():
+            raise NotComputableError(f"values of {name} are not finite")
+    return np.concatenate(list(features.values()), axis=1)
+
+
+def _drawn(sample: Sample, rng: np.random.Generator) -> np.ndarray:
+    size = np.abs(sample.weight)
+    present = int(np.count_nonzero(size))
+    if present < MINIMUM_EVENTS:
+        raise NotComputableError(f"the weights of {sample.origin.name} leave {present} events")
+    n = min(QUERIES, present)
+    return rng.choice(len(sample), n, replace=False, p=size / size.sum())
+
+
+def _bootstrapped_medians(values: FloatArray, rng: np.random.Generator) -> FloatArray:
+    medians: FloatArray = np.median(rng.choice(values, (RESAMPLES, len(values))), axis=1)
+    return np.maximum(medians, np.finfo(np.float64).tiny)
+
+
+def _compute(comparison: Comparison, rng: np.random.Generator) -> Mapping[str, Figure]:
+    if comparison.training is None:
+        raise NotComputableError("the truth's data are not known to have trained it")
+    return {ALL: memorisation(comparison.truth, comparison.generated, comparison.training, rng)}
+
+
+MEMORISATION = Metric(
+    title="Memorisation",
+    meaning="distance to training events over that among them; 1 at best",
+    compute=_compute,
+)

@@ -1,0 +1,67 @@
+"""Rates of events that cannot be, and of events that an analysis would not select."""
+
+from mleg_ray.evaluation.metrics.base import Metric
+from mleg_ray.evaluation.samples.unphysical import SELECTION, UnphysicalTally
+from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputable
+
+
+def unphysical_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[str, Figure]:
+    """Return `unphysical_rate` by constraint; the floor is the truth's own rate."""
+    # The truth was counted just now; tallies that were stored have lost the declared order.
+    names = [name for name in truth.violating if not name.startswith(SELECTION)]
+    return {name: _rate(truth, generated, name) for name in names}
+
+
+def invalid_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[str, Figure]:
+    """Return `invalid_event_rate`, in percent, by cut of the selection.
+
+    C. Balanza, thesis (2023), eq. 6.6; the floor is the truth's own rate, and a lower one is no
+    better: an analysis needs its selection's efficiency to be right. Without a selection there is
+    no figure.
+    """
+    names = [name for name in truth.violating if name.startswith(SELECTION)]
+    figures: dict[str, Figure] = {}
+    for name in names:
+        rate = _rate(truth, generated, name)
+        if isinstance(rate, Estimate):
+            numbers = ("value", "uncertainty", "floor", "floor_spread")
+            percent = {key: 100 * getattr(rate, key) for key in numbers}
+            rate = rate.model_copy(update={**percent, "direction": "equal"})
+        figures[name.removeprefix(SELECTION)] = rate
+    return figures
+
+
+def _rate(
+    truth: UnphysicalTally, generated: UnphysicalTally, name: str
+) -> Estimate | NotComputable:
+    for whose, tally in (("truth's", truth), ("generated sample's", generated)):
+        if tally.total.weight <= 0:
+            return NotComputable(reason=f"the {whose} weights sum to {tally.total.weight:g}")
+    value, uncertainty = generated.rate(name)
+    floor, floor_spread = truth.rate(name)
+    return Estimate(
+        value=value,
+        uncertainty=uncertainty,
+        floor=floor,
+        floor_spread=floor_spread,
+        events=generated.total.events,
+    )
+
+
+UNPHYSICAL_RATE = Metric(
+    title="Unphysical events",
+    meaning="fraction of events that break a constraint",
+    of_all_events=True,
+    headline="Of {events} events.",
+    compute=lambda comparison, rng: unphysical_figures(
+        comparison.truth.unphysical, comparison.generated.unphysical
+    ),
+)
+INVALID_EVENT_RATE = Metric(
+    title="Invalid events, %",
+    meaning="percent of events that fail the selection",
+    of_all_events=True,
+    compute=lambda comparison, rng: invalid_figures(
+        comparison.truth.unphysical, comparison.generated.unphysical
+    ),
+)

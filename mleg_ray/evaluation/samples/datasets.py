@@ -1,0 +1,224 @@
+"""Samples of datasets: random events of a split, and whatever their tallies have counted."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mleg_ray.catalog.dataset import Dataset, DatasetManifest
+from mleg_ray.catalog.description import Description
+from mleg_ray.catalog.shards import ShardEntry
+from mleg_ray.errors import DataError
+from mleg_ray.evaluation.samples.column import Column, FloatArray, columns_of
+from mleg_ray.evaluation.samples.sample import (
+    Axis,
+    Origin,
+    Sample,
+    derived_axes,
+    objects_of,
+    ordered,
+    sample_of,
+)
+from mleg_ray.evaluation.samples.tally import FineBins, Tally, merge
+from mleg_ray.evaluation.samples.unphysical import UnphysicalTally
+from mleg_ray.events import COUNT, Events, Field, unlabelled
+from mleg_ray.randomness import derive_seed
+
+MAX_EVENTS = 100_000
+READ_SHARDS = 8  # at least, of a dataset with tallies
+
+
+def from_dataset(
+    dataset: Dataset,
+    split: str | None = None,
+    *,
+    seed: int,
+    max_events: int = MAX_EVENTS,
+    bins: FineBins | None = None,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Sample:
+    """Draw at most `max_events` random events of a split; count the unphysical among all of them.
+
+    With the `bins` of another sample's tally, all events are counted in these too. The dataset is
+    read once, shard by shard; `progress` hears how many events are done.
+    """
+    total = dataset.rows(split)
+    rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
+    chosen = np.sort(rng.choice(total, min(total, max_events), replace=False, shuffle=False))
+    manifest = dataset.manifest
+    axes = _axes(manifest)
+    parts: list[dict[str, Column]] = []
+    weights: list[FloatArray] = []
+    unphysical: UnphysicalTally | None = None
+    tally: Tally | None = None
+    done = 0
+    for events in dataset.chunks(split):
+        joined = manifest.joined(events)
+        columns = columns_of(joined)
+        counted = UnphysicalTally.of(joined, dataset.schema.event, manifest)
+        unphysical = counted if unphysical is None else unphysical + counted
+        weight = events.weight.numpy()
+        if bins is not None:
+            part = Tally.of(columns, bins, manifest.planes, counted, weight)
+            tally = part if tally is None else tally + part
+        first, last = np.searchsorted(chosen, (done, done + len(events)))
+        rows = chosen[first:last] - done
+        parts.append({name: columns[name].take(rows) for name in axes})
+        weights.append(weight[rows])
+        done += len(events)
+        progress(done)
+    assert unphysical is not None  # Dataset.chunks yields at least one chunk or raises
+    drawn = {name: Column.concatenate([part[name] for part in parts]) for name in axes}
+    origin = Origin(
+        name=manifest.name,
+        events=total,
+        compared=len(chosen),
+        objects=objects_of(drawn),
+        uri=dataset.uri,
+        dataset_digest=dataset.digest,
+        split=split,
+        conditions=manifest.conditions,
+        provenance=manifest.provenance,
+    )
+    definitions = manifest.definitions
+    sample = Sample(drawn, np.concatenate(weights), axes, unphysical, origin, definitions, tally)
+    return ordered(sample)
+
+
+def from_events(events: Events, manifest: DatasetManifest) -> Sample:
+    """Make a sample of events like those of a dataset, in their own order; all are compared."""
+    axes, fields = _axes(manifest), manifest.schema_.event
+    return sample_of(events, axes, fields, manifest.definitions, manifest.name)
+
+
+def from_generated(
+    dataset: Dataset,
+    *,
+    seed: int,
+    max_events: int = MAX_EVENTS,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Sample:
+    """Describe a generated dataset of any size by its tallies and the events of a few shards.
+
+    One without tallies is read whole, see `from_dataset`. Otherwise all events count in `tally` and
+    `unphysical`; the columns are `max_events` random events of random shards, eight if there are so
+    many: shards are independent draws of one distribution, and one that were not would show in the
+    tally. `progress` hears how many events are done.
+
+    Raises:
+        DataError: a tally or shard is gone, damaged or not that of the manifest.
+    """
+    bins = _fine_bins(dataset)
+    if bins is None:
+        return from_dataset(dataset, seed=seed, max_events=max_events, progress=progress)
+    manifest = dataset.manifest
+    shards = dataset.shards()
+    rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
+    chosen: list[ShardEntry] = []
+    for k in rng.permutation(len(shards)):
+        if len(chosen) >= READ_SHARDS and sum(shard.rows for shard in chosen) >= max_events:
+            break
+        chosen.append(shards[k])
+    read = manifest.model_copy(update={"shards": tuple(chosen)})
+    subset = Dataset(dataset.uri, read, dataset.digest)
+    sample = from_dataset(subset, seed=seed, max_events=max_events, progress=progress)
+
+    def tallies() -> Iterator[tuple[str, bytes]]:
+        done = 0
+        for shard in shards:
+            assert shard.tally is not None
+            yield f"{dataset.uri}/{shard.tally.file}", shard.tally.read(dataset.uri)
+            done += shard.rows
+            progress(done)
+
+    tally = merge(tallies(), bins)
+    origin = sample.origin.model_copy(update={"events": dataset.rows()})
+    return replace(sample, unphysical=tally.unphysical, tally=tally, origin=origin)
+
+
+def matched(truth: Dataset, generated: Dataset) -> tuple[Dataset, Dataset]:
+    """Return the truth's part that is comparable, and the generated dataset judged by it.
+
+    It has the generated dataset's conditions and fulfils its `where`.
+
+    Raises:
+        DataError: see `Dataset.at` and `judged_by`.
+    """
+    part = truth.at(generated.manifest.conditions).selecting(generated.manifest.where)
+    return part, judged_by(part, generated)
+
+
+def judged_by(truth: Dataset, generated: Dataset) -> Dataset:
+    """Return the generated dataset with the truth's definitions.
+
+    Tallies made with other definitions are left out.
+
+    Raises:
+        DataError: fields, units, roles or conditions differ; the message names the first.
+    """
+    expected = _physical(truth.manifest.fields)
+    given = _physical(generated.manifest.fields)
+    for name in dict.fromkeys((*expected, *given)):
+        if expected.get(name) != given.get(name):
+            raise DataError(
+                f"{generated.uri}: field '{name}' is {given.get(name, 'absent')}, but "
+                f"{expected.get(name, 'absent')} in the truth {truth.uri}; "
+                "compare samples of the same fields and units"
+            )
+    asked, had = truth.manifest.conditions, generated.manifest.conditions
+    for name in dict.fromkeys((*asked, *had)):
+        if asked.get(name) != had.get(name):
+            raise DataError(
+                f"{generated.uri}: condition '{name}' is {had.get(name, 'not fixed')}, but "
+                f"{asked.get(name, 'not fixed')} in the truth {truth.uri}; "
+                "sample at the truth's condition"
+            )
+    definitions = truth.manifest.definitions
+    update: dict[str, Any] = dict(definitions)
+    if generated.manifest.definitions != definitions:
+        update["bins"] = None
+    return Dataset(generated.uri, generated.manifest.model_copy(update=update), generated.digest)
+
+
+def compared_axes(description: Description, conditions: Mapping[str, float]) -> dict[str, Axis]:
+    """Return what is compared and drawn of a dataset in which the `conditions` have one value.
+
+    These are the event fields but for images, before those of a group of objects their number, the
+    conditions that vary from event to event (a sample asked for at other energies must show), and
+    the observables with a label; an observable without one only serves constraints.
+    """
+    objects = description.schema_.objects
+    axes: dict[str, Axis] = {}
+    for field in description.fields:
+        if field.role == "event" and field.group in objects:
+            axes[f"{field.group}.{COUNT}"] = Axis(description="number in an event")
+        varies = field.role == "condition" and field.name not in conditions
+        if varies or (field.role == "event" and not field.shape):
+            axes[field.name] = Axis(unit=field.unit, description=field.description)
+    return axes | derived_axes(description)
+
+
+def _axes(manifest: DatasetManifest) -> dict[str, Axis]:
+    """Return what of a dataset is compared; `DataError` if there is nothing."""
+    axes = compared_axes(manifest, manifest.conditions)
+    if not axes:
+        raise DataError(
+            f"{manifest.name}: nothing can be compared: it has images alone; give it observables "
+            "of them, with labels"
+        )
+    return axes
+
+
+def _fine_bins(dataset: Dataset) -> FineBins | None:
+    """Return the bins in which all shards were counted when written, None if not all were."""
+    manifest = dataset.manifest
+    if manifest.bins is None or not all(shard.tally for shard in manifest.shards):
+        return None
+    return FineBins.from_bytes(manifest.bins.read(dataset.uri))
+
+
+def _physical(fields: Iterable[Field]) -> dict[str, str]:
+    """Describe what generated and true events must share: unit and role of each field."""
+    shared = (field for field in unlabelled(fields) if field.role != "weight")
+    return {field.name: f"{field.role} field in {field.unit}" for field in shared}

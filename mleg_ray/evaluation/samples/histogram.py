@@ -1,0 +1,75 @@
+"""Sums of weights by bin."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mleg_ray.evaluation.samples.column import FloatArray
+
+MINIMUM_TRUTH_EVENTS = 10  # of a bin that enters chi2_ndf
+
+BinIndex = NDArray[np.signedinteger]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Sums of weights and of squared weights by bin, both of shape (bins,)."""
+
+    weight: FloatArray
+    variance: FloatArray
+
+    @staticmethod
+    def fill(index: BinIndex, weights: FloatArray, bins: int) -> "Histogram":
+        """Fill with events of bin `index` (N,) and `weights` (N,)."""
+        return Histogram(
+            np.bincount(index, weights, minlength=bins).astype(np.float64),
+            np.bincount(index, np.square(weights), minlength=bins).astype(np.float64),
+        )
+
+    @staticmethod
+    def count(index: BinIndex, bins: int) -> "Histogram":
+        """Fill with events of bin `index` (N,) and weight 1."""
+        return Histogram.of_counts(np.bincount(index, minlength=bins))
+
+    @staticmethod
+    def of_counts(counts: NDArray[np.integer]) -> "Histogram":
+        """Take numbers of events by bin (bins,)."""
+        weight = counts.astype(np.float64)
+        return Histogram(weight, weight)
+
+    def __add__(self, other: "Histogram") -> "Histogram":
+        return Histogram(self.weight + other.weight, self.variance + other.variance)
+
+    def merged(self, first: BinIndex) -> "Histogram":
+        """Return coarser bins; `first`, increasing from 0, is where each begins."""
+        return Histogram(np.add.reduceat(self.weight, first), np.add.reduceat(self.variance, first))
+
+    def scaled(self, factor: float) -> "Histogram":
+        """Return the histogram with all weights multiplied."""
+        return Histogram(self.weight * factor, self.variance * factor**2)
+
+    @property
+    def density(self) -> FloatArray:
+        """Share of the whole weight by bin."""
+        result: FloatArray = self.weight / self.weight.sum()
+        return result
+
+    @property
+    def populated(self) -> NDArray[np.bool_]:
+        """Whether a bin holds at least 10 effective events, (Σw)² / Σw²: those of chi2_ndf."""
+        enough: NDArray[np.bool_] = (
+            np.square(self.weight) >= MINIMUM_TRUTH_EVENTS * self.variance
+        ) & (self.weight > 0)
+        return enough
+
+    @property
+    def counts(self) -> FloatArray:
+        """Weights in units of one effective event, Σw² / Σw; the number of events if w = 1."""
+        result: FloatArray = self.weight * (self.weight.sum() / self.variance.sum())
+        return result
+
+
+def are_whole(values: FloatArray) -> bool:
+    """Tell whether all values (n,) are whole numbers, so that each may have a bin of its own."""
+    return np.array_equal(values, np.round(values))

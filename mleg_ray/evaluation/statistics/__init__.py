@@ -1,0 +1,1 @@
+"""Estimates with errors and floors, and what several metrics compute them with."""

@@ -1,0 +1,24 @@
+import pytest
+
+from mleg_ray.evaluation.metrics.unphysical import unphysical_figures
+from mleg_ray.evaluation.samples.unphysical import ANY, NOT_FINITE
+from tests.evaluation.samples.test_unphysical import tally
+
+
+def test_the_order_is_any_and_then_as_declared_also_for_stored_tallies():
+    counted = tally([0.0, 2.0])
+    names = [ANY, "low", "high", NOT_FINITE]
+    assert list(counted.violating) == names
+    stored = counted.model_copy(update={"violating": dict(sorted(counted.violating.items()))})
+    assert list(unphysical_figures(counted, stored)) == names
+
+
+def test_no_fault_in_n_events_excludes_nothing_below_one_in_n():
+    figure = unphysical_figures(tally([0.0] * 10), tally([0.0] * 1000))[ANY]
+    assert (figure.value, figure.uncertainty, figure.events) == (0, pytest.approx(1e-3), 1000)
+    assert figure.verdict == "at the floor"
+
+
+def test_weights_without_a_positive_sum_have_no_rate():
+    figures = unphysical_figures(tally([0.0]), tally([0.0, 0.0], [1.0, -1.0]))
+    assert "generated sample's weights sum to 0" in figures[ANY].reason

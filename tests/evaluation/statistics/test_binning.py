@@ -1,0 +1,30 @@
+import numpy as np
+
+from mleg_ray.definitions import Plane
+from mleg_ray.evaluation.statistics.binning import percentile_bins, weighted_quantiles
+
+
+def test_bins_have_the_documented_edges():
+    values = np.concatenate([np.arange(1001.0), [-5.0, 0.5, 1e9, np.inf, -np.inf]])
+    truth = np.concatenate([np.ones(1001), np.zeros(5)])
+    low, high = weighted_quantiles(values, truth, (0.001, 0.999))
+    assert (low, high) == (1.0, 999.0)
+    index = percentile_bins(values, truth)
+    assert index[[0, 1, 500, 999]].tolist() == [0, 1, 51, 101]
+    assert index[-5:].tolist() == [0, 0, 101, 101, 0]
+
+
+def test_quantiles_follow_absolute_weights():
+    values = np.array([3.0, 1.0, 2.0])
+    assert weighted_quantiles(values, np.array([-8.0, 1.0, 1.0]), (0.1, 0.2, 0.5)).tolist() == [
+        1,
+        2,
+        3,
+    ]
+
+
+def test_plane_bins_are_logarithmic_and_know_outside():
+    plane = Plane(x="x", y="y", x_range=(1e-2, 1.0), y_range=(1.0, 100.0), bins=2)
+    x = np.array([0.05, 0.5, 0.5, 0.001, 0.5, np.nan])
+    y = np.array([5.0, 5.0, 50.0, 5.0, 1e3, 5.0])
+    assert plane.index(x, y).tolist() == [0, 2, 3, 4, 4, 4]
