@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from benchmarks.common.options import Training
 from benchmarks.common.results import Results
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.evaluation.statistics.ensemble import Pulls, pulls
+from mleg_ray.evaluation.statistics.ensemble import Band, pulls
 from mleg_ray.events import Events, members
 from mleg_ray.physics import dis
 from mleg_ray.report.drawing import GENERATED, TRUTH, draw_band
@@ -120,7 +120,7 @@ def _bands(
         figures = {
             "within 1 σ": found.coverage[0.683],
             "within 2 σ": found.coverage[0.954],
-            "mean |pull|": float(np.abs(found.values).mean()),
+            "mean |pull|": float(np.abs(found.pulls).mean()),
         }
         results.add({"level": level, "variable": variable}, figures, seed=seed)
     results.draw(_levels, bands)
@@ -185,7 +185,7 @@ def _ks(truth: np.ndarray, values: np.ndarray, weight: np.ndarray) -> float:
     return float(np.abs(at - np.arange(1, len(grid) + 1) / len(grid)).max())
 
 
-def _levels(bands: Mapping[tuple[str, str], Pulls]) -> Figure:
+def _levels(bands: Mapping[tuple[str, str], Band]) -> Figure:
     """Draw truth and bands of the replicas at both levels."""
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     axes = figure.subplots(2, len(EDGES))

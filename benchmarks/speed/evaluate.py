@@ -17,7 +17,7 @@ from benchmarks.common.options import Options
 from benchmarks.common.results import Results
 from mleg_ray.commands.options import Events
 from mleg_ray.evaluation import METRICS, Scorecard, from_arrays, scorecard
-from mleg_ray.evaluation.samples.sample import Axis, Sample
+from mleg_ray.evaluation.samples.sample import Axis, EventSample
 
 STRETCH = 1.02  # of the generated sample's first number
 
@@ -30,7 +30,7 @@ class Asked(Options):
     observables: Annotated[int, typer.Option(min=3)] = 17
 
 
-def events(n: int, d: int, seed: int, stretch: float = 1.0) -> Sample:
+def events(n: int, d: int, seed: int, stretch: float = 1.0) -> EventSample:
     """Return n events of d correlated observables; every third is exponential, a third derived."""
     mixing = np.linalg.qr(np.random.default_rng(0).normal(size=(d, d)))[0]
     x = np.random.default_rng(seed).normal(size=(n, d)) @ (mixing * np.linspace(0.5, 2, d))

@@ -19,7 +19,7 @@ FOOTER_BYTES = 1 << 16
 
 
 class ShardEntry(FileEntry):
-    """What a manifest knows of a shard; `tally` counts its events (see `evaluation.tally`).
+    """What a manifest knows of a shard; `tally` counts its events (see `evaluation.samples.tally`).
 
     `conditions` are those of its stored conditions that have one value throughout, `dropped` are
     the objects of each group that were too many for an event.

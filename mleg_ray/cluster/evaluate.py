@@ -14,13 +14,13 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.samples.datasets import MAX_EVENTS, from_dataset, from_generated, matched
 from mleg_ray.evaluation.samples.provenance import recorded
-from mleg_ray.evaluation.samples.sample import Sample
+from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.folder import SealedFolder
-from mleg_ray.report import comparison
-from mleg_ray.report.comparison import require_same_truth, summary_lines, write_comparison
+from mleg_ray.report import side_by_side
 from mleg_ray.report.folder import ResultsPlan, renew
 from mleg_ray.report.html import FIGURES, REPORT, SCORECARD, write_report
+from mleg_ray.report.side_by_side import require_same_truth, summary_lines, write_side_by_side
 from mleg_ray.sampling.spectra import constant
 from mleg_ray.storage import absolute, exists, join, read_json
 
@@ -158,7 +158,7 @@ def compare(
             assert truth is not None
             # What is no sample of this truth is refused before others are judged.
             matched(truth, Dataset.open(uri))
-    results = (comparison.PAGE, comparison.CSV, comparison.LATEX)
+    results = (side_by_side.PAGE, side_by_side.CSV, side_by_side.LATEX)
     folder = SealedFolder(absolute(out), ComparisonPlan(of={"samples": names}, results=results))
     cards = {}
     with folder.work():
@@ -171,7 +171,7 @@ def compare(
             inner = join(out, names[uri])
             cards[names[uri]] = evaluate_any(uri, truth, split, inner, storage, seed=seed)
         renew(folder)
-        write_comparison(cards, folder.uri)
+        write_side_by_side(cards, folder.uri)
     table = Table("", *cards, box=None)
     for row in summary_lines(cards):
         table.add_row(*row)
@@ -217,7 +217,7 @@ def _scorecard(folder: str) -> Scorecard:
     return parse(Scorecard, read_json(place), place)
 
 
-def _training_events(truth: Dataset, generated: Dataset, seed: int) -> Sample | None:
+def _training_events(truth: Dataset, generated: Dataset, seed: int) -> EventSample | None:
     """Return the train split, if it is what the sample's checkpoint was trained on."""
     keys = ("checkpoint", "card", "dataset", "dataset_digest")
     if recorded(generated.manifest.provenance, *keys) != truth.digest:

@@ -59,8 +59,8 @@ def compare(
 ) -> "dict[str, Scorecard]":
     """Put several samples, or their reports, in a table: comparison.html."""
     from mleg_ray.cluster.evaluate import compare, report_folder
-    from mleg_ray.report.comparison import PAGE
     from mleg_ray.report.html import SCORECARD
+    from mleg_ray.report.side_by_side import PAGE
     from mleg_ray.storage import exists, join, storage_root
 
     root, uris = storage_root(storage), [uri_of(place) for place in generated]

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mleg_ray.evaluation.samples.sample import Sample
-from mleg_ray.evaluation.statistics.resampling import Pool
+from mleg_ray.evaluation.samples.sample import EventSample
+from mleg_ray.evaluation.statistics.resampling import PooledSample
 from mleg_ray.randomness import derive_seed
 
 T = TypeVar("T")
@@ -20,19 +20,19 @@ class Comparison:
     `seed` is the root of the random choices that metrics share.
     """
 
-    truth: Sample
-    generated: Sample
-    training: Sample | None = None
+    truth: EventSample
+    generated: EventSample
+    training: EventSample | None = None
     seed: int = 0
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
-    def pool(self, rng: np.random.Generator) -> Pool:
+    def pooled(self, rng: np.random.Generator) -> PooledSample:
         """Return the truth and random generated events in one table.
 
         Raises:
-            NotComputableError: see `Pool`.
+            NotComputableError: see `PooledSample`.
         """
-        return Pool(self.truth, self.generated, rng)
+        return PooledSample(self.truth, self.generated, rng)
 
     def shared(self, name: str, compute: Callable[[np.random.Generator], T]) -> T:
         """Return what several metrics need and is costly: it is computed once, with its own stream.

@@ -17,10 +17,10 @@ from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.metrics.base import ALL, Metric, MetricTexts
 from mleg_ray.evaluation.samples.sample import (
     NO_DEFINITIONS,
+    Arrays,
     Axis,
-    Columns,
+    EventSample,
     Origin,
-    Sample,
     aligned,
     from_arrays,
     require_comparable,
@@ -89,10 +89,10 @@ def worst(figures: Mapping[str, Figure]) -> tuple[str, Figure]:
 
 
 def scorecard(
-    truth: Sample | Columns,
-    generated: Sample | Columns,
+    truth: EventSample | Arrays,
+    generated: EventSample | Arrays,
     *,
-    training: Sample | Columns | None = None,
+    training: EventSample | Arrays | None = None,
     seed: int = 0,
     metrics: Mapping[str, Metric] | Iterable[str] = METRICS,
     progress: Callable[[int, str], None] = lambda done, metric: None,
@@ -158,5 +158,5 @@ def _chosen(metrics: Mapping[str, Metric] | Iterable[str]) -> Mapping[str, Metri
     return {name: METRICS[name] for name in names}
 
 
-def _sample(events: Sample | Columns, name: str) -> Sample:
-    return events if isinstance(events, Sample) else from_arrays(events, name=name)
+def _sample(events: EventSample | Arrays, name: str) -> EventSample:
+    return events if isinstance(events, EventSample) else from_arrays(events, name=name)

@@ -14,7 +14,7 @@ from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.metrics.correlations import correlation_matrix
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.samples.histogram import MINIMUM_TRUTH_EVENTS, Histogram, are_whole
-from mleg_ray.evaluation.samples.sample import Axis, Sample, binned
+from mleg_ray.evaluation.samples.sample import Axis, EventSample, binned
 from mleg_ray.evaluation.statistics.binning import weighted_quantiles
 from mleg_ray.report.drawing import (
     GENERATED,
@@ -28,12 +28,12 @@ from mleg_ray.report.drawing import (
     unit_text,
 )
 
-BINS = 50
+PICTURE_BINS = 50
 SHOWN = (0.0005, 0.9995)  # the truth's quantiles between which an observable is drawn
 LOG_DENSITY_RANGE = 100.0  # densities that vary more are drawn on a logarithmic axis
 
 
-def observable_png(name: str, truth: Sample, generated: Sample) -> bytes:
+def observable_png(name: str, truth: EventSample, generated: EventSample) -> bytes:
     """Draw the densities of one observable above their ratio, with statistical errors."""
     axis = truth.axes[name]
     edges, t, g, _ = binned(truth, generated, name, _edges(truth, name))
@@ -56,7 +56,7 @@ def observable_png(name: str, truth: Sample, generated: Sample) -> bytes:
         return png(figure)
 
 
-def drawable(name: str, truth: Sample) -> bool:
+def drawable(name: str, truth: EventSample) -> bool:
     """Tell whether an observable has a range: finite truth values that are not all equal."""
     column = truth.columns[name]
     if not np.isfinite(column.values[column.weights(truth.weight) != 0]).any():
@@ -65,7 +65,7 @@ def drawable(name: str, truth: Sample) -> bool:
     return bool(low < high)
 
 
-def plane_pngs(plane: Plane, truth: Sample, generated: Sample) -> dict[str, bytes]:
+def plane_pngs(plane: Plane, truth: EventSample, generated: EventSample) -> dict[str, bytes]:
     """Draw the plane's events of truth and generated on one colour scale, and their ratio.
 
     The ratio is shown where the truth has 10 events or more, the bins that `chi2_ndf` counts.
@@ -88,7 +88,7 @@ def plane_pngs(plane: Plane, truth: Sample, generated: Sample) -> dict[str, byte
     }
 
 
-def correlation_pngs(truth: Sample, generated: Sample) -> dict[str, bytes]:
+def correlation_pngs(truth: EventSample, generated: EventSample) -> dict[str, bytes]:
     """Draw the correlation matrices of truth and generated events, and their difference.
 
     Observables without finite, varying values in both samples are left out.
@@ -167,7 +167,7 @@ def _draw_ratio(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) -> No
 
 
 def _plane_png(
-    plane: Plane, sample: Sample, values: np.ma.MaskedArray[Any, Any], scale: LogNorm | None
+    plane: Plane, sample: EventSample, values: np.ma.MaskedArray[Any, Any], scale: LogNorm | None
 ) -> bytes:
     """Draw events per bin on the given colour scale, or a ratio if there is none."""
     with style.context(STYLE):
@@ -212,18 +212,18 @@ def _matrix_png(values: FloatArray, labels: Sequence[str], limit: float, text: s
         return png(figure)
 
 
-def _edges(truth: Sample, name: str) -> FloatArray:
+def _edges(truth: EventSample, name: str) -> FloatArray:
     low, high = _range(truth, name)
-    if _is_whole(truth, name) and high - low < BINS:
+    if _is_whole(truth, name) and high - low < PICTURE_BINS:
         return np.arange(low - 0.5, high + 1.0)  # a bin for each number
-    return truth.axes[name].edges(low, high, BINS)
+    return truth.axes[name].edges(low, high, PICTURE_BINS)
 
 
-def _is_whole(truth: Sample, name: str) -> bool:
+def _is_whole(truth: EventSample, name: str) -> bool:
     return are_whole(truth.columns[name].values)
 
 
-def _range(truth: Sample, name: str) -> FloatArray:
+def _range(truth: EventSample, name: str) -> FloatArray:
     column = truth.columns[name]
     finite = np.isfinite(column.values)
     weight = column.weights(truth.weight)

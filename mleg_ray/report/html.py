@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from mleg_ray.checkpoint import Card
 from mleg_ray.evaluation.metrics.base import MetricTexts
 from mleg_ray.evaluation.metrics.c2st import LARGE_WEIGHT, SMALL_WEIGHT
-from mleg_ray.evaluation.samples.sample import Axis, Origin, Sample
+from mleg_ray.evaluation.samples.sample import Axis, EventSample, Origin
 from mleg_ray.evaluation.scorecards import Scorecard, worst
 from mleg_ray.evaluation.statistics.estimate import (
     FLOOR_SIGMAS,
@@ -42,8 +42,8 @@ CLASSIFIER_TEXT = {
 
 def write_report(
     card: Scorecard,
-    truth: Sample,
-    generated: Sample,
+    truth: EventSample,
+    generated: EventSample,
     out: str,
     trained: Card | None = None,
 ) -> str:
@@ -61,7 +61,9 @@ def write_report(
     return page
 
 
-def draw(truth: Sample, generated: Sample, trained: Card | None = None) -> dict[str, bytes]:
+def draw(
+    truth: EventSample, generated: EventSample, trained: Card | None = None
+) -> dict[str, bytes]:
     """Return all pictures of a report as PNGs by name; what has no density is left out."""
     pictures: dict[str, bytes] = {}
     if min(truth.weight.sum(), generated.weight.sum()) > 0:

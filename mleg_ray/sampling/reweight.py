@@ -19,7 +19,7 @@ from mleg_ray.errors import DataError
 from mleg_ray.evaluation.metrics.c2st import calibration
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.samples.datasets import from_events
-from mleg_ray.evaluation.samples.sample import Sample
+from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.statistics.classifiers import (
     MINIMUM_EVENTS,
     Part,
@@ -71,7 +71,7 @@ class Weigher:
         return 1 / self.largest
 
 
-def learn_weights(truth: Sample, generated: Sample, *, seed: int) -> Weigher:
+def learn_weights(truth: EventSample, generated: EventSample, *, seed: int) -> Weigher:
     """Train and calibrate a classifier (three layers of 256) on all compared columns.
 
     Raises:

@@ -51,8 +51,8 @@ def c2st_auc(checkpoint: Checkpoint, dataset: Dataset) -> float:
         found = classify(next(samples), next(samples), rng, [TREES])
     except NotComputableError:
         return 1.0
-    quote = found[TREES].quote
-    return prepare_auc(quote.score)(quote.truth, quote.generated)
+    test = found[TREES].test
+    return prepare_auc(test.score)(test.truth, test.generated)
 
 
 def throughput(checkpoint: Checkpoint, given: Events) -> float:

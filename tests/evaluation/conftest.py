@@ -10,7 +10,7 @@ from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.definitions import Constraint, Definitions, Observable
-from mleg_ray.evaluation.samples.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.events import Field
 from mleg_ray.storage import write_json
 from tests.dis_events import ELECTRON, FIELDS, GROUPS, SCHEMA, electrons
@@ -33,7 +33,7 @@ ELECTRON_CONSTRAINTS = {
 
 def gaussian(
     n: int, seed: int, *, shift: float = 0.0, correlation: float = 0.6, weighted: bool = False
-) -> Sample:
+) -> EventSample:
     """Two correlated standard normal columns; if `weighted`, a tenth of the weights is negative."""
     rng = np.random.default_rng(seed)
     x = rng.normal(shift, 1, n)
@@ -51,7 +51,7 @@ JET_DEFINITIONS = Definitions(
 
 def with_jets(
     n: int, seed: int, *, shift: float = 0.0, correlation: float = 0.6, weighted: bool = False
-) -> Sample:
+) -> EventSample:
     """Normal missing momentum and up to three jets: the more and the harder, the larger it is."""
     rng = np.random.default_rng(seed)
     met = rng.normal(shift, 1, n)
@@ -69,8 +69,8 @@ def with_jets(
 
 
 def rebuilt(
-    sample: Sample, order: np.ndarray, factor: float = 1.0, **columns: np.ndarray
-) -> Sample:
+    sample: EventSample, order: np.ndarray, factor: float = 1.0, **columns: np.ndarray
+) -> EventSample:
     """The sample's events in another order, with weights times a factor, some columns replaced."""
     taken = {name: column.take(order).values for name, column in sample.columns.items()}
     return from_arrays(
@@ -82,7 +82,7 @@ def rebuilt(
 
 
 # What makes samples, and two of their columns.
-Toy = tuple[Callable[..., Sample], str, str]
+Toy = tuple[Callable[..., EventSample], str, str]
 TOYS: dict[str, Toy] = {
     "numbers": (gaussian, "x", "y"),
     "objects": (with_jets, "jet.pt", "jet.eta"),

@@ -19,13 +19,13 @@ from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.metrics.chi2_all import chi2_all
 from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated
-from mleg_ray.evaluation.samples.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.samples.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.samples.unphysical import ANY
 from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.evaluation.statistics.distances import ks, w1
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputable
-from mleg_ray.evaluation.statistics.resampling import WEIGHTED_MEAN, Pool
+from mleg_ray.evaluation.statistics.resampling import WEIGHTED_MEAN, PooledSample
 from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.folder import FileEntry
 from mleg_ray.randomness import derive_seed
@@ -35,19 +35,21 @@ from tests.evaluation.conftest import with_jets
 HISTOGRAMS = ("js", "kl", "separation", "chi2_paper")
 
 
-def measure(name: str, truth: Sample, generated: Sample, seed: int = 0) -> dict[str, Figure]:
+def measure(
+    name: str, truth: EventSample, generated: EventSample, seed: int = 0
+) -> dict[str, Figure]:
     comparison = Comparison(truth, generated, seed=seed)
     return METRICS[name].figures(comparison, np.random.default_rng(seed))
 
 
-def drawn(name: str, truth: Sample, generated: Sample, seed: int = 0) -> Pool:
+def drawn(name: str, truth: EventSample, generated: EventSample, seed: int = 0) -> PooledSample:
     """The events that a metric compares."""
     if name in HISTOGRAMS:
         seed = derive_seed(seed, "evaluate/histograms")
-    return Pool(truth, generated, np.random.default_rng(seed))
+    return PooledSample(truth, generated, np.random.default_rng(seed))
 
 
-def plain(sample: Sample, name: str, events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def plain(sample: EventSample, name: str, events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All objects' numbers, each with the weight (n,) of its event, by a loop over events."""
     column = sample.columns[name]
     assert column.count is not None
@@ -74,11 +76,11 @@ def filled(
     return sums, squares
 
 
-def expected(name: str, truth: Sample, generated: Sample, axis: str) -> float:
+def expected(name: str, truth: EventSample, generated: EventSample, axis: str) -> float:
     """A metric from its equation in docs/metrics.md, of plain numbers and weights."""
-    pool = drawn(name, truth, generated)
+    pooled = drawn(name, truth, generated)
     whole, whole_weights = plain(truth, axis, truth.weight)
-    t, tw = plain(truth, axis, pool.truth[: len(truth)])
+    t, tw = plain(truth, axis, pooled.truth[: len(truth)])
     g, gw = plain(generated, axis, generated.weight)
     if name == "ks":
         return ks(t, g, tw, gw)
@@ -134,7 +136,7 @@ def test_a_figure_is_that_of_plain_numbers_with_the_weights_of_events(
     assert found.p_value is None  # of objects that are not independent
 
 
-def with_signs(n: int, seed: int, mean: float) -> Sample:
+def with_signs(n: int, seed: int, mean: float) -> EventSample:
     """Events with a Poisson number of jets that have an angle and a charge."""
     rng = np.random.default_rng(seed)
     count = rng.poisson(mean, n)
@@ -154,7 +156,7 @@ def test_too_few_or_too_many_objects_show_in_their_number_alone(name: str, mean:
 K = 9
 
 
-def repeated(n: int, seed: int, shift: float = 0.0) -> tuple[Sample, Sample, Sample]:
+def repeated(n: int, seed: int, shift: float = 0.0) -> tuple[EventSample, EventSample, EventSample]:
     """Events of one number; of K jets with this same number; of K independent ones."""
     rng = np.random.default_rng(seed)
     x, independent = rng.normal(shift, 1, n), rng.normal(shift, 1, n * K)
@@ -201,8 +203,7 @@ def test_chi2_of_objects_that_are_equal_in_their_event_stands_beside_a_floor_as_
 def test_the_error_of_chi2_all_is_the_spread_over_samples(shift: float) -> None:
     figures = [
         chi2_all(
-            repeated(2000, 2 * seed)[1],
-            repeated(2000, 2 * seed + 1, shift)[1],
+            Comparison(repeated(2000, 2 * seed)[1], repeated(2000, 2 * seed + 1, shift)[1]),
             np.random.default_rng(seed),
         )["jet.x"]
         for seed in range(40)
@@ -211,7 +212,7 @@ def test_the_error_of_chi2_all_is_the_spread_over_samples(shift: float) -> None:
     assert np.mean([figure.uncertainty for figure in figures]) == pytest.approx(spread, rel=0.35)
 
 
-def tally_of(sample: Sample, bins: FineBins) -> Tally:
+def tally_of(sample: EventSample, bins: FineBins) -> Tally:
     return Tally.of(sample.columns, bins, [], sample.unphysical)
 
 
@@ -274,9 +275,9 @@ class TestTallies:
         truth, generated = with_jets(2000, 4), with_jets(1000, 5)
         tallied = replace(generated, tally=tally_of(with_jets(50_000, 6), self.bins))
         rng = np.random.default_rng(0)
-        pool = Pool(truth, tallied, rng)
-        assert pool.marginal("jet.pt") is pool.varying("jet.pt")
-        assert not np.array_equal(pool.marginal("met").values, pool.column("met"))
+        pooled = PooledSample(truth, tallied, rng)
+        assert pooled.marginal("jet.pt") is pooled.varying("jet.pt")
+        assert not np.array_equal(pooled.marginal("met").values, pooled.column("met"))
 
     def test_a_generator_without_a_jet_can_be_counted(self) -> None:
         """Whatever jets it makes later are in two bins, which do not stand for the 100."""
@@ -322,7 +323,7 @@ def test_an_event_breaks_a_rule_if_any_jet_does_and_absent_ones_never() -> None:
     assert violating["low"].weight == -2.0
 
 
-def with_met(n: int, seed: int, width: float = 1.0) -> Sample:
+def with_met(n: int, seed: int, width: float = 1.0) -> EventSample:
     """Events with missing momentum, up to two jets, three in ten with an electron, and no muon."""
     rng = np.random.default_rng(seed)
     jets, electrons = rng.integers(0, 3, n), (rng.uniform(size=n) < 0.3).astype(int)
@@ -390,7 +391,7 @@ def test_numbers_alone_have_no_mean_over_objects() -> None:
     assert list(measure("w1", sample, sample)) == ["met.pt"]
 
 
-def shuffled_among_events_of_as_many_jets(sample: Sample) -> Sample:
+def shuffled_among_events_of_as_many_jets(sample: EventSample) -> EventSample:
     """The same jets and the same missing momenta, which no longer know of each other."""
     columns = {name: column.values.copy() for name, column in sample.columns.items()}
     rng = np.random.default_rng(0)
@@ -418,7 +419,7 @@ def test_features_are_numbers_and_the_first_objects() -> None:
     assert features["jet.pt"].tolist() == [[9, 8, 7, 6, 5, 4, 3, 2], [0] * 8]
 
 
-def without_jets(n: int, seed: int) -> Sample:
+def without_jets(n: int, seed: int) -> EventSample:
     rng = np.random.default_rng(seed)
     return from_arrays({"met": rng.normal(size=n), "jet.count": np.zeros(n), "jet.pt": []})
 
@@ -463,7 +464,7 @@ def test_one_event_may_hold_all_objects() -> None:
     assert "leave 1.0 effective events" in measure("w1", sample, sample)["jet.pt"].reason
 
 
-class TestArrays:
+class TestColumns:
     @pytest.mark.parametrize(
         ("columns", "message"),
         [
@@ -618,6 +619,6 @@ def test_a_generated_datasets_tallies_count_the_objects_of_all_shards(dataset: D
     assert measure("chi2_all", whole, few)["jet.pt"].value == pytest.approx(0, abs=1e-9)
 
 
-def splits(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+def splits(sample: EventSample) -> tuple[np.ndarray, np.ndarray]:
     column = sample.columns["jet.pt"]
     return column.values, np.cumsum(column.count)[:-1]

@@ -9,7 +9,7 @@ import pytest
 
 from mleg_ray.evaluation import METRICS, scorecard
 from mleg_ray.evaluation.samples.histogram import Histogram
-from mleg_ray.evaluation.samples.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.statistics.binning import percentile_bins
 from mleg_ray.evaluation.statistics.estimate import Estimate
 
@@ -30,7 +30,7 @@ def mass(muons: dict[str, np.ndarray]) -> np.ndarray:
     return np.sqrt(2 * pt1 * pt2 * (np.cosh(eta1 - eta2) - np.cos(phi1 - phi2)))
 
 
-def pair(muons: dict[str, np.ndarray], rows: np.ndarray) -> Sample:
+def pair(muons: dict[str, np.ndarray], rows: np.ndarray) -> EventSample:
     """Add mass and transverse momentum of the pair."""
     columns = {name: muons[name][rows] for name in FIELDS}
     pt1, _, phi1, pt2, _, phi2 = columns.values()

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from mleg_ray.definitions import Plane
-from mleg_ray.evaluation.samples.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.events import Field
 from mleg_ray.interpret.latent import CLUSTER
 from mleg_ray.report import figures, latent_figures
@@ -19,7 +19,7 @@ PNG = b"\x89PNG"
 PLANE = Plane(x="a", y="b", x_range=(1e-2, 1.0), y_range=(1.0, 10.0), bins=5)
 
 
-def sample(seed: int, weights: np.ndarray | None = None) -> Sample:
+def sample(seed: int, weights: np.ndarray | None = None) -> EventSample:
     rng = np.random.default_rng(seed)
     columns = {"a": 10 ** rng.uniform(-2, 0, 500), "b": 10 ** rng.uniform(0, 1, 500)}
     axes = {"a": Axis(unit="GeV2", label="Q^2", log=True), "b": Axis()}

@@ -9,7 +9,7 @@ from mleg_ray.definitions import Definitions, Plane
 from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.metrics.base import Metric
-from mleg_ray.evaluation.samples.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, Reading
 from mleg_ray.report.html import (
@@ -24,7 +24,7 @@ from mleg_ray.report.html import (
 from tests.evaluation.conftest import with_jets
 
 
-def sample(seed: int, n: int = 600, name: str = "toy") -> Sample:
+def sample(seed: int, n: int = 600, name: str = "toy") -> EventSample:
     rng = np.random.default_rng(seed)
     columns = {
         "x_bj": 10 ** rng.uniform(-2, 0, n),
@@ -40,7 +40,7 @@ def sample(seed: int, n: int = 600, name: str = "toy") -> Sample:
     return from_arrays(columns, axes=axes, definitions=Definitions(planes=(plane,)), name=name)
 
 
-def card_of(truth: Sample, generated: Sample) -> Scorecard:
+def card_of(truth: EventSample, generated: EventSample) -> Scorecard:
     names = ("c2st_auc", "c2st_weights", "chi2_ndf", "unphysical_rate", "ks", "events_per_second")
     metrics = {name: METRICS[name] for name in names}
     return scorecard(truth, generated, metrics=metrics)

@@ -10,7 +10,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardRecord
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.samples.datasets import from_dataset
-from mleg_ray.evaluation.samples.sample import Sample, from_arrays
+from mleg_ray.evaluation.samples.sample import EventSample, from_arrays
 from mleg_ray.folder import SealedFolder
 from mleg_ray.sampling.reweight import (
     Reweighting,
@@ -24,7 +24,7 @@ from tests.prepared import prepared_dataset
 SHIFT = 0.3
 
 
-def normal(mean: float, seed: int, n: int = 20_000) -> Sample:
+def normal(mean: float, seed: int, n: int = 20_000) -> EventSample:
     rng = np.random.default_rng(seed)
     return from_arrays({"x": rng.normal(mean, 1, n), "y": rng.normal(0, 1, n)})
 

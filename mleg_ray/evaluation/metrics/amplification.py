@@ -20,14 +20,16 @@ from mleg_ray.evaluation.statistics.estimate import (
     NotComputable,
     NotComputableError,
 )
-from mleg_ray.evaluation.statistics.resampling import Pool
+from mleg_ray.evaluation.statistics.resampling import PooledSample
 
 QUANTILES = 100
 # Bins of 1% from either end of an observable's distribution; the bulk is the rest.
 REGIONS: Mapping[str, tuple[int, int]] = {"tail": (0, 1), "edge": (1, 5), "bulk": (5, 50)}
 
 
-def amplification(pool: Pool, train_events: int, rng: np.random.Generator) -> dict[str, Figure]:
+def amplification(
+    pooled: PooledSample, train_events: int, rng: np.random.Generator
+) -> dict[str, Figure]:
     """Return n_equivalent / n_train of each region, over the quantiles of all observables.
 
     A truth sample of n events has the expected error Σ p (1 - p) / n. The generator's own error is
@@ -35,16 +37,16 @@ def amplification(pool: Pool, train_events: int, rng: np.random.Generator) -> di
     both are equal. 1, the training sample itself, stands as floor, and higher is better. Where the
     error is not larger than twice its own uncertainty, only a lower limit is known.
     """
-    shares = _Shares(pool)
-    value, capacity = shares.error(pool.truth, pool.generated), shares.capacity
-    resampled = np.array([shares.error(a, b) for a, b in pool.resamples(rng)])
+    shares = _Shares(pooled)
+    value, capacity = shares.error(pooled.truth, pooled.generated), shares.capacity
+    resampled = np.array([shares.error(a, b) for a, b in pooled.resamples(rng)])
     uncertainty = resampled.std(axis=0, ddof=1)
     figures: dict[str, Figure] = {}
     for i, region in enumerate(REGIONS):
         if value[i] <= 2 * uncertainty[i]:
             least = capacity[i] / (max(value[i], 0.0) + 2 * uncertainty[i]) / train_events
             figures[region] = NotComputable(
-                reason=f"{pool.n} events do not resolve the generator's error there; "
+                reason=f"{pooled.n} events do not resolve the generator's error there; "
                 f"amplification is above {least:.2g}"
             )
         else:
@@ -54,7 +56,7 @@ def amplification(pool: Pool, train_events: int, rng: np.random.Generator) -> di
                 uncertainty=float(ratio * uncertainty[i] / value[i]),
                 floor=1.0,
                 floor_spread=0.0,
-                events=pool.n,
+                events=pooled.n,
                 direction="higher",
             )
     return figures
@@ -67,12 +69,12 @@ class _Shares:
         capacity: Σ p (1 - p) by region: the expected error of a truth sample of one event.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pooled: PooledSample) -> None:
         inner = tuple(np.arange(1, QUANTILES) / QUANTILES)
         offset, indices = 0, []
-        for name in pool.numbers:
-            values = pool.column(name)
-            edges = weighted_quantiles(values, pool.whole_truth, inner)
+        for name in pooled.numbers:
+            values = pooled.column(name)
+            edges = weighted_quantiles(values, pooled.whole_truth, inner)
             indices.append(np.searchsorted(edges, values, side="right") + offset)
             offset += QUANTILES
         self._indices = indices
@@ -82,7 +84,7 @@ class _Shares:
             np.tile((from_end >= low) & (from_end < high), len(indices))
             for low, high in REGIONS.values()
         ]
-        p = self._of(pool.whole_truth)
+        p = self._of(pooled.whole_truth)
         self._variance = p * (1 - p)
         self.capacity = self._by_region(self._variance)
 
@@ -117,7 +119,7 @@ def train_events(provenance: Mapping[str, object]) -> int:
 
 def _compute(comparison: Comparison, rng: np.random.Generator) -> Mapping[str, Figure]:
     n_train = train_events(comparison.generated.origin.provenance)
-    return amplification(comparison.pool(rng), n_train, rng)
+    return amplification(comparison.pooled(rng), n_train, rng)
 
 
 AMPLIFICATION = Metric(

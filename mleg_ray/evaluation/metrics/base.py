@@ -13,7 +13,7 @@ from mleg_ray.evaluation.statistics.estimate import (
     NotComputable,
     NotComputableError,
 )
-from mleg_ray.evaluation.statistics.resampling import Pool, Subjects, estimates
+from mleg_ray.evaluation.statistics.resampling import PooledSample, Subjects, estimates
 
 ALL = "all"  # the subject of a figure of all observables together
 
@@ -65,21 +65,22 @@ class Metric(MetricTexts):
 
 
 def resampled(
-    subjects: Callable[[Pool], Subjects], *, p_values: bool = False, averaged: bool = False
+    subjects: Callable[[PooledSample], Subjects], *, p_values: bool = False, averaged: bool = False
 ) -> Compute:
-    """Make a metric's computation of functions of event weights over a pool (see `resampling`).
+    """Make a metric's computation of functions of pooled events' weights (see `resampling`).
 
     If it is `averaged`, its mean over kinds of objects is a figure too.
     """
 
     def compute(comparison: Comparison, rng: np.random.Generator) -> Mapping[str, Figure]:
-        pool = comparison.pool(rng)
-        mean = pool.object_shares if averaged else None
-        return estimates(pool, subjects(pool), rng, p_values=p_values, mean=mean)
+        pooled = comparison.pooled(rng)
+        mean = pooled.object_shares if averaged else None
+        [figures] = estimates(pooled, subjects(pooled), rng, p_values=p_values, mean=mean)
+        return figures
 
     return compute
 
 
-def joint(estimate: Callable[[Pool, np.random.Generator], Estimate]) -> Compute:
+def joint(estimate: Callable[[PooledSample, np.random.Generator], Estimate]) -> Compute:
     """Make a metric's computation of one figure of all observables together."""
-    return lambda comparison, rng: {ALL: estimate(comparison.pool(rng), rng)}
+    return lambda comparison, rng: {ALL: estimate(comparison.pooled(rng), rng)}

@@ -31,22 +31,22 @@ def auc_figures(
     """Return each classifier's area under the ROC curve, with the curve.
 
     0.5 means that the samples cannot be told apart; the floor's spread is that of a classifier that
-    knows nothing, sqrt((n₁ + n₂ + 1) / 12 n₁ n₂) with the effective numbers of quoted events.
+    knows nothing, sqrt((n₁ + n₂ + 1) / 12 n₁ n₂) with the effective numbers of test events.
     """
     figures: dict[str, Figure] = {}
     for name, classification in classifications.items():
-        quote = classification.quote
-        area = prepare_auc(quote.score)
-        times = rng.poisson(1.0, (RESAMPLES, len(quote.score)))
-        resampled = [area(quote.truth * k, quote.generated * k) for k in times]
-        n_truth, n_generated = effective_size(quote.truth), effective_size(quote.generated)
+        test = classification.test
+        area = prepare_auc(test.score)
+        times = rng.poisson(1.0, (RESAMPLES, len(test.score)))
+        resampled = [area(test.truth * k, test.generated * k) for k in times]
+        n_truth, n_generated = effective_size(test.truth), effective_size(test.generated)
         figures[name] = Estimate(
-            value=area(quote.truth, quote.generated),
+            value=area(test.truth, test.generated),
             uncertainty=float(np.std(resampled, ddof=1)),
             floor=0.5,
             floor_spread=math.sqrt((n_truth + n_generated + 1) / (12 * n_truth * n_generated)),
             events=classification.events,
-            curves={"roc": roc_curve(quote)},
+            curves={"roc": roc_curve(test)},
         )
     return figures
 
@@ -60,22 +60,22 @@ def weight_figures(classifications: Mapping[str, Classification]) -> dict[str, F
     samples; a classifier that sees no difference has none. The divergence, with the binary cross
     entropy of equal classes, is JSD = (ln 2 - BCE) / ln 2, 0 to 1.
 
-    Scores are calibrated on the select part (`calibrated`); the calibration curve is of quoted
+    Scores are calibrated on the validation part (`calibrated`); the calibration curve is of test
     events.
     """
     figures: dict[str, Figure] = {}
     for name, classification in classifications.items():
-        quote = calibrated(classification)
-        curves = {"calibration": calibration_curve(quote)}
+        test = calibrated(classification)
+        curves = {"calibration": calibration_curve(test)}
         curves |= {
-            f"weights, {whose}": weight_histogram(quote.score, weights)
-            for whose, weights in (("truth", quote.truth), ("generated", quote.generated))
+            f"weights, {whose}": weight_histogram(test.score, weights)
+            for whose, weights in (("truth", test.truth), ("generated", test.generated))
         }
-        figures[f"{name}, JSD"] = divergence(classification, quote).model_copy(
+        figures[f"{name}, JSD"] = divergence(classification, test).model_copy(
             update={"curves": curves}
         )
-        weight = np.exp(-quote.score)
-        for whose, weights in (("truth", quote.truth), ("generated", quote.generated)):
+        weight = np.exp(-test.score)
+        for whose, weights in (("truth", test.truth), ("generated", test.generated)):
             for text, tail in (
                 (f"w > {LARGE_WEIGHT:g}", weight > LARGE_WEIGHT),
                 (f"w < {SMALL_WEIGHT:g}", weight < SMALL_WEIGHT),
@@ -115,22 +115,22 @@ def roc_curve(scored: Scored) -> Curve:
 
 
 def calibrated(classification: Classification) -> Scored:
-    """Return the quoted events with scores log p(generated) / p(truth) fitted on select events."""
-    slope, offset = calibration(classification.select)
-    quote = classification.quote
-    return Scored(slope * quote.score + offset, quote.truth, quote.generated)
+    """Return the test events with scores log p(generated) / p(truth), fitted on the validation."""
+    slope, offset = calibration(classification.validation)
+    test = classification.test
+    return Scored(slope * test.score + offset, test.truth, test.generated)
 
 
-def calibration(select: Scored) -> tuple[float, float]:
+def calibration(validation: Scored) -> tuple[float, float]:
     """Return the slope and offset that make scores log p(generated) / p(truth).
 
     Platt's a s + b, two parameters, rather than isotonic regression: the latter's outermost steps
     hold one class only, so the very weights in the tails would be 0 or infinite, and without a
     difference its steps would turn noise into weights. Targets are smoothed as by J. Platt (1999).
     """
-    spread = float(select.score.std())
+    spread = float(validation.score.std())
     scale = spread if spread > 0 else 1.0
-    s, a, b = select.score / scale, np.abs(select.truth), np.abs(select.generated)
+    s, a, b = validation.score / scale, np.abs(validation.truth), np.abs(validation.generated)
     # Both classes have the same prior probability, whatever their weights.
     n_truth, n_generated = np.count_nonzero(a), np.count_nonzero(b)
     weight = a / a.sum() + b / b.sum()
@@ -146,23 +146,23 @@ def calibration(select: Scored) -> tuple[float, float]:
     return float(slope) / scale, float(offset)
 
 
-def divergence(classification: Classification, quote: Scored) -> Estimate:
+def divergence(classification: Classification, test: Scored) -> Estimate:
     """Return (ln 2 - BCE) / ln 2 of calibrated scores, a lower limit of the true divergence.
 
     Without a difference a calibration on n_s events gains nothing on n_q others but a number of
     spread 1 / sqrt(n_s n_q).
     """
-    gain = np.where(quote.truth != 0, -np.logaddexp(0, quote.score), -np.logaddexp(0, -quote.score))
+    gain = np.where(test.truth != 0, -np.logaddexp(0, test.score), -np.logaddexp(0, -test.score))
     gain = 1 + gain / math.log(2)
     value, variance = 0.0, 0.0
-    for weights in (quote.truth, quote.generated):
+    for weights in (test.truth, test.generated):
         w = weights / weights.sum() / 2
         mean = 2 * float(w @ gain)
         value += mean / 2
         variance += float(np.square(w) @ np.square(gain - mean))
     sizes = [
         effective_size(part.truth) + effective_size(part.generated)
-        for part in (classification.select, quote)
+        for part in (classification.validation, test)
     ]
     return Estimate(
         value=value,
@@ -173,14 +173,14 @@ def divergence(classification: Classification, quote: Scored) -> Estimate:
     )
 
 
-def calibration_curve(quote: Scored) -> Curve:
+def calibration_curve(test: Scored) -> Curve:
     """Return the share of generated events (y) by the predicted one (x), in 20 equal bins.
 
     Bins with fewer than 10 events are left out.
     """
-    p = expit(quote.score)
+    p = expit(test.score)
     index = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    a, b = quote.truth / quote.truth.sum(), quote.generated / quote.generated.sum()
+    a, b = test.truth / test.truth.sum(), test.generated / test.generated.sum()
     events = np.bincount(index, minlength=CALIBRATION_BINS)
     truth, generated, predicted, size = (
         np.bincount(index, w, minlength=CALIBRATION_BINS)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from mleg_ray.definitions import Plane
+from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics.base import Metric
 from mleg_ray.evaluation.metrics.chi2_ndf import pearson_chi2
 from mleg_ray.evaluation.samples.column import Column, FloatArray
 from mleg_ray.evaluation.samples.histogram import BinIndex, Histogram
-from mleg_ray.evaluation.samples.sample import Sample, binned
+from mleg_ray.evaluation.samples.sample import binned
 from mleg_ray.evaluation.statistics.binning import INNER_BINS, percentile_range
 from mleg_ray.evaluation.statistics.estimate import (
     Estimate,
@@ -26,7 +27,7 @@ from mleg_ray.evaluation.statistics.estimate import (
     NotComputable,
     NotComputableError,
 )
-from mleg_ray.evaluation.statistics.resampling import Pool
+from mleg_ray.evaluation.statistics.resampling import PooledSample
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class _Counted:
     inside: NDArray[np.bool_]
 
 
-def chi2_all(truth: Sample, generated: Sample, rng: np.random.Generator) -> dict[str, Figure]:
+def chi2_all(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
     """Return `pearson_chi2` of each plane and observable over the bins with 10 truth events.
 
     Between the truth's 0.1 and 99.9 percentiles an observable has 100 bins that are equal on its
@@ -60,15 +61,15 @@ def chi2_all(truth: Sample, generated: Sample, rng: np.random.Generator) -> dict
     of such a χ² (J. Rao, A. Scott, JASA 76 (1981) 221), and has no p-value.
 
     Raises:
-        NotComputableError: see `Pool`.
+        NotComputableError: see `PooledSample`.
     """
-    pool = Pool(truth, generated, rng)
-    halves = [(a[: len(truth)], b[: len(truth)]) for a, b in pool.splits(rng)]
+    pooled, n = comparison.pooled(rng), len(comparison.truth)
+    halves = [(a[:n], b[:n]) for a, b in pooled.splits(rng)]
     subjects: dict[str, Callable[[], _Counted]] = {
-        plane.name: partial(_plane, pool, truth, generated, plane)
-        for plane in pool.definitions.planes
+        plane.name: partial(_plane, comparison, pooled, plane)
+        for plane in pooled.definitions.planes
     }
-    subjects |= {name: partial(_observable, pool, truth, generated, name) for name in pool.axes}
+    subjects |= {name: partial(_observable, comparison, pooled, name) for name in pooled.axes}
     figures: dict[str, Figure] = {}
     for subject, count in subjects.items():
         try:
@@ -110,18 +111,20 @@ def _chi2_ndf(
     return pearson_chi2(truth, generated, bins), ndf
 
 
-def _observable(pool: Pool, truth: Sample, generated: Sample, name: str) -> _Counted:
-    pooled = pool.varying(name)
-    low, high = percentile_range(pooled.values, pooled.weights(pool.whole_truth))
+def _observable(comparison: Comparison, pooled: PooledSample, name: str) -> _Counted:
+    truth = comparison.truth
+    everything = pooled.varying(name)
+    low, high = percentile_range(everything.values, everything.weights(pooled.whole_truth))
     wanted = truth.axes[name].edges(low, high, INNER_BINS)
-    edges, t, g, events = binned(truth, generated, name, wanted)
+    edges, t, g, events = binned(truth, comparison.generated, name, wanted)
     column = truth.columns[name]
     drawn = np.searchsorted(edges, column.values, side="right")
     return _Counted(t, g, events, drawn, column, np.ones(len(edges) + 1, dtype=np.bool_))
 
 
-def _plane(pool: Pool, truth: Sample, generated: Sample, plane: Plane) -> _Counted:
-    x, y = (pool.column(name)[: len(truth)] for name in (plane.x, plane.y))
+def _plane(comparison: Comparison, pooled: PooledSample, plane: Plane) -> _Counted:
+    truth, generated = comparison.truth, comparison.generated
+    x, y = (pooled.column(name)[: len(truth)] for name in (plane.x, plane.y))
     inside = np.arange(plane.cells) < plane.cells - 1  # the last bin is "outside"
     t, g = truth.cells(plane), generated.cells(plane)
     return _Counted(t, g, generated.counted, plane.index(x, y), truth.columns[plane.x], inside)
@@ -132,5 +135,5 @@ CHI2_ALL = Metric(
     meaning="the same of all true and all generated events; it grows with their numbers, 1 at best",
     of_all_events=True,
     headline="In {subject}, {events} generated events against all true ones.",
-    compute=lambda comparison, rng: chi2_all(comparison.truth, comparison.generated, rng),
+    compute=chi2_all,
 )

@@ -3,13 +3,19 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.metrics.base import Metric, resampled
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.samples.histogram import BinIndex, Histogram
 from mleg_ray.evaluation.statistics.binning import INNER_BINS, percentile_bins
 from mleg_ray.evaluation.statistics.distances import Statistic
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
-from mleg_ray.evaluation.statistics.resampling import Pool, Subjects, per_observable, per_plane
+from mleg_ray.evaluation.statistics.resampling import (
+    PooledSample,
+    Subjects,
+    per_observable,
+    per_plane,
+)
 
 
 def pearson_chi2(truth: Histogram, generated: Histogram, bins: NDArray[np.bool_]) -> float:
@@ -27,19 +33,13 @@ def pearson_chi2(truth: Histogram, generated: Histogram, bins: NDArray[np.bool_]
 
 def prepare_chi2(values: FloatArray, truth: FloatArray) -> Statistic:
     """Prepare `chi2_ndf` of one observable."""
-    return _chi2_statistic(percentile_bins(values, truth), INNER_BINS + 2, truth)
+    return prepare_binned_chi2(percentile_bins(values, truth), INNER_BINS + 2, truth)
 
 
-def prepare_plane_chi2(index: BinIndex, bins: int, truth: FloatArray) -> Statistic:
-    """Prepare `chi2_ndf` of a plane from the pooled events' bins, of which the last is "outside".
-
-    Events outside count in the totals only.
-    """
-    return _chi2_statistic(index, bins - 1, truth)
-
-
-def _chi2_statistic(index: BinIndex, bins: int, truth: FloatArray) -> Statistic:
+def prepare_binned_chi2(index: BinIndex, bins: int, truth: FloatArray) -> Statistic:
     """Prepare `chi2_ndf` over those of the first `bins` in which the truth has 10 events.
+
+    Pooled events are in the bins `index` (N,); those in the bin beyond count in the totals only.
 
     Bins chosen by the very sample that is compared would favour its upward fluctuations and lift
     the floor above 1; the whole truth favours none of its parts.
@@ -59,12 +59,13 @@ def _chi2_statistic(index: BinIndex, bins: int, truth: FloatArray) -> Statistic:
     return statistic
 
 
-def _subjects(pool: Pool) -> Subjects:
+def _subjects(pooled: PooledSample) -> Subjects:
     """Make a subject of each plane that the dataset declares, and of each observable."""
-    planes = per_plane(
-        pool, lambda plane: prepare_plane_chi2(pool.cells(plane), plane.cells, pool.whole_truth)
-    )
-    return {**planes, **per_observable(pool, prepare_chi2)}
+
+    def of_plane(plane: Plane) -> Statistic:
+        return prepare_binned_chi2(pooled.cells(plane), plane.cells - 1, pooled.whole_truth)
+
+    return {**per_plane(pooled, of_plane), **per_observable(pooled, prepare_chi2)}
 
 
 CHI2_NDF = Metric(

@@ -9,7 +9,7 @@ from mleg_ray.evaluation.metrics.base import ALL, Metric, resampled
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.statistics.distances import Statistic
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
-from mleg_ray.evaluation.statistics.resampling import Pool, Subjects
+from mleg_ray.evaluation.statistics.resampling import PooledSample, Subjects
 
 
 def correlation_matrix(features: FloatArray, weights: FloatArray) -> FloatArray:
@@ -17,7 +17,7 @@ def correlation_matrix(features: FloatArray, weights: FloatArray) -> FloatArray:
 
     NaN where a feature does not vary, or where negative weights leave it no variance.
     """
-    present = weights != 0  # of a pool's events two thirds belong to no or the other sample
+    present = weights != 0  # of pooled events two thirds belong to no or the other sample
     features, weights = features[present], weights[present]
     w = weights / weights.sum()
     with np.errstate(all="ignore"):
@@ -28,23 +28,23 @@ def correlation_matrix(features: FloatArray, weights: FloatArray) -> FloatArray:
     return result
 
 
-def correlation_subjects(pool: Pool) -> Subjects:
+def correlation_subjects(pooled: PooledSample) -> Subjects:
     """Make the subjects of `corr_frobenius`.
 
     "all" is the Frobenius norm of the difference of the two matrices; the pair of observables whose
     correlation differs most stands beside it with the absolute difference. One observable alone has
     no correlations, so no subjects.
     """
-    names = pool.numbers
+    names = pooled.numbers
     if len(names) < 2:
         return {}
 
     def whole() -> Statistic:
-        features = _standardised(pool, names)
+        features = _standardised(pooled, names)
         return lambda a, b: float(np.linalg.norm(_difference(features, a, b)))
 
     def of_pair(first: str, second: str) -> Statistic:
-        features = _standardised(pool, [first, second])
+        features = _standardised(pooled, [first, second])
         return lambda a, b: float(abs(_difference(features, a, b)[0, 1]))
 
     subjects: dict[str, Callable[[], Statistic]] = {ALL: whole}
@@ -52,7 +52,7 @@ def correlation_subjects(pool: Pool) -> Subjects:
         whole()
     except NotComputableError:
         return subjects
-    difference = _difference(_standardised(pool, names), pool.truth, pool.generated)
+    difference = _difference(_standardised(pooled, names), pooled.truth, pooled.generated)
     rows, columns = np.triu_indices(len(names), k=1)
     largest = int(np.argmax(np.nan_to_num(np.abs(difference[rows, columns]))))
     first, second = names[rows[largest]], names[columns[largest]]
@@ -63,9 +63,9 @@ def _difference(features: FloatArray, a: FloatArray, b: FloatArray) -> FloatArra
     return correlation_matrix(features, b) - correlation_matrix(features, a)
 
 
-def _standardised(pool: Pool, names: list[str]) -> FloatArray:
+def _standardised(pooled: PooledSample, names: list[str]) -> FloatArray:
     """Columns (N, d) of order one: heavy tails in GeV² would cost precision."""
-    features = np.stack([pool.column(name) for name in names], axis=1)
+    features = np.stack([pooled.column(name) for name in names], axis=1)
     with np.errstate(all="ignore"):
         result: FloatArray = (features - features.mean(axis=0)) / features.std(axis=0)
     return result

@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics.base import Metric, resampled
 from mleg_ray.evaluation.samples.column import FloatArray
-from mleg_ray.evaluation.samples.histogram import BinIndex, Histogram
+from mleg_ray.evaluation.samples.histogram import Histogram
 from mleg_ray.evaluation.statistics.binning import INNER_BINS, percentile_bins
 from mleg_ray.evaluation.statistics.distances import JointStatistic, Statistic
 from mleg_ray.evaluation.statistics.estimate import Figure
 from mleg_ray.evaluation.statistics.resampling import (
-    Pool,
+    PooledSample,
     Subjects,
-    joint_estimates,
+    estimates,
     per_observable,
     per_plane,
 )
@@ -90,34 +91,28 @@ def prepare_histogram_distances(values: FloatArray, truth: FloatArray) -> JointS
     return statistic
 
 
-def prepare_plane_relative_chi2(index: BinIndex, bins: int) -> Statistic:
-    """Prepare `chi2_paper` of a plane; arguments as in `prepare_plane_chi2`."""
-    inside = np.arange(bins) < bins - 1
-
-    def statistic(a: FloatArray, b: FloatArray) -> float:
-        t, g = (Histogram.fill(index, weights, bins) for weights in (a, b))
-        return relative_chi2(t, g, inside)
-
-    return statistic
-
-
 def _distances(comparison: Comparison) -> Mapping[str, Mapping[str, Figure]]:
     """Return the figures of all `HISTOGRAM_DISTANCES`: they share the resampled histograms."""
 
     def compute(rng: np.random.Generator) -> dict[str, dict[str, Figure]]:
-        pool = comparison.pool(rng)
-        subjects = per_observable(pool, prepare_histogram_distances)
+        pooled = comparison.pooled(rng)
+        subjects = per_observable(pooled, prepare_histogram_distances)
         n = len(HISTOGRAM_DISTANCES)
-        figures = joint_estimates(pool, subjects, rng, figures=n, mean=pool.object_shares)
+        figures = estimates(pooled, subjects, rng, figures=n, mean=pooled.object_shares)
         return dict(zip(HISTOGRAM_DISTANCES, figures, strict=True))
 
     return comparison.shared("histograms", compute)
 
 
-def _planes(pool: Pool) -> Subjects:
-    return per_plane(
-        pool, lambda plane: prepare_plane_relative_chi2(pool.cells(plane), plane.cells)
-    )
+def _planes(pooled: PooledSample) -> Subjects:
+    def of_plane(plane: Plane) -> Statistic:
+        index, bins = pooled.cells(plane), plane.cells
+        inside = np.arange(bins) < bins - 1
+        return lambda a, b: relative_chi2(
+            Histogram.fill(index, a, bins), Histogram.fill(index, b, bins), inside
+        )
+
+    return per_plane(pooled, of_plane)
 
 
 def _chi2_paper(comparison: Comparison, rng: np.random.Generator) -> Mapping[str, Figure]:

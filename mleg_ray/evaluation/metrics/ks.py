@@ -7,7 +7,7 @@ import numpy as np
 
 from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics.base import Metric, resampled
-from mleg_ray.evaluation.samples.sample import Sample
+from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.statistics.distances import effective_size, ks_p_value, prepare_ks
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure
 from mleg_ray.evaluation.statistics.resampling import per_observable
@@ -26,7 +26,7 @@ def kolmogorov_smirnov(comparison: Comparison, rng: np.random.Generator) -> Mapp
     }
 
 
-def _with_p_value(figure: Figure, truth: Sample, generated: Sample) -> Figure:
+def _with_p_value(figure: Figure, truth: EventSample, generated: EventSample) -> Figure:
     if not isinstance(figure, Estimate):
         return figure
     sizes = (figure.events * effective_size(s.weight) / len(s) for s in (truth, generated))

@@ -1,22 +1,18 @@
 """Whether generated events are copies of training events."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics.base import ALL, Metric
 from mleg_ray.evaluation.samples.column import FloatArray
-from mleg_ray.evaluation.samples.sample import Sample
+from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputableError
 from mleg_ray.evaluation.statistics.resampling import MINIMUM_EVENTS, RESAMPLES
 
 QUERIES = 2000
 
 
-def memorisation(
-    truth: Sample, generated: Sample, training: Sample, rng: np.random.Generator
-) -> Estimate:
+def memorisation(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
     """Return the median distance of generated to training events over that among the latter.
 
     Euclidean distances to the nearest neighbour, features standardised on the training events:
@@ -25,12 +21,18 @@ def memorisation(
     number. The floor is the same ratio for truth events, which nobody trained on.
 
     Raises:
-        NotComputableError: tiny samples, values that are not finite, or so many repeated training
-            events that they are no distance apart.
+        NotComputableError: training events that are not known, tiny samples, values that are not
+            finite, or so many repeated training events that they are no distance apart.
     """
     from sklearn.neighbors import NearestNeighbors  # slow to import, see `boosted_trees`
 
-    samples = {"training": training, "generated": generated, "truth": truth}
+    if comparison.training is None:
+        raise NotComputableError("the truth's data are not known to have trained it")
+    samples = {
+        "training": comparison.training,
+        "generated": comparison.generated,
+        "truth": comparison.truth,
+    }
     for whose, sample in samples.items():
         if len(sample) < MINIMUM_EVENTS:
             raise NotComputableError(
@@ -52,7 +54,7 @@ def memorisation(
         raise NotComputableError("at least half of the training events have an exact copy there")
     resampled = {whose: _bootstrapped_medians(d, rng) for whose, d in distances.items()}
     scale = resampled["training"]
-    return Estimate(
+    estimate = Estimate(
         value=float(np.median(distances["generated"])) / own,
         uncertainty=float(np.std(resampled["generated"] / scale, ddof=1)),
         floor=float(np.median(distances["truth"])) / own,
@@ -60,9 +62,10 @@ def memorisation(
         events=len(distances["generated"]),
         direction="higher",
     )
+    return {ALL: estimate}
 
 
-def _features(sample: Sample) -> FloatArray:
+def _features(sample: EventSample) -> FloatArray:
     features = sample.features
     for name, values in features.items():
         if not np.isfinite(values).all():
@@ -70,7 +73,7 @@ def _features(sample: Sample) -> FloatArray:
     return np.concatenate(list(features.values()), axis=1)
 
 
-def _drawn(sample: Sample, rng: np.random.Generator) -> np.ndarray:
+def _drawn(sample: EventSample, rng: np.random.Generator) -> np.ndarray:
     size = np.abs(sample.weight)
     present = int(np.count_nonzero(size))
     if present < MINIMUM_EVENTS:
@@ -84,14 +87,8 @@ def _bootstrapped_medians(values: FloatArray, rng: np.random.Generator) -> Float
     return np.maximum(medians, np.finfo(np.float64).tiny)
 
 
-def _compute(comparison: Comparison, rng: np.random.Generator) -> Mapping[str, Figure]:
-    if comparison.training is None:
-        raise NotComputableError("the truth's data are not known to have trained it")
-    return {ALL: memorisation(comparison.truth, comparison.generated, comparison.training, rng)}
-
-
 MEMORISATION = Metric(
     title="Memorisation",
     meaning="distance to training events over that among them; 1 at best",
-    compute=_compute,
+    compute=memorisation,
 )

@@ -13,7 +13,7 @@ import numpy as np
 from mleg_ray.evaluation.metrics.base import Metric, joint
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.statistics.estimate import Estimate
-from mleg_ray.evaluation.statistics.resampling import RESAMPLES, Pool, null_p_value
+from mleg_ray.evaluation.statistics.resampling import RESAMPLES, PooledSample, null_p_value
 
 FEWEST_EVENTS, MOST_EVENTS = 20_000, 50_000
 SIZES, BATCHES_OF_SIZE = 10, 20
@@ -21,7 +21,7 @@ CHUNKS = 200
 KERNEL_BATCHES, KERNEL_BATCH_EVENTS = 10, 5000
 
 
-def fpd(pool: Pool, rng: np.random.Generator) -> Estimate:
+def fpd(pooled: PooledSample, rng: np.random.Generator) -> Estimate:
     """Return the Fréchet distance |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½) for infinite samples.
 
     The distance between finite samples is larger by a term in 1/N: it is averaged over 20 random
@@ -32,44 +32,44 @@ def fpd(pool: Pool, rng: np.random.Generator) -> Estimate:
 
     The uncertainty is that of the line and that of 200 bootstraps of chunks, in quadrature.
     """
-    estimate, floors = _beside_floors(extrapolated_fpd, pool, rng)
+    estimate, floors = _beside_floors(extrapolated_fpd, pooled, rng)
     return estimate.model_copy(update={"p_value": null_p_value(estimate.value, floors)})
 
 
-def kpd(pool: Pool, rng: np.random.Generator) -> Estimate:
+def kpd(pooled: PooledSample, rng: np.random.Generator) -> Estimate:
     """Return the squared maximum mean discrepancy with kernel (x·y / d + 1)⁴.
 
     The median of the unbiased estimates of 10 random batches of 5000 events (half of all where
     there are fewer); the uncertainty is half the range between their 16 and 84 percentiles.
     """
-    return _beside_floors(median_kpd, pool, rng)[0]
+    return _beside_floors(median_kpd, pooled, rng)[0]
 
 
 def _beside_floors(
-    compute: Callable[..., tuple[float, float]], pool: Pool, rng: np.random.Generator
+    compute: Callable[..., tuple[float, float]], pooled: PooledSample, rng: np.random.Generator
 ) -> tuple[Estimate, list[float]]:
     """Return the estimate of a distance, and the truth-versus-truth values of its floor."""
-    features = normalised(pool)
-    value, error = compute(features, pool.truth, pool.generated, rng)
-    floors = [compute(features, a, b, rng)[0] for a, b in pool.splits(rng)]
+    features = normalised(pooled)
+    value, error = compute(features, pooled.truth, pooled.generated, rng)
+    floors = [compute(features, a, b, rng)[0] for a, b in pooled.splits(rng)]
     estimate = Estimate(
         value=value,
         uncertainty=error,
         floor=float(np.mean(floors)),
         floor_spread=float(np.std(floors, ddof=1)),
-        events=pool.n,
+        events=pooled.n,
     )
     return estimate, floors
 
 
-def normalised(pool: Pool) -> FloatArray:
+def normalised(pooled: PooledSample) -> FloatArray:
     """Return the pooled observables (N, d), divided by the truth's largest absolute values.
 
     Raises:
         NotComputableError: a value is not finite, or all truth values of an observable are equal.
     """
-    features = np.stack([pool.column(name) for name in pool.numbers], axis=1)
-    result: FloatArray = features / np.abs(features[pool.whole_truth != 0]).max(axis=0)
+    features = np.stack([pooled.column(name) for name in pooled.numbers], axis=1)
+    result: FloatArray = features / np.abs(features[pooled.whole_truth != 0]).max(axis=0)
     return result
 
 

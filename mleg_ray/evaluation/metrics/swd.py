@@ -9,12 +9,12 @@ from mleg_ray.evaluation.metrics.base import Metric, joint
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.statistics.distances import standard_deviation
 from mleg_ray.evaluation.statistics.estimate import Estimate
-from mleg_ray.evaluation.statistics.resampling import Pool, null_p_value
+from mleg_ray.evaluation.statistics.resampling import PooledSample, null_p_value
 
 DIRECTIONS = 256
 
 
-def swd(pool: Pool, rng: np.random.Generator) -> Estimate:
+def swd(pooled: PooledSample, rng: np.random.Generator) -> Estimate:
     """Return the mean 1-D Wasserstein distance over 256 random unit directions.
 
     Observables are standardised on the truth; value and floor use the same directions.
@@ -23,8 +23,8 @@ def swd(pool: Pool, rng: np.random.Generator) -> Estimate:
     (B. Efron, JASA 109 (2014) 991): 200 of them would sum 150,000 events 51,200 times. With h(x) =
     ∫ from x of sign(F - G), the distance of reweighted events changes by Σ δw h.
     """
-    features = _standardised(pool)
-    roles = [(pool.truth, pool.generated), *pool.splits(rng)]
+    features = _standardised(pooled)
+    roles = [(pooled.truth, pooled.generated), *pooled.splits(rng)]
     differences = np.stack([a / a.sum() - b / b.sum() for a, b in roles])
     distances = np.zeros(len(roles))
     influence = np.zeros(len(features))
@@ -44,7 +44,7 @@ def swd(pool: Pool, rng: np.random.Generator) -> Estimate:
         uncertainty=_spread(influence / DIRECTIONS, *roles[0]),
         floor=float(np.mean(floors)),
         floor_spread=float(np.std(floors, ddof=1)),
-        events=pool.n,
+        events=pooled.n,
         p_value=null_p_value(value, floors),
     )
 
@@ -64,12 +64,10 @@ def _directions(d: int, rng: np.random.Generator) -> Iterator[FloatArray]:
         yield direction / np.linalg.norm(direction)
 
 
-def _standardised(pool: Pool) -> FloatArray:
-    columns = [pool.column(name) for name in pool.numbers]
-    spreads = [standard_deviation(column, pool.whole_truth) for column in columns]
-    return np.stack(
-        [column / spread for column, spread in zip(columns, spreads, strict=True)], axis=1
-    )
+def _standardised(pooled: PooledSample) -> FloatArray:
+    columns = [pooled.column(name) for name in pooled.numbers]
+    spreads = [standard_deviation(column, pooled.whole_truth) for column in columns]
+    return np.stack(columns, axis=1) / spreads
 
 
 SWD = Metric(

@@ -13,8 +13,8 @@ from mleg_ray.errors import DataError
 from mleg_ray.evaluation.samples.column import Column, FloatArray, columns_of
 from mleg_ray.evaluation.samples.sample import (
     Axis,
+    EventSample,
     Origin,
-    Sample,
     derived_axes,
     objects_of,
     ordered,
@@ -37,7 +37,7 @@ def from_dataset(
     max_events: int = MAX_EVENTS,
     bins: FineBins | None = None,
     progress: Callable[[int], None] = lambda rows: None,
-) -> Sample:
+) -> EventSample:
     """Draw at most `max_events` random events of a split; count the unphysical among all of them.
 
     With the `bins` of another sample's tally, all events are counted in these too. The dataset is
@@ -82,11 +82,13 @@ def from_dataset(
         provenance=manifest.provenance,
     )
     definitions = manifest.definitions
-    sample = Sample(drawn, np.concatenate(weights), axes, unphysical, origin, definitions, tally)
+    sample = EventSample(
+        drawn, np.concatenate(weights), axes, unphysical, origin, definitions, tally
+    )
     return ordered(sample)
 
 
-def from_events(events: Events, manifest: DatasetManifest) -> Sample:
+def from_events(events: Events, manifest: DatasetManifest) -> EventSample:
     """Make a sample of events like those of a dataset, in their own order; all are compared."""
     axes, fields = _axes(manifest), manifest.schema_.event
     return sample_of(events, axes, fields, manifest.definitions, manifest.name)
@@ -98,7 +100,7 @@ def from_generated(
     seed: int,
     max_events: int = MAX_EVENTS,
     progress: Callable[[int], None] = lambda rows: None,
-) -> Sample:
+) -> EventSample:
     """Describe a generated dataset of any size by its tallies and the events of a few shards.
 
     One without tallies is read whole, see `from_dataset`. Otherwise all events count in `tally` and

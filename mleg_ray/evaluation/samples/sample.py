@@ -35,7 +35,7 @@ class Frame(Protocol):
 
 
 # Named columns, or a matrix (n, d) whose columns are then called x0, x1 ...
-Columns = Frame | NDArray[Any]
+Arrays = Frame | NDArray[Any]
 
 
 class Axis(Config):
@@ -75,7 +75,7 @@ class Origin(Config):
 
 
 @dataclass(frozen=True)
-class Sample:
+class EventSample:
     """Events as named columns, of events or of their objects, with `weight` (n,), all float64.
 
     The events are in a canonical order, so that every figure, its seeded choices included, depends
@@ -145,13 +145,13 @@ class Binned(NamedTuple):
 
 
 def from_arrays(
-    columns: Columns,
+    columns: Arrays,
     weights: ArrayLike | None = None,
     *,
     axes: Mapping[str, Axis] | None = None,
     definitions: Definitions | Mapping[str, Any] = NO_DEFINITIONS,
     name: str = "arrays",
-) -> Sample:
+) -> EventSample:
     """Make a sample of plain columns, or of a data frame, of any generator.
 
     Columns have shape (n,), weights too (1 if absent); a matrix (n, d) has columns x0, x1 ...
@@ -190,7 +190,7 @@ def sample_of(
     fields: Sequence[str],
     definitions: Definitions,
     name: str,
-) -> Sample:
+) -> EventSample:
     """Make a sample of events, in their own order; all are compared.
 
     `fields` are those that were generated, which must be finite.
@@ -201,7 +201,7 @@ def sample_of(
     n = len(events)
     origin = Origin(name=name, events=n, compared=n, objects=objects_of(columns))
     unphysical = UnphysicalTally.of(joined, fields, definitions)
-    return Sample(columns, events.weight.numpy(), axes, unphysical, origin, definitions)
+    return EventSample(columns, events.weight.numpy(), axes, unphysical, origin, definitions)
 
 
 def objects_of(columns: Mapping[str, Column]) -> dict[str, int]:
@@ -213,7 +213,7 @@ def objects_of(columns: Mapping[str, Column]) -> dict[str, int]:
     }
 
 
-def binned(truth: Sample, generated: Sample, name: str, edges: FloatArray) -> Binned:
+def binned(truth: EventSample, generated: EventSample, name: str, edges: FloatArray) -> Binned:
     """Count all events of both samples of an observable.
 
     Where the generated sample has a tally, edges are moved to the nearest of the tally's own; if
@@ -237,7 +237,7 @@ def derived_axes(definitions: Definitions) -> dict[str, Axis]:
     }
 
 
-def aligned(sample: Sample, axes: Iterable[str]) -> Sample:
+def aligned(sample: EventSample, axes: Iterable[str]) -> EventSample:
     """Return the sample with its columns in the order of `axes`, its events ordered by them."""
     names = list(axes)
     if list(sample.axes) == names:
@@ -245,7 +245,7 @@ def aligned(sample: Sample, axes: Iterable[str]) -> Sample:
     return ordered(replace(sample, axes={name: sample.axes[name] for name in names}))
 
 
-def require_comparable(truth: Sample, generated: Sample) -> None:
+def require_comparable(truth: EventSample, generated: EventSample) -> None:
     """Check that both samples have the same columns, units and constraints.
 
     Raises:
@@ -268,7 +268,7 @@ def require_comparable(truth: Sample, generated: Sample) -> None:
         raise DataError(f"constraint '{min(judged)}' was counted in one of the two samples only")
 
 
-def ordered(sample: Sample) -> Sample:
+def ordered(sample: EventSample) -> EventSample:
     """Return the sample with the columns of its axes alone, its events in their canonical order."""
     compared = {name: sample.columns[name] for name in sample.axes}
     order = np.lexsort((sample.weight, *(column.key for column in reversed(compared.values()))))
@@ -276,7 +276,7 @@ def ordered(sample: Sample) -> Sample:
     return replace(sample, columns=columns, weight=sample.weight[order])
 
 
-def _events(columns: Columns, weights: ArrayLike | None, name: str) -> Events:
+def _events(columns: Arrays, weights: ArrayLike | None, name: str) -> Events:
     """Return plain columns as events; see `from_arrays`."""
     if isinstance(columns, np.ndarray):
         if columns.ndim != 2:

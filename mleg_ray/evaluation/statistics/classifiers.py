@@ -2,7 +2,7 @@
 
 Equal numbers of events are split 60/20/20: one part trains, the second chooses when to stop, the
 third is only scored. All classifiers share the split and see absolute weights, as a density they
-can learn; what is quoted counts signed ones.
+can learn; the test counts signed ones.
 """
 
 import itertools
@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mleg_ray.evaluation.samples.column import FloatArray
-from mleg_ray.evaluation.samples.sample import Sample
+from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
 from mleg_ray.evaluation.statistics.resampling import require_weight
 
 MINIMUM_EVENTS = 500
-SELECT, QUOTE = 0.2, 0.2  # of the events; the others train
+VALIDATION_SHARE, TEST_SHARE = 0.2, 0.2  # of the events; the others train
 
 LARGEST_BATCH, SMALLEST_BATCH = 1000, 64
 ROUNDS, PATIENCE = 12, 3
@@ -63,26 +63,26 @@ class Classification:
     Scores are estimates of log p(generated) / p(truth). `events` is the number of each sample.
     """
 
-    select: Scored
-    quote: Scored
+    validation: Scored
+    test: Scored
     events: int
 
 
-# (train, select, seed) -> what scores features (m, d) with numbers (m,)
+# (train, validation, seed) -> what scores features (m, d) with numbers (m,)
 Learner = Callable[[Part, Part, int], Callable[[FloatArray], FloatArray]]
 
 
 def classify(
-    truth: Sample,
-    generated: Sample,
+    truth: EventSample,
+    generated: EventSample,
     rng: np.random.Generator,
     wanted: Collection[str] | None = None,
 ) -> dict[str, Classification]:
     """Train gradient-boosted trees, an MLP, and the same MLP on the columns that are not derived.
 
-    Features are those of all compared columns (`Sample.features`), standardised on the truth. The
-    third is left out where no column is derived: it would be the second. `wanted` names those to
-    train, by default all.
+    Features are those of all compared columns (`EventSample.features`), standardised on the truth.
+    The third is left out where no column is derived: it would be the second. `wanted` names those
+    to train, by default all.
 
     Raises:
         NotComputableError: too few events, a value is not finite, or the weights cancel.
@@ -93,7 +93,7 @@ def classify(
             f"there are {len(truth)} truth and {len(generated)} generated events; "
             f"{MINIMUM_EVENTS} of each are needed"
         )
-    train, select, quote = _split(truth, generated, n, rng)
+    train, validation, test = _split(truth, generated, n, rng)
     names = [name for name, values in truth.features.items() for _ in range(values.shape[1])]
     low_level = [i for i, name in enumerate(names) if not truth.axes[name].derived]
     learners: dict[str, tuple[Learner, list[int]]] = {
@@ -107,14 +107,14 @@ def classify(
         if wanted is not None and name not in wanted:
             continue
         seed = int(rng.integers(2**31))
-        score = learn(train.columns(used), select.columns(used), seed)
-        selected, quoted = (scored(score, part.columns(used)) for part in (select, quote))
-        result[name] = Classification(selected, quoted, events=n)
+        score = learn(train.columns(used), validation.columns(used), seed)
+        validated, tested = (scored(score, part.columns(used)) for part in (validation, test))
+        result[name] = Classification(validated, tested, events=n)
     return result
 
 
-def boosted_trees(train: Part, select: Part, seed: int) -> Callable[[FloatArray], FloatArray]:
-    """Train histogram-based gradient boosting until `select` gains nothing more."""
+def boosted_trees(train: Part, validation: Part, seed: int) -> Callable[[FloatArray], FloatArray]:
+    """Train histogram-based gradient boosting until `validation` gains nothing more."""
     # Training and sampling import this module and shall not wait for scikit-learn.
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -126,9 +126,9 @@ def boosted_trees(train: Part, select: Part, seed: int) -> Callable[[FloatArray]
             train.features,
             train.generated,
             np.abs(train.weight),
-            X_val=select.features,
-            y_val=select.generated,
-            sample_weight_val=np.abs(select.weight),
+            X_val=validation.features,
+            y_val=validation.generated,
+            sample_weight_val=np.abs(validation.weight),
         )
 
     def score(features: FloatArray) -> FloatArray:
@@ -139,14 +139,14 @@ def boosted_trees(train: Part, select: Part, seed: int) -> Callable[[FloatArray]
     return score
 
 
-def mlp(train: Part, select: Part, seed: int) -> Callable[[FloatArray], FloatArray]:
-    """Train three hidden layers of 256 LeakyReLU units; keep the best round on `select`.
+def mlp(train: Part, validation: Part, seed: int) -> Callable[[FloatArray], FloatArray]:
+    """Train three hidden layers of 256 LeakyReLU units; keep the best round on `validation`.
 
     Adam starts at 1e-3 and decays along a cosine; training ends after 12 rounds, or when 3 in
     succession were no better.
     """
     x, y, w = _tensors(train)
-    x_select, y_select, w_select = _tensors(select)
+    x_later, y_later, w_later = _tensors(validation)
     batch = min(max(len(x) // MINIMUM_STEPS, SMALLEST_BATCH), LARGEST_BATCH)
     steps = max(math.ceil(len(x) / batch), MINIMUM_STEPS)
     with torch.random.fork_rng(devices=[]):
@@ -164,7 +164,7 @@ def mlp(train: Part, select: Part, seed: int) -> Callable[[FloatArray], FloatArr
                 torch.autograd.backward(loss)
                 optimiser.step()
                 schedule.step()
-            loss = binary_cross_entropy_with_logits(_scores(network, x_select), y_select, w_select)
+            loss = binary_cross_entropy_with_logits(_scores(network, x_later), y_later, w_later)
             worse += 1
             if loss.item() < best_loss:
                 best_loss, worse = loss.item(), 0
@@ -204,26 +204,26 @@ def _clipped(features: FloatArray) -> Tensor:
 
 
 def _split(
-    truth: Sample, generated: Sample, n: int, rng: np.random.Generator
+    truth: EventSample, generated: EventSample, n: int, rng: np.random.Generator
 ) -> tuple[Part, Part, Part]:
-    """Return the parts that train, select and are quoted, of n random events of each sample."""
+    """Return the parts that train, validate and test, of n random events of each sample."""
     classes = [drawn(sample, n, rng) for sample in (truth, generated)]
     mean, spread = scale(classes[0][0])
     features = (np.concatenate([x for x, _ in classes]) - mean) / spread
     weight = np.concatenate([w for _, w in classes])
     is_generated = np.repeat([False, True], n)
-    quoted, selecting = round(QUOTE * n), round(SELECT * n)
+    tested, validating = round(TEST_SHARE * n), round(VALIDATION_SHARE * n)
     # The events were drawn in random order.
     place = np.tile(np.arange(n), 2)
     masks = (
-        place >= quoted + selecting,
-        (place >= quoted) & (place < quoted + selecting),
-        place < quoted,
+        place >= tested + validating,
+        (place >= tested) & (place < tested + validating),
+        place < tested,
     )
-    train, select, quote = (Part(features[m], weight[m], is_generated[m]) for m in masks)
-    require_weight("quoted truth", quote.weight[~quote.generated])
-    require_weight("quoted generated", quote.weight[quote.generated])
-    return train, select, quote
+    train, validation, test = (Part(features[m], weight[m], is_generated[m]) for m in masks)
+    require_weight("tested truth", test.weight[~test.generated])
+    require_weight("tested generated", test.weight[test.generated])
+    return train, validation, test
 
 
 def scored(score: Callable[[FloatArray], FloatArray], part: Part) -> Scored:
@@ -235,7 +235,7 @@ def scored(score: Callable[[FloatArray], FloatArray], part: Part) -> Scored:
     )
 
 
-def drawn(sample: Sample, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+def drawn(sample: EventSample, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Return features (n, d) and weights (n,), of mean absolute value 1, of n random events.
 
     Raises:

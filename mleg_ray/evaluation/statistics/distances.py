@@ -1,9 +1,9 @@
 """Distances between two weighted samples of one observable that need no bins.
 
 Both samples are pooled and sorted once; a distance is then a function of two vectors of weights
-over the pool, one for each sample (zero where an event belongs to the other). Bootstrap resamples
-and truth-versus-truth splits are only other weights, so they cost no further sorting. Weights may
-be negative; only their sum must be positive.
+over the pooled events, one for each sample (zero where an event belongs to the other). Bootstrap
+resamples and truth-versus-truth splits are only other weights, so they cost no further sorting.
+Weights may be negative; only their sum must be positive.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from scipy.stats import kstwobign
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
 
-# (weights of the truth, weights of the generated sample), each (N,) over the pool -> a number
+# (weights of the truth, weights of the generated sample), each (N,) over pooled events -> a number
 Statistic = Callable[[FloatArray, FloatArray], float]
 
 # The same for several distances that share the costly part: one number each, (k,).

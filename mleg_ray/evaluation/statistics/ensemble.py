@@ -14,7 +14,7 @@ SIGMAS = {0.683: 1.0, 0.954: 2.0}  # the share of a normal distribution within s
 
 
 @dataclass(frozen=True)
-class Pulls:
+class Band:
     """Shares of the events in each of k bins (k,), their errors (k,), and how far they differ.
 
     `generated` is the mean of the replicas, `generated_error` their spread: the uncertainty of one.
@@ -29,7 +29,7 @@ class Pulls:
     used: NDArray[np.bool_]
 
     @property
-    def values(self) -> FloatArray:
+    def pulls(self) -> FloatArray:
         """(E_gen - E_truth) / √(V_gen + V_truth) in the bins used.
 
         Source: Alanazi, Machine Learning-Based Event Generator, Old Dominion University 2022,
@@ -42,13 +42,13 @@ class Pulls:
     @property
     def coverage(self) -> dict[float, float]:
         """The share of bins within one and two deviations, by what it should be."""
-        size = np.abs(self.values)
+        size = np.abs(self.pulls)
         return {expected: float(np.mean(size < sigmas)) for expected, sigmas in SIGMAS.items()}
 
 
 def pulls(
     truth: FloatArray, weight: FloatArray, replicas: Sequence[FloatArray], edges: FloatArray
-) -> Pulls:
+) -> Band:
     """Compare the events of an ensemble's replicas, each (n,), with true ones (m,) of weights (m,).
 
     Raises:
@@ -86,7 +86,7 @@ def pulls(
             f"no bin of {len(edges) - 1} holds {MINIMUM_TRUTH_EVENTS:g} true events and has an "
             "error; choose other edges"
         )
-    return Pulls(
+    return Band(
         edges=edges,
         truth=share,
         truth_error=truth_error,

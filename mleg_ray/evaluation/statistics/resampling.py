@@ -17,7 +17,7 @@ import numpy as np
 from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.samples.column import Column, FloatArray
 from mleg_ray.evaluation.samples.histogram import BinIndex
-from mleg_ray.evaluation.samples.sample import Sample
+from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.statistics.distances import JointStatistic, Statistic, effective_size
 from mleg_ray.evaluation.statistics.estimate import (
     Estimate,
@@ -36,7 +36,7 @@ WEIGHTED_MEAN = "weighted mean"
 S = TypeVar("S", Statistic, JointStatistic)
 
 
-class Pool:
+class PooledSample:
     """Truth and n random generated events in one table; a sample is a vector of weights over it.
 
     Attributes:
@@ -49,7 +49,9 @@ class Pool:
         NotComputableError: a sample is empty, tiny, or its weights (nearly) cancel.
     """
 
-    def __init__(self, truth: Sample, generated: Sample, rng: np.random.Generator) -> None:
+    def __init__(
+        self, truth: EventSample, generated: EventSample, rng: np.random.Generator
+    ) -> None:
         self.n = min(len(truth) // 2, len(generated))
         if self.n < MINIMUM_EVENTS:
             raise NotComputableError(
@@ -178,22 +180,22 @@ class Pool:
 
 
 def per_observable(
-    pool: Pool, prepare: Callable[[FloatArray, FloatArray], S]
+    pooled: PooledSample, prepare: Callable[[FloatArray, FloatArray], S]
 ) -> dict[str, Callable[[], S]]:
     """Make one subject of each compared observable."""
 
     def prepared(name: str) -> S:
-        column = pool.marginal(name)
-        return column.of_events(prepare(column.values, column.weights(pool.whole_truth)))
+        column = pooled.marginal(name)
+        return column.of_events(prepare(column.values, column.weights(pooled.whole_truth)))
 
-    return {name: partial(prepared, name) for name in pool.axes}
+    return {name: partial(prepared, name) for name in pooled.axes}
 
 
 def per_plane(
-    pool: Pool, prepare: Callable[[Plane], Statistic]
+    pooled: PooledSample, prepare: Callable[[Plane], Statistic]
 ) -> dict[str, Callable[[], Statistic]]:
     """Make one subject of each plane that the dataset declares."""
-    return {plane.name: partial(prepare, plane) for plane in pool.definitions.planes}
+    return {plane.name: partial(prepare, plane) for plane in pooled.definitions.planes}
 
 
 # A subject ("px", "x_bj, q2") -> what prepares its statistic, or raises `NotComputableError`.
@@ -201,23 +203,7 @@ Subjects = Mapping[str, Callable[[], Statistic]]
 
 
 def estimates(
-    pool: Pool,
-    subjects: Subjects,
-    rng: np.random.Generator,
-    *,
-    p_values: bool = False,
-    mean: Mapping[str, float] | None = None,
-) -> dict[str, Figure]:
-    """Compute a figure of each subject with uncertainty, floor and, if asked, `null_p_value`.
-
-    If shares of subjects in a `mean` are given, their weighted mean is a figure too.
-    """
-    [figures] = joint_estimates(pool, subjects, rng, p_values=p_values, mean=mean)
-    return figures
-
-
-def joint_estimates(
-    pool: Pool,
+    pooled: PooledSample,
     subjects: Mapping[str, Callable[[], Statistic | JointStatistic]],
     rng: np.random.Generator,
     *,
@@ -225,9 +211,10 @@ def joint_estimates(
     p_values: bool = False,
     mean: Mapping[str, float] | None = None,
 ) -> list[dict[str, Figure]]:
-    """Compute several `figures` of each subject at once; see `estimates`, the case of one.
+    """Compute `figures` of each subject with uncertainty, floor and, if asked, `null_p_value`.
 
-    Every statistic returns so many numbers; the result has a dictionary for each.
+    Every statistic returns so many numbers; the result has a dictionary for each. If shares of
+    subjects in a `mean` are given, their weighted mean is a figure too.
     """
     statistics: dict[str, Statistic | JointStatistic] = {}
     refused: dict[str, Figure] = {}
@@ -250,13 +237,13 @@ def joint_estimates(
             uncertainty=spreads[0],
             floor=floors.mean(),
             floor_spread=spreads[1],
-            events=pool.n,
+            events=pooled.n,
             p_value=null_p_value(value, floors) if p_values else None,
         )
 
-    [values] = evaluate([(pool.truth, pool.generated)])
-    resampled = evaluate(pool.resamples(rng) if statistics else ())
-    floors = evaluate(pool.splits(rng) if statistics else ())
+    [values] = evaluate([(pooled.truth, pooled.generated)])
+    resampled = evaluate(pooled.resamples(rng) if statistics else ())
+    floors = evaluate(pooled.splits(rng) if statistics else ())
     place = {subject: s for s, subject in enumerate(statistics)}
     results = []
     for k in range(figures):

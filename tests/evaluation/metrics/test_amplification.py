@@ -4,14 +4,14 @@ import pytest
 from mleg_ray.evaluation.metrics.amplification import amplification, train_events
 from mleg_ray.evaluation.samples.sample import from_arrays
 from mleg_ray.evaluation.statistics.estimate import Estimate, NotComputable, NotComputableError
-from mleg_ray.evaluation.statistics.resampling import Pool
+from mleg_ray.evaluation.statistics.resampling import PooledSample
 
 
 def measured(generated: np.ndarray, n_train: int):
     rng = np.random.default_rng(0)
     truth = from_arrays(rng.normal(size=(20_000, 1)))
-    pool = Pool(truth, from_arrays(generated), np.random.default_rng(1))
-    return amplification(pool, n_train, np.random.default_rng(2))
+    pooled = PooledSample(truth, from_arrays(generated), np.random.default_rng(1))
+    return amplification(pooled, n_train, np.random.default_rng(2))
 
 
 def test_copies_of_the_training_sample_are_worth_the_training_sample():

@@ -59,9 +59,9 @@ def test_roc_of_equal_scores_is_the_diagonal():
 @pytest.mark.parametrize("distortion", [1, 3, 0.1])
 class TestCalibration:
     def test_over_and_underconfidence_are_undone(self, distortion):
-        quote = calibrated(classification(distortion))
-        assert quote.score == pytest.approx(scored(20_000, 2).score, abs=0.25)
-        curve = calibration_curve(quote)
+        test = calibrated(classification(distortion))
+        assert test.score == pytest.approx(scored(20_000, 2).score, abs=0.25)
+        curve = calibration_curve(test)
         assert np.abs(np.subtract(curve.x, curve.y)).max() < 5 * max(curve.error)
 
     def test_divergence_and_tails_are_analytic(self, distortion):

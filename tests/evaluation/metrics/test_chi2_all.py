@@ -7,10 +7,11 @@ import pytest
 from scipy import stats
 
 from mleg_ray.definitions import Definitions, Plane
+from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.metrics.chi2_all import chi2_all
 from mleg_ray.evaluation.samples.datasets import from_dataset
-from mleg_ray.evaluation.samples.sample import Axis, Sample, binned, from_arrays
+from mleg_ray.evaluation.samples.sample import Axis, EventSample, binned, from_arrays
 from mleg_ray.evaluation.samples.tally import FineBins, Tally
 from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.evaluation.statistics.estimate import Estimate
@@ -24,15 +25,15 @@ def events(n: int, seed: int, width: float = 1.0) -> dict[str, np.ndarray]:
     return {"x": rng.normal(0, width, n), "y": rng.normal(0, 1, n)}
 
 
-def with_tally(sample: Sample, whole: dict[str, np.ndarray], bins: FineBins) -> Sample:
+def with_tally(sample: EventSample, whole: dict[str, np.ndarray], bins: FineBins) -> EventSample:
     """A sample of which more events were counted than drawn."""
     counted = from_arrays(whole)
     tally = Tally.of(counted.columns, bins, sample.definitions.planes, counted.unphysical)
     return replace(sample, tally=tally)
 
 
-def of(truth: Sample, generated: Sample) -> dict[str, Estimate]:
-    return chi2_all(truth, generated, np.random.default_rng(0))
+def of(truth: EventSample, generated: EventSample) -> dict[str, Estimate]:
+    return chi2_all(Comparison(truth, generated), np.random.default_rng(0))
 
 
 def test_value_uncertainty_and_p_value_by_hand():

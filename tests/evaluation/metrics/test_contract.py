@@ -15,7 +15,7 @@ from mleg_ray.evaluation import metrics
 from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.metrics.base import Metric
-from mleg_ray.evaluation.samples.sample import Sample, from_arrays
+from mleg_ray.evaluation.samples.sample import EventSample, from_arrays
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputable
 from mleg_ray.randomness import derive_seed
 from tests.evaluation.conftest import AXES, TOYS, Toy, gaussian, rebuilt, with_jets
@@ -32,12 +32,14 @@ PROVENANCE = {
 }
 
 
-def measure(name: str, truth: Sample, generated: Sample, seed: int = 0) -> dict[str, Figure]:
+def measure(
+    name: str, truth: EventSample, generated: EventSample, seed: int = 0
+) -> dict[str, Figure]:
     comparison = complete(truth, generated, seed)
     return METRICS[name].figures(comparison, np.random.default_rng(seed))
 
 
-def complete(truth: Sample, generated: Sample, seed: int) -> Comparison:
+def complete(truth: EventSample, generated: EventSample, seed: int) -> Comparison:
     """A comparison with all that any metric asks for."""
     origin = generated.origin.model_copy(update={"provenance": PROVENANCE})
     make = gaussian if "x" in truth.axes else with_jets
@@ -45,7 +47,7 @@ def complete(truth: Sample, generated: Sample, seed: int) -> Comparison:
 
 
 @cache
-def of_equal_distributions(make: Callable[..., Sample], seed: int) -> Comparison:
+def of_equal_distributions(make: Callable[..., EventSample], seed: int) -> Comparison:
     """One comparison for all metrics: its classifiers are trained once."""
     return complete(make(1200, 2 * seed), make(600, 2 * seed + 1), seed)
 

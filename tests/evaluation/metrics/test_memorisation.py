@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics.memorisation import QUERIES, memorisation
 from mleg_ray.evaluation.samples.sample import from_arrays
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
@@ -9,7 +10,8 @@ from tests.evaluation.conftest import gaussian
 
 def measured(generated, training, truth=None):
     rng = np.random.default_rng(0)
-    return memorisation(truth or gaussian(1000, 1), generated, training, rng)
+    comparison = Comparison(truth or gaussian(1000, 1), generated, training)
+    return memorisation(comparison, rng)["all"]
 
 
 def test_new_events_are_as_far_from_training_events_as_these_from_each_other():

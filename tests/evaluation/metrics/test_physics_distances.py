@@ -11,7 +11,7 @@ from mleg_ray.evaluation.metrics.physics_distances import (
     unbiased_mmd2,
 )
 from mleg_ray.evaluation.samples.sample import from_arrays
-from mleg_ray.evaluation.statistics.resampling import Pool, null_p_value
+from mleg_ray.evaluation.statistics.resampling import PooledSample, null_p_value
 
 D = 5
 
@@ -114,8 +114,8 @@ def test_features_are_divided_by_the_truths_largest_absolute_value():
         from_arrays({"a": rng.normal(size=200), "b": 1e6 * rng.uniform(-1, 1, 200)})
         for _ in range(2)
     )
-    pool = Pool(truth, generated, rng)
-    assert np.abs(normalised(pool)[: len(truth)]).max(axis=0) == pytest.approx([1, 1])
+    pooled = PooledSample(truth, generated, rng)
+    assert np.abs(normalised(pooled)[: len(truth)]).max(axis=0) == pytest.approx([1, 1])
 
 
 def test_p_value_is_a_rank_that_is_never_zero():

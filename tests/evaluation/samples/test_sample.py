@@ -87,7 +87,7 @@ def test_precision_and_weights_may_differ(make_dataset):
     judged_by(truth, generated)
 
 
-class TestArrays:
+class TestColumns:
     def test_columns_may_be_lists_or_a_data_frames_columns(self):
         sample = from_arrays({"a": [3, 1, 2], "b": np.float32([1, 2, 3])})
         assert sample.numbers["a"].tolist() == [1, 2, 3]

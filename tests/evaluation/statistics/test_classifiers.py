@@ -6,13 +6,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from mleg_ray.evaluation.metrics.c2st import auc_figures
-from mleg_ray.evaluation.samples.sample import Axis, Sample, from_arrays
+from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.statistics.classifiers import classify
 from mleg_ray.evaluation.statistics.estimate import Estimate
 from tests.evaluation.conftest import gaussian
 
 
-def auc(truth: Sample, generated: Sample) -> dict[str, Estimate]:
+def auc(truth: EventSample, generated: EventSample) -> dict[str, Estimate]:
     rng = np.random.default_rng(0)
     return auc_figures(classify(truth, generated, rng), rng)
 

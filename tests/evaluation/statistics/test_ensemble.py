@@ -30,7 +30,7 @@ def test_a_biased_ensemble_does_not() -> None:
     truth, data = rng.normal(size=(2, 20_000))
     found = pulls(truth, np.ones(20_000), bootstraps(rng, data + 0.1), EDGES)
     assert found.coverage[0.683] < 0.4
-    assert found.values[:10].mean() < -1
+    assert found.pulls[:10].mean() < -1
 
 
 def test_weights_of_the_truth_count() -> None:
@@ -60,7 +60,7 @@ def test_pull_by_hand() -> None:
     assert found.generated == pytest.approx([0.4, 0.6])
     assert found.generated_error == pytest.approx([0.2, 0.2])
     assert found.truth_error == pytest.approx([0.0458258, 0.0458258], rel=1e-5)
-    assert found.values == pytest.approx([0.487370, -0.487370], rel=1e-5)
+    assert found.pulls == pytest.approx([0.487370, -0.487370], rel=1e-5)
     assert found.coverage == {0.683: 1.0, 0.954: 1.0}
 
 
@@ -72,7 +72,7 @@ def test_pull_of_weighted_truth_by_hand() -> None:
     assert found.truth == pytest.approx([0.6, 0.4])
     assert found.truth_error == pytest.approx([0.0579655, 0.0579655], rel=1e-5)
     # -0.2 / √0.04336
-    assert found.values == pytest.approx([-0.960474, 0.960474], rel=1e-5)
+    assert found.pulls == pytest.approx([-0.960474, 0.960474], rel=1e-5)
 
 
 @pytest.mark.parametrize(

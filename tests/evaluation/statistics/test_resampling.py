@@ -1,22 +1,22 @@
-"""Resamples and splits are weights over one pool of events."""
+"""Resamples and splits are weights over pooled events."""
 
 import numpy as np
 import pytest
 
 from mleg_ray.evaluation.samples.sample import from_arrays
-from mleg_ray.evaluation.statistics.resampling import SPLITS, Pool
+from mleg_ray.evaluation.statistics.resampling import SPLITS, PooledSample
 
 
 @pytest.fixture
-def pool() -> Pool:
+def pooled() -> PooledSample:
     rng = np.random.default_rng(0)
     truth, generated = (from_arrays({"x": rng.normal(size=n)}) for n in (400, 150))
-    return Pool(truth, generated, rng)
+    return PooledSample(truth, generated, rng)
 
 
-def test_resamples_draw_events_of_both_samples_poisson_times(pool: Pool) -> None:
-    a, b = map(np.array, zip(*pool.resamples(np.random.default_rng(1)), strict=True))
-    for times, sample in ((a, pool.truth), (b, pool.generated)):
+def test_resamples_draw_events_of_both_samples_poisson_times(pooled: PooledSample) -> None:
+    a, b = map(np.array, zip(*pooled.resamples(np.random.default_rng(1)), strict=True))
+    for times, sample in ((a, pooled.truth), (b, pooled.generated)):
         assert not times[:, sample == 0].any()
         times = times[:, sample > 0]
         assert times.shape == (200, 150)
@@ -24,10 +24,10 @@ def test_resamples_draw_events_of_both_samples_poisson_times(pool: Pool) -> None
         assert times.var() == pytest.approx(1, abs=0.05)
 
 
-def test_splits_are_disjoint_samples_of_the_truth(pool: Pool) -> None:
-    pairs = list(pool.splits(np.random.default_rng(1)))
+def test_splits_are_disjoint_samples_of_the_truth(pooled: PooledSample) -> None:
+    pairs = list(pooled.splits(np.random.default_rng(1)))
     assert len(pairs) == SPLITS
     for a, b in pairs:
-        assert (a > 0).sum() == (b > 0).sum() == pool.n == 150
+        assert (a > 0).sum() == (b > 0).sum() == pooled.n == 150
         assert not (a * b).any()
         assert not (a + b)[400:].any()

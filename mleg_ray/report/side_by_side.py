@@ -44,7 +44,7 @@ class Line:
         return any(isinstance(figure, Estimate | Reading) for figure in figures)
 
 
-def write_comparison(cards: Mapping[str, Scorecard], out: str) -> list[str]:
+def write_side_by_side(cards: Mapping[str, Scorecard], out: str) -> list[str]:
     """Write the table of samples, by name, into the folder `out`; return the files' places.
 
     Raises:

@@ -13,14 +13,14 @@ from mleg_ray.evaluation.metrics.base import MetricTexts
 from mleg_ray.evaluation.samples.sample import Axis, from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard, worst
 from mleg_ray.evaluation.statistics.estimate import Estimate
-from mleg_ray.report.comparison import (
+from mleg_ray.report.side_by_side import (
     lines,
     missing,
     render,
     summary_lines,
     to_csv,
     to_latex,
-    write_comparison,
+    write_side_by_side,
 )
 
 NUMBERS = ("chi2_ndf", "ks", "unphysical_rate")
@@ -99,7 +99,7 @@ def test_latex_is_a_whole_table_with_escaped_names():
 
 
 def test_the_page_is_escaped_and_needs_nothing_else(tmp_path):
-    places = write_comparison(CARDS, str(tmp_path))
+    places = write_side_by_side(CARDS, str(tmp_path))
     page = (tmp_path / "comparison.html").read_text()
     assert [place.rsplit(".", 1)[1] for place in places] == ["html", "csv", "tex"]
     assert "<b>bad" not in page
@@ -117,10 +117,10 @@ def test_lines_of_text_for_a_terminal():
 
 def test_only_samples_of_the_same_truth_are_compared(tmp_path):
     with pytest.raises(ConfigError, match="two samples"):
-        write_comparison({"a": CARDS["good_one"]}, str(tmp_path))
+        write_side_by_side({"a": CARDS["good_one"]}, str(tmp_path))
     other = card(0.0, TRUTH[:800])
     with pytest.raises(
         ConfigError, match="different truths: arrays, 1,000 events, and arrays, 800"
     ):
-        write_comparison({"a": CARDS["good_one"], "b": other}, str(tmp_path))
+        write_side_by_side({"a": CARDS["good_one"], "b": other}, str(tmp_path))
     assert not list(tmp_path.iterdir())

@@ -4,22 +4,22 @@ from scipy import stats
 
 from mleg_ray.evaluation.metrics.swd import swd
 from mleg_ray.evaluation.samples.sample import from_arrays
-from mleg_ray.evaluation.statistics.resampling import Pool
+from mleg_ray.evaluation.statistics.resampling import PooledSample
 from tests.evaluation.conftest import gaussian
 
 
 def measured(truth, generated):
     rng = np.random.default_rng(0)
-    return swd(Pool(truth, generated, rng), rng)
+    return swd(PooledSample(truth, generated, rng), rng)
 
 
 def test_in_one_dimension_it_is_scipys_wasserstein_distance():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=2000), rng.normal(0.5, 1.3, size=1000)
-    pool = Pool(from_arrays({"x": x}), from_arrays({"x": y}), np.random.default_rng(0))
-    figure = swd(pool, np.random.default_rng(0))
-    values = pool.column("x")
-    expected = stats.wasserstein_distance(values, values, pool.truth, pool.generated) / x.std()
+    pooled = PooledSample(from_arrays({"x": x}), from_arrays({"x": y}), np.random.default_rng(0))
+    figure = swd(pooled, np.random.default_rng(0))
+    values = pooled.column("x")
+    expected = stats.wasserstein_distance(values, values, pooled.truth, pooled.generated) / x.std()
     assert figure.value == pytest.approx(expected)
 
 
