@@ -18,20 +18,8 @@ constraints belong to a sample:
 >>> print(scorecard(truth, weighted, metrics=["ks"]).figures["ks"]["eta"].verdict)
 at the floor
 
-A metric of your own is a function that returns a figure of each of its subjects, with its texts:
-
->>> from mleg_ray.evaluation import Estimate, Metric
->>> def shift(comparison, rng):
-...     a, b = (sample.numbers["eta"] for sample in (comparison.generated, comparison.truth))
-...     value, error = abs(a.mean() - b.mean()), np.sqrt(a.var() / len(a) + b.var() / len(b))
-...     floor, spread = 0.80 * error, 0.60 * error  # of equal means: a half-normal distribution
-...     return {"eta": Estimate(value=value, uncertainty=error, floor=floor, floor_spread=spread,
-...                             events=len(a))}
->>> mine = Metric(title="Shift", meaning="difference of the means; 0 at best", compute=shift)
->>> print(scorecard(truth, generated, metrics={"shift": mine}).figures["shift"]["eta"].verdict)
-at the floor
-
-`card.to_json()` is the document, `mleg_ray.report.html.write_report` makes the page.
+`card.to_json()` is the document, `mleg_ray.report.html.write_report` makes the page. A `Metric` of
+your own is computed and shown like the others: see docs/metrics.md.
 """
 
 from mleg_ray.evaluation.metrics import METRICS

@@ -112,13 +112,9 @@ def scorecard(
         DataError: the samples do not have the same columns, units and constraints.
     """
     metrics = _chosen(metrics)
-    truth, generated = _sample(truth, "truth"), _sample(generated, "generated")
-    training = None if training is None else _sample(training, "training")
-    require_comparable(truth, generated)
-    generated = aligned(generated, truth.axes)
-    if training is not None:
-        require_comparable(truth, training)
-        training = aligned(training, truth.axes)
+    truth = _sample(truth, "truth")
+    generated = _like(truth, generated, "generated")
+    training = None if training is None else _like(truth, training, "training")
     seed = operator.index(seed)
     comparison = Comparison(truth, generated, training, seed)
     start = time.monotonic()
@@ -160,3 +156,9 @@ def _chosen(metrics: Mapping[str, Metric] | Iterable[str]) -> Mapping[str, Metri
 
 def _sample(events: EventSample | Arrays, name: str) -> EventSample:
     return events if isinstance(events, EventSample) else from_arrays(events, name=name)
+
+
+def _like(truth: EventSample, events: EventSample | Arrays, name: str) -> EventSample:
+    sample = _sample(events, name)
+    require_comparable(truth, sample)
+    return aligned(sample, truth.axes)

@@ -2,11 +2,10 @@
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import style
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mleg_ray.evaluation.statistics.estimate import Curve
@@ -22,26 +21,13 @@ CLASSIFIERS: tuple[dict[str, Any], ...] = (
 
 def roc_png(curves: Mapping[str, Curve]) -> bytes:
     """Draw the ROC curves of the classifiers, by name; the diagonal is "cannot be told apart"."""
-    with style.context(STYLE):
-        figure, axes = _square_axes("share of true events", "share of generated events")
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9)
-        for (name, curve), look in zip(curves.items(), itertools.cycle(CLASSIFIERS), strict=False):
-            axes.plot(curve.x, curve.y, label=name, **look)
-        axes.legend(loc="lower right")
-        return png(figure)
+    return _curves_png(curves, "share of true events", "lower right")
 
 
 def calibration_png(curves: Mapping[str, Curve]) -> bytes:
     """Draw the share of generated events by the share that each classifier predicted."""
-    with style.context(STYLE):
-        figure, axes = _square_axes("predicted share of generated", "share of generated events")
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9)
-        for (name, curve), look in zip(curves.items(), itertools.cycle(CLASSIFIERS), strict=False):
-            axes.errorbar(
-                curve.x, curve.y, curve.error, label=name, marker="o", markersize=2.6, **look
-            )
-        axes.legend(loc="upper left")
-        return png(figure)
+    points = {"marker": "o", "markersize": 2.6}
+    return _curves_png(curves, "predicted share of generated", "upper left", **points)
 
 
 def weights_png(truth: Curve, generated: Curve, tails: tuple[float, float]) -> bytes:
@@ -67,8 +53,20 @@ def weights_png(truth: Curve, generated: Curve, tails: tuple[float, float]) -> b
         return png(figure)
 
 
-def _square_axes(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(4.4, 3.9), layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=x, ylabel=y)
-    return figure, axes
+def _curves_png(
+    curves: Mapping[str, Curve],
+    x: str,
+    corner: Literal["lower right", "upper left"],
+    **points: Any,  # noqa: ANN401 - how points look, as matplotlib takes it
+) -> bytes:
+    """Draw shares of generated events over other shares beside the diagonal."""
+    with style.context(STYLE):
+        figure = Figure(figsize=(4.4, 3.9), layout="constrained")
+        axes = figure.subplots()
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=x)
+        axes.set_ylabel("share of generated events")
+        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9)
+        for (name, curve), look in zip(curves.items(), itertools.cycle(CLASSIFIERS), strict=False):
+            axes.errorbar(curve.x, curve.y, curve.error or None, label=name, **points, **look)
+        axes.legend(loc=corner)
+        return png(figure)

@@ -18,7 +18,6 @@ from mleg_ray.evaluation.statistics.estimate import (
     FLOOR_SIGMAS,
     Curve,
     Estimate,
-    Figure,
     NotComputable,
     Reading,
 )
@@ -29,15 +28,6 @@ from mleg_ray.report.training_figures import training_pngs
 from mleg_ray.storage import join, write_bytes
 
 REPORT, SCORECARD, FIGURES = "report.html", "scorecard.json", "figures"
-
-CLASSIFIER_TEXT = {
-    "roc": ("ROC", "shares of both samples above every threshold of the score"),
-    "calibration": ("Calibration", "what the calibrated scores promise and what is there"),
-    "weights": (
-        "Event weights",
-        "of the most powerful classifier: above 5 too few events, below 0.2 too many",
-    ),
-}
 
 
 def write_report(
@@ -119,16 +109,12 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
                 for plane in card.definitions.planes
                 if f"plane-{plane.x}-{plane.y}-truth" in images
             ],
-            classifier_pictures=[
-                (f"classifiers-{name}", title, text)
-                for name, (title, text) in CLASSIFIER_TEXT.items()
-                if f"classifiers-{name}" in images
-            ],
             matrix_metrics=[
                 m for m, figures in card.figures.items() if set(figures) & set(card.axes)
             ],
             provenance={"Truth": _origin(card.truth), "Generated sample": _origin(card.generated)},
-            unknowns=list(unknowns(card)),
+            equal_numbers=equal_numbers(card),
+            not_computable=not_computable(card),
         )
     )
 
@@ -241,41 +227,29 @@ def gauge(figure: Estimate) -> dict[str, float]:
     }
 
 
-def unknowns(card: Scorecard) -> Iterator[str]:
-    """Yield what the figures do not say, so that nobody reads it into them."""
-    sizes = {
-        metric: max(figure.events for figure in figures.values() if isinstance(figure, Estimate))
-        for metric, figures in card.figures.items()
-        if any(isinstance(figure, Estimate) for figure in figures.values())
-    }
-    equal = {m: size for m, size in sizes.items() if not card.metrics[m].of_all_events}
-    for size in sorted(set(equal.values())):
-        names = ", ".join(card.metrics[m].title for m in equal if equal[m] == size)
+def equal_numbers(card: Scorecard) -> Iterator[str]:
+    """Yield how many events the figures compare that do not count all."""
+    sizes: dict[int, list[str]] = {}
+    for metric, figures in card.figures.items():
+        texts = card.metrics[metric]
+        found = [figure.events for figure in figures.values() if isinstance(figure, Estimate)]
+        if found and not texts.of_all_events:
+            sizes.setdefault(max(found), []).append(texts.title)
+    for size, titles in sorted(sizes.items()):
         yield (
-            f"{names}: {size:,} generated against {size:,} true events. "
+            f"{', '.join(titles)}: {size:,} generated against {size:,} true events. "
             "Differences too small for these numbers are not seen."
         )
-    yield (
-        "Uncertainties are statistical, from resampling the events. How much another training run, "
-        "or a truth made with other settings, would differ is not in them."
-    )
-    yield (
-        "The classifier test is a lower limit: a stronger classifier, or other features, may tell "
-        "more events apart."
-    )
-    if "memorisation" not in sizes:
-        yield "Whether generated events copy training events was not examined."
-    if not card.definitions.planes:
-        yield "Not applicable: joint distributions in bins; the dataset declares no planes."
-    if not card.truth.objects:
-        yield "Not applicable: averages over objects; the dataset has no groups of them."
-    if not card.definitions.selection:
-        yield "Not applicable: events that fail a selection; the dataset declares no selection."
+
+
+def not_computable(card: Scorecard) -> Iterator[str]:
+    """Yield why figures are missing."""
     reasons: dict[str, list[str]] = {}
-    for metric, subject, figure in _all_figures(card):
-        if isinstance(figure, NotComputable):
-            title = card.metrics[metric].title
-            reasons.setdefault(figure.reason, []).append(f"{title} of {subject}")
+    for metric, figures in card.figures.items():
+        for subject, figure in figures.items():
+            if isinstance(figure, NotComputable):
+                of = f"{card.metrics[metric].title} of {subject}"
+                reasons.setdefault(figure.reason, []).append(of)
     for reason, missing in reasons.items():
         yield f"{'; '.join(missing)}: not computable, because {reason}."
 
@@ -287,12 +261,6 @@ def _curves(card: Scorecard, metric: str, name: str) -> dict[str, Curve]:
         for subject, figure in card.figures.get(metric, {}).items()
         if isinstance(figure, Estimate) and name in figure.curves
     }
-
-
-def _all_figures(card: Scorecard) -> Iterator[tuple[str, str, Figure]]:
-    for metric, figures in card.figures.items():
-        for subject, figure in figures.items():
-            yield metric, subject, figure
 
 
 def _origin(origin: Origin) -> list[tuple[str, str]]:

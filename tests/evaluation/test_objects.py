@@ -23,7 +23,7 @@ from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.samples.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.samples.unphysical import ANY
 from mleg_ray.evaluation.scorecards import Scorecard
-from mleg_ray.evaluation.statistics.distances import ks, w1
+from mleg_ray.evaluation.statistics.distances import ks, prepare_w1, two_sample
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputable
 from mleg_ray.evaluation.statistics.resampling import WEIGHTED_MEAN, PooledSample
 from mleg_ray.events import Events, EventSchema, Field, Group
@@ -89,7 +89,7 @@ def expected(name: str, truth: EventSample, generated: EventSample, axis: str) -
         spread = np.sqrt(np.average((whole - mean) ** 2, weights=whole_weights))
         mean = np.average(t, weights=tw)
         own = np.sqrt(np.average((t - mean) ** 2, weights=tw))
-        return w1(t, g, tw, gw) * own / spread
+        return two_sample(prepare_w1, t, g, tw, gw) * own / spread
     edges = np.concatenate([[-np.inf], np.linspace(*percentiles(whole, whole_weights), 101)])
     edges = np.append(edges, np.inf)
     if name == "chi2_all":

@@ -122,6 +122,13 @@ def test_the_package_offers_the_api_and_does_not_wait_for_scikit_learn():
     assert all(hasattr(mleg_ray.evaluation, name) for name in mleg_ray.evaluation.__all__)
 
 
+def test_the_documents_example_of_a_metric_runs():
+    document = str(Path(__file__).parents[2] / "docs" / "metrics.md")
+    result = doctest.testfile(document, module_relative=False)
+    assert result.attempted > 5
+    assert result.failed == 0
+
+
 def test_the_published_schema_describes_the_document():
     published = json.loads((Path(__file__).parents[2] / "docs/scorecard.schema.json").read_text())
     assert published == Scorecard.model_json_schema(mode="serialization")

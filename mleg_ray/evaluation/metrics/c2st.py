@@ -66,23 +66,20 @@ def weight_figures(classifications: Mapping[str, Classification]) -> dict[str, F
     figures: dict[str, Figure] = {}
     for name, classification in classifications.items():
         test = calibrated(classification)
-        curves = {"calibration": calibration_curve(test)}
-        curves |= {
-            f"weights, {whose}": weight_histogram(test.score, weights)
-            for whose, weights in (("truth", test.truth), ("generated", test.generated))
-        }
-        figures[f"{name}, JSD"] = divergence(classification, test).model_copy(
-            update={"curves": curves}
-        )
         weight = np.exp(-test.score)
+        tails = {
+            f"w > {LARGE_WEIGHT:g}": weight > LARGE_WEIGHT,
+            f"w < {SMALL_WEIGHT:g}": weight < SMALL_WEIGHT,
+        }
+        jsd = f"{name}, JSD"
+        figures[jsd] = divergence(classification, test)
+        curves = {"calibration": calibration_curve(test)}
         for whose, weights in (("truth", test.truth), ("generated", test.generated)):
-            for text, tail in (
-                (f"w > {LARGE_WEIGHT:g}", weight > LARGE_WEIGHT),
-                (f"w < {SMALL_WEIGHT:g}", weight < SMALL_WEIGHT),
-            ):
-                figures[f"{name}, {text}, {whose}"] = _tail_fraction(
-                    tail, weights, classification.events
-                )
+            curves[f"weights, {whose}"] = weight_histogram(test.score, weights)
+            for text, tail in tails.items():
+                share = _tail_fraction(tail, weights, classification.events)
+                figures[f"{name}, {text}, {whose}"] = share
+        figures[jsd] = figures[jsd].model_copy(update={"curves": curves})
     return figures
 
 

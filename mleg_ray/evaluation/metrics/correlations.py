@@ -1,6 +1,5 @@
 """Differences of correlation matrices."""
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -47,16 +46,15 @@ def correlation_subjects(pooled: PooledSample) -> Subjects:
         features = _standardised(pooled, [first, second])
         return lambda a, b: float(abs(_difference(features, a, b)[0, 1]))
 
-    subjects: dict[str, Callable[[], Statistic]] = {ALL: whole}
     try:
-        whole()
+        features = _standardised(pooled, names)
     except NotComputableError:
-        return subjects
-    difference = _difference(_standardised(pooled, names), pooled.truth, pooled.generated)
+        return {ALL: whole}  # which says why
+    difference = _difference(features, pooled.truth, pooled.generated)
     rows, columns = np.triu_indices(len(names), k=1)
     largest = int(np.argmax(np.nan_to_num(np.abs(difference[rows, columns]))))
-    first, second = names[rows[largest]], names[columns[largest]]
-    return subjects | {f"{first}, {second}": partial(of_pair, first, second)}
+    pair = names[rows[largest]], names[columns[largest]]
+    return {ALL: whole, ", ".join(pair): partial(of_pair, *pair)}
 
 
 def _difference(features: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:

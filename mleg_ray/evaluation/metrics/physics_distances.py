@@ -32,8 +32,7 @@ def fpd(pooled: PooledSample, rng: np.random.Generator) -> Estimate:
 
     The uncertainty is that of the line and that of 200 bootstraps of chunks, in quadrature.
     """
-    estimate, floors = _beside_floors(extrapolated_fpd, pooled, rng)
-    return estimate.model_copy(update={"p_value": null_p_value(estimate.value, floors)})
+    return _beside_floors(extrapolated_fpd, pooled, rng, p_values=True)
 
 
 def kpd(pooled: PooledSample, rng: np.random.Generator) -> Estimate:
@@ -42,24 +41,27 @@ def kpd(pooled: PooledSample, rng: np.random.Generator) -> Estimate:
     The median of the unbiased estimates of 10 random batches of 5000 events (half of all where
     there are fewer); the uncertainty is half the range between their 16 and 84 percentiles.
     """
-    return _beside_floors(median_kpd, pooled, rng)[0]
+    return _beside_floors(median_kpd, pooled, rng, p_values=False)
 
 
 def _beside_floors(
-    compute: Callable[..., tuple[float, float]], pooled: PooledSample, rng: np.random.Generator
-) -> tuple[Estimate, list[float]]:
-    """Return the estimate of a distance, and the truth-versus-truth values of its floor."""
+    compute: Callable[..., tuple[float, float]],
+    pooled: PooledSample,
+    rng: np.random.Generator,
+    *,
+    p_values: bool,
+) -> Estimate:
     features = normalised(pooled)
     value, error = compute(features, pooled.truth, pooled.generated, rng)
     floors = [compute(features, a, b, rng)[0] for a, b in pooled.splits(rng)]
-    estimate = Estimate(
+    return Estimate(
         value=value,
         uncertainty=error,
         floor=float(np.mean(floors)),
         floor_spread=float(np.std(floors, ddof=1)),
         events=pooled.n,
+        p_value=null_p_value(value, floors) if p_values else None,
     )
-    return estimate, floors
 
 
 def normalised(pooled: PooledSample) -> FloatArray:

@@ -66,16 +66,6 @@ def ks(
     return two_sample(prepare_ks, truth, generated, truth_weights, generated_weights)
 
 
-def w1(
-    truth: FloatArray,
-    generated: FloatArray,
-    truth_weights: FloatArray | None = None,
-    generated_weights: FloatArray | None = None,
-) -> float:
-    """1-D Wasserstein distance in units of the truth's standard deviation; arguments as `ks`."""
-    return two_sample(prepare_w1, truth, generated, truth_weights, generated_weights)
-
-
 def ks_p_value(distance: float, n_truth: float, n_generated: float) -> float:
     """Probability that samples of one distribution are `distance` apart, for large samples.
 

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,8 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from mleg_ray.evaluation.statistics.distances import effective_size, ks, ks_p_value, w1
+from mleg_ray.evaluation.statistics.distances import (
+    effective_size,
+    ks,
+    ks_p_value,
+    prepare_w1,
+    two_sample,
+)
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
+
+w1 = partial(two_sample, prepare_w1)
 
 # A few values, so that ties within and between the samples are common.
 TIED = arrays(np.float64, st.integers(1, 30), elements=st.integers(-3, 3).map(float))
