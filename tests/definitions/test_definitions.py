@@ -335,6 +335,26 @@ def test_a_function_can_be_called_once_it_is_registered(monkeypatch: pytest.Monk
     assert Observable(expression="test_definitions.twice").label == "2p"
 
 
+def test_units_and_axes_of_what_is_registered() -> None:
+    """All that are neither listed here nor follow their arguments are pure numbers."""
+    units = {
+        "GeV": "kinematics.energy kinematics.minus_momentum kinematics.momentum "
+        "kinematics.transverse_momentum fixed_target.energy_transfer fixed_target.invariant_mass "
+        "photoproduction.cm_energy photoproduction.pair_mass",
+        "GeV2": "dis.mandelstam_s dis.q2 dis.w2 photoproduction.momentum_transfer",
+        "rad": "kinematics.azimuth kinematics.polar_angle objects.azimuth_from",
+        None: "detector.difference detector.ratio images.largest images.total kinematics.product "
+        "objects.leading objects.total objects.transverse_sum",
+    }
+    found = {name: function.unit for name, function in FUNCTIONS.items() if function.unit != "1"}
+    assert found == {name: unit for unit, names in units.items() for name in names.split()}
+    spread = {name for name, function in FUNCTIONS.items() if function.log}
+    assert spread == {f"dis.{name}" for name in ("q2", "w2", "x_bj", "inelasticity")} | {
+        "images.largest",
+        "images.total",
+    }
+
+
 def test_a_registered_function_is_the_function_itself() -> None:
     assert FUNCTIONS["dis.q2"].call is dis.q2
     assert FUNCTIONS["dis.q2"][1:] == ("GeV2", "Q^2", True)
