@@ -64,7 +64,7 @@ def test_another_process_elsewhere_generates_the_same(tmp_path: Path) -> None:
 def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
     small_checkpoint(tmp_path)
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    [example] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    *_, example = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     names: dict[str, Any] = {}
     exec(example.replace("mleg-storage/runs/.../checkpoint", tmp_path.as_posix()), names)
     assert names["events"].columns["electron.px"].shape == (1000,)

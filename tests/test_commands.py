@@ -1,6 +1,7 @@
 """One signature for the command line and for Python; light to import, and with the same words."""
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,14 @@ def test_unknown_names_are_told() -> None:
     with pytest.raises(AttributeError, match="module 'mleg_ray' has no attribute 'trian'"):
         mleg.trian  # noqa: B018
     assert set(mleg.__all__) <= set(dir(mleg))
+
+
+def test_the_readme_speaks_of_commands_that_there_are() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert {"prepare", "train", "sample", "evaluate"} <= (
+        named := set(re.findall(r"mleg\.(\w+)\(", readme))
+    )
+    assert named <= set(mleg.__all__)
 
 
 def test_importing_it_is_light() -> None:

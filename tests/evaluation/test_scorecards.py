@@ -1,3 +1,4 @@
+import doctest
 import json
 import re
 import subprocess

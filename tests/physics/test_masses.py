@@ -4,7 +4,7 @@ import pytest
 
 from mleg_ray.catalog.listing import list_entries
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.physics import dis, fixed_target, kinematics, photoproduction
+from mleg_ray.physics import dis, fixed_target, photoproduction
 
 Particle = pytest.importorskip("particle", reason="the extra dev is not installed").Particle
 
@@ -17,7 +17,6 @@ def mass(pdg_id: int) -> float:
 @pytest.mark.parametrize(
     ("ours", "pdg_id"),
     [
-        (kinematics.ELECTRON_MASS, 11),
         (dis.PROTON_MASS, 2212),
         (photoproduction.PION_MASS, 211),
         (fixed_target.PION_MASS, 111),
