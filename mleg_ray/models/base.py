@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import SerializeAsAny
@@ -93,13 +93,12 @@ def _generated(
 class ModelConfig(Config):
     """Base of the `[run.model]` tables."""
 
-    own_players: ClassVar[tuple[str, ...]] = ()
     kind: str
 
     @property
+    @abstractmethod
     def players(self) -> tuple[str, ...]:
         """The names of the model's players."""
-        return self.own_players
 
     @abstractmethod
     def build(self, spaces: Spaces) -> Model:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import zuko.flows
@@ -83,7 +83,7 @@ class FlowConfig(ModelConfig):
     features.
     """
 
-    own_players = ("flow",)
+    players: ClassVar[tuple[str, ...]] = ("flow",)
     kind: Literal["flow"] = "flow"
     transforms: PositiveInt = 4
     bins: Annotated[int, Option(ge=2)] = 16

@@ -1,7 +1,7 @@
 """Continuous flows: a velocity field carries noise to features along an ordinary equation."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import PositiveInt
@@ -65,7 +65,7 @@ class FlowMatching(Model):
 class FlowMatchingConfig(ModelConfig):
     """Configuration of `FlowMatching`: the field's network and the steps of the sampler."""
 
-    own_players = ("field",)
+    players: ClassVar[tuple[str, ...]] = ("field",)
     kind: Literal["flow-matching"] = "flow-matching"
     network: AnyNetwork
     ode_steps: PositiveInt = 8

@@ -1,7 +1,7 @@
 """Generative adversarial networks: a generator and a critic."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ class AdversariesConfig(ModelConfig):
     turns: [1] is its cosine and sine, [1, 6] also tells where in one of six sectors it is.
     """
 
-    own_players = ("generator", "critic")
+    players: ClassVar[tuple[str, ...]] = ("generator", "critic")
     noise_dim: NonNegativeInt
     noise_harmonics: tuple[PositiveInt, ...] = ()
     generator: AnyNetwork
@@ -93,7 +93,7 @@ class GANConfig(AdversariesConfig):
 class EmbeddingGANConfig(AdversariesConfig):
     """Configuration of a `GAN` whose critic embeds events in `embedding` dimensions."""
 
-    own_players = ("generator", "embedding")
+    players: ClassVar[tuple[str, ...]] = ("generator", "embedding")
     kind: Literal["embedding-gan"] = "embedding-gan"
     embedding: PositiveInt
 

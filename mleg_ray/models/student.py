@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 from torch import Tensor, nn
@@ -61,7 +61,7 @@ class StudentConfig(ModelConfig):
     leaving it out.
     """
 
-    own_players = ("student",)
+    players: ClassVar[tuple[str, ...]] = ("student",)
     kind: Literal["student"] = "student"
     network: AnyNetwork
     noise_dim: PositiveInt | None = None

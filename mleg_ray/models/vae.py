@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
@@ -79,7 +79,7 @@ class WassersteinAutoencoder(Autoencoder):
     Source: Tolstikhin et al., arXiv:1711.01558.
     """
 
-    def __init__(self, config: "WassersteinAutoencoderConfig", spaces: Spaces) -> None:
+    def __init__(self, config: "AutoencoderConfig", spaces: Spaces) -> None:
         super().__init__(config, spaces, config.latent_dim)
 
     def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,7 +91,7 @@ class WassersteinAutoencoder(Autoencoder):
         return self.encode(features, condition)
 
 
-class AlphaVAE(Autoencoder):
+class AlphaVAE(WassersteinAutoencoder):
     """Deterministic code blurred by Gaussian noise of width α, which takes the place of the KL.
 
     Sampling draws events of the train split with replacement (kept as a buffer, so the checkpoint
@@ -104,7 +104,7 @@ class AlphaVAE(Autoencoder):
     reference_condition: Tensor
 
     def __init__(self, config: "AlphaVAEConfig", spaces: Spaces) -> None:
-        super().__init__(config, spaces, config.latent_dim)
+        super().__init__(config, spaces)
         self.alpha = config.alpha
         n = config.reference_events
         self.register_buffer("reference", torch.zeros(n, spaces.features.width))
@@ -121,10 +121,6 @@ class AlphaVAE(Autoencoder):
         code = self.latent(features, condition) + self.alpha * noise
         return code, features.new_zeros(len(features))
 
-    def latent(self, features: Tensor, condition: Tensor) -> Tensor:
-        """Return f(features) (B, latent)."""
-        return self.encode(features, condition)
-
     def draw(self, n: int, *, generator: torch.Generator) -> Tensor:
         """Return perturbed codes (n, latent) of events that are kept."""
         device = self.reference.device
@@ -137,7 +133,7 @@ class AlphaVAE(Autoencoder):
 class AutoencoderConfig(ModelConfig):
     """What the autoencoders' configurations share."""
 
-    own_players = ("autoencoder",)
+    players: ClassVar[tuple[str, ...]] = ("autoencoder",)
     latent_dim: PositiveInt
     encoder: AnyNetwork
     decoder: AnyNetwork

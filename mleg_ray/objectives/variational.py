@@ -1,6 +1,7 @@
 """Objectives of autoencoders."""
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import NonNegativeFloat
@@ -19,46 +20,51 @@ from mleg_ray.objectives.base import (
 )
 from mleg_ray.randomness import Noise
 
+Costs = dict[str, Tensor]
 
-class Variational(Objective[Autoencoder]):
-    """L = E_w[|x - x̂|²] + β E_w[KL]: the squared error is summed over features.
+
+class Autoencoding(Objective[Autoencoder]):
+    """L = E_w[|x - x̂|²] + λ·(what the codes cost): the squared error is summed over features."""
+
+    def __init__(
+        self, config: "AutoencodingConfig", weight: float, *, couples_events: bool = False
+    ) -> None:
+        super().__init__(config, couples_events=couples_events)
+        self._weight = weight
+
+    def loss(
+        self, player: str, model: Autoencoder, seen: Seen, batch: Batch, *, noise: Noise
+    ) -> Loss:
+        """Return the loss of the one player, `autoencoder`, and its parts."""
+        code, costs = self.coded(model, batch, noise)
+        decoded = model.decode(code, batch.condition)
+        reconstruction = (batch.weight * (decoded - batch.x).square().sum(dim=1)).mean()
+
+        def made() -> Made:
+            fake, real = (seen.view(x, batch.condition) for x in (decoded, batch.x))
+            return Made(fake, real, batch.weight)
+
+        loss = reconstruction + self._weight * sum(costs.values())
+        return Loss(loss, {"reconstruction": reconstruction, **costs}, made)
+
+    @abstractmethod
+    def coded(self, model: Autoencoder, batch: Batch, noise: Noise) -> tuple[Tensor, Costs]:
+        """Return the codes (B, latent) of a batch, and what they cost, by name."""
+
+
+class Variational(Autoencoding):
+    """The codes cost β E_w[KL].
 
     β = 1 with a decoder of variance 1/2 is the evidence lower bound (Kingma & Welling,
     arXiv:1312.6114, eq. 10); β != 1: Higgins et al., ICLR 2017, eq. 4. The α-VAE's KL vanishes, so
     its configuration has no β.
     """
 
-    def __init__(self, config: "AutoencodingConfig", beta: float) -> None:
-        super().__init__(config)
-        self._beta = beta
-
-    def loss(
-        self, player: str, model: Autoencoder, seen: Seen, batch: Batch, *, noise: Noise
-    ) -> Loss:
-        """Return the loss of the one player, `autoencoder`, and its parts."""
-        condition = batch.condition
+    def coded(self, model: Autoencoder, batch: Batch, noise: Noise) -> tuple[Tensor, Costs]:
+        """Return codes that are drawn, and their KL divergence from the prior."""
         draws = noise.normal(len(batch), model.latent_dim)
-        code, kl = model.code(batch.x, condition, draws)
-        decoded = model.decode(code, condition)
-        reconstruction = squared_error(decoded, batch)
-        divergence = (batch.weight * kl).mean()
-        parts = {"reconstruction": reconstruction, "kl": divergence}
-        return Loss(reconstruction + self._beta * divergence, parts, made(decoded, seen, batch))
-
-
-def made(decoded: Tensor, seen: Seen, batch: Batch) -> Callable[[], Made]:
-    """Return what gives the views of decoded and real events."""
-
-    def views() -> Made:
-        fake, real = (seen.view(x, batch.condition) for x in (decoded, batch.x))
-        return Made(fake, real, batch.weight)
-
-    return views
-
-
-def squared_error(decoded: Tensor, batch: Batch) -> Tensor:
-    """Return E_w[|x - x̂|²], summed over the features (B, n_features)."""
-    return (batch.weight * (decoded - batch.x).square().sum(dim=1)).mean()
+        code, kl = model.code(batch.x, batch.condition, draws)
+        return code, {"kl": (batch.weight * kl).mean()}
 
 
 class AutoencodingConfig(ObjectiveConfig):
@@ -88,4 +94,4 @@ class AlphaConfig(AutoencodingConfig):
 
     def build(self, setting: Setting) -> Variational:
         """Build the objective."""
-        return Variational(self, beta=0.0)
+        return Variational(self, 0.0)

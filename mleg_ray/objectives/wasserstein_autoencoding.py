@@ -9,32 +9,23 @@ from torch import Tensor
 
 from mleg_ray.events import Batch
 from mleg_ray.models.vae import Autoencoder
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Setting
+from mleg_ray.objectives.base import OBJECTIVES, Setting
 from mleg_ray.objectives.discrepancy import mmd2, sliced_wasserstein2
-from mleg_ray.objectives.variational import AutoencodingConfig, made, squared_error
+from mleg_ray.objectives.variational import Autoencoding, AutoencodingConfig, Costs
 from mleg_ray.randomness import Noise
 
 
-class WassersteinAutoencoding(Objective[Autoencoder]):
-    """L = E_w[|x - x̂|²] + λ D(codes, N(0, 1)), with a discrepancy D of the whole minibatch."""
+class WassersteinAutoencoding(Autoencoding):
+    """The codes cost λ D(codes, N(0, 1)), with a discrepancy D of the whole minibatch."""
 
     def __init__(self, config: "WassersteinAutoencodingConfig") -> None:
-        super().__init__(config, couples_events=True)
-        self._weight = config.discrepancy_weight
+        super().__init__(config, config.discrepancy_weight, couples_events=True)
 
-    def loss(
-        self, player: str, model: Autoencoder, seen: Seen, batch: Batch, *, noise: Noise
-    ) -> Loss:
-        """Return the loss of the one player, `autoencoder`, and its parts."""
-        condition = batch.condition
-        code = model.latent(batch.x, condition)
-        decoded = model.decode(code, condition)
-        reconstruction = squared_error(decoded, batch)
+    def coded(self, model: Autoencoder, batch: Batch, noise: Noise) -> tuple[Tensor, Costs]:
+        """Return codes without noise, and their discrepancy from the prior."""
+        code = model.latent(batch.x, batch.condition)
         prior = noise.normal(len(batch), model.latent_dim)
-        discrepancy = self.discrepancy(prior, code, batch.weight, noise)
-        parts = {"reconstruction": reconstruction, "discrepancy": discrepancy}
-        loss = reconstruction + self._weight * discrepancy
-        return Loss(loss, parts, made(decoded, seen, batch))
+        return code, {"discrepancy": self.discrepancy(prior, code, batch.weight, noise)}
 
     @abstractmethod
     def discrepancy(self, prior: Tensor, code: Tensor, weight: Tensor, noise: Noise) -> Tensor:

@@ -41,7 +41,7 @@ def resolve_conditions(
             )
         if name in fixed and spectrum.only != fixed[name]:
             raise ConfigError(
-                f"--condition {name}={spectrum.label}: the checkpoint was trained at "
+                f"--condition {name}={spectrum.told}: the checkpoint was trained at "
                 f"{name} = {fixed[name]:g} alone; leave the option out or take another checkpoint"
             )
     for name in names:

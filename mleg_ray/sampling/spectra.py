@@ -49,19 +49,14 @@ class Spectrum(Config):
         return low if low == high else None
 
     @property
-    def label(self) -> str:
+    def told(self) -> str:
         """A short name, as `uniform-10-50`, or the only value."""
         return f"{self.kind}-{self.digest()[:8]}"
 
     @property
     def suffix(self) -> str:
         """What follows the condition's name in those of folders: `-uniform-10-50`, or a number."""
-        return f"-{self.label}" if self.only is None else self.label
-
-    @property
-    def told(self) -> str:
-        """The short name."""
-        return self.label
+        return f"-{self.told}" if self.only is None else self.told
 
 
 SPECTRA: Registry[Spectrum] = Registry("spectrum")
@@ -85,7 +80,7 @@ class Interval(Spectrum):
         return self.low, self.high
 
     @property
-    def label(self) -> str:
+    def told(self) -> str:
         """Kind and ends."""
         return f"{self.kind}-{self.low:g}-{self.high:g}"
 
@@ -144,12 +139,12 @@ class ChoiceSpectrum(Spectrum):
         return min(self.values), max(self.values)
 
     @property
-    def label(self) -> str:
+    def told(self) -> str:
         """The only value, or kind and values, if these are few and as likely."""
         if self.only is not None:
             return f"{self.only:g}"
         if self.weights or len(self.values) > 6:
-            return super().label
+            return super().told
         return "-".join([self.kind, *(f"{value:g}" for value in self.values)])
 
 

@@ -135,19 +135,9 @@ class Repeats(Jobs):
         """Return the next repeat."""
         return self._waiting.pop(0) if self._waiting else None
 
-    def observe(self, job: Job, result: Mapping[str, Any]) -> bool:
-        """Go on to the end: all seeds get the same budget."""
-        return False
-
     def finish(self, job: Job, result: Mapping[str, Any]) -> None:
         """Record the repeat's result beside the study."""
         self.study.set_user_attr(job.name, _kept(result))
-
-    def fail(self, job: Job) -> None:
-        """Leave the repeat to the next call of the study."""
-
-    def close(self) -> None:
-        """Leave what is not done to the next call of the study."""
 
 
 def _kept(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ SPECTRA: list[Spectrum] = [
 ]
 
 
-@pytest.mark.parametrize("spectrum", SPECTRA, ids=lambda spectrum: spectrum.label)
+@pytest.mark.parametrize("spectrum", SPECTRA, ids=lambda spectrum: spectrum.told)
 @given(u=st.lists(st.floats(0, 1, exclude_max=True), min_size=1))
 def test_values_lie_in_the_range_and_rise(spectrum: Spectrum, u: list[float]) -> None:
     values = spectrum.quantile(torch.tensor(sorted(u), dtype=torch.float64))
