@@ -27,17 +27,13 @@ class Comparison:
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def pooled(self, rng: np.random.Generator) -> PooledSample:
-        """Return the truth and random generated events in one table.
-
-        Raises:
-            NotComputableError: see `PooledSample`.
-        """
+        """Return the truth and random generated events in one table; see `PooledSample`."""
         return PooledSample(self.truth, self.generated, rng)
 
     def shared(self, name: str, compute: Callable[[np.random.Generator], T]) -> T:
-        """Return what several metrics need and is costly: it is computed once, with its own stream.
+        """Return what several metrics need, computed once, of a random stream of its own.
 
-        Raises what `compute` does.
+        It raises what `compute` does.
         """
         if name not in self._shared:
             rng = np.random.default_rng(derive_seed(self.seed, f"evaluate/{name}"))
