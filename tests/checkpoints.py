@@ -36,7 +36,7 @@ STRETCH = 10.0
 
 def begin(job: SampleJob) -> None:
     """Claim a sample's folder, and leave it as a killed driver does."""
-    with making(job, job.shards):
+    with making(job):
         pass
 
 

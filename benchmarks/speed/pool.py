@@ -91,7 +91,7 @@ def proofs(job: SampleJob) -> dict[str, float]:
     torch.set_num_threads(1)
     folder = job.folder.uri
     taken: dict[str, list[float]] = {"shard": [], "hashes": [], "record": []}
-    with making(job, job.shards):
+    with making(job):
         for shard in job.shards:
             record, whole = timed(partial(_made, job, shard))
             contents = [read_bytes(f"{folder}/{file}") for file in (shard.file, shard.tally_file)]

@@ -30,6 +30,7 @@ from mleg_ray.sampling.job import (
     finish,
     making,
     plan_sample,
+    rehearse,
     require_all_there,
 )
 from mleg_ray.sampling.plan import SampledShard, SampleSpec, ShardPlan
@@ -95,7 +96,7 @@ def complete(job: SampleJob, *, workers: int | None = None, gpus: float = 0) -> 
     of a GPU for a job on CUDA devices.
 
     Raises:
-        UserError: see `making`, `ray_session`, `Sampler` and `require_all_there`.
+        UserError: see `rehearse`, `ray_session`, `making`, `Sampler` and `require_all_there`.
     """
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: at least one worker is needed")
@@ -104,9 +105,11 @@ def complete(job: SampleJob, *, workers: int | None = None, gpus: float = 0) -> 
     missing = [shard for shard in job.shards if shard.index not in records]
     production = None
     if missing:
-        with making(job, missing) as heartbeat, ray_session(workers):
+        rehearse(job, missing)
+        with ray_session(workers):
             require_node(1, gpus, by="a worker", lower="--gpus")
-            made, production = produce(_pool(job, workers, gpus, missing), missing, heartbeat)
+            with making(job) as heartbeat:
+                made, production = produce(_pool(job, workers, gpus, missing), missing, heartbeat)
         records |= made
         require_all_there(job)
     dataset = finish(job, records, production, environment())

@@ -62,7 +62,7 @@ def simulate(job: SampleJob, workers: int, *, shard_seconds: float | None = None
     beside = dataclasses.replace(job.folder, uri=f"{job.folder.uri}-simulated")
     job = dataclasses.replace(job, folder=beside)
     try:
-        with making(job, ()) as heartbeat, ray_session(1):
+        with making(job) as heartbeat, ray_session(1):
             record, measured = _real_shard(job)
             asleep = measured if shard_seconds is None else shard_seconds
             # Worker i is simulated by process i mod PROCESSES. It has IN_FLIGHT shards, one after

@@ -217,15 +217,23 @@ def _is_compiled(events: int) -> bool:
     return events >= COMPILED_FROM and has_compiler()
 
 
-@contextlib.contextmanager
-def making(job: SampleJob, missing: Sequence[ShardPlan]) -> Iterator[Heartbeat]:
-    """Claim the sample's folder for the length of the block, and lay the bins of its tallies there.
+def rehearse(job: SampleJob, missing: Sequence[ShardPlan]) -> None:
+    """Fail now where the work would fail later.
 
     Raises:
-        ResourceError: no permission, not enough space for the missing shards, another driver.
+        ResourceError: no permission, or not enough space for the missing shards.
     """
     require_writable(job.folder.uri)
     require_space(job.folder.uri, job.sampler.event_bytes * sum(s.events for s in missing))
+
+
+@contextlib.contextmanager
+def making(job: SampleJob) -> Iterator[Heartbeat]:
+    """Claim the sample's folder for the length of the block, and lay the bins of its tallies there.
+
+    Raises:
+        UserError: see `SealedFolder.work`.
+    """
     with job.folder.work() as heartbeat:
         _write_bins(job)
         yield heartbeat

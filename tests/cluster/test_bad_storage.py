@@ -114,7 +114,7 @@ job = plan_sample(
     Checkpoint.load(sys.argv[1]), 50_000_000, sys.argv[2], seed=1, shard_events=1_000_000,
     conditions={}, compiled=False,
 )
-with making(job, job.shards):
+with making(job):
     for shard in job.shards:
         job.sampler.write(shard, job.sampler.generate(shard))
         for written in (shard.file, shard.tally_file):

@@ -24,6 +24,7 @@ from mleg_ray.sampling.job import (
     finish,
     making,
     plan_sample,
+    rehearse,
 )
 from mleg_ray.sampling.plan import BINS_FILE
 from mleg_ray.sampling.spectra import Spectrum, UniformSpectrum, constant
@@ -52,7 +53,8 @@ def run(job: SampleJob) -> Dataset:
     missing = [shard for shard in job.shards if shard.index not in records]
     production = None
     if missing:
-        with making(job, missing):
+        rehearse(job, missing)
+        with making(job):
             pass
         records |= {shard.index: made(job.sampler, shard) for shard in missing}
         events = sum(shard.events for shard in missing)
@@ -346,7 +348,7 @@ def test_too_little_space_is_found_before_the_work(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1000))
     job = planned(checkpoint, out)
     with pytest.raises(ResourceError, match="are needed"):
-        begin(job)
+        rehearse(job, job.shards)
 
 
 def test_read_only_target_is_found_before_the_work(
@@ -358,7 +360,7 @@ def test_read_only_target_is_found_before_the_work(
     monkeypatch.setattr(Path, "mkdir", refuse)  # a test may run as root, who may write anywhere
     job = planned(checkpoint, out)
     with pytest.raises(ResourceError, match="no permission"):
-        begin(job)
+        rehearse(job, job.shards)
 
 
 def test_full_disk_leaves_only_whole_shards(
