@@ -72,7 +72,7 @@ def test_from_events_to_report_and_again(
     events = {path: path.read_bytes() for path in sample.rglob("*.parquet")}
     made = {path: path.stat().st_mtime_ns for path in storage.rglob("*.parquet")}
     monkeypatch.setenv("MLEG_STORAGE", str(storage))
-    run = mleg.train("recipe.toml")
+    (run,) = storage.glob("runs/*/checkpoint")
     again = mleg.sample(run, 3000, shard_events=SHARD_EVENTS)
     assert again.uri == str(sample)
     judged = mleg.evaluate(again)

@@ -216,11 +216,13 @@ def test_folder_of_another_run_is_refused(
 ) -> None:
     storage = str(Path(undisturbed.uri).parents[2])
     run = small_run("fatgan-quick", *LONG)
-    with pytest.raises(ConfigError, match="another run .*--name"):
+    with pytest.raises(
+        ConfigError, match=r"another run \(run.model.kind .*; choose another --name"
+    ):
         train(small_run("bvae-dis"), dataset, storage, name="whole")
-    with pytest.raises(ConfigError, match="another workers"):
+    with pytest.raises(ConfigError, match=r"another run \(workers is 1 there, 2 is asked for\)"):
         train(run, dataset, storage, name="whole", workers=2)
-    with pytest.raises(ConfigError, match="another dataset_digest"):
+    with pytest.raises(ConfigError, match=r"another run \(dataset is "):
         train(run, prepared_dataset(tmp_path, shard_rows=100), storage, name="whole")
 
 
