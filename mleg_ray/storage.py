@@ -184,12 +184,6 @@ def remove_folder(uri: str) -> None:
             fs.rm(path, recursive=True)
 
 
-def download(uri: str, folder: Path) -> None:
-    """Copy a folder's files, also nested ones, into a local folder."""
-    with _opened(uri) as (fs, path):
-        fs.get(path.rstrip("/") + "/", f"{folder}/", recursive=True)
-
-
 def upload(folder: Path, uri: str) -> None:
     """Copy a local folder's files, also nested ones, to a URI."""
     with _opened(uri) as (fs, path):

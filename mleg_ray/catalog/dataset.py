@@ -55,9 +55,11 @@ def seal(folder: str, file: str, manifest: DatasetManifest) -> "Dataset":
     The run that made them may differ: what is complete is not touched.
     """
     place = join(folder, file)
-    there = Dataset.open(folder).manifest if exists(place) else None
-    if there is None or there.model_copy(update={"provenance": manifest.provenance}) != manifest:
-        write_json(place, manifest.model_dump(mode="json"))
+    if exists(place):
+        there = Dataset.open(folder)
+        if there.manifest.model_copy(update={"provenance": manifest.provenance}) == manifest:
+            return there
+    write_json(place, manifest.model_dump(mode="json"))
     return Dataset.open(folder)
 
 

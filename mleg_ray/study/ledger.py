@@ -15,9 +15,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from pydantic import SerializeAsAny
 
-from mleg_ray.config import Config
+from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, ResourceError
-from mleg_ray.folder import PLAN, FolderPlan, SealedFolder, is_for, plan_of
+from mleg_ray.folder import PLAN, FolderPlan, SealedFolder, is_for
 from mleg_ray.randomness import derive_seed
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import (
@@ -25,6 +25,7 @@ from mleg_ray.storage import (
     is_remote,
     join,
     read_folder,
+    read_json,
     remove,
     write_bytes,
 )
@@ -247,10 +248,10 @@ def is_study(uri: str) -> bool:
 
 def read_plan(folder: str) -> StudyPlan:
     """Return the plan of the study in a folder; `ConfigError` if there is none."""
-    there = plan_of(folder, StudyPlan)
-    if there is None:
+    place = join(folder, PLAN)
+    if not is_study(folder):
         raise ConfigError(f"{folder}: no study, it lacks {PLAN}; `mleg tune RECIPE` begins one")
-    return there
+    return parse(StudyPlan, read_json(place), place)
 
 
 def load(plan: Plan, folder: str) -> optuna.Study:

@@ -121,6 +121,9 @@ class TestPrefer:
 def test_no_study(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no study, it lacks plan.json"):
         summarise(str(tmp_path))
+    (tmp_path / "thesis.tex").touch()  # to be read it need not be a study's own folder
+    with pytest.raises(ConfigError, match="no study, it lacks plan.json"):
+        summarise(str(tmp_path))
     plan = StudyPlan(plan=small_plan(tmp_path), dataset="digest")
     SealedFolder(str(tmp_path), plan).write_plan()
     with pytest.raises(ResourceError, match="is gone"):
