@@ -15,11 +15,11 @@ import typer
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.cluster.evaluate import evaluate
 from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.train import run_name, train
+from mleg_ray.commands.judging import evaluate
 from mleg_ray.commands.options import Assignments
 from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.run import RunConfig

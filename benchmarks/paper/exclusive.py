@@ -6,7 +6,7 @@ Both learn events at photon energies of 2, 3 and 4 GeV and are judged at 3 GeV.
 from benchmarks.common.options import SMALL_GAN, Paper
 from benchmarks.common.results import Results, estimates
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.cluster.evaluate import evaluate_any
+from mleg_ray.commands.judging import evaluate, sampled
 from mleg_ray.storage import join
 
 GAN, FLOW = "fatgan-photoproduction", "flow-photoproduction"
@@ -21,7 +21,8 @@ def measure(options: Paper, results: Results) -> None:
         for seed in options.seeds:
             checkpoint = trained(options, recipe, seed)
             report = join(options.place, "reports", f"{recipe}-{checkpoint.digest[:8]}-{seed}")
-            card = evaluate_any(checkpoint.uri, truth, "test", report, options.place, seed=seed)
+            generated = sampled(checkpoint.uri, truth, "test", options.place, seed=seed)
+            card = evaluate(generated, truth, "test", report, seed=seed)
             figures = {"training s": checkpoint.card.seconds}
             figures |= estimates(card, "c2st_auc", "unphysical_rate", "ks")
             results.add({"recipe": recipe}, figures, seed=seed)

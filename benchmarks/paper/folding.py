@@ -7,8 +7,8 @@ from benchmarks.common.options import Training
 from benchmarks.common.results import Results, estimate, estimates
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.cluster.evaluate import evaluate
 from mleg_ray.cluster.sample import complete
+from mleg_ray.commands.judging import evaluate
 from mleg_ray.evaluation.scorecards import worst
 from mleg_ray.sampling.job import plan_fold
 from mleg_ray.storage import join

@@ -13,6 +13,7 @@ import torch
 import typer
 from matplotlib.figure import Figure
 
+from benchmarks.common.omnifold import Simulated, omnifold
 from benchmarks.common.options import Training
 from benchmarks.common.results import Results
 from mleg_ray.checkpoint import Checkpoint
@@ -20,7 +21,6 @@ from mleg_ray.evaluation.statistics.ensemble import Band, pulls
 from mleg_ray.events import Events, members
 from mleg_ray.physics import dis
 from mleg_ray.report.drawing import GENERATED, TRUTH, draw_band
-from mleg_ray.sampling.omnifold import Simulated, omnifold
 
 BEAM_ENERGY = 50.0
 EVENTS = 100_000  # of each replica

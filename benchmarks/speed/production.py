@@ -20,6 +20,7 @@ from typing import Annotated
 
 import torch
 import typer
+from torch import nn
 
 from benchmarks.common.options import Options
 from benchmarks.common.results import Results
@@ -29,6 +30,7 @@ from mleg_ray.cluster.sample import sample
 from mleg_ray.cluster.session import ray_session
 from mleg_ray.commands.options import CheckpointPlace, Events, assigned, uri_of
 from mleg_ray.console import meanwhile
+from mleg_ray.errors import CheckpointError
 from mleg_ray.models.networks.mlp import MLP
 from mleg_ray.models.student import Student
 from mleg_ray.sampling.plan import BATCH
@@ -56,6 +58,7 @@ def measure(options: Asked, results: Results) -> None:
     conditions = {
         name: constant(float(text)) for name, text in assigned(options.conditions).items()
     }
+    network_of(Checkpoint.load(uri))  # refused before it is measured
     seconds = 0.1 if options.small else 10.0
     networks = {
         name: partial(network_rate, checkpoint_uri=uri, compiled=compiled, seconds=seconds)
@@ -96,13 +99,26 @@ def measure(options: Asked, results: Results) -> None:
     results.add({"events": events, "workers": workers}, figures)
 
 
+def network_of(checkpoint: Checkpoint) -> nn.Module:
+    """Return the layers of a student, of which a bare one is made.
+
+    Raises:
+        CheckpointError: it is no student's, or of other than plain layers.
+    """
+    student = checkpoint.model.student if isinstance(checkpoint.model, Student) else None
+    if not isinstance(student, MLP):
+        raise CheckpointError(
+            f"{checkpoint.uri}: the bare network that is measured is a student's of kind 'mlp'; "
+            "name the checkpoint of student-dis, say"
+        )
+    return student.net
+
+
 def network_rate(index: int, checkpoint_uri: str, compiled: bool, seconds: float) -> float:
     """Return events/s of the student's network alone, one thread, measured for some seconds."""
     torch.set_num_threads(1)
     checkpoint = Checkpoint.load(checkpoint_uri)
-    assert isinstance(checkpoint.model, Student)
-    assert isinstance(checkpoint.model.student, MLP)
-    network = checkpoint.model.student.net
+    network = network_of(checkpoint)
     batch = BATCH["cpu"].of(checkpoint.feature_map.space.nbytes)
     width = next(network.parameters()).shape[1]
     seen = torch.randn(batch, width)

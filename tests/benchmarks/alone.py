@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.cluster import evaluate, folder, sample, trial, tune
+from mleg_ray.cluster import folder, sample, trial, tune
 from mleg_ray.cluster.trial import run_trial
+from mleg_ray.commands import judging
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.job import SampleJob
 from mleg_ray.sampling.plan import SampledShard, ShardPlan
@@ -87,5 +88,5 @@ def without_workers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("mleg_ray.cluster.train._stream", lambda *_: None)
     patch.setattr(sample, "_pool", Pool)
     patch.setattr(tune, "_Engine", Engine)
-    patch.setattr(evaluate, "write_report", lambda *_: None)
+    patch.setattr(judging, "write_report", lambda *_: None)
     patch.setattr(folder, "in_parallel", in_parallel)

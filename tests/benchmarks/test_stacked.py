@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.common.stacked import StackedLoop, stack
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import ResidentMinibatches, bootstrap
 from mleg_ray.training.loop import TrainingLoop
-from mleg_ray.training.stacked import StackedLoop, stack
 from tests.recipes import features_of, fitted_map, objective_of, small_run, training_events
 
 CPU = torch.device("cpu")

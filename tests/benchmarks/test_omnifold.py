@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.common.omnifold import Simulated, omnifold
 from mleg_ray.errors import DataError
-from mleg_ray.sampling.omnifold import Simulated, omnifold
 
 N = 6000
 RESOLUTION = 0.5

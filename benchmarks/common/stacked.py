@@ -6,7 +6,7 @@ its events and its learning rates (up to rounding; dropout draws other numbers).
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -70,8 +70,11 @@ class StackedLoop(TrainingLoop):
         objective: Objective[Any],
         configs: Sequence[TrainingConfig],
         device: torch.device,
+        stacking: Callable[[Sequence[Model]], Model] = stack,
     ) -> None:
-        """Stack the models; their configurations differ in seeds and learning rates alone.
+        """Stack the models, as `stack` does.
+
+        Their configurations differ in seeds and learning rates alone.
 
         Raises:
             ConfigError: they differ in more, the objective couples the events of a minibatch, or
@@ -86,7 +89,7 @@ class StackedLoop(TrainingLoop):
             raise ConfigError("replicas of an ensemble may differ in seed and learning rates only")
         self._replicas = list(models)
         self._seeds = [config.seed for config in configs]
-        super().__init__(stack(models), feature_map, objective, _fastest(configs), device)
+        super().__init__(stacking(models), feature_map, objective, _fastest(configs), device)
         self._noise = self._streams = _StackedNoise(device, len(models))
         for name, optimiser in self._optimisers.items():
             rates = torch.tensor(
