@@ -7,6 +7,7 @@ from pydantic import model_validator
 
 from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.shards import ShardEntry, read_shard
+from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import parse
 from mleg_ray.definitions import Comparison, passing
 from mleg_ray.errors import DataError
@@ -116,17 +117,21 @@ class Dataset:
 
     @staticmethod
     def prepared(storage: str, name: str) -> "Dataset":
-        """Open a prepared dataset below a storage root.
+        """Open a prepared dataset below a storage root, by its name or by its TOML file.
 
         Raises:
+            ConfigError: the TOML file is absent or invalid.
             DataError: there is none of that name, it is not finished, or damaged.
         """
+        spec = name
+        if name.endswith(".toml"):
+            name = DatasetSpec.load(name).name
         if not exists(join(dataset_uri(storage, name), PREPARED)):
             manifests = matching(dataset_uri(storage, f"*/{PREPARED}"))
             known = [manifest.split("/")[-2] for manifest in manifests]
             raise DataError(
                 f"no dataset '{name}' in {storage}, or not finished; there are: "
-                f"{', '.join(known) or 'none'}. `mleg prepare {name}` makes or completes it, if "
+                f"{', '.join(known) or 'none'}. `mleg prepare {spec}` makes or completes it, if "
                 "`mleg catalog list` has it"
             )
         return Dataset.open(dataset_uri(storage, name))

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,14 +35,14 @@ def evaluate(
     seed: Seed = 1,
 ) -> "Scorecard":
     """Judge a sample, or a checkpoint by way of one: scorecard.json, figures and report.html."""
-    from mleg_ray.cluster.evaluate import evaluate_any, report_folder
+    from mleg_ray.commands.judging import evaluate, report_folder, sampled
     from mleg_ray.report.html import REPORT
     from mleg_ray.storage import join, storage_root
 
     root, uri = storage_root(storage), uri_of(generated)
-    by = _judge(uri, truth, condition or [], root)
-    folder = uri_of(out or report_folder(root, [uri], by.dataset, by.split))
-    card = evaluate_any(uri, by.dataset, by.split, folder, root, seed=seed)
+    by, split = _judge(uri, truth, condition or [], root)
+    folder = uri_of(out or report_folder(root, [uri], by, split))
+    card = evaluate(sampled(uri, by, split, root, seed=seed), by, split, folder, seed=seed)
     tell_place(join(folder, REPORT))
     return card
 
@@ -58,38 +57,33 @@ def compare(
     seed: Seed = 1,
 ) -> "dict[str, Scorecard]":
     """Put several samples, or their reports, in a table: comparison.html."""
-    from mleg_ray.cluster.evaluate import compare, report_folder
+    from mleg_ray.commands.judging import compare, report_folder
     from mleg_ray.report.html import SCORECARD
     from mleg_ray.report.side_by_side import PAGE
     from mleg_ray.storage import exists, join, storage_root
 
     root, uris = storage_root(storage), [uri_of(place) for place in generated]
     new = next((uri for uri in uris if not exists(join(uri, SCORECARD))), None)
-    by = _judge(new, truth, condition or [], root) if new or truth else None
-    dataset, split = (by.dataset, by.split) if by else (None, "test")
-    folder = uri_of(out or report_folder(root, uris, dataset, split))
-    cards = compare(uris, dataset, split, folder, root, seed=seed)
+    by, split = _judge(new, truth, condition or [], root) if new or truth else (None, "test")
+    folder = uri_of(out or report_folder(root, uris, by, split))
+    cards = compare(uris, by, split, folder, root, seed=seed)
     tell_place(join(folder, PAGE))
     return cards
 
 
-@dataclass(frozen=True)
-class _Judge:
-    dataset: "Dataset"
-    split: str
-
-
-def _judge(uri: str | None, truth: str | None, conditions: Sequence[str], root: str) -> _Judge:
-    """Return the true events that are named, or those that the sample's generator learned from."""
+def _judge(
+    uri: str | None, truth: str | None, conditions: Sequence[str], root: str
+) -> "tuple[Dataset, str]":
+    """Return the truth and its split: as named, or what the sample's generator learned from."""
     from mleg_ray.catalog.dataset import Dataset
-    from mleg_ray.cluster.evaluate import dataset_name
+    from mleg_ray.commands.judging import dataset_name
 
     given = {name: _number(name, text) for name, text in assigned(conditions).items()}
     name, _, split = (truth or "").partition(":")
     if not name:
         assert uri is not None
         name = dataset_name(uri)
-    return _Judge(Dataset.prepared(root, name).at(given), split or "test")
+    return Dataset.prepared(root, name).at(given), split or "test"
 
 
 def _number(name: str, text: str) -> float:

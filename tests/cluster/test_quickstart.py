@@ -6,7 +6,7 @@ import pytest
 
 import mleg_ray as mleg
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.cluster.quickstart import SHARD_EVENTS, quickstart
+from mleg_ray.commands.quickstart import SHARD_EVENTS, quickstart
 from mleg_ray.evaluation.scorecards import Scorecard
 
 pytest.importorskip("pythia8mc", reason="the main job's events need the extra 'pythia'")
@@ -58,7 +58,7 @@ def test_from_events_to_report_and_again(
     (tmp_path / "small.toml").write_text(DATASET)
     (tmp_path / "recipe.toml").write_text(RECIPE)
     storage = tmp_path / "storage"
-    quickstart(str(storage), "recipe.toml", 3000)
+    quickstart(storage=str(storage), recipe="recipe.toml", events=3000)
     told = capsys.readouterr().err
     (report,) = storage.glob("reports/*-test/*/report.html")
     (sample,) = storage.glob("samples/*")
@@ -80,7 +80,7 @@ def test_from_events_to_report_and_again(
     assert capsys.readouterr().out == ""  # results are returned
 
     report.unlink()  # as if the first run had been interrupted here
-    quickstart(str(storage), "recipe.toml", 3000)
+    quickstart(storage=str(storage), recipe="recipe.toml", events=3000)
     assert report.exists()
     assert {path: path.read_bytes() for path in sample.rglob("*.parquet")} == events
     assert {path: path.stat().st_mtime_ns for path in storage.rglob("*.parquet")} == made

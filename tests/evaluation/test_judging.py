@@ -2,13 +2,7 @@ import pytest
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Card, DatasetCard
-from mleg_ray.cluster.evaluate import (
-    compare,
-    evaluate,
-    evaluate_checkpoint,
-    report_folder,
-    short_names,
-)
+from mleg_ray.commands.judging import compare, evaluate, report_folder, sampled, short_names
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.scorecards import Scorecard
 
@@ -100,6 +94,7 @@ def test_reports_are_named_after_sample_truth_and_split(make_dataset):
 
 def test_a_checkpoint_is_not_judged_at_energies_that_vary(make_dataset, tmp_path):
     truth = make_dataset("truth")
+    (tmp_path / "card.json").write_text("{}")
     truth.manifest = truth.manifest.model_copy(update={"conditions": {}})
     with pytest.raises(ConfigError, match="beam_energy varies from event to event"):
-        evaluate_checkpoint("nowhere", truth, "test", str(tmp_path), str(tmp_path), seed=1)
+        sampled(str(tmp_path), truth, "test", str(tmp_path), seed=1)

@@ -7,7 +7,6 @@ from rich.table import Table
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import CARD, Card, run_folder
-from mleg_ray.cluster.sample import default_target, sample
 from mleg_ray.config import parse
 from mleg_ray.console import console, progress_bar, say
 from mleg_ray.errors import ConfigError
@@ -40,14 +39,7 @@ class ComparisonPlan(ResultsPlan):
     kind: Literal["comparison"] = "comparison"
 
 
-def evaluate(
-    sample_uri: str,
-    truth: Dataset,
-    split: str,
-    out: str,
-    *,
-    seed: int,
-) -> Scorecard:
+def evaluate(sample_uri: str, truth: Dataset, split: str, out: str, *, seed: int) -> Scorecard:
     """Compare the sample with a split of the truth; write scorecard, figures and page into `out`.
 
     Of a truth of several conditions the part is taken that has the sample's. Unphysical events are
@@ -102,16 +94,19 @@ def _judged(
     return card
 
 
-def evaluate_checkpoint(
-    checkpoint_uri: str, truth: Dataset, split: str, out: str, storage: str, *, seed: int
-) -> Scorecard:
-    """Sample a checkpoint at the truth's conditions into the storage and judge the sample.
+def sampled(uri: str, truth: Dataset, split: str, storage: str, *, seed: int) -> str:
+    """Return the sample at `uri`, or one of the checkpoint there at the truth's conditions.
 
-    A truth of several conditions is to be cut down to one of each by `Dataset.at`.
+    A checkpoint is sampled into the storage. A truth of several conditions is to be cut down to one
+    of each by `Dataset.at`.
 
     Raises:
-        UserError: see `sample` and `evaluate`.
+        UserError: see `sample`; a condition varies from event to event.
     """
+    from mleg_ray.cluster.sample import default_target, sample
+
+    if not is_checkpoint(uri):
+        return uri
     varying = truth.schema.varying(truth.manifest.conditions)
     if varying:
         raise ConfigError(
@@ -121,18 +116,8 @@ def evaluate_checkpoint(
         )
     conditions = {name: constant(value) for name, value in truth.manifest.conditions.items()}
     events = SAMPLED_TIMES * min(truth.rows(split), MAX_EVENTS)
-    target = default_target(storage, checkpoint_uri, events, seed, conditions)
-    sample(checkpoint_uri, events, target, seed=seed, conditions=conditions)
-    return evaluate(target, truth, split, out, seed=seed)
-
-
-def evaluate_any(
-    uri: str, truth: Dataset, split: str, out: str, storage: str, *, seed: int
-) -> Scorecard:
-    """Judge a sample, or a checkpoint by way of one; see `evaluate` and `evaluate_checkpoint`."""
-    if is_checkpoint(uri):
-        return evaluate_checkpoint(uri, truth, split, out, storage, seed=seed)
-    return evaluate(uri, truth, split, out, seed=seed)
+    target = default_target(storage, uri, events, seed, conditions)
+    return sample(uri, events, target, seed=seed, conditions=conditions).uri
 
 
 def compare(
@@ -144,7 +129,7 @@ def compare(
 
     Raises:
         ConfigError: no truth for what has no report yet, or reports of different truths.
-        UserError: see `evaluate` and `evaluate_checkpoint`.
+        UserError: see `evaluate` and `sampled`.
     """
     names = short_names(uris)
     known = {uri: _scorecard(uri) for uri in uris if exists(join(uri, SCORECARD))}
@@ -168,8 +153,8 @@ def compare(
                 continue
             assert truth is not None
             say(f"\n{names[uri]}", style="bold")
-            inner = join(out, names[uri])
-            cards[names[uri]] = evaluate_any(uri, truth, split, inner, storage, seed=seed)
+            one = sampled(uri, truth, split, storage, seed=seed)
+            cards[names[uri]] = evaluate(one, truth, split, join(out, names[uri]), seed=seed)
         renew(folder)
         write_side_by_side(cards, folder.uri)
     table = Table("", *cards, box=None)
