@@ -125,14 +125,14 @@ def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) ->
     return PreparePlan(spec, source, folder, shards)
 
 
-def make_shard(plan: PreparePlan, shard: PlannedShard) -> PreparedShard:
+def make_shard(plan: PreparePlan, index: int) -> PreparedShard:
     """Make one shard and its record; the same bytes in any process, order or retry.
 
     Raises:
         DataError: the source gives NaN or infinity, or not the rows it promised.
         ResourceError: no permission or no space; nothing is left under the final name.
     """
-    spec = plan.spec
+    spec, shard = plan.spec, plan.shards[index]
     columns = plan.source.shard(shard.index)
     seed = plan.source.seed(shard.index)
     entry = write_shard(

@@ -1,8 +1,6 @@
 """Convert a dataset on Ray: one task a shard."""
 
-from dataclasses import dataclass
-
-import ray
+import functools
 
 from mleg_ray.catalog.convert import Conversion, Converted, convert_shard, require_convertible
 from mleg_ray.catalog.dataset import Dataset
@@ -28,21 +26,10 @@ def convert(uri: str, to: str, out: str) -> Converted:
     folder = SealedFolder(absolute(out), plan)
     folder.require_own()
     files = {index: plan.file(shard) for index, shard in enumerate(dataset.shards())}
-    work = _Work(folder, dataset)
-    records = fill(folder, files, Record, "Converting", _convert, work)
+    make = functools.partial(convert_shard, folder, dataset)
+    records = fill(folder, files, Record, "Converting", make)
     done = Converted(files=tuple(records[index].entry for index in files))
     write_json(join(folder.uri, CONVERTED), done.model_dump(mode="json"))
     size = sum(entry.bytes for entry in done.files)
     say(f"{dataset.rows():,} events in {len(files):,} files, {size / 1e6:,.4g} MB, in {folder.uri}")
     return done
-
-
-@dataclass(frozen=True)
-class _Work:
-    folder: SealedFolder[Conversion]
-    dataset: Dataset
-
-
-@ray.remote(num_cpus=1, max_retries=3)
-def _convert(work: _Work, index: int) -> Record:
-    return convert_shard(work.folder, work.dataset, index)

@@ -1,11 +1,10 @@
 """Prepare a dataset on Ray: one task a shard."""
 
-import ray
+import functools
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.prepare import (
     PreparedShard,
-    PreparePlan,
     constraint_lines,
     dropped_lines,
     finish,
@@ -30,15 +29,11 @@ def prepare(spec: DatasetSpec, storage: str, *, overwrite: bool = False) -> Data
     """
     plan = plan_dataset(spec, absolute(storage), overwrite=overwrite)
     files = {shard.index: shard.file for shard in plan.shards}
-    title = f"Preparing {spec.name}"
-    dataset = finish(plan, fill(plan.folder, files, PreparedShard, title, _make, plan))
+    make = functools.partial(make_shard, plan)
+    shards = fill(plan.folder, files, PreparedShard, f"Preparing {spec.name}", make)
+    dataset = finish(plan, shards)
     say(f"Dataset {spec.name}: {dataset.rows():,} events in {dataset.uri}")
     say(f"  {split_line(spec, dataset)}")
     for line in (*dropped_lines(dataset), *constraint_lines(dataset)):
         say(f"  {line}")
     return dataset
-
-
-@ray.remote(num_cpus=1, max_retries=3)
-def _make(plan: PreparePlan, index: int) -> PreparedShard:
-    return make_shard(plan, plan.shards[index])

@@ -1,7 +1,5 @@
 """Reweight a generated sample on Ray: one task a shard."""
 
-import ray
-
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardRecord
 from mleg_ray.cluster.folder import fill
@@ -35,7 +33,7 @@ def reweight(
     weigher = learn_weights(true_events, generated_events, seed=seed)
     work = Reweighting(folder, generated, weigher)
     files = {index: shard.file for index, shard in enumerate(generated.manifest.shards)}
-    records = fill(folder, files, ShardRecord, "Reweighting", _make, work)
+    records = fill(folder, files, ShardRecord, "Reweighting", work.make)
     dataset = work.finish(records, environment())
     before, after = generated.rows(), dataset.rows()
     effective = after * (weigher.efficiency if mode == "weights" else 1.0)
@@ -44,8 +42,3 @@ def reweight(
         f"{effective:,.0f} unweighted ones; largest weight {weigher.largest:.3g}, in {folder.uri}"
     )
     return dataset
-
-
-@ray.remote(num_cpus=1, max_retries=3)
-def _make(work: Reweighting, index: int) -> ShardRecord:
-    return work.make(index)

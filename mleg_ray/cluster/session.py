@@ -17,6 +17,7 @@ from mleg_ray.console import progress_bar
 from mleg_ray.errors import ConfigError, ResourceError, UserError
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 AUTOSCALED = "MLEG_AUTOSCALED"  # environment variable: the nodes that a cluster may start
 
@@ -142,25 +143,25 @@ def bounded(
             ray.cancel(reference)
 
 
-def in_parallel(
-    title: str,
-    task: Any,  # noqa: ANN401 - a remote function of (work, item), whose type Ray keeps to itself
-    work: object,
-    items: Sequence[Item],
-) -> Iterator[Any]:
-    """Yield what a task makes of each item, in the order it comes, under a progress bar.
+def in_parallel(title: str, make: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[Made]:
+    """Yield what is made of each item, a task each, in the order it comes, under a progress bar.
 
     Raises:
         UserError: the task's own.
     """
     with ray_session(), progress_bar(title, len(items)) as bar:
-        shared = ray.put(work)
+        shared = ray.put(make)
         # Two tasks a CPU: one runs while the next is on its way.
         in_flight = 2 * max(1, possible_cpus())
-        results = bounded(lambda item: task.remote(shared, item), items, in_flight)
+        results = bounded(lambda item: _made.remote(shared, item), items, in_flight)
         for done, result in enumerate(results, start=1):
             bar.update(done)
             yield result
+
+
+@ray.remote(num_cpus=1, max_retries=3)
+def _made(make: Callable[[Any], Any], item: Any) -> Any:  # noqa: ANN401 - as in `in_parallel`
+    return make(item)
 
 
 def fetch(reference: "ray.ObjectRef[Any]") -> Any:  # noqa: ANN401 - whatever the task returned

@@ -1,15 +1,11 @@
 """Verify a dataset on Ray: one task a shard."""
 
-import ray
-
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.session import in_parallel
 from mleg_ray.console import say
 from mleg_ray.errors import DataError
 from mleg_ray.sampling.verification import (
-    Promise,
     ShardCheck,
-    ShardReport,
     Verification,
     conclude,
     faults_in_words,
@@ -29,7 +25,7 @@ def verify(uri: str) -> Verification:
     """
     dataset = Dataset.open(absolute(uri))
     check, promises = ShardCheck.of(dataset)
-    reports: list[ShardReport] = list(in_parallel("Verifying", _check, check, promises))
+    reports = list(in_parallel("Verifying", check, promises))
     found = conclude(dataset, check, reports)
     if found.faults:
         raise DataError(
@@ -41,8 +37,3 @@ def verify(uri: str) -> Verification:
         f"unaltered; {found.copies:,} copies among {found.compared:,} events compared"
     )
     return found
-
-
-@ray.remote(num_cpus=1, max_retries=3)
-def _check(check: ShardCheck, promise: Promise) -> ShardReport:
-    return check(promise)

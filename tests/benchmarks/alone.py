@@ -77,9 +77,8 @@ class Engine:
             jobs.finish(job, reports[-1])
 
 
-def in_parallel(title: str, task: Any, work: object, items: Sequence[object]) -> Iterator[Any]:
-    make: Callable[[object, object], Any] = task._function
-    return (make(work, item) for item in items)
+def in_parallel(title: str, make: Callable[[Any], Any], items: Sequence[object]) -> Iterator[Any]:
+    return map(make, items)
 
 
 def without_workers(patch: pytest.MonkeyPatch) -> None:

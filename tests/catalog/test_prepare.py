@@ -52,7 +52,7 @@ def prepare(spec, storage, *, overwrite=False, only=None):
     random.Random(0).shuffle(missing)
     if missing:
         with plan.folder.work():
-            records |= {shard.index: make_shard(plan, shard) for shard in missing[:only]}
+            records |= {shard.index: make_shard(plan, shard.index) for shard in missing[:only]}
     return finish(plan, records) if only is None else None
 
 
@@ -261,14 +261,14 @@ def test_a_disk_that_is_too_small_is_refused_before_the_work(spec, storage, monk
 
 def test_a_disk_that_fills_up_leaves_nothing_half_written(spec, storage, monkeypatch):
     plan = plan_dataset(spec, storage)
-    make_shard(plan, plan.shards[0])
+    make_shard(plan, 0)
 
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("mleg_ray.storage.os.fsync", full)
     with pytest.raises(ResourceError, match=r"00001.parquet: No space left on device"):
-        make_shard(plan, plan.shards[1])
+        make_shard(plan, 1)
     assert sorted(os.listdir(f"{plan.folder.uri}/shards")) == ["00000.parquet"]
 
 
@@ -277,7 +277,7 @@ def test_a_source_that_gives_other_rows_than_promised(spec, storage, monkeypatch
     short = {name: values[:-1] for name, values in plan.source.shard(0).items()}
     monkeypatch.setattr(type(plan.source), "shard", lambda self, index: short)
     with pytest.raises(DataError, match="gave 19 events, not 20"):
-        make_shard(plan, plan.shards[0])
+        make_shard(plan, 0)
 
 
 def test_a_missing_split_is_named(spec, storage):

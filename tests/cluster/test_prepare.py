@@ -26,7 +26,7 @@ def spec(tmp_path):
 
 def test_dataset_is_the_one_made_without_ray(spec, tmp_path, capsys):
     plan = plan_dataset(spec, str(tmp_path / "alone"))
-    alone = finish(plan, {shard.index: make_shard(plan, shard) for shard in plan.shards})
+    alone = finish(plan, {shard.index: make_shard(plan, shard.index) for shard in plan.shards})
     dataset = prepare(spec, str(tmp_path / "ray"))
     assert dataset.digest == alone.digest
     said = capsys.readouterr().err
@@ -69,7 +69,7 @@ def test_a_tasks_error_comes_as_itself(spec, tmp_path):
 
     @ray.remote
     def make(shard):
-        return make_shard(plan, shard)
+        return make_shard(plan, shard.index)
 
     with pytest.raises(ResourceError, match=r"tape2.txt: no such file") as caught:
         list(bounded(make.remote, plan.shards, in_flight=2))

@@ -30,7 +30,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root: Path = tmp_path_factory.mktemp("storage")
     settings = ("source.events=3600", "shard_events=120")
     plan = plan_dataset(DatasetSpec.load("gamma-p-to-p-pi-pi", settings), str(root))
-    dataset = finish(plan, {shard.index: make_shard(plan, shard) for shard in plan.shards})
+    dataset = finish(plan, {shard.index: make_shard(plan, shard.index) for shard in plan.shards})
     run = RunConfig.load("fatgan-photoproduction", QUICK)
     trainee = Trainee.alone(run, dataset, {}, torch.device("cpu"))
     for _ in trainee.train():
