@@ -11,7 +11,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.features import FeatureMap, FeatureMapConfig
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.models import MODELS, Model, ModelConfig, Spaces
-from mleg_ray.objectives import OBJECTIVES, ObjectiveConfig
+from mleg_ray.objectives import AnyObjective
 from mleg_ray.randomness import derive_seed
 
 CHUNK_BYTES = 128 * MIB  # as events are stored
@@ -93,7 +93,7 @@ class RunConfig(Config):
     teacher: str | None = None
     features: FeatureMapConfig = FeatureMapConfig()
     model: SerializeAsAny[Annotated[ModelConfig, MODELS.chosen()]]
-    objective: SerializeAsAny[Annotated[ObjectiveConfig, OBJECTIVES.chosen()]]
+    objective: AnyObjective
     training: TrainingConfig
     selection: SelectionConfig
 

@@ -1,7 +1,6 @@
 """Small runs of every family for tests: the shipped recipes with little networks and few steps."""
 
 import math
-from typing import Any
 
 import torch
 
@@ -113,9 +112,9 @@ def setting_of(feature_map: FeatureMap, teacher: Teacher | None = None) -> Setti
     return Setting(SCHEMA, feature_map, {"beam_energy": (50.0, 50.0)}, 1, teacher)
 
 
-def objective_of(run: RunConfig, feature_map: FeatureMap) -> Objective[Any]:
+def objective_of(run: RunConfig, feature_map: FeatureMap) -> Objective:
     """Build a run's objective; one that needs a teacher has that of `TEACHERS`."""
-    return run.objective.build(setting_of(feature_map, TEACHERS.get(run.objective.kind)))
+    return run.objective.bind(setting_of(feature_map, TEACHERS.get(run.objective.kind)))
 
 
 def training_events(n: int = 2000, conditional: bool = False) -> Events:

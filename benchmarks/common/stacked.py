@@ -7,7 +7,6 @@ its events and its learning rates (up to rounding; dropout draws other numbers).
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +66,7 @@ class StackedLoop(TrainingLoop):
         self,
         models: Sequence[Model],
         feature_map: FeatureMap,
-        objective: Objective[Any],
+        objective: Objective,
         configs: Sequence[TrainingConfig],
         device: torch.device,
         stacking: Callable[[Sequence[Model]], Model] = stack,

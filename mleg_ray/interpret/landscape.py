@@ -9,7 +9,7 @@ dimension stay.
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
@@ -154,11 +154,11 @@ def player_of(checkpoint: Checkpoint, model: Model, name: str) -> nn.Module:
     return players[name]
 
 
-def objective_of(checkpoint: Checkpoint) -> Objective[Any]:
+def objective_of(checkpoint: Checkpoint) -> Objective:
     """Return the objective that a checkpoint was trained by."""
     run, ranges = checkpoint.run, checkpoint.card.condition_range
     own, teacher, seed = checkpoint.feature_map, checkpoint.teacher, run.training.seed
-    return run.objective.build(Setting(checkpoint.schema, own, ranges, seed, teacher))
+    return run.objective.bind(Setting(checkpoint.schema, own, ranges, seed, teacher))
 
 
 def surfaces(
@@ -244,7 +244,7 @@ def _bowl(surface: FloatArray) -> float:
 
 
 def _loss(
-    objective: Objective[Any],
+    objective: Objective,
     model: Model,
     checkpoint: Checkpoint,
     batch: Batch,

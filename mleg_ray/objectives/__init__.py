@@ -2,6 +2,7 @@
 
 from mleg_ray.objectives import (
     adversarial,
+    autoencoding,
     distillation,
     flow_matching,
     likelihood,
@@ -9,29 +10,19 @@ from mleg_ray.objectives import (
     parts,
     regression,
     unfolding,
-    variational,
     wasserstein,
-    wasserstein_autoencoding,
 )
-from mleg_ray.objectives.base import (
-    OBJECTIVES,
-    Loss,
-    Objective,
-    ObjectiveConfig,
-    Seen,
-    Setting,
-    Teacher,
-)
+from mleg_ray.objectives.base import OBJECTIVES, AnyObjective, Loss, Objective, Setting, Teacher
 
 __all__ = [
     "OBJECTIVES",
+    "AnyObjective",
     "Loss",
     "Objective",
-    "ObjectiveConfig",
-    "Seen",
     "Setting",
     "Teacher",
     "adversarial",
+    "autoencoding",
     "distillation",
     "flow_matching",
     "likelihood",
@@ -39,7 +30,5 @@ __all__ = [
     "parts",
     "regression",
     "unfolding",
-    "variational",
     "wasserstein",
-    "wasserstein_autoencoding",
 ]

@@ -1,27 +1,18 @@
 """What adversarial objectives share, and those whose critic is a classifier."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from pydantic import Field as Option
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from mleg_ray.events import Batch
 from mleg_ray.models.gan import GAN
-from mleg_ray.objectives.base import (
-    OBJECTIVES,
-    Loss,
-    Made,
-    Objective,
-    ObjectiveConfig,
-    Seen,
-    Setting,
-)
-from mleg_ray.objectives.discrepancy import mmd2
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Made, Objective, Seen
+from mleg_ray.objectives.discrepancy import Bandwidths, mmd2
 from mleg_ray.randomness import Noise
 
 Parts = dict[str, Tensor]
@@ -43,28 +34,47 @@ class Views(NamedTuple):
         return (self.weight * values.squeeze(1)).mean()
 
 
-class Adversarial(Objective[GAN]):
-    """A critic tells generated from real events; the generator moves to where it cannot."""
+class Adversarial(Objective):
+    """A critic tells generated from real events; the generator moves to where it cannot.
 
-    def loss(self, player: str, model: GAN, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
-        """Return the loss of the critic or the `generator`, and its parts."""
+    The critic moves `critic_updates` times before each move of the generator.
+    """
+
+    critic: ClassVar[str] = "critic"  # the player
+    critic_updates: PositiveInt
+
+    @property
+    def schedule(self) -> Mapping[str, int]:
+        """Moves of the critic before each one of the generator."""
+        return {self.critic: self.critic_updates, "generator": 1}
+
+    def loss(
+        self,
+        player: str,
+        model: GAN,
+        seen: Seen,
+        batch: Batch,
+        *,
+        noise: Noise,
+        measured: Callable[[Tensor, Tensor, Noise], Tensor] = lambda features, *_: features,
+    ) -> Loss:
+        """Return the loss of the critic or the `generator`, and its parts.
+
+        `measured` is what of generated features (B, n), under conditions (B, c), is compared with
+        data: these, unless they are seen through a detector.
+        """
         condition = batch.condition
         draws = model.noise_space.draw_from(noise, len(batch))
         with torch.set_grad_enabled(player == "generator"):
-            generated = model.decode(draws, condition)
-            measured = self.measured(generated, condition, noise)
-            fake = seen.view(measured, batch.condition)
+            generated = measured(model.decode(draws, condition), condition, noise)
+            fake = seen.view(generated, condition)
         with torch.no_grad():
-            real = seen.view(batch.x, batch.condition)
+            real = seen.view(batch.x, condition)
         views = Views(real, fake, condition, batch.weight)
         if player != "generator":
             return Loss(*self.critic_loss(model.critic, views, noise))
         loss, parts = self.generator_loss(model.critic, views)
         return Loss(loss, parts, lambda: Made(fake, real, batch.weight))
-
-    def measured(self, features: Tensor, condition: Tensor, noise: Noise) -> Tensor:
-        """Return what of generated features (B, n) is compared with data: these."""
-        return features
 
     @abstractmethod
     def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
@@ -78,52 +88,42 @@ class Adversarial(Objective[GAN]):
 class ScoreAdversarial(Adversarial):
     """Adversaries by one score D(x) for each event, joined by η·MMD² for the generator.
 
-    The discrepancy is FAT-GAN's (arXiv:2001.11103, eq. 4); any score-based loss can have it.
+    The discrepancy, with the weight η and the kernel's widths σ, is FAT-GAN's (arXiv:2001.11103,
+    eq. 4); any score-based loss can have it.
     """
 
-    def __init__(self, config: "ScoreConfig") -> None:
-        super().__init__(config, couples_events=config.mmd_weight > 0)
-        self._mmd_weight = config.mmd_weight
-        self._mmd_bandwidths = config.mmd_bandwidths
+    mmd_weight: NonNegativeFloat = 0.0
+    mmd_bandwidths: Bandwidths = (1.0,)
+
+    @property
+    def couples_events(self) -> bool:
+        """Whether there is an MMD."""
+        return self.mmd_weight > 0
 
     def generator_loss(self, critic: nn.Module, views: Views) -> tuple[Tensor, Parts]:
         """Return what the generator's scores cost, plus η·MMD²."""
         score = views.mean(self.cost(critic(views.fake, views.condition)))
-        if self._mmd_weight == 0:
+        if self.mmd_weight == 0:
             return score, {"adversarial": score}
         w = views.weight
-        discrepancy = mmd2(views.real, views.fake, w, w, self._mmd_bandwidths)
+        discrepancy = mmd2(views.real, views.fake, w, w, self.mmd_bandwidths)
         parts = {"adversarial": score, "mmd2": discrepancy}
-        return score + self._mmd_weight * discrepancy, parts
+        return score + self.mmd_weight * discrepancy, parts
 
     @abstractmethod
     def cost(self, scores: Tensor) -> Tensor:
         """Return what generated events with these scores (B, 1) cost the generator, (B, 1)."""
 
 
-class ScoreConfig(ObjectiveConfig):
-    """What adversaries by one score share: critic updates, η and the MMD kernel's widths σ."""
-
-    critic_updates: PositiveInt
-    mmd_weight: NonNegativeFloat = 0.0
-    mmd_bandwidths: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)] = (1.0,)
-
-    @property
-    def schedule(self) -> Mapping[str, int]:
-        """Moves of the critic before each one of the generator."""
-        return {"critic": self.critic_updates, "generator": 1}
-
-    @abstractmethod
-    def build(self, setting: Setting) -> ScoreAdversarial:
-        """Build the objective."""
-
-
+@OBJECTIVES.register
 class Vanilla(ScoreAdversarial):
     """The first GAN: the critic's score is the log-odds that an event is real.
 
     Critic: -E_w[log σ(D(x))] - E_w[log(1 - σ(D(x̃)))] (Goodfellow et al., arXiv:1406.2661, eq. 1).
     Generator: -E_w[log σ(D(x̃))], which does not saturate (sec. 3).
     """
+
+    kind: Literal["vanilla-gan"] = "vanilla-gan"
 
     def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
         """Return the cross entropy and its two parts."""
@@ -136,6 +136,7 @@ class Vanilla(ScoreAdversarial):
         return softplus(-scores)
 
 
+@OBJECTIVES.register
 class LeastSquares(ScoreAdversarial):
     """LSGAN: the critic's score is drawn to b on real events and to a on generated ones.
 
@@ -144,41 +145,17 @@ class LeastSquares(ScoreAdversarial):
     between p + p̃ and 2 p̃ (eq. 8).
     """
 
-    def __init__(self, config: "LeastSquaresConfig") -> None:
-        super().__init__(config)
-        self._a, self._b, self._c = config.a, config.b, config.c
-
-    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
-        """Return the squared distances from b and a."""
-        real = views.mean((critic(views.real, views.condition) - self._b).square()) / 2
-        fake = views.mean((critic(views.fake, views.condition) - self._a).square()) / 2
-        return real + fake, {"on_real": real, "on_generated": fake}
-
-    def cost(self, scores: Tensor) -> Tensor:
-        """Return (D(x̃) - c)²/2."""
-        return (scores - self._c).square() / 2
-
-
-@OBJECTIVES.register
-class VanillaConfig(ScoreConfig):
-    """Configuration of `Vanilla`."""
-
-    kind: Literal["vanilla-gan"] = "vanilla-gan"
-
-    def build(self, setting: Setting) -> Vanilla:
-        """Build the objective."""
-        return Vanilla(self)
-
-
-@OBJECTIVES.register
-class LeastSquaresConfig(ScoreConfig):
-    """Configuration of `LeastSquares`: the targets a, b and c of the scores."""
-
     kind: Literal["lsgan"] = "lsgan"
     a: float = 0.0
     b: float = 1.0
     c: float = 1.0
 
-    def build(self, setting: Setting) -> LeastSquares:
-        """Build the objective."""
-        return LeastSquares(self)
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
+        """Return the squared distances from b and a."""
+        real = views.mean((critic(views.real, views.condition) - self.b).square()) / 2
+        fake = views.mean((critic(views.fake, views.condition) - self.a).square()) / 2
+        return real + fake, {"on_real": real, "on_generated": fake}
+
+    def cost(self, scores: Tensor) -> Tensor:
+        """Return (D(x̃) - c)²/2."""
+        return (scores - self.c).square() / 2

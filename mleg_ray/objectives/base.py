@@ -1,21 +1,19 @@
 """The contract of what a family minimises."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, NamedTuple, Protocol, Self
 
 import torch
+from pydantic import PrivateAttr, SerializeAsAny
 from torch import Tensor, nn
 
 from mleg_ray.config import Config, Registry
 from mleg_ray.events import Batch, Events, EventSchema
 from mleg_ray.features import FeatureMap
-from mleg_ray.models import Model
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Space
-
-AnyModel = TypeVar("AnyModel", bound=Model)
 
 
 class Teacher(Protocol):
@@ -72,7 +70,7 @@ class Setting:
 
     `schema` is that of the run's dataset, `feature_map` is fitted, on the device of the training,
     `conditions` are the smallest and largest values in the train split, and `teacher` is the run's,
-    which each configuration that `needs_teacher` finds there.
+    which each objective that `needs_teacher` finds there.
     """
 
     schema: EventSchema
@@ -82,46 +80,27 @@ class Setting:
     teacher: Teacher | None = None
 
 
-class Objective(ABC, Generic[AnyModel]):
-    """Losses of a model's players, and how often each moves in one training step.
+class Objective(Config):
+    """Base of the `[run.objective]` tables: parameters, and the losses of a model's players.
 
-    Losses are means over the minibatch of weight x loss, with weights of mean one over the train
-    split: linear in the events, so the mean over workers is the loss of the joint minibatch. One
-    that `couples_events`, as discrepancies of whole minibatches do, is not linear.
-    """
-
-    def __init__(self, config: "ObjectiveConfig", *, couples_events: bool = False) -> None:
-        self.schedule = config.schedule
-        self.couples_events = couples_events
-
-    def observed(self, events: Events, *, generator: torch.Generator) -> Events:
-        """Return what of generated physical events is compared with data: these."""
-        return events
-
-    @abstractmethod
-    def loss(self, player: str, model: AnyModel, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
-        """Return the loss that `player` minimises.
-
-        `batch` holds features (B, n), conditions as networks see them (B, c) and weights (B,).
-        """
-
-    def constrain(self, player: str, module: nn.Module) -> None:
-        """Bring the player's weights back to where they may be, after each of its moves."""
-
-
-class ObjectiveConfig(Config):
-    """Base of the `[run.objective]` tables: what is known of an objective before it is built.
-
-    It trains any model that has the players of its `schedule`, which tells how often each moves in
-    one training step.
+    It trains any model that has the players of its `schedule`. Losses are means over the minibatch
+    of weight x loss, with weights of mean one over the train split: linear in the events, so the
+    mean over workers is the loss of the joint minibatch. One that `couples_events`, as
+    discrepancies of whole minibatches do, is not linear.
     """
 
     kind: str
+    _setting: Setting = PrivateAttr()
 
     @property
     @abstractmethod
     def schedule(self) -> Mapping[str, int]:
         """How often each player moves in one training step."""
+
+    @property
+    def couples_events(self) -> bool:
+        """Whether a loss is of the minibatch as a whole."""
+        return False
 
     @property
     def reconstructs(self) -> bool:
@@ -144,9 +123,26 @@ class ObjectiveConfig(Config):
     def require_teacher(self, teacher: Teacher, schema: EventSchema, noise: Space) -> None:
         """Raise `ConfigError` unless the teacher fits the run's dataset and its model's noise."""
 
+    def bind(self, setting: Setting) -> Self:
+        """Return the objective of one run, which knows its setting."""
+        bound = self.model_copy()
+        bound._setting = setting
+        return bound
+
     @abstractmethod
-    def build(self, setting: Setting) -> Objective[Any]:
-        """Build the objective."""
+    def loss(self, player: str, model: Any, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:  # noqa: ANN401 - the family's own
+        """Return the loss that `player` minimises.
+
+        `batch` holds features (B, n), conditions as networks see them (B, c) and weights (B,).
+        """
+
+    def constrain(self, player: str, module: nn.Module) -> None:
+        """Bring the player's weights back to where they may be, after each of its moves."""
+
+    def observed(self, events: Events, *, generator: torch.Generator) -> Events:
+        """Return what of generated physical events is compared with data: these."""
+        return events
 
 
-OBJECTIVES: Registry[ObjectiveConfig] = Registry("objective")
+OBJECTIVES: Registry[Objective] = Registry("objective")
+AnyObjective = SerializeAsAny[Annotated[Objective, OBJECTIVES.chosen()]]

@@ -1,9 +1,14 @@
 """Kernel discrepancies between two samples."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+from pydantic import Field as Option
+from pydantic import PositiveFloat
 from torch import Tensor
+
+Bandwidths = Annotated[tuple[PositiveFloat, ...], Option(min_length=1)]  # σ of the kernels
 
 
 def mmd2(

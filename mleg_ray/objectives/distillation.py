@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field as Option
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt, PrivateAttr
 from torch import Tensor
 
 from mleg_ray.errors import ConfigError
@@ -14,15 +14,7 @@ from mleg_ray.events import Batch, Events, EventSchema
 from mleg_ray.memory import AtOnce
 from mleg_ray.models.base import GENERATED
 from mleg_ray.models.student import Student
-from mleg_ray.objectives.base import (
-    OBJECTIVES,
-    Loss,
-    Objective,
-    ObjectiveConfig,
-    Seen,
-    Setting,
-    Teacher,
-)
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Setting, Teacher
 from mleg_ray.objectives.discrepancy import sliced_wasserstein2
 from mleg_ray.randomness import Noise, derive_seed, stream
 from mleg_ray.space import Space
@@ -30,49 +22,16 @@ from mleg_ray.space import Space
 PAIRS = AtOnce(GENERATED.bytes, events=65_536)  # of a teacher
 
 
-class Distillation(Objective[Student]):
-    """L = a·E|s(z) - t(z)|² + b·SW²(s(z), data).
+@OBJECTIVES.register
+class Distillation(Objective):
+    """L = a·E|s(z) - t(z)|² + b·SW²(s(z), data), with a = `regression` and b = `sliced`.
 
     The teacher t maps its noise z once, before the first step, into `pairs` pairs; conditions are
-    drawn between those of the train split, log-uniformly where they are positive. The second term,
-    over the critic's view of both, is what lets the student become better than its teacher. The
-    pairs are the same for any number of workers.
-    """
-
-    def __init__(self, config: "DistillationConfig", setting: Setting) -> None:
-        super().__init__(config, couples_events=config.sliced > 0)
-        self._config = config
-        self._noise, self._features, self._condition = map(
-            torch.cat, zip(*_pairs(config, setting), strict=True)
-        )
-
-    def loss(self, player: str, model: Student, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
-        """Return the loss of the one player, `student`, and its parts."""
-        chosen = noise.uniform(len(batch), 1).squeeze(1)
-        rows = (chosen * len(self._noise)).long().clamp(max=len(self._noise) - 1)
-        z = self._noise[rows]
-        learned = model.decode(z, self._condition[rows])
-        regression = model.distance(learned, self._features[rows]).mean()
-        loss = self._config.regression * regression
-        if self._config.sliced == 0:
-            return Loss(loss, {"regression": regression})
-        condition = batch.condition
-        generated, real = (
-            torch.cat([seen.view(features, condition), condition], dim=1)
-            for features in (model.decode(z, condition), batch.x)
-        )
-        directions = noise.normal(self._config.directions, real.shape[1])
-        sliced = sliced_wasserstein2(generated, real, batch.weight, directions)
-        total = loss + self._config.sliced * sliced
-        return Loss(total, {"regression": regression, "sliced": sliced})
-
-
-@OBJECTIVES.register
-class DistillationConfig(ObjectiveConfig):
-    """Configuration of `Distillation`: the weights a and b, pairs, directions of SW.
-
-    `reach` widens the range of positive conditions at both ends by a factor: the teacher's
-    extrapolation is learned too. It does not concern conditions of one value.
+    drawn between those of the train split, log-uniformly where they are positive. `reach` widens
+    the range of positive conditions at both ends by a factor: the teacher's extrapolation is
+    learned too. It does not concern conditions of one value. The second term, over the critic's
+    view of both and so many `directions`, is what lets the student become better than its teacher.
+    The pairs are the same for any number of workers.
     """
 
     kind: Literal["distillation"] = "distillation"
@@ -83,6 +42,12 @@ class DistillationConfig(ObjectiveConfig):
     directions: PositiveInt = 64
     pairs: PositiveInt = 1_000_000
     reach: float = Option(1.0, ge=1, lt=math.inf)
+    _pairs: tuple[Tensor, ...] = PrivateAttr()  # noise, and the features and conditions made of it
+
+    @property
+    def couples_events(self) -> bool:
+        """Whether there is a second term."""
+        return self.sliced > 0
 
     def require_teacher(self, teacher: Teacher, schema: EventSchema, noise: Space) -> None:
         """Raise `ConfigError` unless the teacher makes the same events of the student's noise."""
@@ -97,21 +62,43 @@ class DistillationConfig(ObjectiveConfig):
                 f"the teacher's noise, {shape}, is not the student's, {noise}; {mend}"
             )
 
-    def build(self, setting: Setting) -> Distillation:
-        """Build the objective: the teacher makes its pairs."""
-        return Distillation(self, setting)
+    def bind(self, setting: Setting) -> Self:
+        """Return the objective of one run, whose teacher makes its pairs."""
+        bound = super().bind(setting)
+        bound._pairs = tuple(map(torch.cat, zip(*_pairs(self, setting), strict=True)))
+        return bound
+
+    def loss(self, player: str, model: Student, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+        """Return the loss of the one player, `student`, and its parts."""
+        chosen = noise.uniform(len(batch), 1).squeeze(1)
+        every = len(self._pairs[0])
+        rows = (chosen * every).long().clamp(max=every - 1)
+        z, taught, given = (column[rows] for column in self._pairs)
+        regression = model.distance(model.decode(z, given), taught).mean()
+        loss = self.regression * regression
+        if self.sliced == 0:
+            return Loss(loss, {"regression": regression})
+        condition = batch.condition
+        generated, real = (
+            torch.cat([seen.view(features, condition), condition], dim=1)
+            for features in (model.decode(z, condition), batch.x)
+        )
+        directions = noise.normal(self.directions, real.shape[1])
+        sliced = sliced_wasserstein2(generated, real, batch.weight, directions)
+        parts = {"regression": regression, "sliced": sliced}
+        return Loss(loss + self.sliced * sliced, parts)
 
 
-def _pairs(config: DistillationConfig, setting: Setting) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _pairs(objective: Distillation, setting: Setting) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield noise, and the features and conditions that the teacher makes of it, in chunks."""
     teacher, feature_map = setting.teacher, setting.feature_map
     assert teacher
     device = feature_map.feature_mean.device
     generator = stream(derive_seed(setting.seed, "pairs"), device)
     chunk = PAIRS.of(feature_map.space.nbytes)
-    for start in range(0, config.pairs, chunk):
-        n = min(chunk, config.pairs - start)
-        given = _given(setting.conditions, config.reach, n, generator)
+    for start in range(0, objective.pairs, chunk):
+        n = min(chunk, objective.pairs - start)
+        given = _given(setting.conditions, objective.reach, n, generator)
         noise = teacher.noise_space.draw(n, generator)
         with torch.no_grad():
             events = teacher.decode(noise, given)

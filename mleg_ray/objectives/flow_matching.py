@@ -5,17 +5,21 @@ from typing import ClassVar, Literal
 
 from mleg_ray.events import Batch
 from mleg_ray.models.flow_matching import FlowMatching
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen, Setting
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen
 from mleg_ray.randomness import Noise
 
 
-class VelocityMatching(Objective[FlowMatching]):
+@OBJECTIVES.register
+class VelocityMatching(Objective):
     """L = E_w |v(x_t, t) - (x₁ - x₀)|² at uniform t, x_t on the straight way from noise to event.
 
     Source: Lipman et al., arXiv:2210.02747, eq. 23 with σ_min = 0. Its minimum is the weighted mean
     of velocities, which negative weights only correct, as long as their sum is positive around
     every point.
     """
+
+    kind: Literal["flow-matching"] = "flow-matching"
+    schedule: ClassVar[Mapping[str, int]] = {"field": 1}
 
     def loss(
         self, player: str, model: FlowMatching, seen: Seen, batch: Batch, *, noise: Noise
@@ -27,15 +31,3 @@ class VelocityMatching(Objective[FlowMatching]):
         found = model.velocity(point, time, batch.condition)
         error = (found - velocity).square().sum(dim=1)
         return Loss((batch.weight * error).mean(), {})
-
-
-@OBJECTIVES.register
-class VelocityMatchingConfig(ObjectiveConfig):
-    """Conditional flow matching; it has no parameters."""
-
-    kind: Literal["flow-matching"] = "flow-matching"
-    schedule: ClassVar[Mapping[str, int]] = {"field": 1}
-
-    def build(self, setting: Setting) -> VelocityMatching:
-        """Build the objective."""
-        return VelocityMatching(self)

@@ -7,13 +7,14 @@ import torch
 
 from mleg_ray.events import Batch
 from mleg_ray.models.flow import Flow
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen, Setting
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen
 from mleg_ray.randomness import Noise
 
 LEAST_LOG_PROB = -30.0
 
 
-class Likelihood(Objective[Flow]):
+@OBJECTIVES.register
+class Likelihood(Objective):
     """L = -E_w[log p(features | condition)].
 
     An event of negative weight asks for less density where it lies. Its weighted loss stays an
@@ -22,21 +23,12 @@ class Likelihood(Objective[Flow]):
     log-Jacobian of the feature map subtracted, so that runs of different maps compare.
     """
 
+    kind: Literal["likelihood"] = "likelihood"
+    schedule: ClassVar[Mapping[str, int]] = {"flow": 1}
+
     def loss(self, player: str, model: Flow, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of the one player, `flow`, and its parts."""
         log_prob = model.log_prob(batch.x, batch.condition)
         bounded = torch.where(batch.weight < 0, log_prob.clamp(min=LEAST_LOG_PROB), log_prob)
         nll = -(batch.weight * bounded).mean()
         return Loss(nll, {"nll_physical": nll - seen.mean_log_abs_det.to(nll.dtype)})
-
-
-@OBJECTIVES.register
-class LikelihoodConfig(ObjectiveConfig):
-    """Negative log-likelihood of a flow; it has no parameters."""
-
-    kind: Literal["likelihood"] = "likelihood"
-    schedule: ClassVar[Mapping[str, int]] = {"flow": 1}
-
-    def build(self, setting: Setting) -> Likelihood:
-        """Build the objective."""
-        return Likelihood(self)

@@ -1,17 +1,17 @@
 """The objective of a model made of models: each part's own."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal, Self
 
 import torch
 from pydantic import Field as Option
-from pydantic import SerializeAsAny, model_validator
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
 from mleg_ray.models.parts import JOINT, Parts
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveConfig, Seen, Setting
+from mleg_ray.objectives.base import OBJECTIVES, AnyObjective, Loss, Objective, Seen, Setting
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Space
 
@@ -30,41 +30,18 @@ class SeenPart:
         return self._features.seamless(x)
 
 
-class PartsObjective(Objective[Parts]):
-    """Each part's objective, on the part's own rows, under the true values of what it is given."""
-
-    def __init__(self, config: "PartsObjectiveConfig", setting: Setting) -> None:
-        self._objectives = {name: one.build(setting) for name, one in config.parts.items()}
-        coupled = any(one.couples_events for one in self._objectives.values())
-        super().__init__(config, couples_events=coupled)
-        self._feature_map = setting.feature_map
-
-    def loss(self, player: str, model: Parts, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
-        """Return the loss of a part's player, its parts named after the part."""
-        name, _, own = player.partition(JOINT)
-        spaces = model.spaces[name]
-        rows = model.batch_of(name, batch, self._feature_map.shares_present(batch.x))
-        part = SeenPart(spaces.features, spaces.view)
-        loss = self._objectives[name].loss(own, model.model_of(name), part, rows, noise=noise)
-        return Loss(loss.value, {f"{name}{JOINT}{key}": v for key, v in loss.parts.items()})
-
-    def constrain(self, player: str, module: nn.Module) -> None:
-        """Bring a part's player's weights back to where its objective wants them."""
-        name, _, own = player.partition(JOINT)
-        self._objectives[name].constrain(own, module)
-
-
 @OBJECTIVES.register
-class PartsObjectiveConfig(ObjectiveConfig):
-    """Configuration of `PartsObjective`: an objective for each part, by the part's name."""
+class PartsObjective(Objective):
+    """Each part's objective, by its name, under the true values of what the part is given.
+
+    It sees the part's own rows: events, or objects.
+    """
 
     kind: Literal["parts"] = "parts"
-    parts: dict[str, SerializeAsAny[Annotated[ObjectiveConfig, OBJECTIVES.chosen()]]] = Option(
-        min_length=1
-    )
+    parts: dict[str, AnyObjective] = Option(min_length=1)
 
     @model_validator(mode="after")
-    def _learn_alone(self) -> "PartsObjectiveConfig":
+    def _learn_alone(self) -> Self:
         if taught := [name for name, one in self.parts.items() if one.needs_teacher]:
             raise ConfigError(f"parts.{taught[0]}: a part's objective cannot have a teacher")
         return self
@@ -78,6 +55,27 @@ class PartsObjectiveConfig(ObjectiveConfig):
             for player, times in one.schedule.items()
         }
 
-    def build(self, setting: Setting) -> PartsObjective:
-        """Build the objective."""
-        return PartsObjective(self, setting)
+    @property
+    def couples_events(self) -> bool:
+        """Whether one part does."""
+        return any(one.couples_events for one in self.parts.values())
+
+    def bind(self, setting: Setting) -> Self:
+        """Return the objective of one run, and so of its parts."""
+        parts = {name: one.bind(setting) for name, one in self.parts.items()}
+        return super().bind(setting).model_copy(update={"parts": parts})
+
+    def loss(self, player: str, model: Parts, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+        """Return the loss of a part's player, its parts named after the part."""
+        name, _, own = player.partition(JOINT)
+        spaces = model.spaces[name]
+        present = self._setting.feature_map.shares_present(batch.x)
+        rows = model.batch_of(name, batch, present)
+        part = SeenPart(spaces.features, spaces.view)
+        loss = self.parts[name].loss(own, model.model_of(name), part, rows, noise=noise)
+        return Loss(loss.value, {f"{name}{JOINT}{key}": v for key, v in loss.parts.items()})
+
+    def constrain(self, player: str, module: nn.Module) -> None:
+        """Bring a part's player's weights back to where its objective wants them."""
+        name, _, own = player.partition(JOINT)
+        self.parts[name].constrain(own, module)

@@ -8,14 +8,16 @@ from pydantic import SerializeAsAny
 from torch import Tensor, nn
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import Events, EventSchema
-from mleg_ray.objectives.adversarial import Adversarial, Parts, ScoreConfig, Views
-from mleg_ray.objectives.base import OBJECTIVES, ObjectiveConfig, Setting, Teacher
+from mleg_ray.events import Batch, Events, EventSchema
+from mleg_ray.models.gan import GAN
+from mleg_ray.objectives.adversarial import ScoreAdversarial
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Teacher
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Space
 
 
-class Unfolding(Adversarial):
+@OBJECTIVES.register
+class Unfolding(Objective):
     """Any `adversary`, whose critic sees generated events as a detector would measure them.
 
     The generator's events are those at the vertex; a frozen generator of the detector's response,
@@ -25,57 +27,20 @@ class Unfolding(Adversarial):
     2022, ch. 6.
     """
 
-    def __init__(self, config: "UnfoldingConfig", setting: Setting) -> None:
-        assert setting.teacher
-        self._adversary = config.adversary.build(setting)
-        super().__init__(config, couples_events=self._adversary.couples_events)
-        self._response, self._fields = setting.teacher, setting.schema.event
-        self._feature_map = setting.feature_map
-
-    def measured(self, features: Tensor, condition: Tensor, noise: Noise) -> Tensor:
-        """Return the features of the folded events, (B, n)."""
-        draws = self._response.noise_space.draw_from(noise, len(features))
-        own = self._feature_map
-        vertex = own.decode(features, own.given(condition))
-        return own.encode(self._folded(vertex, draws), noise=noise).x
-
-    def observed(self, events: Events, *, generator: torch.Generator) -> Events:
-        """Return the folded events."""
-        return self._folded(events, self._response.noise_space.draw(len(events), generator))
-
-    def _folded(self, vertex: Events, draws: Tensor) -> Events:
-        schema = self._response.schema
-        known = vertex.columns
-        given = {n: known[schema.truth.get(n, n)].double() for n in schema.conditions}
-        measured = self._response.decode(draws, Events(given, {}, vertex.weight))
-        return vertex.replacing((), {name: measured.columns[name] for name in self._fields})
-
-    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
-        """Return the adversary's loss of the critic and its parts."""
-        return self._adversary.critic_loss(critic, views, noise)
-
-    def generator_loss(self, critic: nn.Module, views: Views) -> tuple[Tensor, Parts]:
-        """Return the adversary's loss of the generator and its parts."""
-        return self._adversary.generator_loss(critic, views)
-
-    def constrain(self, player: str, module: nn.Module) -> None:
-        """Bring the weights back to where the adversary wants them."""
-        self._adversary.constrain(player, module)
-
-
-@OBJECTIVES.register
-class UnfoldingConfig(ObjectiveConfig):
-    """Configuration of `Unfolding`: the adversary's own `[run.objective.adversary]` table."""
-
     kind: Literal["unfolding"] = "unfolding"
     needs_teacher: ClassVar[bool] = True  # the detector's response
     teacher_has_own_dataset: ClassVar[bool] = True  # pairs at the vertex and as measured
-    adversary: SerializeAsAny[Annotated[ScoreConfig, OBJECTIVES.chosen()]]
+    adversary: SerializeAsAny[Annotated[ScoreAdversarial, OBJECTIVES.chosen()]]
 
     @property
     def schedule(self) -> Mapping[str, int]:
         """That of the adversary."""
         return self.adversary.schedule
+
+    @property
+    def couples_events(self) -> bool:
+        """Whether the adversary does."""
+        return self.adversary.couples_events
 
     def require_teacher(self, teacher: Teacher, schema: EventSchema, noise: Space) -> None:
         """Raise `ConfigError` unless the teacher measures true events of the dataset's fields."""
@@ -102,6 +67,34 @@ class UnfoldingConfig(ObjectiveConfig):
                 )
         assert teacher.noise_space  # raises for a teacher without noise
 
-    def build(self, setting: Setting) -> Unfolding:
-        """Build the objective."""
-        return Unfolding(self, setting)
+    def loss(self, player: str, model: GAN, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
+        """Return the adversary's loss, of folded events."""
+        return self.adversary.loss(player, model, seen, batch, noise=noise, measured=self._measured)
+
+    def constrain(self, player: str, module: nn.Module) -> None:
+        """Bring the weights back to where the adversary wants them."""
+        self.adversary.constrain(player, module)
+
+    def observed(self, events: Events, *, generator: torch.Generator) -> Events:
+        """Return the folded events."""
+        return self._folded(events, self._response.noise_space.draw(len(events), generator))
+
+    def _measured(self, features: Tensor, condition: Tensor, noise: Noise) -> Tensor:
+        """Return the features of the folded events, (B, n)."""
+        draws = self._response.noise_space.draw_from(noise, len(features))
+        own = self._setting.feature_map
+        vertex = own.decode(features, own.given(condition))
+        return own.encode(self._folded(vertex, draws), noise=noise).x
+
+    def _folded(self, vertex: Events, draws: Tensor) -> Events:
+        schema = self._response.schema
+        known = vertex.columns
+        given = {n: known[schema.truth.get(n, n)].double() for n in schema.conditions}
+        measured = self._response.decode(draws, Events(given, {}, vertex.weight))
+        fields = {name: measured.columns[name] for name in self._setting.schema.event}
+        return vertex.replacing((), fields)
+
+    @property
+    def _response(self) -> Teacher:
+        assert self._setting.teacher
+        return self._setting.teacher

@@ -1,14 +1,13 @@
 """Adversaries by the Wasserstein distance: a critic that may not rise faster than one."""
 
-from abc import abstractmethod
 from typing import Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
-from mleg_ray.objectives.adversarial import Parts, ScoreAdversarial, ScoreConfig, Views
-from mleg_ray.objectives.base import OBJECTIVES, Setting
+from mleg_ray.objectives.adversarial import Parts, ScoreAdversarial, Views
+from mleg_ray.objectives.base import OBJECTIVES
 from mleg_ray.randomness import Noise
 
 
@@ -29,54 +28,50 @@ class Wasserstein(ScoreAdversarial):
         """Return -D(x̃)."""
         return -scores
 
-    @abstractmethod
     def penalty(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
-        """Return what is added to the critic's loss, and its parts."""
+        """Return what is added to the critic's loss, and its parts: nothing."""
+        return views.weight.new_zeros(()), {}
 
 
+@OBJECTIVES.register
 class WassersteinGP(Wasserstein):
-    """WGAN with gradient penalty, λ E_w[(|∇D(x̂)| - 1)²].
+    """WGAN with gradient penalty, λ E_w[(|∇D(x̂)| - 1)²], of the weight λ = `gradient_penalty`.
 
     x̂ is uniform on the line between a real and a generated view (Gulrajani et al.,
     arXiv:1704.00028, eq. 3). One-sided, only slopes above one are penalised (sec. 4; Petzka et al.,
     arXiv:1709.08894, eq. 8).
     """
 
-    def __init__(self, config: "WassersteinGPConfig") -> None:
-        super().__init__(config)
-        self._weight = config.gradient_penalty
-        self._one_sided = config.one_sided
+    kind: Literal["wgan-gp"] = "wgan-gp"
+    gradient_penalty: NonNegativeFloat
+    one_sided: bool = False
 
     def penalty(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
         """Return the gradient penalty."""
         between = points_between(views, noise)
         excess = slopes(critic(between, views.condition), between) - 1
-        if self._one_sided:
+        if self.one_sided:
             excess = excess.clamp(min=0)
         penalty = views.mean(excess.square())
-        return self._weight * penalty, {"gradient_penalty": penalty}
+        return self.gradient_penalty * penalty, {"gradient_penalty": penalty}
 
 
+@OBJECTIVES.register
 class WassersteinClipped(Wasserstein):
-    """WGAN whose critic's weights are clipped to [-c, c] after each of its moves.
+    """WGAN whose critic's weights are clipped to [-c, c] after each of its moves; c is `clip`.
 
     Source: Arjovsky et al., arXiv:1701.07875, algorithm 1.
     """
 
-    def __init__(self, config: "WassersteinClippedConfig") -> None:
-        super().__init__(config)
-        self._clip = config.clip
-
-    def penalty(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
-        """Return nothing: the clipped weights bound the slope."""
-        return views.weight.new_zeros(()), {}
+    kind: Literal["wgan-clipped"] = "wgan-clipped"
+    clip: PositiveFloat = 0.01
 
     def constrain(self, player: str, module: nn.Module) -> None:
         """Clip the critic's weights."""
         if player == "critic":
             with torch.no_grad():
                 for parameter in module.parameters():
-                    parameter.clamp_(-self._clip, self._clip)
+                    parameter.clamp_(-self.clip, self.clip)
 
 
 def points_between(views: Views, noise: Noise) -> Tensor:
@@ -90,28 +85,3 @@ def slopes(scores: Tensor, points: Tensor) -> Tensor:
     (gradient,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
     norm: Tensor = gradient.norm(dim=1, keepdim=True)
     return norm
-
-
-@OBJECTIVES.register
-class WassersteinGPConfig(ScoreConfig):
-    """Configuration of `WassersteinGP`: λ, and whether slopes below one go free."""
-
-    kind: Literal["wgan-gp"] = "wgan-gp"
-    gradient_penalty: NonNegativeFloat
-    one_sided: bool = False
-
-    def build(self, setting: Setting) -> WassersteinGP:
-        """Build the objective."""
-        return WassersteinGP(self)
-
-
-@OBJECTIVES.register
-class WassersteinClippedConfig(ScoreConfig):
-    """Configuration of `WassersteinClipped`: c."""
-
-    kind: Literal["wgan-clipped"] = "wgan-clipped"
-    clip: PositiveFloat = 0.01
-
-    def build(self, setting: Setting) -> WassersteinClipped:
-        """Build the objective."""
-        return WassersteinClipped(self)

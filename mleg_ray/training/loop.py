@@ -42,7 +42,7 @@ class TrainingLoop:
         self,
         model: Model,
         feature_map: FeatureMap,
-        objective: Objective[Any],
+        objective: Objective,
         config: TrainingConfig,
         device: torch.device,
     ) -> None:

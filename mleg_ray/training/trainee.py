@@ -63,7 +63,7 @@ class Trainee:
         model.remember(head.x.cpu(), head.condition.cpu())
         self._teacher = Checkpoint.load(run.teacher, device) if run.teacher else None
         feature_map.to(device)
-        objective = run.objective.build(
+        objective = run.objective.bind(
             Setting(dataset.schema, feature_map, condition_range, run.training.seed, self._teacher)
         )
         self.loop = TrainingLoop(model, feature_map, objective, run.training, device)

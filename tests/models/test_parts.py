@@ -12,7 +12,7 @@ from mleg_ray.features import FeatureMap
 from mleg_ray.models import MODELS, Spaces
 from mleg_ray.models.parts import Parts, PartsConfig
 from mleg_ray.objectives import OBJECTIVES
-from mleg_ray.objectives.variational import Variational
+from mleg_ray.objectives.autoencoding import Variational
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Part, Space
 from tests.features.cases import jets
@@ -75,7 +75,7 @@ def test_events_are_coupled_if_one_part_couples_them(feature_map: FeatureMap) ->
     coupled = {"kind": "regression", "to": {"kind": "beta-vae", "beta": 0.1}, "terms": [term]}
     both = {**OBJECTIVE, "parts": {**OBJECTIVE["parts"], "jet": coupled}}
     for wanted, couples in ((OBJECTIVE, False), (both, True)):
-        objective = OBJECTIVES.parse(wanted).build(setting_of(feature_map))
+        objective = OBJECTIVES.parse(wanted).bind(setting_of(feature_map))
         assert objective.couples_events == couples
 
 
@@ -155,7 +155,7 @@ def test_angles_are_given_without_a_seam(feature_map: FeatureMap, batch: Batch) 
 def test_a_parts_loss_is_that_of_its_own_rows(
     model: Parts, feature_map: FeatureMap, batch: Batch
 ) -> None:
-    objective = OBJECTIVES.parse(OBJECTIVE).build(setting_of(feature_map))
+    objective = OBJECTIVES.parse(OBJECTIVE).bind(setting_of(feature_map))
 
     def loss(chosen: Batch, player: str) -> float:
         draws = Noise(torch.device("cpu"))
@@ -235,5 +235,5 @@ class TestRefusals:
 
 def test_kinds_are_registered(feature_map: FeatureMap) -> None:
     assert MODELS["parts"] is PartsConfig
-    objective = OBJECTIVES.parse(OBJECTIVE).build(setting_of(feature_map))
-    assert isinstance(objective._objectives["jet"], Variational)
+    objective = OBJECTIVES.parse(OBJECTIVE).bind(setting_of(feature_map))
+    assert isinstance(objective.parts["jet"], Variational)

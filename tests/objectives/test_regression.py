@@ -28,7 +28,7 @@ def losses(run: RunConfig, player: str, weight: torch.Tensor) -> tuple[dict, flo
     batch = Batch(features.x, features.condition, weight)
     found = []
     with_terms = objective_of(run, feature_map)
-    for objective in (with_terms, with_terms._objective):
+    for objective in (with_terms, with_terms.to):
         noise = Noise(torch.device("cpu"))
         noise.seed(1)
         found.append(objective.loss(player, model, feature_map, batch, noise=noise))

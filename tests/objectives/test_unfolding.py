@@ -20,7 +20,7 @@ from tests.recipes import (
 
 
 def taught(run: RunConfig, teacher: Smearing) -> Unfolding:
-    objective = run.objective.build(setting_of(fitted_map(run, training_events()), teacher))
+    objective = run.objective.bind(setting_of(fitted_map(run, training_events()), teacher))
     assert isinstance(objective, Unfolding)
     return objective
 
@@ -33,7 +33,7 @@ def test_a_perfect_detector_leaves_the_adversary_alone(player: str) -> None:
     model = run.build_model(feature_map)
     batch = features_of(feature_map, training_events(64))
     noise, losses = Noise(torch.device("cpu")), []
-    alone = run.objective.adversary.build(setting_of(feature_map))
+    alone = run.objective.adversary.bind(setting_of(feature_map))
     for objective in (taught(run, Smearing(0.0)), alone):
         noise.seed(1)
         loss, *_ = objective.loss(player, model, feature_map, batch, noise=noise)
