@@ -3,16 +3,4 @@
 from mleg_ray.models import flow, flow_matching, gan, parts, student, vae
 from mleg_ray.models.base import MODELS, Model, ModelConfig, Spaces, generate
 
-__all__ = [
-    "MODELS",
-    "Model",
-    "ModelConfig",
-    "Spaces",
-    "flow",
-    "flow_matching",
-    "gan",
-    "generate",
-    "parts",
-    "student",
-    "vae",
-]
+__all__ = ["MODELS", "Model", "ModelConfig", "Spaces", "generate"]

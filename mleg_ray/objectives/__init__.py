@@ -14,21 +14,4 @@ from mleg_ray.objectives import (
 )
 from mleg_ray.objectives.base import OBJECTIVES, AnyObjective, Loss, Objective, Setting, Teacher
 
-__all__ = [
-    "OBJECTIVES",
-    "AnyObjective",
-    "Loss",
-    "Objective",
-    "Setting",
-    "Teacher",
-    "adversarial",
-    "autoencoding",
-    "distillation",
-    "flow_matching",
-    "likelihood",
-    "mmd_gan",
-    "parts",
-    "regression",
-    "unfolding",
-    "wasserstein",
-]
+__all__ = ["OBJECTIVES", "AnyObjective", "Loss", "Objective", "Setting", "Teacher"]

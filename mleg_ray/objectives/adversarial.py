@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
@@ -11,34 +11,13 @@ from torch.nn.functional import softplus
 
 from mleg_ray.events import Batch
 from mleg_ray.models.gan import GAN
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Made, Objective, Seen
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Views
 from mleg_ray.objectives.discrepancy import Bandwidths, mmd2
 from mleg_ray.randomness import Noise
 
-Parts = dict[str, Tensor]
-
-
-class Views(NamedTuple):
-    """What a critic sees of B real and B generated events, (B, views), and what goes with them.
-
-    A generated event takes the `condition` (B, C) and the `weight` (B,) of the real one beside it.
-    """
-
-    real: Tensor
-    fake: Tensor
-    condition: Tensor
-    weight: Tensor
-
-    def mean(self, values: Tensor) -> Tensor:
-        """Return the weighted mean of one number (B, 1) for each event."""
-        return (self.weight * values.squeeze(1)).mean()
-
 
 class Adversarial(Objective):
-    """A critic tells generated from real events; the generator moves to where it cannot.
-
-    The critic moves `critic_updates` times before each move of the generator.
-    """
+    """A critic tells generated from real events; the generator moves to where it cannot."""
 
     critic: ClassVar[str] = "critic"  # the player
     critic_updates: PositiveInt
@@ -72,17 +51,16 @@ class Adversarial(Objective):
             real = seen.view(batch.x, condition)
         views = Views(real, fake, condition, batch.weight)
         if player != "generator":
-            return Loss(*self.critic_loss(model.critic, views, noise))
-        loss, parts = self.generator_loss(model.critic, views)
-        return Loss(loss, parts, lambda: Made(fake, real, batch.weight))
+            return self.critic_loss(model.critic, views, noise)
+        return self.generator_loss(model.critic, views)._replace(made=lambda: views)
 
     @abstractmethod
-    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
-        """Return the critic's loss and its parts."""
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
+        """Return the critic's loss."""
 
     @abstractmethod
-    def generator_loss(self, critic: nn.Module, views: Views) -> tuple[Tensor, Parts]:
-        """Return the generator's loss and its parts."""
+    def generator_loss(self, critic: nn.Module, views: Views) -> Loss:
+        """Return the generator's loss."""
 
 
 class ScoreAdversarial(Adversarial):
@@ -100,15 +78,15 @@ class ScoreAdversarial(Adversarial):
         """Whether there is an MMD."""
         return self.mmd_weight > 0
 
-    def generator_loss(self, critic: nn.Module, views: Views) -> tuple[Tensor, Parts]:
+    def generator_loss(self, critic: nn.Module, views: Views) -> Loss:
         """Return what the generator's scores cost, plus η·MMD²."""
         score = views.mean(self.cost(critic(views.fake, views.condition)))
         if self.mmd_weight == 0:
-            return score, {"adversarial": score}
+            return Loss(score, {"adversarial": score})
         w = views.weight
         discrepancy = mmd2(views.real, views.fake, w, w, self.mmd_bandwidths)
         parts = {"adversarial": score, "mmd2": discrepancy}
-        return score + self.mmd_weight * discrepancy, parts
+        return Loss(score + self.mmd_weight * discrepancy, parts)
 
     @abstractmethod
     def cost(self, scores: Tensor) -> Tensor:
@@ -125,11 +103,11 @@ class Vanilla(ScoreAdversarial):
 
     kind: Literal["vanilla-gan"] = "vanilla-gan"
 
-    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
         """Return the cross entropy and its two parts."""
         real = views.mean(softplus(-critic(views.real, views.condition)))
         fake = views.mean(softplus(critic(views.fake, views.condition)))
-        return real + fake, {"on_real": real, "on_generated": fake}
+        return Loss(real + fake, {"on_real": real, "on_generated": fake})
 
     def cost(self, scores: Tensor) -> Tensor:
         """Return -log σ(D(x̃))."""
@@ -150,11 +128,11 @@ class LeastSquares(ScoreAdversarial):
     b: float = 1.0
     c: float = 1.0
 
-    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
         """Return the squared distances from b and a."""
         real = views.mean((critic(views.real, views.condition) - self.b).square()) / 2
         fake = views.mean((critic(views.fake, views.condition) - self.a).square()) / 2
-        return real + fake, {"on_real": real, "on_generated": fake}
+        return Loss(real + fake, {"on_real": real, "on_generated": fake})
 
     def cost(self, scores: Tensor) -> Tensor:
         """Return (D(x̃) - c)²/2."""

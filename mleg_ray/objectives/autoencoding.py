@@ -4,12 +4,13 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from mleg_ray.events import Batch
 from mleg_ray.models.vae import Autoencoder
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Made, Objective, Seen
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Views
 from mleg_ray.objectives.discrepancy import Bandwidths, mmd2, sliced_wasserstein2
 from mleg_ray.randomness import Noise
 
@@ -30,9 +31,9 @@ class Autoencoding(Objective):
         decoded = model.decode(code, batch.condition)
         reconstruction = (batch.weight * (decoded - batch.x).square().sum(dim=1)).mean()
 
-        def made() -> Made:
-            fake, real = (seen.view(x, batch.condition) for x in (decoded, batch.x))
-            return Made(fake, real, batch.weight)
+        def made() -> Views:
+            real, fake = (seen.view(x, batch.condition) for x in (batch.x, decoded))
+            return Views(real, fake, batch.condition, batch.weight)
 
         return Loss(reconstruction + cost, {"reconstruction": reconstruction, **parts}, made)
 
@@ -83,8 +84,8 @@ class WassersteinAutoencoding(Autoencoding):
 
     def coded(self, model: Autoencoder, batch: Batch, noise: Noise) -> Coded:
         """Return codes without noise, and their discrepancy from the prior."""
-        code = model.latent(batch.x, batch.condition)
         prior = noise.normal(len(batch), model.latent_dim)
+        code, _ = model.code(batch.x, batch.condition, torch.zeros_like(prior))
         discrepancy = self.discrepancy(prior, code, batch.weight, noise)
         return code, self.discrepancy_weight * discrepancy, {"discrepancy": discrepancy}
 

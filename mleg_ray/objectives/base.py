@@ -45,12 +45,20 @@ class Seen(Protocol):
         ...
 
 
-class Made(NamedTuple):
-    """What a critic sees of B generated and B real events, (B, v), and their weights (B,)."""
+class Views(NamedTuple):
+    """What a critic sees of B real and B generated events, (B, v), and what goes with them.
 
-    fake: Tensor
+    A generated event takes the `condition` (B, c) and the `weight` (B,) of the real one beside it.
+    """
+
     real: Tensor
+    fake: Tensor
+    condition: Tensor
     weight: Tensor
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the weighted mean of one number (B, 1) for each event."""
+        return (self.weight * values.squeeze(1)).mean()
 
 
 class Loss(NamedTuple):
@@ -61,7 +69,7 @@ class Loss(NamedTuple):
 
     value: Tensor
     parts: dict[str, Tensor]
-    made: Callable[[], Made] | None = None
+    made: Callable[[], Views] | None = None
 
 
 @dataclass(frozen=True)
@@ -131,10 +139,7 @@ class Objective(Config):
 
     @abstractmethod
     def loss(self, player: str, model: Any, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:  # noqa: ANN401 - the family's own
-        """Return the loss that `player` minimises.
-
-        `batch` holds features (B, n), conditions as networks see them (B, c) and weights (B,).
-        """
+        """Return the loss that `player` minimises on a minibatch."""
 
     def constrain(self, player: str, module: nn.Module) -> None:
         """Bring the player's weights back to where they may be, after each of its moves."""

@@ -6,8 +6,8 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
-from mleg_ray.objectives.adversarial import Adversarial, Parts, Views
-from mleg_ray.objectives.base import OBJECTIVES
+from mleg_ray.objectives.adversarial import Adversarial
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Views
 from mleg_ray.objectives.discrepancy import Bandwidths, mean_kernel, mmd2
 from mleg_ray.objectives.wasserstein import points_between, slopes
 from mleg_ray.randomness import Noise
@@ -29,7 +29,7 @@ class MMDGAN(Adversarial):
     bandwidths: Bandwidths
     gradient_penalty: NonNegativeFloat
 
-    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
         """Return minus the discrepancy of the embedded views, plus λ times the penalty."""
         real, fake, discrepancy = self._embedded(critic, views)
         between = points_between(views, noise)
@@ -42,12 +42,12 @@ class MMDGAN(Adversarial):
         )
         penalty = views.mean((slopes(witness, between) - 1).square())
         parts = {"discrepancy": discrepancy, "gradient_penalty": penalty}
-        return self.gradient_penalty * penalty - discrepancy, parts
+        return Loss(self.gradient_penalty * penalty - discrepancy, parts)
 
-    def generator_loss(self, critic: nn.Module, views: Views) -> tuple[Tensor, Parts]:
+    def generator_loss(self, critic: nn.Module, views: Views) -> Loss:
         """Return the discrepancy of the embedded views."""
         *_, discrepancy = self._embedded(critic, views)
-        return discrepancy, {"adversarial": discrepancy}
+        return Loss(discrepancy, {"adversarial": discrepancy})
 
     def _embedded(self, critic: nn.Module, views: Views) -> tuple[Tensor, Tensor, Tensor]:
         """Return the embedded views, real and generated, and their MMD²."""

@@ -111,14 +111,14 @@ class Regression(Objective):
         loss = self.to.loss(player, model, seen, batch, noise=noise)
         if loss.made is None:
             return loss
-        fake, real, weight = loss.made()
+        views = loss.made()
         start = seen.view_space.where[NUMBERS].start
         names = seen.view_space.parts[NUMBERS].names
         total, parts = loss.value, dict(loss.parts)
         for term in self.terms:
             i = start + names.index(term.column)
             for match in term.match:
-                value = difference(match, fake[:, i], real[:, i], weight)
+                value = difference(match, views.fake[:, i], views.real[:, i], views.weight)
                 parts[f"{match} of {term.column}"] = value
                 total = total + term.weight * value
         return Loss(total, parts, loss.made)

@@ -6,8 +6,8 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
-from mleg_ray.objectives.adversarial import Parts, ScoreAdversarial, Views
-from mleg_ray.objectives.base import OBJECTIVES
+from mleg_ray.objectives.adversarial import ScoreAdversarial
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Views
 from mleg_ray.randomness import Noise
 
 
@@ -17,20 +17,20 @@ class Wasserstein(ScoreAdversarial):
     Source: Arjovsky et al., arXiv:1701.07875, eq. 2 and 3.
     """
 
-    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
         """Return minus the estimated distance, plus the penalty on slopes."""
-        penalty, parts = self.penalty(critic, views, noise)
+        penalty = self.penalty(critic, views, noise)
         real, fake = (critic(view, views.condition) for view in (views.real, views.fake))
         distance = views.mean(real) - views.mean(fake)
-        return penalty - distance, {"wasserstein": distance} | parts
+        return Loss(penalty.value - distance, {"wasserstein": distance} | penalty.parts)
 
     def cost(self, scores: Tensor) -> Tensor:
         """Return -D(x̃)."""
         return -scores
 
-    def penalty(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
-        """Return what is added to the critic's loss, and its parts: nothing."""
-        return views.weight.new_zeros(()), {}
+    def penalty(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
+        """Return what is added to the critic's loss: nothing."""
+        return Loss(views.weight.new_zeros(()), {})
 
 
 @OBJECTIVES.register
@@ -46,14 +46,14 @@ class WassersteinGP(Wasserstein):
     gradient_penalty: NonNegativeFloat
     one_sided: bool = False
 
-    def penalty(self, critic: nn.Module, views: Views, noise: Noise) -> tuple[Tensor, Parts]:
+    def penalty(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
         """Return the gradient penalty."""
         between = points_between(views, noise)
         excess = slopes(critic(between, views.condition), between) - 1
         if self.one_sided:
             excess = excess.clamp(min=0)
         penalty = views.mean(excess.square())
-        return self.gradient_penalty * penalty, {"gradient_penalty": penalty}
+        return Loss(self.gradient_penalty * penalty, {"gradient_penalty": penalty})
 
 
 @OBJECTIVES.register

@@ -32,9 +32,9 @@ def losses(run: RunConfig, player: str, weight: torch.Tensor) -> tuple[dict, flo
         noise = Noise(torch.device("cpu"))
         noise.seed(1)
         found.append(objective.loss(player, model, feature_map, batch, noise=noise))
-    fake, real, _ = found[1].made()
+    views = found[1].made()
     names = feature_map.view_space.parts["event"].names
-    pair = (fake[:, names.index(COLUMN)], real[:, names.index(COLUMN)])
+    pair = (views.fake[:, names.index(COLUMN)], views.real[:, names.index(COLUMN)])
     parts = found[0].parts | {"pair": torch.stack(pair).detach()}
     return parts, found[0].value.item(), found[1].value.item()
 

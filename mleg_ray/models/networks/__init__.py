@@ -3,4 +3,4 @@
 from mleg_ray.models.networks import conv, mlp, sets
 from mleg_ray.models.networks.base import NETWORKS, Network, NetworkConfig
 
-__all__ = ["NETWORKS", "Network", "NetworkConfig", "conv", "mlp", "sets"]
+__all__ = ["NETWORKS", "Network", "NetworkConfig"]
