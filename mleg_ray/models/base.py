@@ -45,9 +45,9 @@ class Model(nn.Module, ABC):
     noise_space: Space
     draws_noise: bool = True
 
-    @abstractmethod
     def players(self) -> Mapping[str, nn.Module]:
-        """Return the parts that are optimised apart, by name; together they hold all weights."""
+        """Return what is optimised apart, by name, all weights together: the submodules."""
+        return dict(self.named_children())
 
     @abstractmethod
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
@@ -79,15 +79,11 @@ def generate(
     Returns:
         Events (n) with the fields, in the schema's units, and the conditions and weights given.
     """
-    parts = given.split(GENERATED.of(feature_map.space.nbytes))
-    return Events.concatenate(_generated(model, feature_map, part, generator) for part in parts)
-
-
-def _generated(
-    model: Model, feature_map: FeatureMap, given: Events, generator: torch.Generator
-) -> Events:
-    features = model.sample(len(given), feature_map.condition(given), generator=generator)
-    return feature_map.decode(features, given)
+    made = []
+    for part in given.split(GENERATED.of(feature_map.space.nbytes)):
+        features = model.sample(len(part), feature_map.condition(part), generator=generator)
+        made.append(feature_map.decode(features, part))
+    return Events.concatenate(made)
 
 
 class ModelConfig(Config):

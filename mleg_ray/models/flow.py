@@ -1,7 +1,6 @@
 """Normalising flows: an invertible map between noise and features, with an exact density."""
 
 import math
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -41,10 +40,6 @@ class Flow(Model):
             self.flow["circle"] = zuko.flows.NCSF(
                 n_circle, spaces.condition.width + n_line, **shape
             )
-
-    def players(self) -> Mapping[str, nn.Module]:
-        """Return the flow."""
-        return {"flow": self.flow}
 
     def log_prob(self, features: Tensor, condition: Tensor) -> Tensor:
         """Return the log density (B,) of features (B, features) under conditions (B, C)."""

@@ -1,11 +1,10 @@
 """Continuous flows: a velocity field carries noise to features along an ordinary equation."""
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from mleg_ray.config import inside
 from mleg_ray.models.base import MODELS, AnyNetwork, Model, ModelConfig, Spaces
@@ -27,10 +26,6 @@ class FlowMatching(Model):
         seen = Space.numbers(spaces.features.seamless_width() + 1)
         with inside("network"):
             self.field = config.network.build(seen, spaces.condition.width, spaces.features)
-
-    def players(self) -> Mapping[str, nn.Module]:
-        """Return the velocity field."""
-        return {"field": self.field}
 
     def path(self, start: Tensor, end: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
         """Return points at `time` (n, 1) on the shortest ways (n, features), and their velocity."""

@@ -21,7 +21,7 @@ class GAN(Model):
     it starts from, and no part of the circle is left out where holes divide it.
     """
 
-    def __init__(self, config: "AdversariesConfig", spaces: Spaces, critic_outputs: int) -> None:
+    def __init__(self, config: "AdversariesConfig", spaces: Spaces) -> None:
         super().__init__()
         self._names = config.players
         self._features = spaces.features
@@ -33,7 +33,8 @@ class GAN(Model):
             self.generator = config.generator.build(Space.numbers(seen), n, spaces.features)
         judged = n if config.conditional_critic else 0
         with inside("critic"):
-            self.critic = config.critic.build(spaces.view, judged, Space.numbers(critic_outputs))
+            out = Space.numbers(config.critic_outputs)
+            self.critic = config.critic.build(spaces.view, judged, out)
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the generator and the critic, by the names that objectives know."""
@@ -66,8 +67,17 @@ class AdversariesConfig(ModelConfig):
     critic: AnyNetwork
     conditional_critic: bool = True
 
-    def require_input(self, spaces: Spaces) -> None:
-        """Raise `ConfigError` if the generator would see no noise that it is to see."""
+    @property
+    def critic_outputs(self) -> int:
+        """How many numbers the critic gives each event: one score."""
+        return 1
+
+    def build(self, spaces: Spaces) -> GAN:
+        """Build the model with freshly drawn weights.
+
+        Raises:
+            ConfigError: the generator would see no noise that it is to see.
+        """
         if self.noise_harmonics and not spaces.features.circle:
             raise ConfigError("noise_harmonics: no feature is an angle; leave it out")
         if self.noise_dim == spaces.condition.width == 0 and not self.noise_harmonics:
@@ -75,6 +85,7 @@ class AdversariesConfig(ModelConfig):
                 "noise_dim: 0 leaves the generator without any input, as no condition of the "
                 "dataset varies; give it noise"
             )
+        return GAN(self, spaces)
 
 
 @MODELS.register
@@ -82,11 +93,6 @@ class GANConfig(AdversariesConfig):
     """Configuration of a `GAN` whose critic gives each event one score."""
 
     kind: Literal["gan"] = "gan"
-
-    def build(self, spaces: Spaces) -> GAN:
-        """Build the model with freshly drawn weights."""
-        self.require_input(spaces)
-        return GAN(self, spaces, critic_outputs=1)
 
 
 @MODELS.register
@@ -97,7 +103,7 @@ class EmbeddingGANConfig(AdversariesConfig):
     kind: Literal["embedding-gan"] = "embedding-gan"
     embedding: PositiveInt
 
-    def build(self, spaces: Spaces) -> GAN:
-        """Build the model with freshly drawn weights."""
-        self.require_input(spaces)
-        return GAN(self, spaces, critic_outputs=self.embedding)
+    @property
+    def critic_outputs(self) -> int:
+        """The dimensions of the embedding."""
+        return self.embedding

@@ -30,11 +30,11 @@ class Parts(Model):
     def __init__(self, config: "PartsConfig", spaces: Spaces) -> None:
         super().__init__()
         self._space = spaces.features
-        own, known = set(config.parts), set(spaces.features.parts)
-        if own != known:
+        modelled, known = set(config.parts), set(spaces.features.parts)
+        if modelled != known:
             raise ConfigError(
                 f"parts: the features have the parts {', '.join(sorted(known))}; models are "
-                f"given of {', '.join(sorted(own))}"
+                f"given of {', '.join(sorted(modelled))}"
             )
         self._given = {name: config.parts[name].given for name in config.order}
         self.spaces = {name: self._spaces_of(name, spaces.condition) for name in config.order}
@@ -43,21 +43,21 @@ class Parts(Model):
                 f"parts: PyTorch has no place for a part called '{kept[0]}'; choose another "
                 "name for the group, the image or the entry of features.parts"
             )
+        self._rows = {name: _rows(part) for name, part in self._space.parts.items()}
         self.models = nn.ModuleDict()
+        noise: dict[str, Part] = {}
         for name in config.order:
             with inside(f"parts.{name}.model"):
-                self.models[name] = config.parts[name].model.build(self.spaces[name])
-        self._rows = {name: _rows(part) for name, part in self._space.parts.items()}
-        models = {name: self.model_of(name) for name in config.order}
-        for name, model in models.items():
-            if self._rows[name] > 1 and not model.draws_noise:
+                self.models[name] = model = config.parts[name].model.build(self.spaces[name])
+            own, rows = model.noise_space, self._rows[name]
+            if rows > 1 and not model.draws_noise:
                 raise ConfigError(
                     f"parts.{name}: a model that keeps events cannot be one of objects"
                 )
-        self.draws_noise = all(model.draws_noise for model in models.values())
-        self.noise_space = Space(
-            {name: _repeated(model.noise_space, self._rows[name]) for name, model in models.items()}
-        )
+            shape = (own.width,) if rows == 1 else (rows, own.width)
+            noise[name] = Part(shape, circle=own.circle)
+        self.draws_noise = all(self.model_of(name).draws_noise for name in config.order)
+        self.noise_space = Space(noise)
 
     def model_of(self, name: str) -> Model:
         """Return the model of a part."""
@@ -182,8 +182,3 @@ class PartsConfig(ModelConfig):
 def _rows(part: Part) -> int:
     """Return how many rows an event has of a part: its objects, one of anything else."""
     return part.shape[0] if len(part.shape) == 2 else 1
-
-
-def _repeated(noise: Space, rows: int) -> Part:
-    shape = (noise.width,) if rows == 1 else (rows, noise.width)
-    return Part(shape, circle=noise.circle)

@@ -1,11 +1,10 @@
 """The student of another model: one small network that learned where noise goes."""
 
 import math
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from mleg_ray.config import inside
 from mleg_ray.models.base import MODELS, AnyNetwork, Model, ModelConfig, Spaces
@@ -22,18 +21,13 @@ class Student(Model):
 
     def __init__(self, config: "StudentConfig", spaces: Spaces) -> None:
         super().__init__()
-        self._features = spaces.features
+        self._features = self.noise_space = spaces.features
         self._turns = config.noise_dim is None
-        self.noise_space = (
-            spaces.features if config.noise_dim is None else Space.numbers(config.noise_dim)
-        )
+        if config.noise_dim is not None:
+            self.noise_space = Space.numbers(config.noise_dim)
         seen = Space.numbers(self.noise_space.seamless_width())
         with inside("network"):
             self.student = config.network.build(seen, spaces.condition.width, spaces.features)
-
-    def players(self) -> Mapping[str, nn.Module]:
-        """Return the student."""
-        return {"student": self.student}
 
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Map noise (n, d) under `condition` (n, C) to features (n, features)."""

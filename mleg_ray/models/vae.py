@@ -1,7 +1,5 @@
 """Autoencoders: β-VAE and WAE with a normal prior, α-VAE with perturbed codes of events."""
 
-from abc import abstractmethod
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -14,36 +12,34 @@ from mleg_ray.space import Space
 
 
 class Autoencoder(Model):
-    """Encoder: features -> code parameters; decoder: code -> features; one player.
+    """Encoder: features -> code; decoder: code -> features; one player.
 
-    Codes are to be N(0, 1), from which it is sampled.
+    Codes are deterministic; all together are to be N(0, 1), from which it is sampled. Source:
+    Tolstikhin et al., arXiv:1711.01558.
     """
 
-    def __init__(self, config: "AutoencoderConfig", spaces: Spaces, code_parameters: int) -> None:
+    numbers_per_code: ClassVar[int] = 1  # that the encoder makes, for each number of the code
+
+    def __init__(self, config: "AutoencoderConfig", spaces: Spaces) -> None:
         super().__init__()
         self.latent_dim = config.latent_dim
         self.noise_space = code = Space.numbers(config.latent_dim)
-        n = spaces.condition.width
+        n, parameters = spaces.condition.width, self.numbers_per_code * config.latent_dim
         with inside("encoder"):
-            encoder = config.encoder.build(spaces.features, n, Space.numbers(code_parameters))
+            encoder = config.encoder.build(spaces.features, n, Space.numbers(parameters))
         with inside("decoder"):
             decoder = config.decoder.build(code, n, spaces.features)
         self.autoencoder = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
 
-    def players(self) -> Mapping[str, nn.Module]:
-        """Return the autoencoder."""
-        return {"autoencoder": self.autoencoder}
-
-    @abstractmethod
     def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a code (B, latent) drawn with standard normal `noise`, and its KL term (B,)."""
+        """Return a code (B, latent) drawn with standard normal `noise`, and its KL term (B,).
 
-    @abstractmethod
-    def latent(self, features: Tensor, condition: Tensor) -> Tensor:
-        """Return the code (B, latent) without noise."""
+        This one has no use for noise, and no KL.
+        """
+        return self.encode(features, condition), features.new_zeros(len(features))
 
     def encode(self, features: Tensor, condition: Tensor) -> Tensor:
-        """Return the encoder's code parameters (B, code_parameters)."""
+        """Return what the encoder makes, (B, numbers_per_code * latent)."""
         parameters: Tensor = self.autoencoder["encoder"](features, condition)
         return parameters
 
@@ -59,8 +55,7 @@ class BetaVAE(Autoencoder):
     Sources: Kingma & Welling, arXiv:1312.6114, eq. 10; Higgins et al., β-VAE, ICLR 2017.
     """
 
-    def __init__(self, config: "BetaVAEConfig", spaces: Spaces) -> None:
-        super().__init__(config, spaces, 2 * config.latent_dim)
+    numbers_per_code: ClassVar[int] = 2  # μ and log σ²
 
     def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return μ + σ·noise (B, latent) and KL(N(μ, σ²) ‖ N(0, 1)) (B,)."""
@@ -68,30 +63,8 @@ class BetaVAE(Autoencoder):
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
         return mean + (0.5 * log_variance).exp() * noise, kl
 
-    def latent(self, features: Tensor, condition: Tensor) -> Tensor:
-        """Return μ (B, latent)."""
-        return self.encode(features, condition).chunk(2, dim=1)[0]
 
-
-class WassersteinAutoencoder(Autoencoder):
-    """Deterministic codes, of which all together are to be N(0, 1).
-
-    Source: Tolstikhin et al., arXiv:1711.01558.
-    """
-
-    def __init__(self, config: "AutoencoderConfig", spaces: Spaces) -> None:
-        super().__init__(config, spaces, config.latent_dim)
-
-    def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return f(features) (B, latent) and a vanishing KL term (B,); `noise` is not used."""
-        return self.latent(features, condition), features.new_zeros(len(features))
-
-    def latent(self, features: Tensor, condition: Tensor) -> Tensor:
-        """Return f(features) (B, latent)."""
-        return self.encode(features, condition)
-
-
-class AlphaVAE(WassersteinAutoencoder):
+class AlphaVAE(Autoencoder):
     """Deterministic code blurred by Gaussian noise of width α, which takes the place of the KL.
 
     Sampling draws events of the train split with replacement (kept as a buffer, so the checkpoint
@@ -118,7 +91,7 @@ class AlphaVAE(WassersteinAutoencoder):
 
     def code(self, features: Tensor, condition: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(features) + α·noise (B, latent) and a vanishing KL term (B,)."""
-        code = self.latent(features, condition) + self.alpha * noise
+        code = self.encode(features, condition) + self.alpha * noise
         return code, features.new_zeros(len(features))
 
     def draw(self, n: int, *, generator: torch.Generator) -> Tensor:
@@ -152,13 +125,13 @@ class BetaVAEConfig(AutoencoderConfig):
 
 @MODELS.register
 class WassersteinAutoencoderConfig(AutoencoderConfig):
-    """Configuration of `WassersteinAutoencoder`; λ and D belong to the objective."""
+    """Configuration of a plain `Autoencoder`; λ and D belong to the objective."""
 
     kind: Literal["wae"] = "wae"
 
-    def build(self, spaces: Spaces) -> WassersteinAutoencoder:
+    def build(self, spaces: Spaces) -> Autoencoder:
         """Build the model with freshly drawn weights."""
-        return WassersteinAutoencoder(self, spaces)
+        return Autoencoder(self, spaces)
 
 
 @MODELS.register

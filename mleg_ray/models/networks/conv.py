@@ -66,13 +66,11 @@ class ConvBranch(nn.Module):
         self.stages = nn.ModuleList()
         self._concatenates = config.side_by_side(conditions) > 0
         n = channels + config.side_by_side(conditions)
-        if config.stem:
-            conv = SameConv(n, config.stem, config.kernel)
-            self.stages.append(config.stage(conv, config.stem, conditions, normed=False))
-            n = config.stem
-        for width in config.channels:
-            normed = len(self.stages) > 0
-            self.stages.append(config.stage(config.halving(n, width), width, conditions, normed))
+        stem = [config.stem] if config.stem else []
+        for k, width in enumerate((*stem, *config.channels)):
+            first = k < len(stem)
+            layer = SameConv(n, width, config.kernel) if first else config.halving(n, width)
+            self.stages.append(config.stage(layer, width, conditions, normed=k > 0))
             n = width
 
     def forward(self, maps: Tensor, condition: Tensor) -> list[Tensor]:
@@ -233,17 +231,16 @@ class ConvConfig(StructuredConfig):
         self.require_input(seen, conditions)
         self.require_parts(seen, out, rank=3, what="images")
         for name, part in (*seen.parts.items(), *out.parts.items()):
-            if len(part.shape) == 3:
-                self._require_size(name, part.shape[1:])
-        return Structured(self, seen, conditions, out)
-
-    def encoder(self, parts: Space, conditions: int) -> ConvEncoder:
-        """Build the encoder of images."""
-        return ConvEncoder(self, parts, conditions)
-
-    def decoder(self, parts: Space, trunk: int, seen: Space, conditions: int) -> ConvDecoder:
-        """Build the decoder of a vector of `trunk` numbers; `seen` are the encoder's images."""
-        return ConvDecoder(self, parts, trunk, seen, conditions)
+            if len(part.shape) < 3:
+                continue
+            _, rows, columns = part.shape
+            stages = (max(rows, columns) - 1).bit_length()
+            if len(self.channels) > stages:
+                raise ConfigError(
+                    f"channels: {len(self.channels)} stages halve part '{name}' of {rows} x "
+                    f"{columns} below a pixel; give at most {stages}"
+                )
+        return Structured(self, ConvEncoder, ConvDecoder, seen, conditions, out)
 
     def sizes(self, size: Size) -> list[Size]:
         """Return the sizes of an image's maps, from itself to the coarsest: halves, rounded up."""
@@ -288,15 +285,6 @@ class ConvConfig(StructuredConfig):
             return []
         grouped = self.norm == "group" and width % CHANNELS_OF_A_GROUP == 0
         return [nn.GroupNorm(width // CHANNELS_OF_A_GROUP if grouped else 1, width)]
-
-    def _require_size(self, name: str, size: Size) -> None:
-        stages = (max(size) - 1).bit_length()
-        if len(self.channels) > stages:
-            rows, columns = size
-            raise ConfigError(
-                f"channels: {len(self.channels)} stages halve part '{name}' of {rows} x {columns} "
-                f"below a pixel; give at most {stages}"
-            )
 
 
 def by_size(parts: Space) -> dict[Size, Space]:

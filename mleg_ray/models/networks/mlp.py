@@ -16,8 +16,14 @@ class MLP(Network):
 
     def __init__(self, config: "MLPConfig", n_in: int, n_conditions: int, n_out: int) -> None:
         super().__init__()
-        self._concatenates = config.side_by_side(n_conditions) > 0
-        self.net = config.layers(n_in, n_conditions, n_out)
+        beside = config.side_by_side(n_conditions)
+        self._concatenates = beside > 0
+        self.net, n = Chain(), n_in + beside
+        for width in config.widths:
+            block = config.dense(n, width, n_conditions)
+            self.net.append(Residual(block) if config.residual and width == n else block)
+            n = width
+        self.net.append(nn.Linear(n, n_out))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Map x (B, n_in) under condition (B, c) to (B, n_out); one of no conditions sees none."""
@@ -58,13 +64,3 @@ class MLPConfig(BlocksConfig):
         """
         self.require_input(seen, conditions)
         return MLP(self, seen.width, conditions, out.width)
-
-    def layers(self, n_in: int, conditions: int, n_out: int) -> Chain:
-        """Build the layers (B, n_in) -> (B, n_out), the last of which is linear."""
-        layers: list[nn.Module] = []
-        n_in += self.side_by_side(conditions)
-        for width in self.widths:
-            block = self.dense(n_in, width, conditions)
-            layers.append(Residual(block) if self.residual and width == n_in else block)
-            n_in = width
-        return Chain(*layers, nn.Linear(n_in, n_out))

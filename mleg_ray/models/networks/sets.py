@@ -208,18 +208,10 @@ class SetsConfig(StructuredConfig):
         """
         self.require_input(seen, conditions)
         self.require_parts(seen, out, rank=2, what="objects")
+        config = self
         if self.split_noise:
-            every = self.model_copy(update={"masked": False})
-            return Structured(every, shared_out(seen, out), conditions, out)
-        return Structured(self, seen, conditions, out)
-
-    def encoder(self, parts: Space, conditions: int) -> SetsEncoder:
-        """Build the encoder of objects."""
-        return SetsEncoder(self, parts, conditions)
-
-    def decoder(self, parts: Space, trunk: int, seen: Space, conditions: int) -> SetsDecoder:
-        """Build the decoder of a vector of `trunk` numbers; `seen` are the encoder's objects."""
-        return SetsDecoder(self, parts, trunk, seen, conditions)
+            config, seen = self.model_copy(update={"masked": False}), shared_out(seen, out)
+        return Structured(config, SetsEncoder, SetsDecoder, seen, conditions, out)
 
     def rows(self, conditions: int) -> nn.ModuleList:
         """Build the blocks of rows."""

@@ -1,8 +1,8 @@
 """Networks that see the parts of a space in their shapes: an encoder, a dense trunk, a decoder."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from pydantic import PositiveInt
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from mleg_ray.models.networks.blocks import BlocksConfig, side_by_side
 from mleg_ray.space import Space
 
 Layers = list[list[Tensor]]
+AnyStructured = TypeVar("AnyStructured", bound="StructuredConfig")
 
 
 class Encoded(NamedTuple):
@@ -28,7 +29,10 @@ class Encoded(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Structured parts -> a vector of `width` numbers, through `depth` hidden layers."""
+    """Structured parts -> a vector of `width` numbers, through `depth` hidden layers.
+
+    It is built of a configuration, the parts and the number of conditions.
+    """
 
     width: int
     depth: int
@@ -39,7 +43,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A vector -> structured parts, through `depth` hidden layers."""
+    """A vector -> structured parts, through `depth` hidden layers.
+
+    It is built of a configuration, the parts, the width of the vector, the parts of the encoder,
+    and the number of conditions.
+    """
 
     depth: int
 
@@ -59,17 +67,22 @@ class Structured(Network):
     """
 
     def __init__(
-        self, config: "StructuredConfig", seen: Space, conditions: int, out: Space
+        self,
+        config: AnyStructured,
+        encoder: Callable[[AnyStructured, Space, int], Encoder],
+        decoder: Callable[[AnyStructured, Space, int, Space, int], Decoder],
+        seen: Space,
+        conditions: int,
+        out: Space,
     ) -> None:
         super().__init__()
-        self._seen, self._out = seen, out
-        self._sees_condition = conditions > 0
+        self._seen, self._out, self._conditions = seen, out, conditions
         self._concatenates = config.side_by_side(conditions) > 0
         numbers, parts = divided(seen)
         numbers_out, parts_out = divided(out)
         self._numbers, self._numbers_out = tuple(numbers.parts), numbers_out
         context = conditions + (numbers.width if parts.parts else 0)
-        self.encoder = config.encoder(parts, context) if parts.parts else None
+        self.encoder = encoder(config, parts, context) if parts.parts else None
         n = numbers.width + config.side_by_side(conditions)
         n += self.encoder.width if self.encoder else 0
         self.trunk = nn.ModuleList()
@@ -77,7 +90,7 @@ class Structured(Network):
             self.trunk.append(config.dense(n, width, context))
             n = width
         self.numbers = nn.Linear(n, numbers_out.width) if numbers_out.parts else None
-        self.decoder = config.decoder(parts_out, n, parts, context) if parts_out.parts else None
+        self.decoder = decoder(config, parts_out, n, parts, context) if parts_out.parts else None
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Map x (B, seen) under condition (B, c) to (B, out); one of no conditions sees none."""
@@ -97,7 +110,7 @@ class Structured(Network):
     def _run(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Layers]:
         """Return what is made (B, out), and the activations of each hidden layer."""
         views = self._seen.split(x)
-        condition = condition if self._sees_condition else condition[:, :0]
+        condition = condition[:, : self._conditions]
         numbers = [views[name] for name in self._numbers]
         context, encoded = condition, Encoded(x[:, :0], [], {})
         if self.encoder is not None:
@@ -122,14 +135,6 @@ class StructuredConfig(BlocksConfig):
     """What all `Structured` networks configure: `head` are the hidden widths of the trunk."""
 
     head: tuple[PositiveInt, ...] = ()
-
-    @abstractmethod
-    def encoder(self, parts: Space, conditions: int) -> Encoder:
-        """Build the encoder of structured parts."""
-
-    @abstractmethod
-    def decoder(self, parts: Space, trunk: int, seen: Space, conditions: int) -> Decoder:
-        """Build the decoder of a vector of `trunk` numbers; `seen` are the encoder's parts."""
 
     def require_parts(self, seen: Space, out: Space, rank: int, what: str) -> None:
         """Raise `ConfigError` if a part is neither numbers nor of `rank`, or none of it."""

@@ -10,6 +10,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.models.networks.sets import (
     SelfAttention,
     SetsConfig,
+    SetsEncoder,
     masked_softmax,
     pooled,
     shared_out,
@@ -54,7 +55,7 @@ class TestPooling:
         torch.testing.assert_close(nothing, torch.full((1, 3), 1 / 3))
 
     def test_the_trunk_sees_shares_of_objects(self, config: SetsConfig) -> None:
-        encoder = config.encoder(OBJECTS.of(["jet", "lepton"]), 0)
+        encoder = SetsEncoder(config, OBJECTS.of(["jet", "lepton"]), 0)
         views = {"jet": torch.randn(1, 4, 3), "lepton": torch.randn(1, 2, 5)}
         views["jet"][:, 1] = 0
         views["lepton"][:] = 0
@@ -122,7 +123,7 @@ class TestMask:
         few = Space({"jet": Part((2, 3))})
         x, nothing = torch.randn(3, 6), torch.zeros(3, 0)
         more = functional.pad(x, (0, 6))
-        small, large = (config.encoder(space, 0) for space in (few, JETS))
+        small, large = (SetsEncoder(config, space, 0) for space in (few, JETS))
         large.load_state_dict(small.state_dict())
         torch.testing.assert_close(
             large(JETS.split(more), nothing).vector[:, :8],
