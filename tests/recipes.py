@@ -10,7 +10,7 @@ from mleg_ray.objectives import Objective, Setting, Teacher
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Part, Space
-from mleg_ray.training.batches import ResidentMinibatches
+from mleg_ray.training.batches import Minibatches, resident
 from mleg_ray.training.loop import TrainingLoop
 from tests.dis_events import ELECTRON, PAIRS, SCHEMA, VERTEX, electrons, momenta
 
@@ -61,7 +61,7 @@ def features_of(feature_map: FeatureMap, events: Events) -> Batch:
 
 def small_loop(
     run: RunConfig, events: Events, conditional: bool = False
-) -> tuple[TrainingLoop, ResidentMinibatches]:
+) -> tuple[TrainingLoop, Minibatches]:
     """Return a loop on `events` and its minibatches."""
     feature_map = fitted_map(run, events, conditional)
     features = features_of(feature_map, events)
@@ -69,7 +69,7 @@ def small_loop(
     model.remember(features.x, features.condition)
     objective = objective_of(run, feature_map)
     loop = TrainingLoop(model, feature_map, objective, run.training, torch.device("cpu"))
-    minibatches = ResidentMinibatches(features, run.training.batch_size, run.training.seed)
+    minibatches = resident(features, run.training.batch_size, run.training.seed)
     return loop, minibatches
 
 

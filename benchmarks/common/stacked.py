@@ -102,7 +102,12 @@ class StackedLoop(TrainingLoop):
 
         A replica that diverges leaves the others alone: `finite` is that of all together.
         """
-        return self.run(_Joined(shares), report_every)
+
+        def joined(move: int) -> Iterator[Batch]:
+            for parts in zip(*(share(move) for share in shares), strict=True):
+                yield Batch.concatenate(parts)
+
+        return self.run(joined, report_every)
 
     def replica(self, index: int) -> Model:
         """Return a replica by itself, with its averaged weights and its own buffers."""
@@ -138,17 +143,6 @@ class _StackedNoise(Noise):
     def uniform(self, n: int, width: int) -> Tensor:
         part = n // len(self._streams)
         return torch.cat([stream.uniform(part, width) for stream in self._streams])
-
-
-class _Joined:
-    """The minibatches of all replicas, one behind the other."""
-
-    def __init__(self, shares: Sequence[Minibatches]) -> None:
-        self._shares = shares
-
-    def start(self, move: int) -> Iterator[Batch]:
-        for parts in zip(*(share.start(move) for share in self._shares), strict=True):
-            yield Batch.concatenate(parts)
 
 
 def _shared(config: TrainingConfig) -> TrainingConfig:

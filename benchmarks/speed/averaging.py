@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from benchmarks.common.options import Repeated
 from benchmarks.common.results import Results, timed
 from mleg_ray.run import RunConfig
-from mleg_ray.training.batches import ResidentMinibatches
+from mleg_ray.training.batches import resident
 from mleg_ray.training.loop import TrainingLoop
 from mleg_ray.training.share import fitted_map
 from tests.prepared import prepared_dataset
@@ -51,7 +51,7 @@ def measure(options: Asked, results: Results) -> None:
                 "update, ms": loop._average_weights,
                 "AveragedModel, ms": partial(library.update_parameters, loop.model),
             }
-            steps = loop.run(ResidentMinibatches(events, run.training.batch_size, 1), 1)
+            steps = loop.run(resident(events, run.training.batch_size, 1), 1)
             for number in options.turns:
                 figures = {"step, ms": _median(partial(next, steps), options.few(20, 2))}
                 for name, update in updates.items():

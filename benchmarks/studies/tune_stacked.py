@@ -21,7 +21,7 @@ from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model
 from mleg_ray.run import RunConfig
-from mleg_ray.training.batches import ResidentMinibatches
+from mleg_ray.training.batches import resident
 from mleg_ray.training.loop import TrainingLoop
 from mleg_ray.training.share import fitted_map
 from tests.prepared import prepared_dataset
@@ -60,7 +60,7 @@ def measure(options: Repeated, results: Results) -> None:
 def _steps_a_second(runs: list[RunConfig], feature_map: FeatureMap, events: Batch) -> Row:
     objective = objective_of(runs[0], feature_map)
     configs = [run.training for run in runs]
-    shares = [ResidentMinibatches(events, c.batch_size, c.seed) for c in configs]
+    shares = [resident(events, c.batch_size, c.seed) for c in configs]
     steps = configs[0].steps
     seconds = {}
     for name, stacking in (("stacked", stack), ("by torch.func", mapped)):

@@ -36,8 +36,8 @@ from mleg_ray.folder import FolderPlan, SealedFolder
 from mleg_ray.models import Model
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, exists, join, matching, sha256
+from mleg_ray.training.selection import SnapshotSelector
 from mleg_ray.training.share import fitted_map, mixed_shards
-from mleg_ray.training.trainee import judge
 
 MAX_THREADS = 8  # of one CPU worker: more do not speed up minibatches of this size
 
@@ -82,7 +82,7 @@ def train(
             f"{workers} workers need at least as many train shards; {dataset.uri} has "
             f"{len(shards)}. Use --workers {len(shards)} or fewer, or smaller shards."
         )
-    judge(run, dataset)  # refuses unknown observables and damaged validation shards now
+    SnapshotSelector(run, dataset)  # refuses unknown observables and damaged shards now
     feature_map, ranges = fitted_map(run, dataset)
     tell_outside(feature_map)
     parts = [shards[rank::workers] for rank in range(workers)]

@@ -17,7 +17,7 @@ from mleg_ray.config import parse
 from mleg_ray.events import Events
 from mleg_ray.run import RunConfig
 from mleg_ray.training.parallel import rank_and_size
-from mleg_ray.training.share import Share
+from mleg_ray.training.share import open_share
 from mleg_ray.training.trainee import Trainee
 
 
@@ -62,8 +62,7 @@ def work(config: dict[str, Task]) -> None:
         run,
         dataset,
         feature_map,
-        Share(read, task.rows[rank], run, feature_map, rank, device),
-        train_events=sum(task.rows),
+        open_share(read, task.rows[rank], run, feature_map, rank, device),
         condition_range=task.condition_range,
         environment=task.environment,
         device=device,

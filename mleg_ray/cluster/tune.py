@@ -32,8 +32,9 @@ from mleg_ray.study.ledger import Ledger, Repeats, StudyPlan, begin
 from mleg_ray.study.measures import require_comparable_events
 from mleg_ray.study.plan import Plan, StudyConfig
 from mleg_ray.study.summary import Summary, Trial, summarise
+from mleg_ray.training.selection import SnapshotSelector
 from mleg_ray.training.share import fitted_map
-from mleg_ray.training.trainee import STATE, judge
+from mleg_ray.training.trainee import STATE
 
 REPORT = "report"
 LOGS = "tune"  # Ray Tune's own folder: TensorBoard and JSON logs of every trial
@@ -62,7 +63,7 @@ def run_study(
     begun_for = StudyPlan(plan=plan, dataset=dataset.digest)
     folder = SealedFolder(join(storage, STUDIES, name), begun_for)
     unfitted_model(plan.run, dataset)  # refuses what cannot be built now, not in every trial
-    judge(plan.run, dataset)  # refuses unknown observables and damaged shards now
+    SnapshotSelector(plan.run, dataset)  # refuses unknown observables and damaged shards now
     feature_map, _ = fitted_map(plan.run, dataset)
     tell_outside(feature_map)
     asked = plan.study

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch, Events
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, generate
@@ -57,11 +56,6 @@ class TrainingLoop:
         self._config = config
         self._noise = Noise(device, *rank_and_size())
         self._players = dict(model.players())
-        if set(self._players) != set(objective.schedule):
-            raise ConfigError(
-                f"the objective moves {', '.join(objective.schedule)}, "
-                f"the model has {', '.join(self._players)}"
-            )
         self._optimisers = {
             name: torch.optim.Adam(
                 player.parameters(),
@@ -72,25 +66,20 @@ class TrainingLoop:
             for name, player in self._players.items()
         }
 
-    @property
-    def moves_per_step(self) -> int:
-        """Minibatches that one step consumes."""
-        return sum(self._objective.schedule.values())
-
     def run(self, minibatches: Minibatches, report_every: int) -> Iterator[Progress]:
         """Train to the last step, yielding every `report_every` steps and at the end.
 
         Losses and weights are examined only at a yield, so that the device is never waited for in
         between. After a yield with `finite` false nothing more can come of the run.
         """
-        batches = minibatches.start(self.step * self.moves_per_step)
+        batches = minibatches(self.step * sum(self._objective.schedule.values()))
         while self.step < self._config.steps:
             losses = self._advance(batches)
             self.step += 1
             if self.step % report_every == 0 or self.step == self._config.steps:
                 yield self._progress(losses)
 
-    def _advance(self, batches: Iterator[Any]) -> dict[str, Tensor]:
+    def _advance(self, batches: Iterator[Batch]) -> dict[str, Tensor]:
         self._seed_noise()
         # Dropout draws from the device's default generator, differently on every worker.
         torch.manual_seed(derive_seed(self._config.seed, "dropout", self.step, rank_and_size()[0]))

@@ -1,19 +1,20 @@
-"""Which snapshot of a run is kept: the one closest to validation truth by KS."""
+"""Which snapshot of a run is kept, the one closest to validation truth by KS, and which is last."""
 
 import math
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.config import Config
-from mleg_ray.definitions import Definitions
 from mleg_ray.errors import ConfigError
-from mleg_ray.evaluation.samples.column import Column, FloatArray, columns_of
+from mleg_ray.evaluation.samples.column import Column, columns_of
 from mleg_ray.evaluation.statistics.distances import ks
-from mleg_ray.events import Events, EventSchema
 from mleg_ray.models.base import GENERATED
 from mleg_ray.randomness import derive_seed, stream
-from mleg_ray.run import SelectionConfig
+from mleg_ray.run import PlateauConfig, RunConfig
 from mleg_ray.training.loop import Progress, TrainingLoop
 
 OVERSAMPLING = 5
@@ -30,12 +31,14 @@ class Snapshot(Config):
     seconds: float
     finite: bool
 
+    @property
+    def distances(self) -> dict[str, float]:
+        """All distances, by name."""
+        return {"ks_sum": self.ks_sum} | {f"ks.{name}": ks for name, ks in self.ks.items()}
+
     def flat(self) -> dict[str, float]:
         """Return the numbers of the training curves, by name."""
-        ks = {f"ks.{name}": value for name, value in self.ks.items()}
-        return (
-            {"step": self.step, "seconds": self.seconds, "ks_sum": self.ks_sum} | ks | self.losses
-        )
+        return {"step": self.step, "seconds": self.seconds} | self.distances | self.losses
 
 
 class SnapshotSelector:
@@ -48,26 +51,25 @@ class SnapshotSelector:
     counts with the largest distance, KS = 1.
     """
 
-    def __init__(
-        self,
-        truth: Events,
-        schema: EventSchema,
-        definitions: Definitions,
-        config: SelectionConfig,
-        seed: int,
-    ) -> None:
-        self._given = truth.choose(schema.conditions).repeat(OVERSAMPLING)
-        self._definitions = definitions
-        self._names = config.observables
-        self._seed = derive_seed(seed, "selection")
-        known = columns_of(definitions.joined(truth))
-        unknown = [name for name in config.observables if name not in known]
+    def __init__(self, run: RunConfig, dataset: Dataset) -> None:
+        """Read the validation events of a run.
+
+        Raises:
+            UserError: an observable is unknown or has no weight, or shards are damaged.
+        """
+        truth = dataset.load("validation", run.selection.events)
+        self._given = truth.choose(dataset.schema.conditions).repeat(OVERSAMPLING)
+        self._definitions = dataset.manifest.definitions
+        self._names = run.selection.observables
+        self._seed = derive_seed(run.training.seed, "selection")
+        known = columns_of(self._definitions.joined(truth))
+        unknown = [name for name in self._names if name not in known]
         if unknown:
             raise ConfigError(
                 f"selection.observables: the dataset has no {', '.join(unknown)}; "
                 f"it has {', '.join(known)}"
             )
-        self._truth = {name: known[name] for name in config.observables}
+        self._truth = {name: known[name] for name in self._names}
         self._weight = truth.weight.numpy()
         for name, column in self._truth.items():
             if (total := column.weights(self._weight).sum()) <= 0:
@@ -113,16 +115,13 @@ class SnapshotSelector:
             for given in self._given.split(GENERATED.of(loop.feature_map.space.nbytes)):
                 events = loop.observed(given.to(device), generator=generator).to("cpu")
                 parts.append(columns_of(self._definitions.joined(events).choose(self._names)))
-        columns = {name: Column.concatenate([part[name] for part in parts]) for name in self._names}
-        weight = self._given.weight.numpy()
-        return {name: self._distance(name, column, weight) for name, column in columns.items()}
-
-    def _distance(self, name: str, generated: Column, weight: FloatArray) -> float:
-        truth, weights = self._truth[name], generated.weights(weight)
-        if weights.sum() <= 0:
-            return 1.0
-        value = ks(truth.values, generated.values, truth.weights(self._weight), weights)
-        return 1.0 if math.isnan(value) else value
+        found = {}
+        for name, truth in self._truth.items():
+            generated = Column.concatenate([part[name] for part in parts])
+            known, made = truth.weights(self._weight), generated.weights(self._given.weight.numpy())
+            value = ks(truth.values, generated.values, known, made) if made.sum() > 0 else math.nan
+            found[name] = 1.0 if math.isnan(value) else value
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that resuming needs."""
@@ -135,3 +134,19 @@ class SnapshotSelector:
         """Continue from what `state_dict` returned."""
         self.history = [Snapshot(**snapshot) for snapshot in state["history"]]
         self.best_weights = state["best_weights"]
+
+
+def on_plateau(scores: Sequence[float], config: PlateauConfig) -> bool:
+    """Tell whether the scores of a run, oldest first, have stopped falling.
+
+    Each is replaced by the median of the last `smoothing`; a plateau is `patience` in a row, of
+    which none is smaller than the best before them by the relative `min_improvement`.
+    """
+    reference, since = math.inf, 0
+    for i in range(len(scores)):
+        smooth = statistics.median(scores[max(0, i + 1 - config.smoothing) : i + 1])
+        if smooth < reference * (1 - config.min_improvement):
+            reference, since = smooth, 0
+        else:
+            since += 1
+    return since >= config.patience

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -14,12 +14,7 @@ from mleg_ray.events import Batch, Events
 from mleg_ray.features import FeatureMap
 from mleg_ray.randomness import Noise, derive_seed
 from mleg_ray.run import RunConfig
-from mleg_ray.training.batches import (
-    Minibatches,
-    ResidentMinibatches,
-    StreamedMinibatches,
-    bootstrap,
-)
+from mleg_ray.training.batches import Minibatches, bootstrap, resident, streamed
 
 LEAST_RESAMPLED = 1000  # events of a bootstrap
 Ranges = dict[str, tuple[float, float]]
@@ -49,66 +44,46 @@ def fitted_map(run: RunConfig, dataset: Dataset) -> tuple[FeatureMap, Ranges]:
             f"{LEAST_RESAMPLED} are needed, or training.bootstrap = false"
         )
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
-    ranges = _ConditionRanges(dataset.schema.conditions)
-    feature_map.fit(ranges.watch(dataset.chunks("train")))
-    return feature_map, ranges.found
+    ranges = dict.fromkeys(dataset.schema.conditions, (math.inf, -math.inf))
 
-
-class Share:
-    """The events of one worker, read in the same order at every call of `read`."""
-
-    def __init__(
-        self,
-        read: Callable[[], Iterator[Events]],
-        rows: int,
-        run: RunConfig,
-        feature_map: FeatureMap,
-        rank: int,
-        device: torch.device,
-    ) -> None:
-        self._physical = read
-        self._rows = rows
-        self._config = run.training
-        self._feature_map = copy.deepcopy(feature_map)  # the loop moves its own to the device
-        self._device = device
-        self._seed = derive_seed(run.training.seed, "share", rank)
-
-    def open(self) -> tuple[Minibatches, Batch]:
-        """Return the minibatches and the share's head (all of it if it is kept in memory).
-
-        The share stays on the device if it fits `memory_budget`, else it is streamed every epoch.
-        """
-        chunks = self._read()
-        head = next(chunks)
-        if self._rows * head.nbytes / len(head) > self._config.memory_budget:
-            streamed = StreamedMinibatches(
-                self._read, self._rows, self._config.batch_size, self._seed
-            )
-            return streamed, head
-        events = Batch.concatenate([head, *chunks])
-        return ResidentMinibatches(events, self._config.batch_size, self._seed), events
-
-    def _read(self) -> Iterator[Batch]:
-        for index, events in enumerate(self._physical()):
-            noise = Noise(torch.device("cpu"))
-            noise.seed(derive_seed(self._seed, "encode", index))
-            encoded = self._feature_map.encode(events, noise=noise)
-            if self._config.bootstrap:
-                encoded = bootstrap(encoded, derive_seed(self._seed, "chunk", index))
-            yield encoded.to(self._device)
-
-
-class _ConditionRanges:
-    """The smallest and largest value of each condition, found while events pass by."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._names = names
-        self.found: Ranges = {}
-
-    def watch(self, chunks: Iterable[Events]) -> Iterator[Events]:
-        for events in chunks:
-            for name in self._names:
+    def watched() -> Iterator[Events]:
+        for events in dataset.chunks("train"):
+            for name, (low, high) in ranges.items():
                 column = events.columns[name]
-                low, high = self.found.get(name, (math.inf, -math.inf))
-                self.found[name] = (min(low, float(column.min())), max(high, float(column.max())))
+                ranges[name] = (min(low, float(column.min())), max(high, float(column.max())))
             yield events
+
+    return feature_map.fit(watched()), ranges
+
+
+def open_share(
+    read: Callable[[], Iterator[Events]],
+    rows: int,
+    run: RunConfig,
+    feature_map: FeatureMap,
+    rank: int,
+    device: torch.device,
+) -> tuple[Minibatches, Batch]:
+    """Return the minibatches of a worker, and the head of its share (all of it if it is kept).
+
+    `read` yields the worker's `rows` events in the same order at every call. They stay on the
+    device if they fit `memory_budget`, else they are streamed every epoch.
+    """
+    training, seed = run.training, derive_seed(run.training.seed, "share", rank)
+    own_map = copy.deepcopy(feature_map)  # the loop moves its own to the device
+
+    def encoded() -> Iterator[Batch]:
+        for index, events in enumerate(read()):
+            noise = Noise(torch.device("cpu"))
+            noise.seed(derive_seed(seed, "encode", index))
+            batch = own_map.encode(events, noise=noise)
+            if training.bootstrap:
+                batch = bootstrap(batch, derive_seed(seed, "chunk", index))
+            yield batch.to(device)
+
+    chunks = encoded()
+    head = next(chunks)
+    if rows * head.nbytes / len(head) > training.memory_budget:
+        return streamed(encoded, rows, training.batch_size, seed), head
+    events = Batch.concatenate([head, *chunks])
+    return resident(events, training.batch_size, seed), events

@@ -12,15 +12,16 @@ import torch
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import CHECKPOINT, Card, Checkpoint, DatasetCard
+from mleg_ray.events import Batch
 from mleg_ray.features import FeatureMap
 from mleg_ray.objectives import Setting
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import exists, join, read_bytes, write_bytes
-from mleg_ray.training.loop import Progress, TrainingLoop
+from mleg_ray.training.batches import Minibatches
+from mleg_ray.training.loop import TrainingLoop
 from mleg_ray.training.parallel import any_worker
-from mleg_ray.training.selection import Snapshot, SnapshotSelector
-from mleg_ray.training.share import Ranges, Share, fitted_map, mixed_shards
-from mleg_ray.training.stopping import on_plateau
+from mleg_ray.training.selection import Snapshot, SnapshotSelector, on_plateau
+from mleg_ray.training.share import Ranges, fitted_map, mixed_shards, open_share
 
 STATE = "training_state.pt"
 TICK = 50  # steps between two signs of life
@@ -46,20 +47,19 @@ class Trainee:
         run: RunConfig,
         dataset: Dataset,
         feature_map: FeatureMap,
-        share: Share,
+        share: tuple[Minibatches, Batch],
         *,
-        train_events: int,
         condition_range: Ranges,
         environment: Mapping[str, str],
         device: torch.device,
     ) -> None:
         self._run = run
-        self._train_events = train_events
+        self._dataset = dataset
         self._condition_range = condition_range
         self._environment = dict(environment)
-        self._described = DatasetCard.of(dataset)
+        self._device = device
         model = run.build_model(feature_map)
-        self._minibatches, head = share.open()
+        self._minibatches, head = share
         model.remember(head.x.cpu(), head.condition.cpu())
         self._teacher = Checkpoint.load(run.teacher, device) if run.teacher else None
         feature_map.to(device)
@@ -67,8 +67,7 @@ class Trainee:
             Setting(dataset.schema, feature_map, condition_range, run.training.seed, self._teacher)
         )
         self.loop = TrainingLoop(model, feature_map, objective, run.training, device)
-        self.selector = judge(run, dataset)
-        self._device = device
+        self.selector = SnapshotSelector(run, dataset)
 
     @staticmethod
     def alone(
@@ -79,18 +78,17 @@ class Trainee:
         It ends in the weights of `mleg train` with one worker.
 
         Raises:
-            UserError: see `fitted_map` and `judge`.
+            UserError: see `fitted_map` and `SnapshotSelector`.
         """
         feature_map, ranges = fitted_map(run, dataset)
         shards = mixed_shards(dataset, run.training.seed)
         rows = dataset.rows("train")
-        share = Share(lambda: dataset.read(shards), rows, run, feature_map, 0, device)
+        share = open_share(lambda: dataset.read(shards), rows, run, feature_map, 0, device)
         return Trainee(
             run,
             dataset,
             feature_map,
             share,
-            train_events=rows,
             condition_range=ranges,
             environment=environment,
             device=device,
@@ -101,28 +99,23 @@ class Trainee:
 
         The last moment has `ended`; a training that had ended already yields it again.
         """
-        run, selector = self._run, self.selector
-        if selector.history:
-            last = selector.history[-1]
-            if ended := self._ended(last):
-                yield Moment(last.step, last, ended)
-                return
-        before = selector.history[-1].seconds if selector.history else 0.0
-        started = time.monotonic()
+        last = self.selector.history[-1] if self.selector.history else None
+        if last and (ended := self._ended(last)):
+            yield Moment(last.step, last, ended)
+            return
+        before, started = last.seconds if last else 0.0, time.monotonic()
+        every, steps = self._run.selection.every, self._run.training.steps
         yield Moment(self.loop.step)
-        for progress in self.loop.run(self._minibatches, math.gcd(run.selection.every, TICK)):
-            if not self._judged(progress):
+        for progress in self.loop.run(self._minibatches, math.gcd(every, TICK)):
+            if progress.step % every and progress.step < steps and progress.finite:
                 yield Moment(progress.step)
                 continue
-            snapshot = selector.consider(progress, self.loop, before + time.monotonic() - started)
+            seconds = before + time.monotonic() - started
+            snapshot = self.selector.consider(progress, self.loop, seconds)
             ended = self._ended(snapshot)
             yield Moment(snapshot.step, snapshot, ended)
             if ended:
                 return
-
-    def _judged(self, progress: Progress) -> bool:
-        is_last = progress.step == self._run.training.steps
-        return progress.step % self._run.selection.every == 0 or is_last or not progress.finite
 
     def _ended(self, last: Snapshot) -> str:
         """Return why nothing comes after the snapshot, the same on every worker."""
@@ -158,13 +151,12 @@ class Trainee:
         model = copy.deepcopy(self.loop.ema)
         model.load_state_dict(self.selector.best_weights)
         card = Card(
-            dataset=self._described,
-            train_events=self._train_events,
+            dataset=DatasetCard.of(self._dataset),
+            train_events=self._dataset.rows("train"),
             condition_range=self._condition_range,
             outside_fraction=float(self.loop.feature_map.outside_fraction),
             step=snapshot.step,
-            metrics={"ks_sum": snapshot.ks_sum}
-            | {f"ks.{name}": ks for name, ks in snapshot.ks.items()},
+            metrics=snapshot.distances,
             history=tuple(entry.flat() for entry in self.selector.history),
             seconds=self.selector.history[-1].seconds,
             environment=self._environment,
@@ -183,26 +175,10 @@ class Trainee:
 
     def resume(self, *folders: str) -> None:
         """Continue from what `save` wrote into the first of the folders that has anything."""
-        places = [join(folder, STATE) for folder in folders]
-        place = next((place for place in places if exists(place)), None)
-        if place is None:
-            return
-        content = io.BytesIO(read_bytes(place))
-        state = torch.load(content, map_location=self._device, weights_only=True)
-        self.loop.load_state_dict(state["loop"])
-        self.selector.load_state_dict(state["selector"])
-
-
-def judge(run: RunConfig, dataset: Dataset) -> SnapshotSelector:
-    """Return the selector that compares snapshots with the validation split.
-
-    Raises:
-        UserError: an observable is unknown, or validation shards are damaged.
-    """
-    return SnapshotSelector(
-        dataset.load("validation", run.selection.events),
-        dataset.schema,
-        dataset.manifest.definitions,
-        run.selection,
-        run.training.seed,
-    )
+        for place in (join(folder, STATE) for folder in folders):
+            if exists(place):
+                content = io.BytesIO(read_bytes(place))
+                state = torch.load(content, map_location=self._device, weights_only=True)
+                self.loop.load_state_dict(state["loop"])
+                self.selector.load_state_dict(state["selector"])
+                return

@@ -8,7 +8,7 @@ from benchmarks.common.stacked import StackedLoop, stack
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
 from mleg_ray.run import RunConfig
-from mleg_ray.training.batches import ResidentMinibatches, bootstrap
+from mleg_ray.training.batches import Minibatches, bootstrap, resident
 from mleg_ray.training.loop import TrainingLoop
 from tests.recipes import features_of, fitted_map, objective_of, small_run, training_events
 
@@ -30,12 +30,10 @@ def runs(recipe: str) -> list[RunConfig]:
     ]
 
 
-def shares(members: list[RunConfig], events: Batch) -> list[ResidentMinibatches]:
+def shares(members: list[RunConfig], events: Batch) -> list[Minibatches]:
     """Return each run's minibatches of its own bootstrap sample."""
     return [
-        ResidentMinibatches(
-            bootstrap(events, run.training.seed), run.training.batch_size, run.training.seed
-        )
+        resident(bootstrap(events, run.training.seed), run.training.batch_size, run.training.seed)
         for run in members
     ]
 

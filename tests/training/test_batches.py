@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mleg_ray.events import Batch
-from mleg_ray.training.batches import Minibatches, ResidentMinibatches, StreamedMinibatches
+from mleg_ray.training.batches import Minibatches, resident, streamed
 
 ROWS, BATCH = 1000, 64
 
@@ -25,12 +25,12 @@ def chunks() -> Iterator[Batch]:
 @pytest.fixture(params=["resident", "streamed"])
 def minibatches(request: pytest.FixtureRequest) -> Minibatches:
     if request.param == "resident":
-        return ResidentMinibatches(numbered(range(ROWS)), BATCH, seed=3)
-    return StreamedMinibatches(chunks, ROWS, BATCH, seed=3)
+        return resident(numbered(range(ROWS)), BATCH, seed=3)
+    return streamed(chunks, ROWS, BATCH, seed=3)
 
 
 def taken(minibatches: Minibatches, move: int, n: int) -> torch.Tensor:
-    return torch.cat([batch.x[:, 0] for batch in islice(minibatches.start(move), n)])
+    return torch.cat([batch.x[:, 0] for batch in islice(minibatches(move), n)])
 
 
 def test_every_event_once_per_epoch(minibatches: Minibatches) -> None:
@@ -54,12 +54,12 @@ def test_starts_anywhere_as_if_it_had_come_there(minibatches: Minibatches, move:
 
 
 def test_conditions_and_weights_stay_with_their_events(minibatches: Minibatches) -> None:
-    for batch in islice(minibatches.start(5), 30):
+    for batch in islice(minibatches(5), 30):
         assert len(batch) == BATCH
         torch.testing.assert_close(batch.condition, batch.x + 0.25)
         torch.testing.assert_close(batch.weight, batch.x[:, 0] + 0.5)
 
 
 def test_a_batch_larger_than_the_share_wraps_around() -> None:
-    values = taken(ResidentMinibatches(numbered(range(10)), BATCH, seed=1), 0, 5)
+    values = taken(resident(numbered(range(10)), BATCH, seed=1), 0, 5)
     assert torch.bincount(values.long()).tolist() == [32] * 10

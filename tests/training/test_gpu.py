@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.training.batches import ResidentMinibatches
+from mleg_ray.training.batches import Minibatches, resident
 from mleg_ray.training.loop import TrainingLoop
 from tests.checkpoints import small_checkpoint
 from tests.recipes import SMALL, features_of, fitted_map, objective_of, small_run, training_events
@@ -18,7 +18,7 @@ pytestmark = [
 CUDA = torch.device("cuda")
 
 
-def loop_on_cuda(recipe: str) -> tuple[TrainingLoop, ResidentMinibatches]:
+def loop_on_cuda(recipe: str) -> tuple[TrainingLoop, Minibatches]:
     run, events = small_run(recipe), training_events()
     feature_map = fitted_map(run, events)
     features = features_of(feature_map, events)
@@ -26,7 +26,7 @@ def loop_on_cuda(recipe: str) -> tuple[TrainingLoop, ResidentMinibatches]:
     model.remember(features.x, features.condition)
     feature_map.to(CUDA)
     loop = TrainingLoop(model, feature_map, objective_of(run, feature_map), run.training, CUDA)
-    return loop, ResidentMinibatches(features.to(CUDA), run.training.batch_size, 1)
+    return loop, resident(features.to(CUDA), run.training.batch_size, 1)
 
 
 @pytest.mark.parametrize("recipe", sorted(SMALL))

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +16,10 @@ from torch import nn
 from mleg_ray.config import ConfigError
 from mleg_ray.definitions import Definitions, Observable
 from mleg_ray.evaluation.statistics.distances import ks
-from mleg_ray.events import Events, EventSchema, Field, Group
+from mleg_ray.events import Batch, Events, EventSchema, Field, Group
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
-from mleg_ray.training.batches import ResidentMinibatches
+from mleg_ray.training.batches import Minibatches, resident
 from mleg_ray.training.loop import TrainingLoop
 from mleg_ray.training.selection import Snapshot, SnapshotSelector
 from tests.dis_events import SCHEMA, electrons
@@ -81,16 +82,15 @@ def test_how_often_it_reports_changes_nothing(recipe: str) -> None:
     assert torch.equal(weights[0], weights[2])
 
 
-class _Half:
-    """Rows of every global minibatch that belong to one of two workers."""
+def _half(minibatches: Minibatches, rank: int) -> Minibatches:
+    """Return the rows of every global minibatch that belong to one of two workers."""
 
-    def __init__(self, minibatches: ResidentMinibatches, rank: int) -> None:
-        self._minibatches, self._rank = minibatches, rank
-
-    def start(self, move: int) -> Any:
-        for batch in self._minibatches.start(move):
+    def start(move: int) -> Iterator[Batch]:
+        for batch in minibatches(move):
             n = len(batch) // 2
-            yield batch[self._rank * n : (self._rank + 1) * n]
+            yield batch[rank * n : (rank + 1) * n]
+
+    return start
 
 
 def _worker(rank: int, recipe: str, steps: int, address: str, out: str) -> None:
@@ -98,7 +98,7 @@ def _worker(rank: int, recipe: str, steps: int, address: str, out: str) -> None:
     torch.distributed.init_process_group("gloo", f"file://{address}", rank=rank, world_size=2)
     run = _run_without_coupled_terms(recipe, steps)
     loop, minibatches = small_loop(run, training_events())
-    list(loop.run(_Half(minibatches, rank), steps))
+    list(loop.run(_half(minibatches, rank), steps))
     if rank == 0:
         torch.save(loop.model.state_dict(), out)
     torch.distributed.destroy_process_group()
@@ -153,7 +153,7 @@ def test_average_follows_the_buffers_too() -> None:
     model.autoencoder["encoder"].net.insert(1, norm := nn.BatchNorm1d(16))
     norm.register_buffer("mask", torch.zeros(2, dtype=torch.bool))
     loop = TrainingLoop(model, feature_map, objective_of(run, feature_map), run.training, CPU)
-    shares = ResidentMinibatches(features_of(feature_map, physical), 64, 1)
+    shares = resident(features_of(feature_map, physical), 64, 1)
     norm.mask.fill_(True)
     next(loop.run(shares, 1))
     average = loop.ema.get_submodule("autoencoder.encoder.net.1")
@@ -184,17 +184,20 @@ def test_cosine_schedule_falls_to_zero() -> None:
 
 
 def test_players_must_match_the_objective() -> None:
-    run, events = small_run("fatgan-quick"), training_events()
-    other = small_run("bvae-dis")
-    feature_map = fitted_map(run, events)
-    with pytest.raises(ConfigError, match="autoencoder"):
-        TrainingLoop(
-            run.build_model(feature_map),
-            feature_map,
-            objective_of(other, feature_map),
-            run.training,
-            CPU,
-        )
+    with pytest.raises(ConfigError, match=r"players autoencoder; .* has critic, generator"):
+        small_run("fatgan-quick", "objective={ kind = 'beta-vae', beta = 0.1 }")
+
+
+def selector_of(
+    run: RunConfig, truth: Events, schema: EventSchema, definitions: Definitions
+) -> SnapshotSelector:
+    """Return the selector of a dataset whose validation events are these."""
+    dataset = SimpleNamespace(
+        load=lambda split, most: truth,
+        schema=schema,
+        manifest=SimpleNamespace(definitions=definitions),
+    )
+    return SnapshotSelector(run, dataset)
 
 
 class TestSelection:
@@ -207,7 +210,7 @@ class TestSelection:
                 "q2": Observable(expression="dis.q2(electron, beam_energy)"),
             }
         )
-        return SnapshotSelector(electrons(2000, 21), SCHEMA, declared, run.selection, 1), run
+        return selector_of(run, electrons(2000, 21), SCHEMA, declared), run
 
     def test_keeps_the_weights_of_the_smallest_ks_sum(self) -> None:
         selector, run = self.make()
@@ -309,7 +312,7 @@ class TestSelectionOfObjects:
     def judged(self, generated: Events, truth: Events | None = None) -> dict[str, float]:
         run = small_run("bvae-dis", 'selection.observables=["jet.count", "jet.pt"]')
         truth = self.truth if truth is None else truth
-        selector = SnapshotSelector(truth, JETS, Definitions(), run.selection, 1)
+        selector = selector_of(run, truth, JETS, Definitions())
         return selector._distances(Made(generated))  # type: ignore[arg-type]
 
     def test_all_jets_count_with_the_weights_of_their_events(self) -> None:

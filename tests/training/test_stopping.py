@@ -3,7 +3,7 @@
 import pytest
 
 from mleg_ray.run import PlateauConfig
-from mleg_ray.training.stopping import on_plateau
+from mleg_ray.training.selection import on_plateau
 
 
 def stops_after(scores: list[float], **values: float) -> int | None:
