@@ -99,14 +99,15 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.objective.needs_teacher and self.teacher is None:
+        traits = self.objective.traits
+        if traits.needs_teacher and self.teacher is None:
             raise ConfigError(
                 f"objective.kind '{self.objective.kind}' needs a teacher: a recipe that was "
                 "trained, or the directory of a checkpoint"
             )
-        if self.teacher is not None and not self.objective.needs_teacher:
+        if self.teacher is not None and not traits.needs_teacher:
             raise ConfigError(f"teacher: objective.kind '{self.objective.kind}' learns from none")
-        players = set(self.objective.schedule)
+        players = set(traits.schedule)
         if players != set(self.model.players):
             raise ConfigError(
                 f"objective.kind '{self.objective.kind}' trains a model with the players "

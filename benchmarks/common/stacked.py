@@ -79,7 +79,7 @@ class StackedLoop(TrainingLoop):
             ConfigError: they differ in more, the objective couples the events of a minibatch, or
                 see `stack`.
         """
-        if objective.couples_events:
+        if objective.traits.couples_events:
             raise ConfigError(
                 "an objective that couples the events of a minibatch (mmd_weight, sliced) would "
                 "mix the replicas of an ensemble; set it to 0, or train them one after another"

@@ -184,7 +184,8 @@ def _teacher(run: RunConfig, dataset: Dataset, storage: str) -> str:
     uri = absolute(teacher)
     if not exists(join(uri, CARD)):
         try:
-            same = () if run.objective.teacher_has_own_dataset else (f"dataset={run.dataset}",)
+            own = run.objective.traits.teacher_has_own_dataset
+            same = () if own else (f"dataset={run.dataset}",)
             there = RunConfig.load(teacher, same)
         except ConfigError:
             raise CheckpointError(

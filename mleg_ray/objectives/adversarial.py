@@ -1,7 +1,7 @@
 """What adversarial objectives share, and those whose critic is a classifier."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from mleg_ray.events import Batch
 from mleg_ray.models.gan import GAN
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Views
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Traits, Views
 from mleg_ray.objectives.discrepancy import Bandwidths, mmd2
 from mleg_ray.randomness import Noise
 
@@ -23,9 +23,9 @@ class Adversarial(Objective):
     critic_updates: PositiveInt
 
     @property
-    def schedule(self) -> Mapping[str, int]:
-        """Moves of the critic before each one of the generator."""
-        return {self.critic: self.critic_updates, "generator": 1}
+    def traits(self) -> Traits:
+        """The critic moves so many times before each move of the generator."""
+        return Traits({self.critic: self.critic_updates, "generator": 1})
 
     def loss(
         self,
@@ -74,9 +74,9 @@ class ScoreAdversarial(Adversarial):
     mmd_bandwidths: Bandwidths = (1.0,)
 
     @property
-    def couples_events(self) -> bool:
-        """Whether there is an MMD."""
-        return self.mmd_weight > 0
+    def traits(self) -> Traits:
+        """An MMD couples the events."""
+        return super().traits._replace(couples_events=self.mmd_weight > 0)
 
     def generator_loss(self, critic: nn.Module, views: Views) -> Loss:
         """Return what the generator's scores cost, plus η·MMD²."""

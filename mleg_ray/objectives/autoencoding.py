@@ -1,7 +1,6 @@
 """Objectives of autoencoders: reconstruction, and codes like the prior's."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from mleg_ray.events import Batch
 from mleg_ray.models.vae import Autoencoder
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Views
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Traits, Views
 from mleg_ray.objectives.discrepancy import Bandwidths, mmd2, sliced_wasserstein2
 from mleg_ray.randomness import Noise
 
@@ -20,8 +19,7 @@ Coded = tuple[Tensor, Tensor, dict[str, Tensor]]
 class Autoencoding(Objective):
     """L = E_w[|x - x̂|²] + what the codes cost: the squared error is summed over features."""
 
-    schedule: ClassVar[Mapping[str, int]] = {"autoencoder": 1}
-    reconstructs: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits({"autoencoder": 1}, reconstructs=True)
 
     def loss(
         self, player: str, model: Autoencoder, seen: Seen, batch: Batch, *, noise: Noise
@@ -79,7 +77,7 @@ def _drawn(beta: float, model: Autoencoder, batch: Batch, noise: Noise) -> Coded
 class WassersteinAutoencoding(Autoencoding):
     """The codes cost λ D(codes, N(0, 1)), with a discrepancy D of the whole minibatch."""
 
-    couples_events: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Autoencoding.traits._replace(couples_events=True)
     discrepancy_weight: PositiveFloat
 
     def coded(self, model: Autoencoder, batch: Batch, noise: Noise) -> Coded:

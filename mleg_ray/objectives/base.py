@@ -88,13 +88,32 @@ class Setting:
     teacher: Teacher | None = None
 
 
+class Traits(NamedTuple):
+    """What is known of an objective before its run.
+
+    Attributes:
+        schedule: how often each player moves in one training step; any model that has these players
+            can be trained.
+        couples_events: whether a loss is of the minibatch as a whole, as discrepancies are.
+        reconstructs: whether the player makes again the very events that it sees.
+        needs_teacher: whether the run names a teacher.
+        teacher_has_own_dataset: whether a teacher that is named by its recipe was not trained on
+            the run's dataset.
+    """
+
+    schedule: Mapping[str, int]
+    couples_events: bool = False
+    reconstructs: bool = False
+    needs_teacher: bool = False
+    teacher_has_own_dataset: bool = False
+
+
 class Objective(Config):
     """Base of the `[run.objective]` tables: parameters, and the losses of a model's players.
 
-    It trains any model that has the players of its `schedule`. Losses are means over the minibatch
-    of weight x loss, with weights of mean one over the train split: linear in the events, so the
-    mean over workers is the loss of the joint minibatch. One that `couples_events`, as
-    discrepancies of whole minibatches do, is not linear.
+    Losses are means over the minibatch of weight x loss, with weights of mean one over the train
+    split: linear in the events, so the mean over workers is the loss of the joint minibatch, unless
+    they couple its events.
     """
 
     kind: str
@@ -102,28 +121,8 @@ class Objective(Config):
 
     @property
     @abstractmethod
-    def schedule(self) -> Mapping[str, int]:
-        """How often each player moves in one training step."""
-
-    @property
-    def couples_events(self) -> bool:
-        """Whether a loss is of the minibatch as a whole."""
-        return False
-
-    @property
-    def reconstructs(self) -> bool:
-        """Whether the player makes again the very events that it sees."""
-        return False
-
-    @property
-    def needs_teacher(self) -> bool:
-        """Whether a run names a teacher."""
-        return False
-
-    @property
-    def teacher_has_own_dataset(self) -> bool:
-        """Whether a teacher that is named by its recipe was not trained on the run's dataset."""
-        return False
+    def traits(self) -> Traits:
+        """What is known of it before its run."""
 
     def require(self, view: Space) -> None:
         """Raise `ConfigError` unless a critic's view has the columns that are asked for."""

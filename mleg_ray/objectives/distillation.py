@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field as Option
@@ -14,7 +14,7 @@ from mleg_ray.events import Batch, Events, EventSchema
 from mleg_ray.memory import AtOnce
 from mleg_ray.models.base import GENERATED
 from mleg_ray.models.student import Student
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Setting, Teacher
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Setting, Teacher, Traits
 from mleg_ray.objectives.discrepancy import sliced_wasserstein2
 from mleg_ray.randomness import Noise, derive_seed, stream
 from mleg_ray.space import Space
@@ -35,8 +35,6 @@ class Distillation(Objective):
     """
 
     kind: Literal["distillation"] = "distillation"
-    schedule: ClassVar[Mapping[str, int]] = {"student": 1}
-    needs_teacher: ClassVar[bool] = True
     regression: NonNegativeFloat = 1.0
     sliced: NonNegativeFloat = 0.0
     directions: PositiveInt = 64
@@ -45,9 +43,9 @@ class Distillation(Objective):
     _pairs: tuple[Tensor, ...] = PrivateAttr()  # noise, and the features and conditions made of it
 
     @property
-    def couples_events(self) -> bool:
-        """Whether there is a second term."""
-        return self.sliced > 0
+    def traits(self) -> Traits:
+        """The second term couples the events."""
+        return Traits({"student": 1}, couples_events=self.sliced > 0, needs_teacher=True)
 
     def require_teacher(self, teacher: Teacher, schema: EventSchema, noise: Space) -> None:
         """Raise `ConfigError` unless the teacher makes the same events of the student's noise."""

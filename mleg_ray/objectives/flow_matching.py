@@ -1,11 +1,10 @@
 """Conditional flow matching: a velocity field learns the mean way from noise to features."""
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from mleg_ray.events import Batch
 from mleg_ray.models.flow_matching import FlowMatching
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Traits
 from mleg_ray.randomness import Noise
 
 
@@ -19,7 +18,7 @@ class VelocityMatching(Objective):
     """
 
     kind: Literal["flow-matching"] = "flow-matching"
-    schedule: ClassVar[Mapping[str, int]] = {"field": 1}
+    traits: ClassVar[Traits] = Traits({"field": 1})
 
     def loss(
         self, player: str, model: FlowMatching, seen: Seen, batch: Batch, *, noise: Noise

@@ -1,13 +1,12 @@
 """Maximum likelihood, for models with a density."""
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
 
 from mleg_ray.events import Batch
 from mleg_ray.models.flow import Flow
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Traits
 from mleg_ray.randomness import Noise
 
 LEAST_LOG_PROB = -30.0
@@ -24,7 +23,7 @@ class Likelihood(Objective):
     """
 
     kind: Literal["likelihood"] = "likelihood"
-    schedule: ClassVar[Mapping[str, int]] = {"flow": 1}
+    traits: ClassVar[Traits] = Traits({"flow": 1})
 
     def loss(self, player: str, model: Flow, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of the one player, `flow`, and its parts."""

@@ -7,7 +7,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from mleg_ray.objectives.adversarial import Adversarial
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Views
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Traits, Views
 from mleg_ray.objectives.discrepancy import Bandwidths, mean_kernel, mmd2
 from mleg_ray.objectives.wasserstein import points_between, slopes
 from mleg_ray.randomness import Noise
@@ -24,10 +24,14 @@ class MMDGAN(Adversarial):
     """
 
     critic: ClassVar[str] = "embedding"
-    couples_events: ClassVar[bool] = True
     kind: Literal["mmd-gan"] = "mmd-gan"
     bandwidths: Bandwidths
     gradient_penalty: NonNegativeFloat
+
+    @property
+    def traits(self) -> Traits:
+        """Events are coupled."""
+        return super().traits._replace(couples_events=True)
 
     def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
         """Return minus the discrepancy of the embedded views, plus λ times the penalty."""

@@ -1,6 +1,5 @@
 """The objective of a model made of models: each part's own."""
 
-from collections.abc import Mapping
 from typing import Literal, Self
 
 import torch
@@ -11,7 +10,15 @@ from torch import Tensor, nn
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
 from mleg_ray.models.parts import JOINT, Parts
-from mleg_ray.objectives.base import OBJECTIVES, AnyObjective, Loss, Objective, Seen, Setting
+from mleg_ray.objectives.base import (
+    OBJECTIVES,
+    AnyObjective,
+    Loss,
+    Objective,
+    Seen,
+    Setting,
+    Traits,
+)
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Space
 
@@ -42,23 +49,20 @@ class PartsObjective(Objective):
 
     @model_validator(mode="after")
     def _learn_alone(self) -> Self:
-        if taught := [name for name, one in self.parts.items() if one.needs_teacher]:
+        if taught := [name for name, one in self.parts.items() if one.traits.needs_teacher]:
             raise ConfigError(f"parts.{taught[0]}: a part's objective cannot have a teacher")
         return self
 
     @property
-    def schedule(self) -> Mapping[str, int]:
+    def traits(self) -> Traits:
         """Those of all parts, each player's name behind its part's."""
-        return {
+        traits = {name: one.traits for name, one in self.parts.items()}
+        schedule = {
             f"{name}{JOINT}{player}": times
-            for name, one in self.parts.items()
-            for player, times in one.schedule.items()
+            for name, its in traits.items()
+            for player, times in its.schedule.items()
         }
-
-    @property
-    def couples_events(self) -> bool:
-        """Whether one part does."""
-        return any(one.couples_events for one in self.parts.values())
+        return Traits(schedule, any(its.couples_events for its in traits.values()))
 
     def bind(self, setting: Setting) -> Self:
         """Return the objective of one run, and so of its parts."""

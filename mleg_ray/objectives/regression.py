@@ -1,6 +1,5 @@
 """Regression: what must come out right in numbers that have a name."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -20,6 +19,7 @@ from mleg_ray.objectives.base import (
     Seen,
     Setting,
     Teacher,
+    Traits,
 )
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Space
@@ -54,7 +54,7 @@ class Regression(Objective):
 
     @model_validator(mode="after")
     def _compares_what_is_made(self) -> Self:
-        if any(SQUARED in term.match for term in self.terms) and not self.reconstructs:
+        if any(SQUARED in term.match for term in self.terms) and not self.to.traits.reconstructs:
             raise ConfigError(
                 f"terms: match '{SQUARED}' compares an event with the one it was made of; kind "
                 f"'{self.to.kind}' makes no event again, take mean and width"
@@ -62,30 +62,11 @@ class Regression(Objective):
         return self
 
     @property
-    def schedule(self) -> Mapping[str, int]:
-        """That of the objective."""
-        return self.to.schedule
-
-    @property
-    def couples_events(self) -> bool:
-        """Whether the objective does, or moments of the minibatch are compared."""
+    def traits(self) -> Traits:
+        """The objective's; moments of the minibatch couple its events."""
         moments = any({"mean", "width"} & set(term.match) for term in self.terms)
-        return self.to.couples_events or moments
-
-    @property
-    def reconstructs(self) -> bool:
-        """Whether the objective does."""
-        return self.to.reconstructs
-
-    @property
-    def needs_teacher(self) -> bool:
-        """Whether the objective has a teacher."""
-        return self.to.needs_teacher
-
-    @property
-    def teacher_has_own_dataset(self) -> bool:
-        """Whether the objective's teacher has a dataset of its own."""
-        return self.to.teacher_has_own_dataset
+        traits = self.to.traits
+        return traits._replace(couples_events=traits.couples_events or moments)
 
     def require(self, view: Space) -> None:
         """Raise `ConfigError` unless the view has each column."""

@@ -1,7 +1,6 @@
 """Unfolding: a generator of true events that is taught by measured ones."""
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import SerializeAsAny
@@ -11,7 +10,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch, Events, EventSchema
 from mleg_ray.models.gan import GAN
 from mleg_ray.objectives.adversarial import ScoreAdversarial
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Teacher
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Teacher, Traits
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Space
 
@@ -28,19 +27,12 @@ class Unfolding(Objective):
     """
 
     kind: Literal["unfolding"] = "unfolding"
-    needs_teacher: ClassVar[bool] = True  # the detector's response
-    teacher_has_own_dataset: ClassVar[bool] = True  # pairs at the vertex and as measured
     adversary: SerializeAsAny[Annotated[ScoreAdversarial, OBJECTIVES.chosen()]]
 
     @property
-    def schedule(self) -> Mapping[str, int]:
-        """That of the adversary."""
-        return self.adversary.schedule
-
-    @property
-    def couples_events(self) -> bool:
-        """Whether the adversary does."""
-        return self.adversary.couples_events
+    def traits(self) -> Traits:
+        """The adversary's; its teacher learned pairs of events at the vertex and as measured."""
+        return self.adversary.traits._replace(needs_teacher=True, teacher_has_own_dataset=True)
 
     def require_teacher(self, teacher: Teacher, schema: EventSchema, noise: Space) -> None:
         """Raise `ConfigError` unless the teacher measures true events of the dataset's fields."""

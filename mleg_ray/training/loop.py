@@ -53,6 +53,7 @@ class TrainingLoop:
         self.feature_map = feature_map.to(device)
         self.step = 0
         self._objective = objective
+        self._schedule = objective.traits.schedule
         self._config = config
         self._noise = Noise(device, *rank_and_size())
         self._players = dict(model.players())
@@ -72,7 +73,7 @@ class TrainingLoop:
         Losses and weights are examined only at a yield, so that the device is never waited for in
         between. After a yield with `finite` false nothing more can come of the run.
         """
-        batches = minibatches(self.step * sum(self._objective.schedule.values()))
+        batches = minibatches(self.step * sum(self._schedule.values()))
         while self.step < self._config.steps:
             losses = self._advance(batches)
             self.step += 1
@@ -84,7 +85,7 @@ class TrainingLoop:
         # Dropout draws from the device's default generator, differently on every worker.
         torch.manual_seed(derive_seed(self._config.seed, "dropout", self.step, rank_and_size()[0]))
         losses: dict[str, Tensor] = {}
-        for name, times in self._objective.schedule.items():
+        for name, times in self._schedule.items():
             self._freeze_all_but(name)
             optimiser = self._optimisers[name]
             self._set_rates(optimiser, self._config.optimisers[name])

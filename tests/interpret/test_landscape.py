@@ -99,7 +99,7 @@ def players() -> list[tuple[str, str]]:
         (recipe, player)
         for recipe in SMALL
         if recipe != "unfold-dis"  # its teacher is a detector's; it adds no other kind of player
-        for player in RunConfig.load(recipe).objective.schedule
+        for player in RunConfig.load(recipe).objective.traits.schedule
     ]
 
 

@@ -65,7 +65,7 @@ def batch(feature_map: FeatureMap) -> Batch:
 def test_players_are_those_of_all_parts(model: Parts) -> None:
     assert tuple(model.players()) == config().players
     assert set(model.players()) == {"counts-flow", "event-flow", "jet-autoencoder"}
-    assert set(OBJECTIVES.parse(OBJECTIVE).schedule) == set(model.players())
+    assert set(OBJECTIVES.parse(OBJECTIVE).traits.schedule) == set(model.players())
     held = [p for player in model.players().values() for p in player.parameters()]
     assert {id(p) for p in held} == {id(p) for p in model.parameters()}
 
@@ -76,7 +76,7 @@ def test_events_are_coupled_if_one_part_couples_them(feature_map: FeatureMap) ->
     both = {**OBJECTIVE, "parts": {**OBJECTIVE["parts"], "jet": coupled}}
     for wanted, couples in ((OBJECTIVE, False), (both, True)):
         objective = OBJECTIVES.parse(wanted).bind(setting_of(feature_map))
-        assert objective.couples_events == couples
+        assert objective.traits.couples_events == couples
 
 
 def test_parts_are_made_one_after_the_other(model: Parts, batch: Batch) -> None:

@@ -77,7 +77,9 @@ def weighted(events: Events, weight: torch.Tensor) -> Events:
 
 
 PLAYERS = [
-    (recipe, player) for recipe in sorted(SMALL) for player in small_run(recipe).objective.schedule
+    (recipe, player)
+    for recipe in sorted(SMALL)
+    for player in small_run(recipe).objective.traits.schedule
 ]
 
 
@@ -260,7 +262,7 @@ def test_first_steps_of_every_family(recipe: str, conditional: bool) -> None:
     (progress,) = loop.run(minibatches, 20)
     assert progress.finite
     assert all(map(math.isfinite, progress.losses.values()))
-    *_, main = (f"{player}_loss" for player in run.objective.schedule)
+    *_, main = (f"{player}_loss" for player in run.objective.traits.schedule)
     key = f"{recipe} {'energies' if conditional else 'one energy'}"
     assert progress.losses[main] == pytest.approx(AFTER_20_STEPS[key], rel=1e-3)
 

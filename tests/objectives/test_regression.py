@@ -94,7 +94,8 @@ def test_terms_reach_the_generator() -> None:
 @pytest.mark.parametrize(("match", "coupled"), [("mean", True), ("squared-error", False)])
 def test_moments_couple_the_events_of_a_minibatch(match: str, coupled: bool) -> None:
     run = with_terms("bvae-dis", VAE, f"['{match}']")
-    assert objective_of(run, fitted_map(run, training_events())).couples_events == coupled
+    objective = objective_of(run, fitted_map(run, training_events()))
+    assert objective.traits.couples_events == coupled
 
 
 class TestRefusals:
