@@ -6,11 +6,9 @@ from mleg_ray.objectives import (
     distillation,
     flow_matching,
     likelihood,
-    mmd_gan,
     parts,
     regression,
     unfolding,
-    wasserstein,
 )
 from mleg_ray.objectives.base import OBJECTIVES, AnyObjective, Loss, Objective, Setting, Teacher
 

@@ -1,18 +1,18 @@
-"""What adversarial objectives share, and those whose critic is a classifier."""
+"""Objectives of adversaries: classifiers, distances of Wasserstein, embeddings in a kernel."""
 
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from mleg_ray.events import Batch
 from mleg_ray.models.gan import GAN
 from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Traits, Views
-from mleg_ray.objectives.discrepancy import Bandwidths, mmd2
+from mleg_ray.objectives.discrepancy import Bandwidths, mean_kernel, mmd2
 from mleg_ray.randomness import Noise
 
 
@@ -137,3 +137,125 @@ class LeastSquares(ScoreAdversarial):
     def cost(self, scores: Tensor) -> Tensor:
         """Return (D(x̃) - c)²/2."""
         return (scores - self.c).square() / 2
+
+
+class Wasserstein(ScoreAdversarial):
+    """Critic: E_w[D(x̃)] - E_w[D(x)] plus what keeps its slope bounded; generator: -E_w[D(x̃)].
+
+    Source: Arjovsky et al., arXiv:1701.07875, eq. 2 and 3.
+    """
+
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
+        """Return minus the estimated distance, plus the penalty on slopes."""
+        penalty = self.penalty(critic, views, noise)
+        real, fake = (critic(view, views.condition) for view in (views.real, views.fake))
+        distance = views.mean(real) - views.mean(fake)
+        return Loss(penalty.value - distance, {"wasserstein": distance} | penalty.parts)
+
+    def cost(self, scores: Tensor) -> Tensor:
+        """Return -D(x̃)."""
+        return -scores
+
+    def penalty(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
+        """Return what is added to the critic's loss: nothing."""
+        return Loss(views.weight.new_zeros(()), {})
+
+
+@OBJECTIVES.register
+class WassersteinGP(Wasserstein):
+    """WGAN with gradient penalty, λ E_w[(|∇D(x̂)| - 1)²], of the weight λ = `gradient_penalty`.
+
+    x̂ is uniform on the line between a real and a generated view (Gulrajani et al.,
+    arXiv:1704.00028, eq. 3). One-sided, only slopes above one are penalised (sec. 4; Petzka et al.,
+    arXiv:1709.08894, eq. 8).
+    """
+
+    kind: Literal["wgan-gp"] = "wgan-gp"
+    gradient_penalty: NonNegativeFloat
+    one_sided: bool = False
+
+    def penalty(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
+        """Return the gradient penalty."""
+        between = points_between(views, noise)
+        excess = slopes(critic(between, views.condition), between) - 1
+        if self.one_sided:
+            excess = excess.clamp(min=0)
+        penalty = views.mean(excess.square())
+        return Loss(self.gradient_penalty * penalty, {"gradient_penalty": penalty})
+
+
+@OBJECTIVES.register
+class WassersteinClipped(Wasserstein):
+    """WGAN whose critic's weights are clipped to [-c, c] after each of its moves; c is `clip`.
+
+    Source: Arjovsky et al., arXiv:1701.07875, algorithm 1.
+    """
+
+    kind: Literal["wgan-clipped"] = "wgan-clipped"
+    clip: PositiveFloat = 0.01
+
+    def constrain(self, player: str, module: nn.Module) -> None:
+        """Clip the critic's weights."""
+        if player == "critic":
+            with torch.no_grad():
+                for parameter in module.parameters():
+                    parameter.clamp_(-self.clip, self.clip)
+
+
+@OBJECTIVES.register
+class MMDGAN(Adversarial):
+    """The generator minimises MMD²(h(x), h(x̃)), the critic h maximises it.
+
+    Source: Li et al., arXiv:1705.08584, eq. 4, without its autoencoder, with kernels of the
+    `bandwidths` σ. Instead of clipped weights the gradient of the witness
+    f(·) = E[k(h(·), h(x))] - E[k(h(·), h(x̃))] is drawn to one between real and generated views, by
+    λ = `gradient_penalty` (Bińkowski et al., arXiv:1801.01401, eq. 6).
+    """
+
+    critic: ClassVar[str] = "embedding"
+    kind: Literal["mmd-gan"] = "mmd-gan"
+    bandwidths: Bandwidths
+    gradient_penalty: NonNegativeFloat
+
+    @property
+    def traits(self) -> Traits:
+        """Events are coupled."""
+        return super().traits._replace(couples_events=True)
+
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
+        """Return minus the discrepancy of the embedded views, plus λ times the penalty."""
+        real, fake, discrepancy = self._embedded(critic, views)
+        between = points_between(views, noise)
+        embedded, w = critic(between, views.condition), views.weight
+        ones = torch.ones_like(w)
+        # A sum over the points between: each one's gradient is that of its own witness.
+        witness = len(w) * (
+            mean_kernel(embedded, real, ones, w, self.bandwidths)
+            - mean_kernel(embedded, fake, ones, w, self.bandwidths)
+        )
+        penalty = views.mean((slopes(witness, between) - 1).square())
+        parts = {"discrepancy": discrepancy, "gradient_penalty": penalty}
+        return Loss(self.gradient_penalty * penalty - discrepancy, parts)
+
+    def generator_loss(self, critic: nn.Module, views: Views) -> Loss:
+        """Return the discrepancy of the embedded views."""
+        *_, discrepancy = self._embedded(critic, views)
+        return Loss(discrepancy, {"adversarial": discrepancy})
+
+    def _embedded(self, critic: nn.Module, views: Views) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the embedded views, real and generated, and their MMD²."""
+        real, fake = (critic(view, views.condition) for view in (views.real, views.fake))
+        return real, fake, mmd2(real, fake, views.weight, views.weight, self.bandwidths)
+
+
+def points_between(views: Views, noise: Noise) -> Tensor:
+    """Return points (B, views), each uniform on the line between a real and a generated view."""
+    share = noise.uniform(len(views.weight), 1)
+    return torch.lerp(views.real, views.fake, share).requires_grad_()
+
+
+def slopes(scores: Tensor, points: Tensor) -> Tensor:
+    """Return the norm of each event's gradient of its score, (B, 1); differentiable."""
+    (gradient,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
+    norm: Tensor = gradient.norm(dim=1, keepdim=True)
+    return norm

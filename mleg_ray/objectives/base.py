@@ -22,16 +22,13 @@ class Teacher(Protocol):
     @property
     def schema(self) -> EventSchema:
         """The fields of its events, and its conditions."""
-        ...
 
     @property
     def noise_space(self) -> Space:
         """The layout of its noise."""
-        ...
 
     def decode(self, noise: Tensor, given: Events) -> Events:
         """Return the events that noise (n, d) becomes under the conditions of those given."""
-        ...
 
 
 class Seen(Protocol):
@@ -42,7 +39,6 @@ class Seen(Protocol):
 
     def view(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return what a critic sees of features x (B, n), (B, v); see `FeatureMap.view`."""
-        ...
 
 
 class Views(NamedTuple):

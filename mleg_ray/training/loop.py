@@ -58,12 +58,7 @@ class TrainingLoop:
         self._noise = Noise(device, *rank_and_size())
         self._players = dict(model.players())
         self._optimisers = {
-            name: torch.optim.Adam(
-                player.parameters(),
-                lr=config.optimisers[name].learning_rate,
-                betas=config.optimisers[name].betas,
-                fused=True,
-            )
+            name: torch.optim.Adam(player.parameters(), fused=True)
             for name, player in self._players.items()
         }
 
@@ -112,7 +107,7 @@ class TrainingLoop:
                 module.requires_grad_(name == player)
 
     def _set_rates(self, optimiser: torch.optim.Optimizer, config: AdamConfig) -> None:
-        """Set what a state that was loaded may have from a run with other rates."""
+        """Set the rates of this step, whatever a state that was loaded has from another run."""
         rate = config.learning_rate
         if config.schedule == "cosine":
             rate *= 0.5 * (1 + math.cos(math.pi * self.step / self._config.steps))

@@ -7,8 +7,8 @@ import torch
 
 from mleg_ray.events import Events
 from mleg_ray.objectives import OBJECTIVES
+from mleg_ray.objectives.adversarial import slopes
 from mleg_ray.objectives.discrepancy import mean_kernel, sliced_wasserstein2
-from mleg_ray.objectives.wasserstein import slopes
 from mleg_ray.randomness import Noise
 from tests.dis_events import ELECTRON
 from tests.recipes import (

@@ -29,10 +29,7 @@ class Encoded(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Structured parts -> a vector of `width` numbers, through `depth` hidden layers.
-
-    It is built of a configuration, the parts and the number of conditions.
-    """
+    """Structured parts -> a vector of `width` numbers, through `depth` hidden layers."""
 
     width: int
     depth: int
@@ -43,11 +40,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A vector -> structured parts, through `depth` hidden layers.
-
-    It is built of a configuration, the parts, the width of the vector, the parts of the encoder,
-    and the number of conditions.
-    """
+    """A vector -> structured parts, through `depth` hidden layers."""
 
     depth: int
 
@@ -63,7 +56,9 @@ class Structured(Network):
 
     The trunk sees the encoder's vector, the seen numbers and the conditions. What it makes becomes
     numbers by a linear layer, and structured parts by the decoder. Numbers that are seen beside
-    structured parts are conditions of the encoder and the decoder as well.
+    structured parts are conditions of the encoder and the decoder as well. The encoder is built of
+    its parts and the number of conditions; the decoder of its parts, the width of what the trunk
+    makes, the encoder's parts and the number of conditions.
     """
 
     def __init__(
