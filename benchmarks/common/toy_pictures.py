@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from benchmarks.common import exact_jets
+from benchmarks.common.exact_images import moments
 from mleg_ray.events import Events
 from mleg_ray.physics import images, toy_jets
 from mleg_ray.physics.toy_images import ENERGIES, Blob
@@ -28,7 +30,7 @@ def jets_picture(compared: dict[str, Events]) -> Figure:
     figure = Figure(figsize=(10, 7), layout="constrained")
     counts, profile, pt, leading = figure.subplots(2, 2).flat
     counts.stairs(
-        toy_jets.number_table(),
+        exact_jets.number_table(),
         np.arange(-0.5, toy_jets.MOST + 1),
         fill=True,
         color=TRUTH_FILL,
@@ -44,8 +46,8 @@ def jets_picture(compared: dict[str, Events]) -> Figure:
         values = events.columns["jet.pt"].double().numpy()
         some = number > 0
         of_jet = np.repeat(weight, number)
-        _ratio(pt, values[present], of_jet, toy_jets.pt_cdf, look)
-        _ratio(leading, values[some, 0], weight[some], toy_jets.leading_pt_cdf, look)
+        _ratio(pt, values[present], of_jet, exact_jets.pt_cdf, look)
+        _ratio(leading, values[some, 0], weight[some], exact_jets.leading_pt_cdf, look)
         ht, met = values.sum(axis=1), events.columns["met.pt"].double().numpy()
         mean = _mean(ht, met, weight, HT_EDGES)
         profile.plot((HT_EDGES[1:] + HT_EDGES[:-1]) / 2, mean, linewidth=0.8, **look)
@@ -104,7 +106,7 @@ def images_picture(compared: dict[str, Events], blob: Blob) -> Figure:
 
 def _pulls(axes: Axes, compared: dict[str, Events], blob: Blob) -> None:
     for name, events in compared.items():
-        exact = blob.moments(events.columns["energy"].numpy())
+        exact = moments(blob, events.columns["energy"].numpy())
         total = images.total(events.columns["image"]).numpy()
         pull = (total - exact.total) / np.sqrt(exact.total_variance)
         counts, edges = np.histogram(pull, np.linspace(-5, 5, 51), density=True)

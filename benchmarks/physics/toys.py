@@ -28,6 +28,8 @@ import torch
 import typer
 from numpy.typing import NDArray
 
+from benchmarks.common import exact_jets
+from benchmarks.common.exact_images import Moments, moments
 from benchmarks.common.options import Training
 from benchmarks.common.results import Results, timed
 from benchmarks.common.toy_pictures import images_picture, jets_picture
@@ -40,7 +42,7 @@ from mleg_ray.commands.options import Events as Number
 from mleg_ray.evaluation.statistics.distances import standard_deviation
 from mleg_ray.events import Events
 from mleg_ray.physics import images, toy_jets
-from mleg_ray.physics.toy_images import BLOBS, ENERGIES, Blob, Moments, energies
+from mleg_ray.physics.toy_images import BLOBS, ENERGIES, Blob, energies
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.spectra import LogUniformSpectrum
 from mleg_ray.storage import join
@@ -100,12 +102,12 @@ def of_jets(events: Events) -> Figures:
     heavy = of_jet @ events.columns["jet.flavour"].numpy()[jets] / of_jet.sum()
     some = number > 0
     return {
-        "counts": float(np.abs(table - toy_jets.number_table()).sum() / 2),
-        "pt": distance(pt.numpy()[jets], of_jet, toy_jets.pt_cdf),
-        "leading pt": distance(pt.numpy()[some, 0], weight[some], toy_jets.leading_pt_cdf),
-        "eta": distance(events.columns["jet.eta"].numpy()[jets], of_jet, toy_jets.eta_cdf),
-        "heavy": float(heavy - toy_jets.heavy_share()),
-        "correlation": float(covariance / deviations - toy_jets.moments().correlation),
+        "counts": float(np.abs(table - exact_jets.number_table()).sum() / 2),
+        "pt": distance(pt.numpy()[jets], of_jet, exact_jets.pt_cdf),
+        "leading pt": distance(pt.numpy()[some, 0], weight[some], exact_jets.leading_pt_cdf),
+        "eta": distance(events.columns["jet.eta"].numpy()[jets], of_jet, exact_jets.eta_cdf),
+        "heavy": float(heavy - exact_jets.heavy_share()),
+        "correlation": float(covariance / deviations - exact_jets.moments().correlation),
     }
 
 
@@ -129,7 +131,7 @@ def jets_for(n: int, rng: np.random.Generator) -> dict[str, Events]:
 def of_images(events: Events, blob: Blob) -> Figures:
     """Return how far images are from the moments at their energies."""
     image, energy = events.columns["image"], events.columns["energy"].numpy()
-    exact = blob.moments(energy)
+    exact = moments(blob, energy)
     found = {
         "total": (images.total(image), exact.total, exact.total_variance),
         "row": (images.barycentre(image, -2), *_axis(exact, 0)),

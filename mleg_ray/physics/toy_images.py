@@ -19,13 +19,11 @@ hold energies that are independent, given E and s, of a gamma distribution of sh
 
     a = E / b,  θ = ρ b,  ρ = 0.9,  b = 0.1 GeV:  a whole blob has the mean ρ E and σ = ρ √(b E).
 
-Sums of gamma-distributed energies of equal scale have a gamma distribution, and their shares of the
-sum, y / Y, a Dirichlet distribution independent of the sum. So all of this is exact (`Moments`).
+So its moments have closed forms.
 """
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,39 +35,6 @@ ENERGIES = (10.0, 100.0)  # GeV
 RESPONSE = 0.9  # ρ
 THRESHOLD = 0.012  # of a blob
 STOCHASTIC = 0.1  # b, GeV: √b is the relative resolution at 1 GeV
-
-
-class Moments(NamedTuple):
-    """Exact moments of images at energies E (B,); positions in cells, the middle being zero.
-
-    With π = I / S of the lit cells, S = Σ_K I and A = a S, an image's sum Y has a gamma
-    distribution of shape A and scale θ. Along an axis with the cells' positions x, and with
-    v = Σ x² π - (Σ x π)²,
-
-        E[Y] = A θ    Var[Y] = A θ²    E[<x>] = Σ x π    Var[<x>] = v / (A + 1)
-        E[<x²> - <x>²] = v A / (A + 1),
-
-    where those of the shift add to the mean and the variance along the columns. A layer's share
-    of Y has a beta distribution of the shapes A π_l and A (1 - π_l), π_l = Σ π over the layer.
-    """
-
-    shape: Array  # (B,) A
-    scale: float  # θ, GeV
-    barycentre: Array  # (B, 2): of rows and columns, as the next two
-    barycentre_variance: Array
-    square_width: Array
-    occupancy: Array  # (B,) the share of cells that are lit
-    layer_share: Array  # (B, layers) π_l
-
-    @property
-    def total(self) -> Array:
-        """E[Y] (B,), GeV."""
-        return self.shape * self.scale
-
-    @property
-    def total_variance(self) -> Array:
-        """Var[Y] (B,), GeV²."""
-        return self.shape * self.scale**2
 
 
 @dataclass(frozen=True)
@@ -112,34 +77,14 @@ class Blob:
         lit: Array = np.where(share >= THRESHOLD, share, 0.0)
         return lit
 
-    def moments(self, energy: Array) -> Moments:
-        """Return the moments at energies (B,), GeV."""
-        lit = self.lit(energy, np.zeros_like(energy))
-        blob = lit.sum(axis=(1, 2, 3))
-        shape = blob * energy / STOCHASTIC
-        share = lit / blob[:, None, None, None]
-        profiles = np.stack([share.sum(axis=(1, 3)), share.sum(axis=(1, 2))], axis=1)
-        mean = profiles @ self._positions
-        variance = profiles @ self._positions**2 - mean**2
-        number = shape[:, None]
-        return Moments(
-            shape=shape,
-            scale=RESPONSE * STOCHASTIC,
-            barycentre=mean + np.array([0.0, np.mean(self.shifts)]),
-            barycentre_variance=variance / (number + 1) + np.array([0.0, np.var(self.shifts)]),
-            square_width=variance * number / (number + 1),
-            occupancy=(lit > 0).mean(axis=(1, 2, 3)),
-            layer_share=share.sum(axis=(2, 3)),
-        )
-
     @property
-    def _positions(self) -> Array:
+    def positions(self) -> Array:
         """The positions of cells (cells,), from the middle."""
         return np.asarray(np.arange(self.cells) - (self.cells - 1) / 2, dtype=np.float64)
 
     def _profile(self, centre: Array, width: Array) -> Array:
         """Return the Gaussian's integral over each cell (B, layers, cells) of one axis."""
-        away = self._positions - centre[:, :, None]
+        away = self.positions - centre[:, :, None]
         scale = width[:, :, None]
         return np.asarray(ndtr((away + 0.5) / scale) - ndtr((away - 0.5) / scale))
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.common import exact_jets
 from benchmarks.physics import toys
 from mleg_ray.events import Events
-from mleg_ray.physics import toy_jets
 from mleg_ray.physics.toy_images import IMAGE, LAYERS
 
 N, IMAGES = 20_000, 2_000
@@ -31,8 +31,8 @@ def test_jets_of_the_toy_are_right_and_doing_nothing_is_not() -> None:
     floor, nothing = (toys.of_jets(events[of]) for of in ("floor", "doing nothing"))
     assert all(abs(figure) < 0.03 for figure in floor.values())
     assert floor["pt"] < 0.012  # half of what weights change
-    drawn = toy_jets.number_table(weighted=False)
-    counts = np.abs(drawn - toy_jets.number_table()).sum() / 2
+    drawn = exact_jets.number_table(weighted=False)
+    counts = np.abs(drawn - exact_jets.number_table()).sum() / 2
     assert nothing["counts"] == pytest.approx(counts, abs=0.01)
     # 22.5057% of jets are of flavour 1 as they are drawn, 23.1056% as weights count.
     assert nothing["heavy"] == pytest.approx(-0.006, abs=0.005)
