@@ -73,7 +73,11 @@ class FeatureMap(nn.Module):
         }
         self._chain, made = _chained(config.steps, made, given, schema, "steps")
         self._condition_chain, seen = _chained(config.conditions, given, {}, schema, "conditions")
-        self.steps = nn.ModuleList((*self._chain, *self._condition_chain))
+        self._places = [
+            f"features.{table}.{number}, {step.kind}"
+            for table in ("steps", "conditions")
+            for number, step in enumerate(getattr(config, table))
+        ]
         _require_real(schema, self._chain, made)
         self.space = _arranged(made, config.parts, objects)
         self._objects = tuple(name for name in objects if name in self.space.parts)
@@ -109,8 +113,7 @@ class FeatureMap(nn.Module):
         ones = {name: torch.ones(1).double() for name in self._schema.conditions}
         fixed = {name: torch.tensor([value]).double() for name, value in self._fixed.items()}
         events = Events(ones | fixed, {}, torch.ones(1))
-        for step in self._condition_chain:
-            events = step(events, noise=Noise(torch.device("cpu")))
+        events = changed(self._condition_chain, events, Noise(torch.device("cpu")))
         return {n: events.columns[n].item() for n, q in seen.items() if not q.varies}
 
     def fit(self, chunks: Iterable[Events]) -> Self:
@@ -130,7 +133,7 @@ class FeatureMap(nn.Module):
         noise = Noise(torch.device("cpu"))
         n = 0
         outside_sum = torch.zeros((), dtype=torch.float64)
-        outside_sums = torch.zeros(len(self.steps), dtype=torch.float64)
+        outside_sums = torch.zeros(len(self._places), dtype=torch.float64)
         inside = every = torch.zeros(2 + len(self._objects), dtype=torch.float64)
         for events in chunks:
             weight = events.weight.abs()
@@ -149,7 +152,8 @@ class FeatureMap(nn.Module):
             n += len(events)
             outside_sum = outside_sum + outside.sum()
             outside_sums = outside_sums + by_step.sum(dim=0)
-        self._require_inside(float(outside_sum / n), outside_sums / n)
+        self.outside_fraction = outside_sum / n
+        self._require_inside(outside_sums / n)
         self.weight_mean = every[0] / n
         _require_positive(self.weight_mean, "mean weight of")
         for name, moments in features.items():
@@ -157,7 +161,6 @@ class FeatureMap(nn.Module):
         mean, std = view.result()
         self.view_mean[: len(mean)], self.view_std[: len(std)] = mean, std
         self.condition_mean, self.condition_std = condition.result()
-        self.outside_fraction = outside_sum / n
         self.mean_counts = every[2:] / every[0]
         for name, mean in zip(self._objects, self.mean_counts, strict=True):
             _require_positive(mean, f"weighted mean number of '{name}' in")
@@ -172,7 +175,7 @@ class FeatureMap(nn.Module):
 
         Columns that are neither event fields nor conditions are left out.
         """
-        after = self._forward(events, noise)
+        after = changed(self._chain, events, noise)
         x = (self._flat(after) - self.feature_mean) / self.feature_std
         for name, there in after.present.items():
             absent = self.space.of([name]).draw_from(noise, len(events)).to(x)
@@ -208,29 +211,26 @@ class FeatureMap(nn.Module):
 
     def view(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return what a critic sees of features x (B, n), (B, v): differentiable, standardised."""
-        raw = (x * self.feature_std.to(x.dtype) + self.feature_mean.to(x.dtype)).T
-        columns = {**self._columns(raw), **self.given(condition).columns}
-        numbers = self._view.numbers(Events(columns, {}, x[:, 0]))
+        features = self._features(x)
+        numbers = self._view.numbers(features.replacing((), self.given(condition).columns))
         seen = []
         if numbers:
             width = len(numbers)
             mean, std = self.view_mean[:width].to(x.dtype), self.view_std[:width].to(x.dtype)
             values = torch.stack([number.to(x.dtype) for number in numbers.values()], dim=1)
             seen.append((values - mean) / std)
-        present = self.present(x) if self._objects else {}
         for name, part in self.space.parts.items():
             if len(part.shape) > 1:
                 values = x[:, self.space.where[name]]
-                if name in present:
-                    there = present[name].repeat_interleave(part.shape[-1], dim=1)
+                if name in self._masks:
+                    there = self._masks[name](features).repeat_interleave(part.shape[-1], dim=1)
                     values = torch.where(there, values, 0.0)
                 seen.append(values)
         return seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
 
     def present(self, x: Tensor) -> dict[str, Tensor]:
         """Return which objects of each group there are (B, K), boolean, of features x (B, n)."""
-        raw = (x * self.feature_std.to(x.dtype) + self.feature_mean.to(x.dtype)).T
-        features = Events(self._columns(raw), {}, x[:, 0])
+        features = self._features(x)
         return {name: undone(features) for name, undone in self._masks.items()}
 
     def shares_present(self, x: Tensor) -> dict[str, Tensor]:
@@ -247,37 +247,27 @@ class FeatureMap(nn.Module):
         after, _, slope = watched(self._chain, events, Noise(events.weight.device))
         return slope - self._log_scale(self._counts(after))
 
-    def _forward(self, events: Events, noise: Noise) -> Events:
-        for step in self._chain:
-            events = step(events, noise=noise)
-        return events
+    def _features(self, x: Tensor) -> Events:
+        """Return features x (B, n) as the columns that the steps left, in the precision of x."""
+        raw = (x * self.feature_std.to(x.dtype) + self.feature_mean.to(x.dtype)).T
+        return Events(self._columns(raw), {}, x[:, 0])
 
     def _flat(self, after: Events) -> Tensor:
         """Return the columns that the steps left as vectors (B, n), float64."""
-        parts = []
-        for name, part in self.space.parts.items():
-            columns = [after.columns[column].double() for column in part.names]
-            if name in self._objects:
-                parts.append(torch.stack(columns, dim=2).flatten(1))
-            elif len(part.shape) > 1:
-                parts.append(columns[0].flatten(1))
-            else:
-                parts.append(torch.stack(columns, dim=1))
+        parts = [
+            torch.stack([after.columns[name].double() for name in part.names], dim=-1).flatten(1)
+            for part in self.space.parts.values()
+        ]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def _columns(self, rows: Tensor) -> dict[str, Tensor]:
         """Return features, of shape (n, B), as the columns that the steps left."""
         columns: dict[str, Tensor] = {}
         for name, part in self.space.parts.items():
-            own = rows[self.space.where[name]]
-            if name in self._objects:
-                objects = own.reshape(*part.shape, own.shape[1])
-                columns |= {field: objects[:, i].T for i, field in enumerate(part.names)}
-            elif len(part.shape) > 1:
-                [field] = part.names
-                columns[field] = own.T.reshape(own.shape[1], *self._shapes[field])
-            else:
-                columns |= dict(zip(part.names, own, strict=True))
+            shape = self._shapes[part.names[0]]
+            own = rows[self.space.where[name]].reshape(*shape, len(part.names), rows.shape[1])
+            fields = zip(part.names, own.unbind(-2), strict=True)
+            columns |= {field: values.movedim(-1, 0) for field, values in fields}
         return columns
 
     def _in_order(
@@ -295,13 +285,10 @@ class FeatureMap(nn.Module):
 
     def _seen_conditions(self, events: Events) -> Tensor:
         """Return the conditions that vary as networks see them, not yet standardised, (B, c)."""
-        noise = Noise(events.weight.device)
-        changed = events
-        for step in self._condition_chain:
-            changed = step(changed, noise=noise)
+        after = changed(self._condition_chain, events, Noise(events.weight.device))
         [part] = self._conditions.parts.values()
         return self._conditions.seamless(
-            _table({name: changed.columns[name] for name in part.names}, events)
+            _table({name: after.columns[name] for name in part.names}, events)
         )
 
     def given(self, condition: Tensor) -> Events:
@@ -341,27 +328,29 @@ class FeatureMap(nn.Module):
             raise DataError(f"no train event has any '{name}': there is nothing to learn of them")
         mean, std = moments.result()
         mean[list(part.circle)], std[list(part.circle)] = 0.0, 1.0
-        if name in self._objects:
-            mean, std = mean.repeat(part.shape[0]), std.repeat(part.shape[0])
-        elif len(part.shape) > 1:
-            pixels = part.width // part.shape[0]
-            mean, std = mean.repeat_interleave(pixels), std.repeat_interleave(pixels)
-        self.feature_mean[where], self.feature_std[where] = mean, std
+        if name not in self._objects:  # an image's channels come first
+            mean, std = (s.view(-1, *[1] * (len(part.shape) - 1)) for s in (mean, std))
+        self.feature_mean[where] = mean.expand(part.shape).flatten()
+        self.feature_std[where] = std.expand(part.shape).flatten()
 
-    def _require_inside(self, outside_fraction: float, by_step: Tensor) -> None:
+    def _require_inside(self, by_step: Tensor) -> None:
         """Raise `DataError` if too many events are outside; `by_step` are the shares of each."""
-        if outside_fraction > MOST_OUTSIDE:
-            names = [f"features.steps.{k}" for k in range(len(self._chain))]
-            names += [f"features.conditions.{k}" for k in range(len(self._condition_chain))]
+        if self.outside_fraction > MOST_OUTSIDE:
             worst = int(by_step.argmax())
-            step = self.steps[worst]
-            assert isinstance(step, Step)
+            step = (*self._chain, *self._condition_chain)[worst]
             raise DataError(
-                f"{outside_fraction:.1%} of the train events lie outside the domain of the steps, "
-                f"{by_step[worst]:.1%} outside that of {names[worst]}, {type(step).__name__} of "
+                f"{self.outside_fraction:.1%} of the train events lie outside the domain of the "
+                f"steps, {by_step[worst]:.1%} outside that of {self._places[worst]} of "
                 f"{', '.join(step.reads)}, where they would be moved to its edges; choose another "
                 "step, or settings that fit the dataset"
             )
+
+
+def changed(steps: Sequence[Step], events: Events, noise: Noise) -> Events:
+    """Return the events after all steps."""
+    for step in steps:
+        events = step(events, noise=noise)
+    return events
 
 
 def watched(steps: Sequence[Step], events: Events, noise: Noise) -> tuple[Events, Tensor, Tensor]:
@@ -506,17 +495,15 @@ def _arranged(
         circle = tuple(i for i, quantity in enumerate(own.values()) if quantity.circle)
         if own:
             parts[group] = Part((most, len(own)), tuple(own), circle)
-    return Space(parts | {name: Part(_channels(made[name].shape), (name,)) for name in images})
+    for name in images:  # with channels first, as a convolution takes them
+        shape = made[name].shape
+        parts[name] = Part(shape if len(shape) > 2 else (1, *shape), (name,))
+    return Space(parts)
 
 
 def _numbers(layout: Quantities) -> Part:
     circle = tuple(i for i, quantity in enumerate(layout.values()) if quantity.circle)
     return Part((len(layout),), tuple(layout), circle)
-
-
-def _channels(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of an image as a convolution takes it: with its channels first."""
-    return shape if len(shape) > 2 else (1, *shape)
 
 
 def _table(columns: Mapping[str, Tensor], events: Events) -> Tensor:

@@ -11,7 +11,7 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.features import FeatureMap, FeatureMapConfig
-from mleg_ray.features.map import watched
+from mleg_ray.features.map import changed, watched
 from mleg_ray.physics import dis, kinematics
 from mleg_ray.physics import photoproduction as reaction
 from mleg_ray.randomness import Noise
@@ -190,7 +190,7 @@ def test_jacobian_of_a_chain_is_that_of_autograd(recipe: str) -> None:
         energy = momentum.square().sum().sqrt()
         columns = dict(zip(ELECTRON, (*momentum, energy), strict=True)) | {"beam_energy": beam}
         one = Events({n: c[None] for n, c in columns.items()}, {}, torch.ones(1).double())
-        raw = fitted._flat(fitted._forward(one, noise()))
+        raw = fitted._flat(changed(fitted._chain, one, noise()))
         return ((raw - fitted.feature_mean) / fitted.feature_std)[0]
 
     beam = events.columns["beam_energy"]
@@ -422,7 +422,7 @@ class TestObjects:
         with pytest.raises(ConfigError, match=r"features.steps.0: dequantise: needs jet.count; th"):
             of_jets(steps=[level, count, *others])
         few = {**level, "levels": 2}
-        with pytest.raises(DataError, match=r"features.steps.1, Dequantise of jet.count"):
+        with pytest.raises(DataError, match=r"features.steps.1, dequantise of jet.count"):
             of_jets(steps=[count, few, *others]).fit([jets(500, 1)])
 
     def test_quantities_are_seen_in_the_precision_of_features(self) -> None:
@@ -736,7 +736,7 @@ def test_a_condition_is_no_feature() -> None:
 
 def test_conditions_outside_their_steps_are_refused() -> None:
     steps = [{"kind": "logarithm", "fields": ["beam_energy"], "above": 1000.0}]
-    with pytest.raises(DataError, match=r"outside that of features.conditions.0, Logarithm of be"):
+    with pytest.raises(DataError, match=r"outside that of features.conditions.0, logarithm of be"):
         config(conditions=steps).build(SCHEMA, {}).fit([electrons(100)])
 
 

@@ -1,19 +1,14 @@
-"""Invertible steps from events to features: one module each, entered in `STEPS` on import."""
+"""Invertible steps from events to features, entered in `STEPS` when their modules are imported."""
 
 from mleg_ray.features.steps import (
-    angle,
     count,
     dequantise,
     dis_kinematic,
     dis_lightcone,
     electron_response,
-    gap,
-    interval,
-    logarithm,
+    elementwise,
     mass_shell,
     pion_pair,
-    pixels,
-    relative,
     spherical,
 )
 from mleg_ray.features.steps.base import STEPS, Layout, Quantity, Step, StepConfig
@@ -24,18 +19,13 @@ __all__ = [
     "Quantity",
     "Step",
     "StepConfig",
-    "angle",
     "count",
     "dequantise",
     "dis_kinematic",
     "dis_lightcone",
     "electron_response",
-    "gap",
-    "interval",
-    "logarithm",
+    "elementwise",
     "mass_shell",
     "pion_pair",
-    "pixels",
-    "relative",
     "spherical",
 ]

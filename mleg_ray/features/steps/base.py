@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,6 @@ from mleg_ray.config import Config, Registry
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events, Group, group_of
 from mleg_ray.randomness import Noise
-
-LEAST = 1e-30  # what a logarithm is taken of at least
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,14 @@ class Step(nn.Module, ABC):
 
 
 class StepConfig(Config):
-    """Base of the entries of `[run.features] steps` and `conditions`."""
+    """Base of the entries of `[run.features] steps` and `conditions`: the settings of a `step`."""
 
+    step: ClassVar[type[Step]]
     kind: str
 
-    @abstractmethod
     def build(self, layout: Layout) -> Step:
         """Build the step for this layout; `ConfigError` if a column that it needs is absent."""
+        return self.step(self, layout)
 
 
 STEPS: Registry[StepConfig] = Registry("step")
@@ -106,12 +106,6 @@ def require_columns(names: tuple[str, ...], layout: Layout) -> None:
     if missing:
         known = ", ".join(layout.columns) or "none"
         raise ConfigError(f"needs {', '.join(missing)}; there are {known}")
-
-
-def renamed(prefix: str, name: str) -> str:
-    """Return the name of what a step makes of a column: "jet.log_pt" of "jet.pt"."""
-    group, part = group_of(name), name.rpartition(".")[2]
-    return f"{group}.{prefix}_{part}" if group else f"{prefix}_{part}"
 
 
 def per_event(values: Tensor, name: str, events: Events) -> Tensor:

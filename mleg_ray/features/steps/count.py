@@ -1,7 +1,7 @@
 """The number of a group's objects."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -18,9 +18,9 @@ class Count(Step):
     Of K places the first `jet.count` are filled; what others hold is set to zero.
     """
 
-    def __init__(self, group: str, layout: Layout) -> None:
+    def __init__(self, config: "CountConfig", layout: Layout) -> None:
         super().__init__()
-        self.group = group
+        self.group = group = config.group
         self.reads = ()
         self.writes = {f"{group}.{COUNT}": Quantity()}
         self._objects = tuple(
@@ -71,9 +71,6 @@ class Count(Step):
 class CountConfig(StepConfig):
     """Configuration of `Count`: the group."""
 
+    step: ClassVar = Count
     kind: Literal["count"] = "count"
     group: str
-
-    def build(self, layout: Layout) -> Count:
-        """Build the step."""
-        return Count(self.group, layout)

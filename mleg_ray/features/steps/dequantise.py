@@ -9,27 +9,17 @@ from pydantic import Field as Option
 from torch import Tensor
 
 from mleg_ray.events import Events
-from mleg_ray.features.steps.base import STEPS, Layout
-from mleg_ray.features.steps.elementwise import Elementwise, FieldsConfig
+from mleg_ray.features.steps.base import STEPS
+from mleg_ray.features.steps.elementwise import Elementwise, OfFields
 from mleg_ray.randomness import Noise
 
 RESOLUTION = 1e-6  # how near to the ends, of all levels together
 
 
-class Dequantise(Elementwise):
-    """logit((k + u) / n) of a whole number k of 0 ... n - 1, with a u uniform in [0, 1).
+class Dequantising(Elementwise):
+    """The step of `Dequantise`, with noise."""
 
-    Back, the number of the interval in which a real number lies is k, so any real number is one.
-    The likelihood of what is made bounds that of the whole numbers from below (Theis et al.,
-    arXiv:1511.01844, sec. 3.1), in the mean over u, as which `log_abs_det` enters it. Other numbers
-    count as outside, and are moved to the nearest.
-    """
-
-    prefix: ClassVar[str] = "level"
-
-    def __init__(self, fields: tuple[str, ...], levels: int, layout: Layout) -> None:
-        super().__init__(fields, layout)
-        self._levels = levels
+    f: "Dequantise"
 
     def forward(self, events: Events, *, noise: Noise) -> Events:
         """Return the events with dequantised columns."""
@@ -38,16 +28,32 @@ class Dequantise(Elementwise):
             column = events.columns[name].double()
             width = column[0].numel() if len(column) else 1
             u = noise.uniform(len(column), width).to(column).view(column.shape)
-            made[new] = self._spread(column, u)
+            made[new] = self.f.spread(column, u)
         return events.replacing(self.reads, made)
+
+
+@STEPS.register
+class Dequantise(OfFields):
+    """logit((k + u) / n) of a whole number k of 0 ... n - 1, with a u uniform in [0, 1).
+
+    There are n `levels`. Back, the number of the interval in which a real number lies is k, so any
+    real number is one. The likelihood of what is made bounds that of the whole numbers from below
+    (Theis et al., arXiv:1511.01844, sec. 3.1), in the mean over u, as which `log_slope` enters it.
+    Other numbers count as outside, and are moved to the nearest.
+    """
+
+    step: ClassVar = Dequantising
+    kind: Literal["dequantise"] = "dequantise"
+    prefix: ClassVar[str] = "level"
+    levels: int = Option(ge=2, le=100_000)
 
     def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return the middle of the level: that of u = 1/2."""
-        return self._spread(x.double(), torch.full_like(x, 0.5, dtype=torch.float64))
+        return self.spread(x.double(), torch.full_like(x, 0.5, dtype=torch.float64))
 
     def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return k."""
-        return (self._levels * y.sigmoid()).floor().clamp(max=self._levels - 1)
+        return (self.levels * y.sigmoid()).floor().clamp(max=self.levels - 1)
 
     def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return the mean over u of -log s (1 - s) - log n, s = (k + u) / n.
@@ -55,33 +61,22 @@ class Dequantise(Elementwise):
         That is 2 - log n + n [D((k + 1) / n) - D(k / n)], D(s) = (1 - s) log (1 - s) - s log s.
         """
         level = self._level(x.double())
-        low, high = level / self._levels, (level + 1) / self._levels
-        mean = 2 + self._levels * (_entropies(high) - _entropies(low))
-        return mean - math.log(self._levels)
+        low, high = level / self.levels, (level + 1) / self.levels
+        mean = 2 + self.levels * (_entropies(high) - _entropies(low))
+        return mean - math.log(self.levels)
 
     def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return where x is none of the levels."""
-        return (x != x.round()) | (x < 0) | (x > self._levels - 1)
+        return (x != x.round()) | (x < 0) | (x > self.levels - 1)
 
-    def _spread(self, x: Tensor, u: Tensor) -> Tensor:
-        return ((self._level(x) + u) / self._levels).logit(eps=RESOLUTION)
+    def spread(self, x: Tensor, u: Tensor) -> Tensor:
+        """Return logit((k + u) / n)."""
+        return ((self._level(x) + u) / self.levels).logit(eps=RESOLUTION)
 
     def _level(self, x: Tensor) -> Tensor:
-        return x.round().clamp(0, self._levels - 1)
+        return x.round().clamp(0, self.levels - 1)
 
 
 def _entropies(share: Tensor) -> Tensor:
     """Return (1 - s) log (1 - s) - s log s, zero at both ends."""
     return torch.xlogy(1 - share, 1 - share) - torch.xlogy(share, share)
-
-
-@STEPS.register
-class DequantiseConfig(FieldsConfig):
-    """Configuration of `Dequantise`: the fields hold whole numbers below `levels`."""
-
-    kind: Literal["dequantise"] = "dequantise"
-    levels: int = Option(ge=2, le=100_000)
-
-    def build(self, layout: Layout) -> Dequantise:
-        """Build the step."""
-        return Dequantise(self.fields, self.levels, layout)

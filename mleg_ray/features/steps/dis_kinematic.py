@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
@@ -199,13 +199,10 @@ class DISKinematicConfig(StepConfig):
     `q2_min` in GeV², `m_hat_min` in GeV, its smearing δ in relative odds, `resolution` relative.
     """
 
+    step: ClassVar = DISKinematic
     kind: Literal["dis-kinematic"] = "dis-kinematic"
     group: str = "electron"
     q2_min: PositiveFloat = 2.0
     m_hat_min: NonNegativeFloat = 0.0
     m_hat_smearing: PositiveFloat = 0.02
     resolution: PositiveFloat = 1e-7
-
-    def build(self, layout: Layout) -> DISKinematic:
-        """Build the step."""
-        return DISKinematic(self, layout)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveFloat
 from torch import Tensor
@@ -29,19 +29,19 @@ class DISLightCone(Step):
     Events with y below `resolution`, or along the beam, are moved inside.
     """
 
-    def __init__(self, group: str, resolution: float, layout: Layout) -> None:
+    def __init__(self, config: "DISLightConeConfig", layout: Layout) -> None:
         super().__init__()
-        self.reads = four_momentum(group)
+        self.reads = four_momentum(config.group)
         self.uses = (BEAM_ENERGY,)
         require_columns((*self.reads, *self.uses), layout)
-        self._nu1, self._nu2, self._phi = members(group, "nu1", "nu2", "phi")
-        self.shows = members(group, "px", "py", "pz", "log_pt")
+        self._nu1, self._nu2, self._phi = members(config.group, "nu1", "nu2", "phi")
+        self.shows = members(config.group, "px", "py", "pz", "log_pt")
         self.writes = {
             self._nu1: Quantity(),
             self._nu2: Quantity(),
             self._phi: Quantity(circle=True),
         }
-        self._resolution = resolution
+        self._resolution = config.resolution
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return ν1, ν2 and φ/π."""
@@ -92,10 +92,7 @@ class DISLightCone(Step):
 class DISLightConeConfig(StepConfig):
     """Configuration of `DISLightCone`; `resolution` relative to the beam energy."""
 
+    step: ClassVar = DISLightCone
     kind: Literal["dis-lightcone"] = "dis-lightcone"
     group: str = "electron"
     resolution: PositiveFloat = 1e-9
-
-    def build(self, layout: Layout) -> DISLightCone:
-        """Build the step."""
-        return DISLightCone(self.group, self.resolution, layout)

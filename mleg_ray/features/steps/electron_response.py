@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -27,12 +27,12 @@ class ElectronResponse(Step):
     electron be.
     """
 
-    def __init__(self, group: str, true: str, layout: Layout) -> None:
+    def __init__(self, config: "ElectronResponseConfig", layout: Layout) -> None:
         super().__init__()
-        self.reads = four_momentum(group)
-        self.uses = members(true, "px", "py", "pz")
+        self.reads = four_momentum(config.group)
+        self.uses = members(config.true, "px", "py", "pz")
         require_columns((*self.reads, *self.uses), layout)
-        self._names = members(group, "log_ratio_momentum", "shift_theta", "shift_phi")
+        self._names = members(config.group, "log_ratio_momentum", "shift_theta", "shift_phi")
         self.writes = {name: Quantity() for name in self._names}
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -68,10 +68,7 @@ def _spherical(
 class ElectronResponseConfig(StepConfig):
     """Configuration of `ElectronResponse`: the measured `group`, and that of its true values."""
 
+    step: ClassVar = ElectronResponse
     kind: Literal["electron-response"] = "electron-response"
     group: str = "electron"
     true: str = "vertex"
-
-    def build(self, layout: Layout) -> ElectronResponse:
-        """Build the step."""
-        return ElectronResponse(self.group, self.true, layout)

@@ -1,54 +1,66 @@
-"""What steps share that change each of some numbers by itself."""
+"""Steps that change each of some numbers by itself, each by a function of its kind."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, Self
 
+import torch
 from pydantic import Field as Option
+from pydantic import FiniteFloat, PositiveFloat, model_validator
 from torch import Tensor
 
-from mleg_ray.events import Events
+from mleg_ray.errors import ConfigError
+from mleg_ray.events import Events, group_of
 from mleg_ray.features.steps.base import (
+    STEPS,
     Layout,
     Quantity,
     Step,
     StepConfig,
     any_present,
     per_event,
-    renamed,
     require_columns,
 )
+from mleg_ray.space import wrapped
+
+LEAST = 1e-30  # what a logarithm is taken of at least
 
 
 class Elementwise(Step):
-    """f(x) of each number, object's number or pixel of the `fields`; other columns may enter f."""
+    """f(x) of each number, object's number or pixel of some columns; others may enter f."""
 
-    prefix: ClassVar[str]
-    circle: ClassVar[bool] = False
-
-    def __init__(self, fields: tuple[str, ...], layout: Layout, uses: tuple[str, ...] = ()) -> None:
+    def __init__(self, f: "Function", layout: Layout) -> None:
         super().__init__()
-        require_columns((*fields, *uses), layout)
-        self.reads, self.uses = fields, uses
-        self.made = {renamed(self.prefix, name): name for name in fields}
-        self.writes = {
-            new: Quantity(layout.columns[name].shape, self.circle, layout.columns[name].varies)
-            for new, name in self.made.items()
-        }
+        self.f = f
+        self.reads, self.uses = f.names
+        require_columns((*self.reads, *self.uses), layout)
+        self.made: dict[str, str] = {}
+        writes: dict[str, Quantity] = {}
+        for name in self.reads:
+            plain = layout.columns[name]
+            for other in self.uses:
+                if layout.columns[other].shape != plain.shape:
+                    raise ConfigError(f"{name} and {other} differ in shape")
+            group, part = group_of(name), name.rpartition(".")[2]
+            new = f"{group}.{f.prefix}_{part}" if group else f"{f.prefix}_{part}"
+            self.made[new] = name
+            writes[new] = Quantity(plain.shape, f.circle, plain.varies)
+        self.writes = writes
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return f(x)."""
-        return {new: self.change(columns[name], columns) for new, name in self.made.items()}
+        return {new: self.f.change(columns[name], columns) for new, name in self.made.items()}
 
     def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return x."""
-        return {name: self.restore(columns[new], columns) for new, name in self.made.items()}
+        return {name: self.f.restore(columns[new], columns) for new, name in self.made.items()}
 
     def log_abs_det(self, before: Events) -> Tensor:
         """Return Σ log |f'(x)|, over present objects."""
         total = before.weight.new_zeros(len(before))
         for name in self.reads:
-            slope = self.log_slope(before.columns[name], before.columns)
+            slope = self.f.log_slope(before.columns[name], before.columns)
             total = total + per_event(slope, name, before)
         return total
 
@@ -56,17 +68,34 @@ class Elementwise(Step):
         """Return which events have a number outside the domain of f."""
         outside = super().outside(before)
         for name in self.reads:
-            beyond = self.beyond(before.columns[name], before.columns)
+            beyond = self.f.beyond(before.columns[name], before.columns)
             outside = outside | any_present(beyond, name, before)
         return outside
 
+
+class Function(StepConfig):
+    """The f of an `Elementwise` step, with its inverse, its slope and its domain.
+
+    It is computed of a column x and what it needs of all others, and has the shape of x. What it
+    makes of `jet.pt` is called `jet.PREFIX_pt`.
+    """
+
+    step: ClassVar = Elementwise
+    prefix: ClassVar[str]
+    circle: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The columns that are changed, and those that f needs beside them."""
+
     @abstractmethod
     def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
-        """Return f(x), of the shape of x."""
+        """Return f(x); of what lies outside the domain, that of the nearest inside."""
 
     @abstractmethod
     def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
-        """Return x of f(x)."""
+        """Return x of y = f(x)."""
 
     @abstractmethod
     def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
@@ -77,7 +106,222 @@ class Elementwise(Step):
         return x != x
 
 
-class FieldsConfig(StepConfig):
-    """What the configurations of these steps share: the columns that are changed."""
+class OfFields(Function):
+    """A function of each of the `fields` by itself."""
 
     fields: Annotated[tuple[str, ...], Option(min_length=1)]
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The fields alone."""
+        return self.fields, ()
+
+
+@STEPS.register
+class Angle(OfFields):
+    """φ/π of an angle in radians: where it turns over, at π, there is no seam."""
+
+    kind: Literal["angle"] = "angle"
+    prefix: ClassVar[str] = "turn"
+    circle: ClassVar[bool] = True
+
+    def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return the angle in half turns."""
+        return wrapped(x / math.pi)
+
+    def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return the angle in [-π, π)."""
+        return math.pi * wrapped(y)
+
+    def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return -log π."""
+        return x.new_full(x.shape, -math.log(math.pi))
+
+
+@STEPS.register
+class Logarithm(OfFields):
+    """log(x - `above`), of what lies above an edge and spans orders of magnitude."""
+
+    kind: Literal["logarithm"] = "logarithm"
+    prefix: ClassVar[str] = "log"
+    above: FiniteFloat = 0.0
+
+    def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return log(x - above)."""
+        return (x - self.above).clamp(min=LEAST).log()
+
+    def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return above + e^y."""
+        return self.above + y.exp()
+
+    def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return -log(x - above)."""
+        return -(x - self.above).log()
+
+    def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return where x is not above the edge."""
+        return x - self.above <= LEAST
+
+
+@STEPS.register
+class Interval(OfFields):
+    """logit((x - `low`) / (`high` - `low`)): both ends lie at infinity.
+
+    What lies within `resolution` of an end, a share of the interval, is moved to that distance.
+    """
+
+    kind: Literal["interval"] = "interval"
+    prefix: ClassVar[str] = "logit"
+    low: FiniteFloat = 0.0
+    high: FiniteFloat
+    resolution: PositiveFloat = 1e-12
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low, {self.low:g}, must be below high, {self.high:g}")
+        return self
+
+    def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return the logit."""
+        return self._share(x).logit(eps=self.resolution)
+
+    def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return x."""
+        return self.low + (self.high - self.low) * y.sigmoid()
+
+    def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return -log share (1 - share), less the logarithm of the interval's length."""
+        share = self._share(x)
+        return -(share * (1 - share)).log() - math.log(self.high - self.low)
+
+    def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return where x is closer to an end than the resolution."""
+        share = self._share(x)
+        return (share < self.resolution) | (share > 1 - self.resolution)
+
+    def _share(self, x: Tensor) -> Tensor:
+        return (x - self.low) / (self.high - self.low)
+
+
+@STEPS.register
+class Pixels(OfFields):
+    """log(1 + x/`scale`) of pixels x >= 0; what comes out below `threshold` is empty.
+
+    An empty pixel is 0 and stays so. Both numbers are in the field's unit.
+    """
+
+    kind: Literal["pixels"] = "pixels"
+    prefix: ClassVar[str] = "log1p"
+    scale: PositiveFloat
+    threshold: PositiveFloat
+
+    def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return log(1 + x/scale)."""
+        return torch.log1p(x.clamp(min=0) / self.scale)
+
+    def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return x, 0 if it is below the threshold."""
+        x = self.scale * torch.expm1(y)
+        return torch.where(x < self.threshold, 0.0, x)
+
+    def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return -log(1 + x/scale) - log scale."""
+        return -torch.log1p(x / self.scale) - math.log(self.scale)
+
+    def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return where x is below zero."""
+        return x < 0
+
+
+@STEPS.register
+class Gap(Function):
+    """log(c - x) with a condition c, `below` which x stays: the edge lies at minus infinity.
+
+    FAT-GAN's T(pz) = log(E_b - pz) is one (Alanazi et al., arXiv:2001.11103, sec. 3). What lies
+    within `resolution` of c, in the field's unit, or beyond it by the rounding of printed numbers,
+    is moved to that distance below it.
+    """
+
+    kind: Literal["gap"] = "gap"
+    prefix: ClassVar[str] = "log_gap"
+    field: str
+    below: str
+    resolution: PositiveFloat = 1e-6
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The field, and the condition."""
+        return (self.field,), (self.below,)
+
+    def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return log(c - x)."""
+        return (columns[self.below] - x).clamp(min=self.resolution).log()
+
+    def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return c - e^y."""
+        return columns[self.below] - y.exp()
+
+    def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return -log(c - x)."""
+        return -(columns[self.below] - x).log()
+
+    def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return where x is no less than c by the resolution."""
+        return columns[self.below] - x < self.resolution
+
+
+class Relative(Function):
+    """A function of a field and the condition `to` which it is relative."""
+
+    field: str
+    to: str
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The field, and the condition."""
+        return (self.field,), (self.to,)
+
+
+@STEPS.register
+class Difference(Relative):
+    """x - c with a condition c: what a detector adds to a true value, say."""
+
+    kind: Literal["difference"] = "difference"
+    prefix: ClassVar[str] = "shift"
+
+    def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return x - c."""
+        return x - columns[self.to]
+
+    def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return y + c."""
+        return y + columns[self.to]
+
+    def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return 0."""
+        return x.new_zeros(x.shape)
+
+
+@STEPS.register
+class Ratio(Relative):
+    """log x/c with a condition c; both are positive."""
+
+    kind: Literal["ratio"] = "ratio"
+    prefix: ClassVar[str] = "log_ratio"
+
+    def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return log x/c."""
+        return x.clamp(min=LEAST).log() - columns[self.to].clamp(min=LEAST).log()
+
+    def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return c e^y."""
+        return (y + columns[self.to].clamp(min=LEAST).log()).exp()
+
+    def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return -log x."""
+        return -x.log()
+
+    def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return where x or c is not positive."""
+        return (x <= LEAST) | (columns[self.to] <= LEAST)

@@ -1,7 +1,7 @@
 """Energies that follow from momenta."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -26,8 +26,9 @@ class MassShell(Step):
     Events with a particle of another mass count as outside, where the momentum is kept.
     """
 
-    def __init__(self, group: str, layout: Layout) -> None:
+    def __init__(self, config: "MassShellConfig", layout: Layout) -> None:
         super().__init__()
+        group = config.group
         self.reads = members(group, "energy")
         self.uses = members(group, "px", "py", "pz")
         require_columns((*self.uses, *self.reads), layout)
@@ -65,9 +66,6 @@ class MassShell(Step):
 class MassShellConfig(StepConfig):
     """Configuration of `MassShell`: the `group` with px, py, pz and energy."""
 
+    step: ClassVar = MassShell
     kind: Literal["mass-shell"] = "mass-shell"
     group: str
-
-    def build(self, layout: Layout) -> MassShell:
-        """Build the step."""
-        return MassShell(self.group, layout)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import PositiveFloat
@@ -59,14 +59,14 @@ class PionPair(Step):
     Source: Particle Data Group, Kinematics, sec. "Three-body decays".
     """
 
-    def __init__(self, resolution: float, layout: Layout) -> None:
+    def __init__(self, config: "PionPairConfig", layout: Layout) -> None:
         super().__init__()
         self.reads = tuple(name for group in PARTICLES for name in four_momentum(group))
         self.uses = (PHOTON_ENERGY,)
         self.shows = SEEN
         require_columns((*self.reads, *self.uses), layout)
         self.writes = {name: Quantity(circle=name in (OUT_PHI, DECAY_PHI)) for name in FREE}
-        self._resolution = resolution
+        self._resolution = config.resolution
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the five free numbers."""
@@ -166,9 +166,6 @@ def _helicity_axes(cosine: Tensor, azimuth: Tensor) -> tuple[Tensor, Tensor, Ten
 class PionPairConfig(StepConfig):
     """Configuration of `PionPair`: `resolution` is how close shares may come to 0 and 1."""
 
+    step: ClassVar = PionPair
     kind: Literal["pion-pair"] = "pion-pair"
     resolution: PositiveFloat = 2e-6
-
-    def build(self, layout: Layout) -> PionPair:
-        """Build the step."""
-        return PionPair(self.resolution, layout)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -27,11 +27,11 @@ class Spherical(Step):
     along the beam, whose azimuth nobody knows, count as outside.
     """
 
-    def __init__(self, group: str, layout: Layout) -> None:
+    def __init__(self, config: "SphericalConfig", layout: Layout) -> None:
         super().__init__()
-        self.reads = four_momentum(group)
+        self.reads = four_momentum(config.group)
         require_columns(self.reads, layout)
-        self._momentum, self._theta, self._phi = members(group, "momentum", "theta", "phi")
+        self._momentum, self._theta, self._phi = members(config.group, "momentum", "theta", "phi")
         plain = layout.columns[self.reads[0]]
         self.writes = {
             self._momentum: plain,
@@ -72,9 +72,6 @@ class Spherical(Step):
 class SphericalConfig(StepConfig):
     """Configuration of `Spherical`: the `group` with px, py, pz and energy."""
 
+    step: ClassVar = Spherical
     kind: Literal["spherical"] = "spherical"
     group: str
-
-    def build(self, layout: Layout) -> Spherical:
-        """Build the step."""
-        return Spherical(self.group, layout)
