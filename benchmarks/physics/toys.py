@@ -34,7 +34,7 @@ from benchmarks.common.options import Training
 from benchmarks.common.results import Results, timed
 from benchmarks.common.toy_pictures import images_picture, jets_picture
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.catalog.sources.toy_images import ToyImagesConfig
+from mleg_ray.catalog.sources.toys import ToyImagesConfig
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.cluster.sample import sample
 from mleg_ray.cluster.verify import verify

@@ -59,5 +59,8 @@ def test_a_label_that_the_source_does_not_make_is_refused() -> None:
         "planes=[]",
         "groups={ particle = {} }",
     )
-    with pytest.raises(ConfigError, match="source.kind: events of toy have no label 'channel'"):
+    with pytest.raises(
+        ConfigError,
+        match=r"source.kind: toy makes one particle, .*; the dataset .*channel \[1\] \(label\)",
+    ):
         DatasetSpec.load("folding-toy-normal", assignments)

@@ -161,7 +161,7 @@ def test_threshold_is_w_of_three_particles_at_rest():
         (("source.photon_energies=[]",), "give the photon's energy once"),
         (("conditions.photon_energy=3.0",), "give the photon's energy once"),
         (("source.shares.rho=0.5",), "must sum to 1"),
-        (("fields.0.unit=MeV",), r"all in GeV.*p.px \[MeV\]"),
+        (("fields.0.unit=MeV",), r"makes .*p.px \[GeV\].*declares .*p.px \[MeV\]"),
         (("fields.13.name=kind",), "declares.*kind"),
     ],
 )

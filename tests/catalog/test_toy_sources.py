@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from mleg_ray.catalog.codec import checked, to_events
-from mleg_ray.catalog.sources.toy_images import ToyImagesConfig
-from mleg_ray.catalog.sources.toy_jets import SCHEMA, ToyJetsConfig
+from mleg_ray.catalog.sources.toys import JETS as SCHEMA
+from mleg_ray.catalog.sources.toys import ToyImagesConfig, ToyJetsConfig
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.definitions import violates
 from mleg_ray.errors import ConfigError

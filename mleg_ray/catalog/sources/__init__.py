@@ -6,8 +6,6 @@ from mleg_ray.catalog.sources import (
     photoproduction,
     pythia,
     tables,
-    toy_images,
-    toy_jets,
     toys,
 )
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig
@@ -21,7 +19,5 @@ __all__ = [
     "photoproduction",
     "pythia",
     "tables",
-    "toy_images",
-    "toy_jets",
     "toys",
 ]

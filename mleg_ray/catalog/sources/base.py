@@ -1,7 +1,7 @@
 """The contract every source of events fulfils."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mleg_ray.catalog.codec import Columns
@@ -73,15 +73,6 @@ class SourceConfig(Config):
     def planned_events(self) -> int | None:
         """Return how many events there will be; None if only the input files can tell."""
         return None
-
-
-def require_no_more(kind: str, schema: EventSchema, labels: Container[str] = ()) -> None:
-    """Raise `ConfigError` if the schema has a weight, or a label that the source does not make."""
-    if schema.weight:
-        raise ConfigError(f"kind: events of {kind} have no weight '{schema.weight}'")
-    unknown = [name for name in schema.labels if name not in labels]
-    if unknown:
-        raise ConfigError(f"kind: events of {kind} have no label '{unknown[0]}'")
 
 
 MAX_SHARDS = 1_000_000  # of one dataset, prepared or generated

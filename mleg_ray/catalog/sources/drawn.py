@@ -2,19 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from pydantic import PositiveInt
 
 from mleg_ray.catalog.codec import Columns
-from mleg_ray.catalog.sources.base import (
-    Source,
-    SourceConfig,
-    cut,
-    divide,
-    require_no_more,
-)
+from mleg_ray.catalog.sources.base import Source, SourceConfig, cut, divide
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema
 from mleg_ray.randomness import derive_seed
@@ -23,18 +17,20 @@ from mleg_ray.randomness import derive_seed
 class DrawnConfig(SourceConfig):
     """What sources that draw independent events share; `events` counts all strata."""
 
-    labels: ClassVar[tuple[str, ...]] = ()
     events: PositiveInt
     seed: int
 
     def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless the schema has this source's fields, and no others."""
-        self.require(schema, conditions)
-        require_no_more(self.kind, schema, self.labels)
+        """Raise `ConfigError` unless the schema has what this source makes, and nothing else."""
+        require_schema(self.kind, schema, self.makes())
+        self.require(conditions)
 
     @abstractmethod
-    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless the schema has this source's fields."""
+    def makes(self) -> EventSchema:
+        """Return the fields and groups of the events; a dataset may leave labels out."""
+
+    def require(self, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless events can be drawn under the fixed `conditions`."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
@@ -59,9 +55,10 @@ class DrawnConfig(SourceConfig):
 def require_schema(kind: str, schema: EventSchema, made: EventSchema) -> None:
     """Raise `ConfigError` unless the schema has the fields and groups that are `made`, no others.
 
-    Names, roles, units and shapes must be equal, and whole numbers be stored as such.
+    Names, roles, units and shapes must be equal, and whole numbers be stored as such. Labels may be
+    stored as any number, or left out.
     """
-    if _meaning(schema) != _meaning(made):
+    if _meaning(schema) != _meaning(made.without(set(made.labels) - set(schema.labels))):
         raise ConfigError(
             f"kind: {kind} makes {', '.join(_meaning(made))}; "
             f"the dataset declares {', '.join(_meaning(schema))}"
@@ -74,7 +71,7 @@ def _meaning(schema: EventSchema) -> list[str]:
         " ".join(
             [field.name, f"[{field.unit}]"]
             + [f"({field.role})"] * (field.role != "event")
-            + ["(whole)"] * (not field.dtype.startswith("float"))
+            + ["(whole)"] * (field.role != "label" and not field.dtype.startswith("float"))
             + [" x ".join(map(str, field.shape))] * bool(field.shape)
         )
         for field in schema.fields

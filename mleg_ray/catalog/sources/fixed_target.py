@@ -15,7 +15,6 @@ from mleg_ray.catalog.sources.base import SOURCES
 from mleg_ray.catalog.sources.toys import ELECTRON, ElectronConfig
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema
 from mleg_ray.physics import fixed_target
 from mleg_ray.physics.detector import coil_distance
 from mleg_ray.physics.fixed_target import CONTINUUM, RESONANCES, Resonance
@@ -71,9 +70,9 @@ class FixedTargetConfig(ElectronConfig):
     continuum: PositiveFloat = CONTINUUM
     acceptance: Acceptance | None = None
 
-    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless electrons are declared, made, and more than hardly seen."""
-        super().require(schema, conditions)
+    def require(self, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless electrons are made, and more than hardly seen."""
+        super().require(conditions)
         beam = conditions["beam_energy"]
         if beam <= fixed_target.THRESHOLD:
             raise ConfigError(

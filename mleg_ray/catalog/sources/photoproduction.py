@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from mleg_ray.catalog.sources.base import SOURCES
 from mleg_ray.catalog.sources.drawn import DrawnConfig
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema, four_momentum
+from mleg_ray.events import EventSchema, Field, Group, four_momentum
 from mleg_ray.physics.decays import (
     breakup_momentum,
     breit_wigner,
@@ -70,22 +70,19 @@ class PhotoproductionConfig(DrawnConfig):
     """
 
     kind: Literal["gamma-p-to-p-pi-pi"] = "gamma-p-to-p-pi-pi"
-    labels: ClassVar[tuple[str, ...]] = (CHANNEL,)
     shares: Shares
     slope: PositiveFloat
     photon_energies: tuple[PositiveFloat, ...] = ()
 
-    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless the fields are these particles' and the energy suffices."""
-        units = {field.name: field.unit for field in schema.fields if field.name != CHANNEL}
-        if units != dict.fromkeys((*FIELDS, PHOTON_ENERGY), "GeV") or schema.conditions != (
-            PHOTON_ENERGY,
-        ):
-            raise ConfigError(
-                f"kind: {self.kind} makes the event fields {', '.join(FIELDS)} and the "
-                f"condition {PHOTON_ENERGY}, all in GeV, and the label {CHANNEL}; the dataset "
-                f"declares {', '.join(f'{name} [{unit}]' for name, unit in units.items())}"
-            )
+    def makes(self) -> EventSchema:
+        """Return the particles, the photon's energy and the label."""
+        particles = [Field(name=name, unit="GeV") for name in FIELDS]
+        photon = Field(name=PHOTON_ENERGY, unit="GeV", role="condition")
+        label = Field(name=CHANNEL, role="label")
+        return EventSchema((*particles, photon, label), dict.fromkeys(PARTICLES, Group()))
+
+    def require(self, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless the photon's energy is known, and suffices."""
         if (PHOTON_ENERGY in conditions) == bool(self.photon_energies):
             raise ConfigError(
                 "photon_energies: give the photon's energy once, here to let it vary, or else as "

@@ -14,11 +14,11 @@ from mleg_ray.catalog.sources.base import (
     SourceConfig,
     cut,
     divide,
-    require_no_more,
 )
+from mleg_ray.catalog.sources.drawn import require_schema
 from mleg_ray.catalog.units import conversion
 from mleg_ray.errors import ConfigError, DataError, UserError
-from mleg_ray.events import EventSchema, four_momentum
+from mleg_ray.events import EventSchema, Field, Group, four_momentum
 from mleg_ray.randomness import derive_seed
 
 ELECTRON, PROTON = 11, 2212  # Particle Data Group numbers
@@ -49,20 +49,17 @@ class PythiaDISConfig(SourceConfig):
 
     def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
         """Raise `ConfigError` unless the fields are an electron's and the beam energy is known."""
-        if set(schema.event) != set(MOMENTUM) or schema.conditions != (BEAM_ENERGY,):
-            raise ConfigError(
-                f"kind: pythia-dis makes the event fields {', '.join(MOMENTUM)} "
-                f"and the condition {BEAM_ENERGY}; the dataset declares "
-                f"{', '.join((*schema.event, *schema.conditions))}"
-            )
-        require_no_more(self.kind, schema)
+        units = {field.name: field.unit for field in schema.fields}
+        made = [Field(name=name, unit=units.get(name, "GeV")) for name in MOMENTUM]
+        beam = Field(name=BEAM_ENERGY, unit=units.get(BEAM_ENERGY, "GeV"), role="condition")
+        require_schema(self.kind, schema, EventSchema((*made, beam), {"electron": Group()}))
         if (BEAM_ENERGY in conditions) == bool(self.beam_energies):
             raise ConfigError(
                 f"beam_energies: give the beam energy once, here to let it vary, or else as "
                 f"conditions.{BEAM_ENERGY}"
             )
-        for field in schema.fields:
-            conversion("GeV", field.unit, f"kind: {self.kind} makes the field '{field.name}'")
+        for name, unit in units.items():
+            conversion("GeV", unit, f"kind: {self.kind} makes the field '{name}'")
 
     def open(
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int

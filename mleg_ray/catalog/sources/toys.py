@@ -1,4 +1,4 @@
-"""Sources without a generator: toy distributions, and electrons spread evenly."""
+"""Sources without a generator: toys of numbers, objects and images, and electrons spread evenly."""
 
 import math
 from collections.abc import Mapping
@@ -8,14 +8,27 @@ import numpy as np
 from pydantic import Field as Option
 from pydantic import PositiveFloat, model_validator
 
-from mleg_ray.catalog.codec import Columns
+from mleg_ray.catalog.codec import Columns, of_events
 from mleg_ray.catalog.sources.base import SOURCES
 from mleg_ray.catalog.sources.drawn import DrawnConfig
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema, four_momentum
+from mleg_ray.events import EventSchema, Field, Group, four_momentum
+from mleg_ray.physics import toy_jets
+from mleg_ray.physics.toy_images import BLOBS, energies
 
-X = "particle.x"
 ELECTRON = four_momentum("electron")
+JETS = EventSchema(
+    (
+        Field(name="jet.pt", unit="GeV"),
+        Field(name="jet.eta"),
+        Field(name="jet.phi", unit="rad"),
+        Field(name="jet.flavour", dtype="int8"),
+        Field(name="met.pt", unit="GeV"),
+        Field(name="met.phi", unit="rad"),
+        Field(name="weight", role="weight"),
+    ),
+    {"jet": Group(most=toy_jets.MOST, ordered_by="pt"), "met": Group()},
+)
 
 
 @SOURCES.register
@@ -25,34 +38,71 @@ class ToyConfig(DrawnConfig):
     kind: Literal["toy"] = "toy"
     distribution: Literal["normal", "uniform"]
 
-    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless it is the only field."""
-        names = (*schema.event, *schema.conditions)
-        if names != (X,):
-            raise ConfigError(
-                f"kind: toy makes the field {X} alone; the dataset declares {', '.join(names)}"
-            )
+    def makes(self) -> EventSchema:
+        """Return the number."""
+        return EventSchema((Field(name="particle.x"),), {"particle": Group()})
 
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
         """Return n numbers."""
         if self.distribution == "normal":
-            return {X: rng.standard_normal(n)}
-        return {X: rng.uniform(-math.sqrt(3), math.sqrt(3), n)}
+            return {"particle.x": rng.standard_normal(n)}
+        return {"particle.x": rng.uniform(-math.sqrt(3), math.sqrt(3), n)}
+
+
+@SOURCES.register
+class ToyJetsConfig(DrawnConfig):
+    """Up to 8 jets, a missing momentum and a weight of ±1, see `mleg_ray.physics.toy_jets`."""
+
+    kind: Literal["toy-jets"] = "toy-jets"
+
+    def makes(self) -> EventSchema:
+        """Return the jets, the missing momentum and the weight."""
+        return JETS
+
+    def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
+        """Return n events."""
+        return of_events(toy_jets.sample(rng, n), JETS)
+
+
+@SOURCES.register
+class ToyImagesConfig(DrawnConfig):
+    """Images of 16 x 16 cells, or of two `layers` of 12 x 12, see `mleg_ray.physics.toy_images`.
+
+    The condition `energy` (GeV) differs from event to event.
+    """
+
+    kind: Literal["toy-images"] = "toy-images"
+    layers: Literal[1, 2] = 1
+
+    def makes(self) -> EventSchema:
+        """Return the image and its energy."""
+        image = Field(name="image", unit="GeV", shape=BLOBS[self.layers].shape)
+        return EventSchema((image, Field(name="energy", unit="GeV", role="condition")))
+
+    def require(self, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` if the energy is fixed."""
+        if conditions:
+            raise ConfigError(f"kind: {self.kind} draws the energy; leave it out of [conditions]")
+
+    def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
+        """Return n images and their energies."""
+        energy = energies(rng, n)
+        return {"image": BLOBS[self.layers].sample(rng, energy), "energy": energy}
 
 
 class ElectronConfig(DrawnConfig):
     """What sources of scattered electrons share: a momentum and its energy, at one beam energy."""
 
-    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless the fields are an electron's in GeV, at one beam energy."""
-        units = {field.name: field.unit for field in schema.fields}
-        needed = dict.fromkeys((*ELECTRON, "beam_energy"), "GeV")
-        if units != needed or "beam_energy" not in conditions:
-            raise ConfigError(
-                f"kind: {self.kind} makes the event fields {', '.join(ELECTRON)} in GeV under "
-                "conditions.beam_energy; the dataset declares "
-                f"{', '.join(f'{name} [{unit}]' for name, unit in units.items())}"
-            )
+    def makes(self) -> EventSchema:
+        """Return the electron, and the beam energy."""
+        electron = [Field(name=name, unit="GeV") for name in ELECTRON]
+        beam = Field(name="beam_energy", unit="GeV", role="condition")
+        return EventSchema((*electron, beam), {"electron": Group()})
+
+    def require(self, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless the beam energy is fixed, and electrons can be drawn."""
+        if "beam_energy" not in conditions:
+            raise ConfigError(f"kind: {self.kind} needs conditions.beam_energy: it has one value")
 
 
 @SOURCES.register
@@ -74,9 +124,9 @@ class FlatDISConfig(ElectronConfig):
             raise ConfigError("q2_min must be below q2_max")
         return self
 
-    def require(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless electrons are declared, and Q² is within their reach."""
-        super().require(schema, conditions)
+    def require(self, conditions: Mapping[str, float]) -> None:
+        """Raise `ConfigError` unless Q² is within reach of the beam energy."""
+        super().require(conditions)
         s = 4 * conditions["beam_energy"] ** 2
         if self.q2_max >= s:
             raise ConfigError(
