@@ -5,7 +5,7 @@ Physical events go by name (`Events`); only features, as networks take them, are
 
 import itertools
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -187,14 +187,6 @@ class EventSchema:
                     f"be a condition, and '{measured}' an event field of the same unit"
                 )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, EventSchema) and (self.fields, self.groups) == (
-            other.fields,
-            other.groups,
-        )
-
-    __hash__ = None  # type: ignore[assignment]
-
     @property
     def objects(self) -> dict[str, int]:
         """The largest number of objects an event may have, of each group that has a number."""
@@ -219,15 +211,6 @@ class EventSchema:
         fields = [field for field in self.fields if field.name not in names]
         used = {field.group for field in fields}
         return EventSchema(fields, {name: g for name, g in self.groups.items() if name in used})
-
-    def require(self, names: Iterable[str], by: str) -> None:
-        """Raise `ConfigError` unless every name is an event field or a condition."""
-        missing = [name for name in names if name not in (*self.event, *self.conditions)]
-        if missing:
-            raise ConfigError(
-                f"{by} needs the fields {', '.join(missing)}; "
-                f"the dataset has {', '.join((*self.event, *self.conditions))}"
-            )
 
     def example(self) -> "Events":
         """Return a few events in which all numbers are one and all objects are there."""
@@ -260,8 +243,53 @@ class EventSchema:
         return Events({name: known[name] for name in names}, present or {}, weight)
 
 
+class Rows:
+    """What `Events` and `Batch` share: tensors, alone or by name, of as many rows, and weights."""
+
+    weight: Tensor
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def __getitem__(self, rows: Any) -> Self:  # noqa: ANN401 - whatever indexes a tensor's rows
+        return self._of([self], lambda tensors: tensors[0][rows])
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the rows on another device."""
+        return self._of([self], lambda tensors: tensors[0].to(device))
+
+    def weighted(self, weight: Tensor) -> Self:
+        """Return the rows with other weights (B,)."""
+        return type(self)(**{**vars(self), "weight": weight})
+
+    @property
+    def nbytes(self) -> int:
+        """The memory the tensors take, in bytes."""
+        values = vars(self).values()
+        tensors = (v.values() if isinstance(v, Mapping) else (v,) for v in values)
+        return sum(tensor.nbytes for tensor in itertools.chain.from_iterable(tensors))
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Self]) -> Self:
+        """Join rows of the same columns, in order."""
+        parts = list(parts)
+        return parts[0] if len(parts) == 1 else cls._of(parts, torch.cat)
+
+    @classmethod
+    def _of(cls, parts: Sequence[Self], change: Callable[[list[Tensor]], Tensor]) -> Self:
+        """Return what `change` makes of each tensor of all parts."""
+        made: dict[str, Any] = {}
+        for name, value in vars(parts[0]).items():
+            values = [vars(part)[name] for part in parts]
+            if isinstance(value, Mapping):
+                made[name] = {key: change([each[key] for each in values]) for key in value}
+            else:
+                made[name] = change(values)
+        return cls(**made)
+
+
 @dataclass(frozen=True)
-class Events:
+class Events(Rows):
     """B events by name: numbers (B,), fields of groups of objects (B, most), images (B, *shape).
 
     Numbers are float64; images and whole numbers keep their stored precision. Conditions and labels
@@ -278,16 +306,6 @@ class Events:
     columns: Mapping[str, Tensor]
     present: Mapping[str, Tensor]
     weight: Tensor
-
-    def __len__(self) -> int:
-        return len(self.weight)
-
-    def __getitem__(self, rows: Any) -> "Events":  # noqa: ANN401 - whatever indexes a tensor's rows
-        return self._each(lambda tensor: tensor[rows])
-
-    def to(self, device: torch.device | str) -> "Events":
-        """Return the events on another device."""
-        return self._each(lambda tensor: tensor.to(device))
 
     def repeat(self, times: int) -> "Events":
         """Return all events `times` over, in the order of whole repetitions."""
@@ -335,37 +353,9 @@ class Events:
             columns |= new if name in gone else {name: column}
         return Events(columns | dict(new), self.present, self.weight)
 
-    def weighted(self, weight: Tensor) -> "Events":
-        """Return the events with other weights (B,)."""
-        return Events(self.columns, self.present, weight)
-
-    @property
-    def nbytes(self) -> int:
-        """The memory the tensors take, in bytes."""
-        return sum(t.nbytes for t in (*self.columns.values(), *self.present.values(), self.weight))
-
-    @staticmethod
-    def concatenate(parts: Iterable["Events"]) -> "Events":
-        """Join events of the same columns, in order."""
-        parts = list(parts)
-        if len(parts) == 1:
-            return parts[0]
-        return Events(
-            {name: torch.cat([part.columns[name] for part in parts]) for name in parts[0].columns},
-            {name: torch.cat([part.present[name] for part in parts]) for name in parts[0].present},
-            torch.cat([part.weight for part in parts]),
-        )
-
-    def _each(self, change: Any) -> "Events":  # noqa: ANN401 - a function of a tensor
-        return Events(
-            {name: change(column) for name, column in self.columns.items()},
-            {name: change(there) for name, there in self.present.items()},
-            change(self.weight),
-        )
-
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Rows):
     """B events as networks take them, float32.
 
     `x` (B, n) are features, `condition` (B, c) the conditions as networks see them, and `weight`
@@ -375,32 +365,3 @@ class Batch:
     x: Tensor
     condition: Tensor
     weight: Tensor
-
-    def __len__(self) -> int:
-        return len(self.weight)
-
-    def __getitem__(self, rows: Any) -> "Batch":  # noqa: ANN401 - whatever indexes a tensor's rows
-        return Batch(self.x[rows], self.condition[rows], self.weight[rows])
-
-    def to(self, device: torch.device | str) -> "Batch":
-        """Return the batch on another device."""
-        return Batch(self.x.to(device), self.condition.to(device), self.weight.to(device))
-
-    def weighted(self, weight: Tensor) -> "Batch":
-        """Return the batch with other weights (B,)."""
-        return Batch(self.x, self.condition, weight)
-
-    @property
-    def nbytes(self) -> int:
-        """The memory the tensors take, in bytes."""
-        return self.x.nbytes + self.condition.nbytes + self.weight.nbytes
-
-    @staticmethod
-    def concatenate(batches: Iterable["Batch"]) -> "Batch":
-        """Join batches, in order, into one."""
-        parts = list(batches)
-        return Batch(
-            torch.cat([part.x for part in parts]),
-            torch.cat([part.condition for part in parts]),
-            torch.cat([part.weight for part in parts]),
-        )

@@ -7,7 +7,7 @@ their values, a dense one a list of all its pixels.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,9 @@ def checked(
     dropped: dict[str, int] = {}
     stored: dict[str, NDArray[Any]] = {}
     groups = {f.group for f in fields if f.group in schema.objects}
-    _require(columns, [f.name for f in fields] + [f"{g}.{COUNT}" for g in groups], place)
+    needed = [f.name for f in fields] + [f"{g}.{COUNT}" for g in groups]
+    if missing := [name for name in needed if name not in columns]:
+        raise DataError(f"{place}: no column '{missing[0]}'; there are {', '.join(columns)}")
     n = rows_of(columns, schema, fields)
     for group, most in schema.objects.items():
         own = [field for field in fields if field.group == group]
@@ -50,12 +52,13 @@ def checked(
         count = _counts(columns, group, n, place)
         stored[f"{group}.{COUNT}"] = np.minimum(count, most)
         dropped[group] = int((count - stored[f"{group}.{COUNT}"]).sum())
-        flat = {field.name: _objects(columns, field, count, place) for field in own}
+        total = (int(count.sum()),)
+        flat = {f.name: _stored(columns, f, total, place, count) for f in own}
         kept = _kept(flat[f"{group}.{schema.groups[group].ordered_by}"], count, most)
         stored |= {name: values[kept] for name, values in flat.items()}
     for field in fields:
         if field.group not in schema.objects:
-            stored[field.name] = _numbers(columns, field, n, place)
+            stored[field.name] = _stored(columns, field, (n, *field.shape), place)
     return stored, dropped
 
 
@@ -193,11 +196,6 @@ def rows_of(columns: Columns, schema: EventSchema, fields: Sequence[Field]) -> i
     return len(columns[next(names)])
 
 
-def _require(columns: Columns, names: Iterable[str], place: str) -> None:
-    if missing := [name for name in names if name not in columns]:
-        raise DataError(f"{place}: no column '{missing[0]}'; there are {', '.join(columns)}")
-
-
 def _counts(columns: Columns, group: str, n: int, place: str) -> NDArray[np.int64]:
     name = f"{group}.{COUNT}"
     count = np.asarray(columns[name])
@@ -223,31 +221,21 @@ def _kept(values: NDArray[Any], count: NDArray[np.int64], most: int) -> slice | 
     return kept
 
 
-def _objects(columns: Columns, field: Field, count: NDArray[np.int64], place: str) -> NDArray[Any]:
-    """Return the numbers of all objects, in their stored precision."""
-    values = np.asarray(columns[field.name])
-    if values.shape != (count.sum(),):
-        raise DataError(
-            f"{place}: column '{field.name}' has the shape {values.shape}; '{field.group}.{COUNT}' "
-            f"counts {count.sum()} objects in all, each of which needs a number"
-        )
-    return _stored(values, field, place, count)
-
-
-def _numbers(columns: Columns, field: Field, n: int, place: str) -> NDArray[Any]:
-    """Return the numbers or images of n events, in their stored precision."""
-    values = np.asarray(columns[field.name])
-    if values.shape != (n, *field.shape):
-        raise DataError(
-            f"{place}: column '{field.name}' has the shape {values.shape}, not {(n, *field.shape)}"
-        )
-    return _stored(values, field, place)
-
-
 def _stored(
-    given: NDArray[Any], field: Field, place: str, count: NDArray[np.int64] | None = None
+    columns: Columns,
+    field: Field,
+    shape: tuple[int, ...],
+    place: str,
+    count: NDArray[np.int64] | None = None,
 ) -> NDArray[Any]:
-    """Return values in the precision in which they are stored: events', or objects' by `count`."""
+    """Return a column in its stored precision: of events, or of objects by `count`."""
+    given = np.asarray(columns[field.name])
+    if given.shape != shape:
+        owner = f"'{field.group}.{COUNT}' counts {shape[0]} objects in all"
+        counted = f": {owner}" if count is not None else ""
+        raise DataError(
+            f"{place}: column '{field.name}' has the shape {given.shape}, not {shape}{counted}"
+        )
     with np.errstate(over="ignore", invalid="ignore"):  # what a type cannot hold is found below
         values = given.astype(field.dtype, copy=False)
     real = values.dtype.kind == "f"
@@ -279,13 +267,12 @@ def _described(field: Field, kind: pa.DataType) -> pa.Field:
 
 def _records(stored: Columns, group: str, own: Sequence[Field]) -> pa.Array:
     parts = [pa.array(stored[field.name]) for field in own]
-    fields = []
-    for field, part in zip(own, parts, strict=True):
-        described = _described(field, part.type)
-        fields.append(described.with_name(field.name.partition(".")[2]))
-    return _lists(
-        stored[f"{group}.{COUNT}"], pa.StructArray.from_arrays(parts, fields=fields), group
-    )
+    fields = [
+        _described(field, part.type).with_name(field.name.partition(".")[2])
+        for field, part in zip(own, parts, strict=True)
+    ]
+    records = pa.StructArray.from_arrays(parts, fields=fields)
+    return _lists(stored[f"{group}.{COUNT}"], records, group)
 
 
 def _image(images: NDArray[Any], field: Field) -> pa.Array:

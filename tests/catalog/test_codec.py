@@ -258,7 +258,7 @@ def test_what_was_read_may_be_changed(tmp_path: Path) -> None:
     [
         (
             {"jet.flavour": np.ones(5)},
-            r"'jet.flavour' has the shape \(5,\); 'jet.count' counts 6 objects in all",
+            r"'jet.flavour' has the shape \(5,\), not \(6,\): 'jet.count' counts 6 objects in all",
         ),
         ({"jet.pt": np.ones((6, 2))}, r"'jet.pt' has the shape \(6, 2\)"),
         ({"jet.count": np.array([3, 0, 1])}, r"'jet.count' has shape \(3,\), not \(4,\)"),

@@ -61,6 +61,6 @@ def test_a_label_that_the_source_does_not_make_is_refused() -> None:
     )
     with pytest.raises(
         ConfigError,
-        match=r"source.kind: toy makes one particle, .*; the dataset .*channel \[1\] \(label\)",
+        match=r"source.kind: toy makes particle.x .*; .* declares channel \[1\] \(label\)",
     ):
         DatasetSpec.load("folding-toy-normal", assignments)
