@@ -74,22 +74,19 @@ def matching(pattern: str) -> list[str]:
         return [fs.unstrip_protocol(match) if is_remote(pattern) else match for match in found]
 
 
-def size(uri: str) -> int:
-    """Return a file's bytes."""
-    with _opened(uri) as (fs, path):
-        return int(fs.size(path))
-
-
 def version(uri: str) -> str:
     """Return what changes whenever the file does."""
     with _opened(uri) as (fs, path):
         return str(fs.ukey(path))
 
 
-def read_bytes(uri: str, most: int | None = None) -> bytes:
-    """Read a whole file, or its first `most` bytes: whoever made it may not be trusted."""
+def read_bytes(uri: str, most: int | None = None, start: int | None = None) -> bytes:
+    """Read a whole file, or its first `most` bytes: whoever made it may not be trusted.
+
+    A negative `start` counts from the end; what lies before a smaller file is left out.
+    """
     with _opened(uri) as (fs, path):
-        content: bytes = fs.cat_file(path, end=most)
+        content: bytes = fs.cat_file(path, start=start, end=most)
         return content
 
 
@@ -100,13 +97,6 @@ def read_folder(folder: str) -> dict[str, bytes]:
         found = fs.find(root)
         contents = fs.cat(found) if found else {}
         return {path.removeprefix(f"{root}/"): content for path, content in contents.items()}
-
-
-def read_end(uri: str, n: int) -> bytes:
-    """Read the last n bytes of a file, or all of a smaller one."""
-    with _opened(uri) as (fs, path):
-        content: bytes = fs.cat_file(path, start=-n)
-        return content
 
 
 def write_bytes(uri: str, content: bytes) -> None:
@@ -182,12 +172,6 @@ def remove_folder(uri: str) -> None:
     with _opened(uri) as (fs, path):
         if fs.exists(path):
             fs.rm(path, recursive=True)
-
-
-def upload(folder: Path, uri: str) -> None:
-    """Copy a local folder's files, also nested ones, to a URI."""
-    with _opened(uri) as (fs, path):
-        fs.put(f"{folder}/", path.rstrip("/") + "/", recursive=True)
 
 
 def require_writable(uri: str) -> None:

@@ -13,7 +13,7 @@ from mleg_ray.catalog.codec import Columns, checked, rows_of, to_columns, to_eve
 from mleg_ray.errors import DataError
 from mleg_ray.events import Events, EventSchema, Field
 from mleg_ray.folder import FileEntry, Record
-from mleg_ray.storage import read_end, write_bytes
+from mleg_ray.storage import read_bytes, write_bytes
 
 FOOTER_BYTES = 1 << 16
 
@@ -144,7 +144,7 @@ def footer(place: str) -> dict[str, str]:
         ResourceError: there is no such file.
     """
     try:
-        metadata = pq.read_schema(io.BytesIO(read_end(place, FOOTER_BYTES))).metadata or {}
+        metadata = pq.read_schema(io.BytesIO(read_bytes(place, start=-FOOTER_BYTES))).metadata or {}
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{place}: no Parquet file ({error}); make it again") from None
     return {key.decode(): value.decode() for key, value in metadata.items()}

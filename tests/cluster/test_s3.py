@@ -12,7 +12,7 @@ import pytest
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.storage import exists, matching, read_bytes, sizes, upload
+from mleg_ray.storage import exists, matching, read_bytes, sizes, write_bytes
 from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
 from tests.recipes import SMALL
@@ -41,6 +41,12 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
     )
+
+
+def upload(folder: Path, uri: str) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            write_bytes(f"{uri}/{path.relative_to(folder)}", path.read_bytes())
 
 
 def mleg(*words: str) -> str:

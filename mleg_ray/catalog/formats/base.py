@@ -1,6 +1,5 @@
 """What the writers of all formats share."""
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
-from mleg_ray.errors import UserError
 
 HEADER = "mleg"  # the name under which a file tells where its events are from
 
@@ -43,13 +41,3 @@ def header(manifest: DatasetManifest) -> dict[str, Any]:
     told = manifest.model_dump(mode="json", include=included)
     spec = manifest.provenance.get("spec")
     return told | ({"sample": spec} if spec else {})
-
-
-def library(name: str, purpose: str) -> Any:  # noqa: ANN401 - an optional library
-    """Import a library of the extra `hep`; `UserError` says how to install it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise UserError(
-            f"{purpose} needs {name}; install it with: pip install 'mleg-ray[hep]'"
-        ) from None

@@ -9,13 +9,13 @@ import numpy as np
 
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
-from mleg_ray.catalog.formats.base import Format, header, library, weights
+from mleg_ray.catalog.formats.base import Format, header, weights
 from mleg_ray.catalog.formats.particles import (
     final_state,
     groups_of_particles,
     require_momenta,
 )
-from mleg_ray.errors import ConfigError
+from mleg_ray.errors import ConfigError, library
 
 UNKNOWN = -1.0  # a scale or coupling
 

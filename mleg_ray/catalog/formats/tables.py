@@ -10,8 +10,8 @@ import pyarrow.csv
 
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
-from mleg_ray.catalog.formats.base import HEADER, Format, header, library
-from mleg_ray.errors import ConfigError
+from mleg_ray.catalog.formats.base import HEADER, Format, header
+from mleg_ray.errors import ConfigError, library
 from mleg_ray.events import COUNT, Field
 
 TREE = "events"

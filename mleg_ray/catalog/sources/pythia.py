@@ -17,7 +17,7 @@ from mleg_ray.catalog.sources.base import (
 )
 from mleg_ray.catalog.sources.drawn import require_schema
 from mleg_ray.catalog.units import conversion
-from mleg_ray.errors import ConfigError, DataError, UserError
+from mleg_ray.errors import ConfigError, DataError, library
 from mleg_ray.events import EventSchema, Field, Group, four_momentum
 from mleg_ray.randomness import derive_seed
 
@@ -95,7 +95,7 @@ class PythiaDIS(Source):
         self._first_seeds = [
             derive_seed(config.seed, f"pythia {energy:g} GeV") % MAX_SEED for energy in energies
         ]
-        self._version = f"{_pythia8mc().Pythia('', False).settings.parm('Pythia:versionNumber')}"
+        self._version = f"{_pythia().settings.parm('Pythia:versionNumber')}"
 
     def shard_rows(self) -> Sequence[Sequence[int]]:
         """Return the rows of each shard, one stratum a beam energy."""
@@ -168,7 +168,7 @@ def dis_settings(q2_min: float, m_hat_min: float) -> dict[str, str]:
 
 def _generate(settings: Mapping[str, str], rows: int, y_min: float) -> np.ndarray:
     """Return scattered electrons' (px, py, pz, E) in GeV with y >= y_min, shape (rows, 4)."""
-    pythia = _pythia8mc().Pythia("", False)  # False: print no banner
+    pythia = _pythia()
     for key, value in settings.items():
         assert pythia.readString(f"{key} = {value}"), key
     if not pythia.init():
@@ -204,11 +204,5 @@ def _scattered_electron(event: Any) -> Any:  # noqa: ANN401 - Pythia's classes h
     return event[outgoing.iBotCopyId()]
 
 
-def _pythia8mc() -> Any:  # noqa: ANN401 - an optional package without types
-    try:
-        import pythia8mc
-    except ImportError:
-        raise UserError(
-            "source pythia-dis needs Pythia 8; install it with: pip install 'mleg-ray[pythia]'"
-        ) from None
-    return pythia8mc
+def _pythia() -> Any:  # noqa: ANN401 - an optional package without types
+    return library("pythia8mc", "source pythia-dis", extra="pythia").Pythia("", False)  # no banner

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field as Option
 
 from mleg_ray.config import Config
-from mleg_ray.errors import DataError, UserError
+from mleg_ray.errors import DataError, library
 from mleg_ray.storage import storage_errors
 
 Key = str | int
@@ -97,7 +97,9 @@ def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
             columns = _numpy(uri, stream, keys, file_format.table)
         else:
             columns = _hdf5(uri, stream, keys, file_format.table)
-    _require_equal_lengths(uri, columns)
+    lengths = {key: len(content) for key, content in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"{uri}: columns differ in length: {lengths}")
     for key, content in columns.items():
         _require_finite(uri, key, content)
     return columns
@@ -111,9 +113,12 @@ class _Text:
         self._format = file_format
         self._content = content
         self._lines = self._cleaned(content)
-        names = self._split(self._take_header()) if file_format.header else None
-        width = len(names or self._split(self._lines.partition(b"\n")[0]))
-        self._names = names or [str(i) for i in range(width)]
+        first, _, rest = self._lines.partition(b"\n")
+        self._names = self._split(first)
+        if file_format.header:
+            self._lines = rest
+        else:
+            self._names = [str(i) for i in range(len(self._names))]
 
     def columns(self, keys: Sequence[Key]) -> Table:
         if not self._lines.strip():
@@ -152,10 +157,6 @@ class _Text:
             content = re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", content)
             content = re.sub(rb"[ \t]+", b" ", content)
         return content.lstrip(b"\n")
-
-    def _take_header(self) -> bytes:
-        header, _, self._lines = self._lines.partition(b"\n")
-        return header
 
     def _split(self, line: bytes) -> list[str]:
         text = line.decode(errors="replace")
@@ -305,12 +306,7 @@ def _numpy(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) 
 
 
 def _hdf5(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -> Table:
-    try:
-        import h5py
-    except ImportError:
-        raise UserError(
-            f"{uri}: HDF5 needs h5py; install it with: pip install 'mleg-ray[hep]'"
-        ) from None
+    h5py = library("h5py", f"{uri}: HDF5")
     try:
         with h5py.File(stream, "r") as file:
             content = _member(uri, file, table) if table else file
@@ -335,18 +331,17 @@ def _from_arrays(uri: str, content: Any, keys: Sequence[Key]) -> Table:  # noqa:
     An array of more axes is one column, number 0.
     """
     if isinstance(content, dict):
-        names = list(content)
-        chosen = {key: content[names[_position(uri, key, names)]][()] for key in keys}
+        columns = content
     elif content.dtype.names:
-        names = list(content.dtype.names)
-        chosen = {key: content[names[_position(uri, key, names)]] for key in keys}
+        columns = {name: content[name] for name in content.dtype.names}
     elif content.ndim == 2:
-        names = [str(i) for i in range(content.shape[1])]
-        chosen = {key: content[:, _position(uri, key, names)] for key in keys}
+        columns = {str(i): column for i, column in enumerate(content.T)}
     elif content.ndim > 2:
-        chosen = {key: (content,)[_position(uri, key, ["0"])] for key in keys}
+        columns = {"0": content}
     else:
         raise DataError(f"{uri}: an array of shape {content.shape} is no table (rows, columns)")
+    names = list(columns)
+    chosen = {key: columns[names[_position(uri, key, names)]][()] for key in keys}
     return {key: _arrays(uri, key, values) for key, values in chosen.items()}
 
 
@@ -399,9 +394,3 @@ def _require_finite(uri: str, key: Key, content: Content) -> None:
         f"{uri}: row {events[0]} (from 0), column {key!r}: {values[bad][0]} is not a finite "
         f"number ({len(np.unique(events))} such rows); remove or mend these events"
     )
-
-
-def _require_equal_lengths(uri: str, columns: Table) -> None:
-    lengths = {key: len(values) for key, values in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise DataError(f"{uri}: columns differ in length: {lengths}")

@@ -28,7 +28,6 @@ from mleg_ray.storage import (
     matching,
     read_bytes,
     sha256,
-    size,
     version,
 )
 
@@ -131,7 +130,7 @@ class Tables(Source):
         self._schema = schema
         self._fields = {field.name: field for field in schema.fields}
         self._shard_events = shard_events
-        self._digests: list[str] = []
+        self._files: list[dict[str, Any]] = []
         self._rows: list[list[int]] = []
 
     def shard_rows(self) -> Sequence[Sequence[int]]:
@@ -172,18 +171,12 @@ class Tables(Source):
 
     def provenance(self) -> dict[str, Any]:
         """Return each file's path as the catalog names it, its size and its SHA-256."""
-        if not self._digests:
-            self._digests = [sha256(read_bytes(file.uri)) for file in self._inputs]
-        files = [
-            {
-                "path": file.entry.path,
-                "name": file.uri.rsplit("/", 1)[-1],
-                "bytes": size(file.uri),
-                "sha256": digest,
-            }
-            for file, digest in zip(self._inputs, self._digests, strict=True)
-        ]
-        return {"files": files, "seed": self._config.seed}
+        if not self._files:
+            for file in self._inputs:
+                content = read_bytes(file.uri)
+                told = {"path": file.entry.path, "name": file.uri.rsplit("/", 1)[-1]}
+                self._files.append(told | {"bytes": len(content), "sha256": sha256(content)})
+        return {"files": self._files, "seed": self._config.seed}
 
     def _n_rows(self, file: Input) -> int:
         rows = len(next(iter(self._read(file).values())))
@@ -209,7 +202,13 @@ class Tables(Source):
             if field.group in self._schema.objects:
                 lists = _lists(table[key], field.group, place)
                 first, count = counted.setdefault(field.group, (key, lists.count))
-                _require_as_many(file.uri, (first, count), (key, lists.count), field.group)
+                if (differ := count != lists.count).any():
+                    row = differ.argmax()
+                    where = f"{file.uri}: row {row} (from 0)"
+                    raise DataError(
+                        f"{where}: column {first!r} has {count[row]} objects of '{field.group}', "
+                        f"column {key!r} {lists.count[row]}; each object needs all fields"
+                    )
                 content[name] = lists
             else:
                 content[name] = _arrays(table[key], field, place)
@@ -260,22 +259,6 @@ def _arrays(content: Content, field: Field, place: str) -> NDArray[Any]:
 
 def _told(shape: tuple[int, ...]) -> str:
     return f"an array of shape {shape}" if shape else "one number"
-
-
-def _require_as_many(
-    uri: str,
-    first: tuple[Key, NDArray[np.int64]],
-    other: tuple[Key, NDArray[np.int64]],
-    group: str,
-) -> None:
-    """Raise `DataError` unless two columns have as many objects of a group in each event."""
-    differ = first[1] != other[1]
-    if differ.any():
-        row = differ.argmax()
-        raise DataError(
-            f"{uri}: row {row} (from 0): column {first[0]!r} has {first[1][row]} objects of "
-            f"'{group}', column {other[0]!r} {other[1][row]}; each object needs all fields"
-        )
 
 
 def _matches(root: str, path: str) -> list[str]:
