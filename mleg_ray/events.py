@@ -19,6 +19,17 @@ from mleg_ray.errors import ConfigError
 
 Role = Literal["event", "condition", "weight", "label"]
 Unit = Literal["GeV", "MeV", "TeV", "rad", "deg", "cm", "mm", "1"]
+# unit -> (dimension, value of one unit in the dimension's first unit)
+UNITS: dict[Unit, tuple[str, float]] = {
+    "GeV": ("energy", 1.0),
+    "MeV": ("energy", 1e-3),
+    "TeV": ("energy", 1e3),
+    "rad": ("angle", 1.0),
+    "deg": ("angle", math.pi / 180),
+    "cm": ("length", 1.0),
+    "mm": ("length", 0.1),
+    "1": ("pure number", 1.0),
+}
 MOST_NUMBERS = 10_000_000  # of an event
 MOMENTUM = ("px", "py", "pz", "energy")
 COUNT = "count"  # `jet.count` is the number of jets; no field may be called so
@@ -103,6 +114,20 @@ def members(group: str, *parts: str) -> tuple[str, ...]:
 def four_momentum(group: str) -> tuple[str, ...]:
     """Return the columns of a particle's four-momentum: px, py, pz and energy of the group."""
     return members(group, *MOMENTUM)
+
+
+def conversion(given: Unit, wanted: Unit, where: str) -> float:
+    """Return the factor that turns numbers in `given` into numbers in `wanted`.
+
+    Raises:
+        ConfigError: the units measure different things; the message starts with `where`.
+    """
+    (dimension, value), (wanted_dimension, wanted_value) = UNITS[given], UNITS[wanted]
+    if dimension != wanted_dimension:
+        raise ConfigError(
+            f"{where}: {given} ({dimension}) cannot be converted to {wanted} ({wanted_dimension})"
+        )
+    return value / wanted_value
 
 
 def stored_fields(fields: Iterable[Field], fixed: Container[str | None]) -> tuple[Field, ...]:

@@ -13,6 +13,7 @@ from mleg_ray.events import (
     EventSchema,
     Field,
     Group,
+    conversion,
     four_momentum,
     group_of,
     members,
@@ -252,3 +253,11 @@ def test_impossible_fields(field: dict[str, Any], message: str) -> None:
 def test_impossible_groups(group: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Group.model_validate(group)
+
+
+def test_conversion() -> None:
+    assert conversion("MeV", "GeV", "") == pytest.approx(1e-3)
+    assert conversion("deg", "rad", "") == pytest.approx(0.017453292519943295)
+    assert conversion("cm", "mm", "") == pytest.approx(10)
+    with pytest.raises(ConfigError, match=r"column a: GeV \(energy\) cannot be converted to cm"):
+        conversion("GeV", "cm", "column a")

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from mleg_ray.catalog.listing import describe, entries_table, list_entries
 from mleg_ray.catalog.spec import DatasetSpec, Splits
-from mleg_ray.catalog.units import conversion
 from mleg_ray.errors import ConfigError
 
 
@@ -193,11 +192,3 @@ def test_every_head_of_the_shards_is_split_as_asked():
 def test_splits_sum_to_one():
     with pytest.raises(ValueError, match="must sum to 1"):
         Splits(train=0.5, validation=0.1, test=0.3)
-
-
-def test_conversion():
-    assert conversion("MeV", "GeV", "") == pytest.approx(1e-3)
-    assert conversion("deg", "rad", "") == pytest.approx(0.017453292519943295)
-    assert conversion("cm", "mm", "") == pytest.approx(10)
-    with pytest.raises(ConfigError, match=r"column a: GeV \(energy\) cannot be converted to cm"):
-        conversion("GeV", "cm", "column a")

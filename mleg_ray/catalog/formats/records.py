@@ -2,21 +2,22 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
 from mleg_ray.catalog.formats.base import Format, header, weights
-from mleg_ray.catalog.formats.particles import (
-    final_state,
-    groups_of_particles,
-    require_momenta,
-)
 from mleg_ray.errors import ConfigError, library
+from mleg_ray.events import COUNT
 
+# The fields of a momentum and their units, either of which will do.
+CARTESIAN = {"px": "GeV", "py": "GeV", "pz": "GeV"}
+POLAR = {"pt": "GeV", "eta": "1", "phi": "rad"}
 UNKNOWN = -1.0  # a scale or coupling
 
 # Dark Machines' names of objects, by the size of their PDG number; leptons have a sign behind.
@@ -24,6 +25,65 @@ OBJECTS = {11: "e", 13: "m", 22: "g", 5: "b", 1: "j", 2: "j", 3: "j", 4: "j", 21
 LEPTONS = ("e", "m")
 MISSING = ("met.pt", "met.phi")
 MEV = 1000.0  # in a GeV
+
+
+class Particles(NamedTuple):
+    """The particles of a group: whose events' they are (m,), and px, py, pz, E (m, 4) in GeV."""
+
+    pdg_id: int
+    owner: NDArray[np.intp]
+    momentum: NDArray[np.float64]
+
+
+def final_state(manifest: DatasetManifest, columns: Columns) -> list[Particles]:
+    """Return the particles of the groups of event fields that have a `pdg_id`."""
+    found = []
+    for name in groups_of_particles(manifest):
+        group = manifest.groups[name]
+        parts = {
+            field.name.partition(".")[2]: columns[field.name].astype(np.float64)
+            for field in manifest.fields
+            if field.group == name
+        }
+        momentum = _momentum(parts, group.mass)
+        owner = np.arange(len(momentum))
+        if group.most:
+            count = columns[f"{name}.{COUNT}"]
+            owner = np.repeat(np.arange(len(count)), count)
+        assert group.pdg_id is not None
+        found.append(Particles(group.pdg_id, owner, momentum))
+    return found
+
+
+def groups_of_particles(manifest: DatasetManifest) -> list[str]:
+    """Return the groups of event fields that have a `pdg_id`."""
+    generated = {field.group for field in manifest.fields if field.role == "event"}
+    return [n for n, g in manifest.groups.items() if g.pdg_id is not None and n in generated]
+
+
+def require_momenta(manifest: DatasetManifest) -> None:
+    """Raise `ConfigError` unless each particle's fields tell its momentum and energy in GeV."""
+    for name in groups_of_particles(manifest):
+        energy = {} if manifest.groups[name].mass is not None else {"energy": "GeV"}
+        fields = [field for field in manifest.fields if field.group == name]
+        own = {field.name.partition(".")[2]: field.unit for field in fields}
+        if not any((form | energy).items() <= own.items() for form in (CARTESIAN, POLAR)):
+            raise ConfigError(
+                f"{manifest.name}: an event record needs px, py, pz, or pt, eta, phi, of '{name}' "
+                f"in GeV and rad, and its energy, or groups.{name}.mass"
+            )
+
+
+def _momentum(parts: Mapping[str, NDArray[Any]], mass: float | None) -> NDArray[np.float64]:
+    if "px" in parts:
+        px, py, pz = (parts[name] for name in CARTESIAN)
+    else:
+        pt, eta, phi = (parts[name] for name in POLAR)
+        px, py, pz = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
+    energy = parts.get("energy")
+    if energy is None:
+        energy = np.sqrt(px**2 + py**2 + pz**2 + (mass or 0.0) ** 2)
+    return np.stack([px, py, pz, energy], axis=1)
 
 
 def _les_houches(place: Path, columns: Columns, manifest: DatasetManifest) -> None:

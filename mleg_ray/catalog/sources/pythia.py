@@ -16,9 +16,8 @@ from mleg_ray.catalog.sources.base import (
     divide,
 )
 from mleg_ray.catalog.sources.drawn import require_schema
-from mleg_ray.catalog.units import conversion
 from mleg_ray.errors import ConfigError, DataError, library
-from mleg_ray.events import EventSchema, Field, Group, four_momentum
+from mleg_ray.events import EventSchema, Field, Group, conversion, four_momentum
 from mleg_ray.randomness import derive_seed
 
 ELECTRON, PROTON = 11, 2212  # Particle Data Group numbers

@@ -15,10 +15,9 @@ from pydantic import NonNegativeInt
 from mleg_ray.catalog.codec import Columns, checked
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig, cut
 from mleg_ray.catalog.sources.readers import Content, FileFormat, Key, Lists, read_table
-from mleg_ray.catalog.units import conversion
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError, DataError
-from mleg_ray.events import COUNT, EventSchema, Field, Unit, group_of
+from mleg_ray.events import COUNT, EventSchema, Field, Unit, conversion, group_of
 from mleg_ray.randomness import derive_seed
 from mleg_ray.storage import (
     absolute,

@@ -109,20 +109,10 @@ def require_columns(names: tuple[str, ...], layout: Layout) -> None:
 
 
 def per_event(values: Tensor, name: str, events: Events) -> Tensor:
-    """Return the sum (B,) over each event's numbers of a column: of objects, those present."""
+    """Return the sum (B,) over each event's numbers or marks of a column, of present objects."""
     if values.ndim == 1:
         return values
     present = events.present.get(group_of(name))
     if present is not None:
-        values = torch.where(present, values, 0.0)
+        values = torch.where(present, values, 0)
     return values.flatten(1).sum(dim=1)
-
-
-def any_present(marks: Tensor, name: str, events: Events) -> Tensor:
-    """Return a boolean tensor (B,): events with a mark on any number of a column."""
-    if marks.ndim == 1:
-        return marks
-    present = events.present.get(group_of(name))
-    if present is not None:
-        marks = marks & present
-    return marks.flatten(1).any(dim=1)

@@ -18,7 +18,6 @@ from mleg_ray.features.steps.base import (
     Quantity,
     Step,
     StepConfig,
-    any_present,
     per_event,
     require_columns,
 )
@@ -58,19 +57,15 @@ class Elementwise(Step):
 
     def log_abs_det(self, before: Events) -> Tensor:
         """Return Σ log |f'(x)|, over present objects."""
-        total = before.weight.new_zeros(len(before))
-        for name in self.reads:
-            slope = self.f.log_slope(before.columns[name], before.columns)
-            total = total + per_event(slope, name, before)
-        return total
+        slopes = {n: self.f.log_slope(before.columns[n], before.columns) for n in self.reads}
+        zero = before.weight.new_zeros(len(before))
+        return sum((per_event(slope, n, before) for n, slope in slopes.items()), start=zero)
 
     def outside(self, before: Events) -> Tensor:
         """Return which events have a number outside the domain of f."""
-        outside = super().outside(before)
-        for name in self.reads:
-            beyond = self.f.beyond(before.columns[name], before.columns)
-            outside = outside | any_present(beyond, name, before)
-        return outside
+        beyond = {n: self.f.beyond(before.columns[n], before.columns) for n in self.reads}
+        marked = [per_event(marks, n, before) > 0 for n, marks in beyond.items()]
+        return torch.stack(marked).any(dim=0)
 
 
 class Function(StepConfig):

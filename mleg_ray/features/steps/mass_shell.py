@@ -12,7 +12,7 @@ from mleg_ray.features.steps.base import (
     Layout,
     Step,
     StepConfig,
-    any_present,
+    per_event,
     require_columns,
 )
 from mleg_ray.physics.kinematics import energy
@@ -59,7 +59,7 @@ class MassShell(Step):
         [name] = self.reads
         expected = self.decode(before.columns)[name]
         off = (before.columns[name] - expected).abs() > OFF_SHELL * expected
-        return any_present(off, name, before)
+        return per_event(off, name, before) > 0
 
 
 @STEPS.register

@@ -13,7 +13,6 @@ from mleg_ray.features.steps.base import (
     Quantity,
     Step,
     StepConfig,
-    any_present,
     per_event,
     require_columns,
 )
@@ -65,7 +64,7 @@ class Spherical(Step):
     def outside(self, before: Events) -> Tensor:
         """Return which events have a momentum along the beam."""
         px, py = (before.columns[name] for name in self.reads[:2])
-        return any_present((px == 0) & (py == 0), self.reads[0], before)
+        return per_event((px == 0) & (py == 0), self.reads[0], before) > 0
 
 
 @STEPS.register
