@@ -346,16 +346,11 @@ def _known_keys(cls: type[BaseModel]) -> list[str]:
             continue
         seen.add(table)
         names |= dict.fromkeys(table.model_fields)
+        to_see += table.__subclasses__()  # the kinds of a family
         for field in table.model_fields.values():
             if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-                to_see += [field.annotation, *_kinds(field.annotation)]
+                to_see += [field.annotation]
     return list(names)
-
-
-def _kinds(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    for kind in cls.__subclasses__():
-        yield kind
-        yield from _kinds(kind)
 
 
 def suggest(name: str, known: list[str]) -> str:

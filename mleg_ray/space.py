@@ -1,5 +1,6 @@
 """The layout of a flat vector of numbers: which belong together, and which are angles."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,10 +28,7 @@ class Part:
     @property
     def width(self) -> int:
         """How many numbers there are."""
-        width = 1
-        for length in self.shape:
-            width *= length
-        return width
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,6 @@ class ConstraintCount(Config):
     outside: int
     beyond_tolerance: int
 
-    def __add__(self, other: "ConstraintCount") -> "ConstraintCount":
-        return ConstraintCount(
-            outside=self.outside + other.outside,
-            beyond_tolerance=self.beyond_tolerance + other.beyond_tolerance,
-        )
-
 
 class PreparedShard(ShardRecord):
     """The record of a prepared shard, and how many of its events break each constraint."""
@@ -253,14 +247,12 @@ def _count_violations(
 
 
 def _provenance(plan: PreparePlan, records: Iterable[PreparedShard]) -> dict[str, Any]:
-    totals = {
-        name: ConstraintCount(outside=0, beyond_tolerance=0) for name in plan.spec.constraints
-    }
-    dropped: collections.Counter[str] = collections.Counter()
+    outside = {name: collections.Counter[str]() for name in plan.spec.constraints}
+    dropped = collections.Counter[str]()
     for record in records:
         dropped.update(record.entry.dropped)
         for name, count in record.constraints.items():
-            totals[name] += count
+            outside[name].update(dict(count))
     return {
         "description": plan.spec.description,
         "citation": plan.spec.citation,
@@ -269,7 +261,7 @@ def _provenance(plan: PreparePlan, records: Iterable[PreparedShard]) -> dict[str
         "spec_digest": plan.spec.digest(),
         "origin": plan.folder.plan.origin,
         "source": {"kind": plan.spec.source.kind, **plan.source.provenance()},
-        "constraints": {name: count.model_dump() for name, count in totals.items()},
+        "constraints": {name: dict(count) for name, count in outside.items()},
         "dropped": dict(dropped),
         "code": {
             "mleg_ray": mleg_ray.__version__,

@@ -67,12 +67,11 @@ def write_shard(
     stored, dropped = checked(columns, schema, fields, f"{folder}/{file}")
     content = parquet(to_table(stored, schema, fields, metadata))
     write_bytes(f"{folder}/{file}", content)
+    given = {field.name: stored[field.name] for field in fields if field.role == "condition"}
     constant = {
-        field.name: float(
-            str(stored[field.name][0])
-        )  # 7.3 is not what single precision makes of it
-        for field in fields
-        if field.role == "condition" and _is_constant(stored[field.name])
+        name: float(str(values[0]))  # 7.3 is not what single precision makes of it
+        for name, values in given.items()
+        if len(values) and (values == values[0]).all()
     }
     return ShardEntry(
         **dict(FileEntry.of(file, content)),
@@ -82,10 +81,6 @@ def write_shard(
         conditions={**(conditions or {}), **constant},
         dropped={group: n for group, n in dropped.items() if n},
     )
-
-
-def _is_constant(values: NDArray[Any]) -> bool:
-    return len(values) > 0 and bool((values == values[0]).all())
 
 
 def parquet(table: pa.Table) -> bytes:

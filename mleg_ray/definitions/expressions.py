@@ -49,7 +49,7 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
     taken = dict(zip(given, operands(given, columns, expression), strict=True))
     try:
         tensors = {
-            name: _together([taken[text] for text in texts])
+            name: taken[texts[0]] if len(texts) == 1 else torch.stack([taken[t] for t in texts], 1)
             for name, texts in arguments.items()
             if name not in whole
         }
@@ -64,11 +64,6 @@ def evaluate(expression: str, columns: Mapping[str, Tensor]) -> Tensor:
     if values.ndim > 1:
         require_one_owner(given, columns, expression)
     return values
-
-
-def _together(columns: list[Tensor]) -> Tensor:
-    """Return a column, or the four-momentum (B, 4) of four."""
-    return columns[0] if len(columns) == 1 else torch.stack(columns, dim=1)
 
 
 def operands(names: Iterable[str], columns: Mapping[str, Tensor], expression: str) -> list[Tensor]:
