@@ -38,14 +38,10 @@ class Plane(Config):
         return f"{self.x}, {self.y}"
 
     @property
-    def x_edges(self) -> NDArray[np.float64]:
-        """Edges along x, shape (bins + 1,)."""
-        return self._edges(self.x_range)
-
-    @property
-    def y_edges(self) -> NDArray[np.float64]:
-        """Edges along y, shape (bins + 1,)."""
-        return self._edges(self.y_range)
+    def edges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The bins' edges along x and y, each of shape (bins + 1,)."""
+        space = np.geomspace if self.log else np.linspace
+        return space(*self.x_range, self.bins + 1), space(*self.y_range, self.bins + 1)
 
     @property
     def cells(self) -> int:
@@ -71,7 +67,3 @@ class Plane(Config):
         with np.errstate(divide="ignore", invalid="ignore"):
             position: NDArray[np.float64] = (scale(values) - low) * (self.bins / (high - low))
         return np.floor(position)
-
-    def _edges(self, ends: tuple[float, float]) -> NDArray[np.float64]:
-        space = np.geomspace if self.log else np.linspace
-        return space(*ends, self.bins + 1)

@@ -174,8 +174,7 @@ def _plane_png(
         figure = Figure(figsize=(4.4, 3.6), layout="constrained")
         axes = figure.subplots()
         mesh = axes.pcolormesh(
-            plane.x_edges,
-            plane.y_edges,
+            *plane.edges,
             values.T,
             cmap="viridis" if scale else "RdBu_r",
             norm=scale or LogNorm(1 / 3, 3),
