@@ -178,7 +178,7 @@ class EventSchema:
                 raise ConfigError(f"groups.{field.name}: a field has this name; choose another")
             if field.group:
                 members[field.group].append(field)
-        numbers = {f.name: (self.objects.get(f.group) or math.prod(f.shape)) for f in self.fields}
+        numbers = {name: math.prod(shape) for name, shape in self.shapes.items()}
         largest = max(numbers, key=lambda name: numbers[name])
         if sum(numbers.values()) > MOST_NUMBERS:
             raise ConfigError(
@@ -218,6 +218,12 @@ class EventSchema:
         return {name: group.most for name, group in self.groups.items() if group.most is not None}
 
     @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """What an event has of each field: one number, one for each object, or an image."""
+        objects = self.objects
+        return {f.name: (objects[f.group],) if f.group in objects else f.shape for f in self.fields}
+
+    @property
     def truth(self) -> dict[str, str]:
         """The field that is measured, of each condition that is its true value."""
         pairs = {}
@@ -239,13 +245,8 @@ class EventSchema:
 
     def example(self) -> "Events":
         """Return a few events in which all numbers are one and all objects are there."""
-        objects = self.objects
-        shapes = {
-            field.name: (objects[field.group],) if field.group in objects else field.shape
-            for field in self.fields
-            if field.role != "weight"
-        }
-        return Events.example(shapes, objects)
+        shapes = {name: shape for name, shape in self.shapes.items() if name != self.weight}
+        return Events.example(shapes, self.objects)
 
     def events(
         self,

@@ -183,11 +183,8 @@ def of_events(events: Events, schema: EventSchema) -> dict[str, NDArray[Any]]:
 
 def bytes_of(schema: EventSchema, fields: Sequence[Field]) -> int:
     """Return the bytes of one stored event before compression, with as many objects as can be."""
-    total = 0
-    for field in fields:
-        numbers = schema.objects.get(field.group, math.prod(field.shape))
-        total += numbers * np.dtype(field.dtype).itemsize
-    return total
+    numbers = {name: math.prod(shape) for name, shape in schema.shapes.items()}
+    return sum(numbers[field.name] * np.dtype(field.dtype).itemsize for field in fields)
 
 
 def rows_of(columns: Columns, schema: EventSchema, fields: Sequence[Field]) -> int:

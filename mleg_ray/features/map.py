@@ -66,11 +66,7 @@ class FeatureMap(nn.Module):
         self._fixed = {name: conditions[name] for name in schema.conditions if name in conditions}
         objects = schema.objects
         given = {name: Quantity(varies=name not in conditions) for name in schema.conditions}
-        made = {
-            field.name: Quantity((objects[field.group],) if field.group in objects else field.shape)
-            for field in schema.fields
-            if field.role == "event"
-        }
+        made = {name: Quantity(schema.shapes[name]) for name in schema.event}
         self._chain, made = _chained(config.steps, made, given, schema, "steps")
         self._condition_chain, seen = _chained(config.conditions, given, {}, schema, "conditions")
         self._places = [
