@@ -6,12 +6,16 @@ Particles are p, pip (π⁺) and pim (π⁻); other arguments are columns (B,) i
 import torch
 from torch import Tensor
 
+from mleg_ray.events import four_momentum
 from mleg_ray.physics import kinematics
 from mleg_ray.physics.decays import at_rest_in, invariant_mass
 from mleg_ray.physics.dis import PROTON_MASS
 from mleg_ray.physics.observables import FourMomentum, observable
 
 PION_MASS = 0.13957039  # GeV, Particle Data Group 2024
+PARTICLES = ("p", "pip", "pim")
+FIELDS = tuple(name for particle in PARTICLES for name in four_momentum(particle))
+PHOTON_ENERGY = "photon_energy"
 
 
 def total(photon_energy: Tensor) -> Tensor:

@@ -7,13 +7,13 @@ import pytest
 import torch
 from scipy.stats import chi2, kstest
 
-from mleg_ray.catalog.sources.photoproduction import DELTA, FIELDS, RHO, THRESHOLD
+from mleg_ray.catalog.sources.photoproduction import DELTA, RHO, THRESHOLD
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.definitions import violates
 from mleg_ray.errors import ConfigError
 from mleg_ray.physics.decays import breakup_momentum
 from mleg_ray.physics.dis import PROTON_MASS
-from mleg_ray.physics.photoproduction import PION_MASS
+from mleg_ray.physics.photoproduction import FIELDS, PION_MASS
 
 M, m = PROTON_MASS, PION_MASS
 ENERGY, EVENTS = 3.0, 60_000

@@ -121,7 +121,6 @@ class FoldedConfig(SourceConfig):
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
     ) -> "Folded":
         """Open the other source; `UserError` if it cannot be."""
-        self.check(schema, conditions)
         source = self.of.open(schema.without(schema.truth), conditions, shard_events)
         return Folded(self, source, schema.truth)
 

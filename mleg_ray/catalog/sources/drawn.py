@@ -44,7 +44,6 @@ class DrawnConfig(SourceConfig):
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
     ) -> "Drawn":
         """Build the source."""
-        self.check(schema, conditions)
         return Drawn(self, self.strata(conditions), shard_events)
 
     def planned_events(self) -> int:

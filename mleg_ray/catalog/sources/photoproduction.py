@@ -14,7 +14,7 @@ from mleg_ray.catalog.sources.base import SOURCES
 from mleg_ray.catalog.sources.drawn import DrawnConfig
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema, Field, Group, four_momentum
+from mleg_ray.events import EventSchema, Field, Group
 from mleg_ray.physics.decays import (
     breakup_momentum,
     breit_wigner,
@@ -26,11 +26,9 @@ from mleg_ray.physics.decays import (
     two_body,
 )
 from mleg_ray.physics.dis import PROTON_MASS
-from mleg_ray.physics.photoproduction import PION_MASS, total
+from mleg_ray.physics.photoproduction import FIELDS, PARTICLES, PHOTON_ENERGY, PION_MASS, total
 
-PARTICLES = ("p", "pip", "pim")
-FIELDS = tuple(name for particle in PARTICLES for name in four_momentum(particle))
-PHOTON_ENERGY, CHANNEL = "photon_energy", "channel"
+CHANNEL = "channel"
 
 # Masses and widths, GeV: Particle Data Group 2024, rounded.
 DELTA, RHO = (1.232, 0.117), (0.775, 0.147)

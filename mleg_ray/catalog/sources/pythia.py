@@ -64,7 +64,6 @@ class PythiaDISConfig(SourceConfig):
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
     ) -> "PythiaDIS":
         """Build the source; `UserError` if Pythia is not installed."""
-        self.check(schema, conditions)
         units = {field.name: field.unit for field in schema.fields}
         scales = {name: conversion("GeV", units[name], name) for name in (*MOMENTUM, BEAM_ENERGY)}
         fixed = [conditions[BEAM_ENERGY] / scales[BEAM_ENERGY]] if conditions else []

@@ -100,7 +100,6 @@ class ImportConfig(SourceConfig):
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
     ) -> "Tables":
         """Find the files; `DataError` if some are absent."""
-        self.check(schema, conditions)
         root = absolute(self.root or os.environ.get(ROOT_VARIABLE) or ".")
         inputs = [Input(uri, files) for files in self.files for uri in _matches(root, files.path)]
         return Tables(self, inputs, schema, shard_events)

@@ -8,7 +8,7 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from mleg_ray.events import Events, four_momentum, members
+from mleg_ray.events import Events, members
 from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
@@ -27,10 +27,8 @@ from mleg_ray.physics.decays import (
     two_body,
 )
 from mleg_ray.physics.dis import PROTON_MASS
-from mleg_ray.physics.photoproduction import PION_MASS
+from mleg_ray.physics.photoproduction import FIELDS, PHOTON_ENERGY, PION_MASS
 
-PARTICLES = ("p", "pip", "pim")
-PHOTON_ENERGY = "photon_energy"
 MASS, OUT, OUT_PHI, DECAY, DECAY_PHI = FREE = members(
     "pair", "logit_mass", "logit_cos_out", "phi_out", "logit_cos_decay", "phi_decay"
 )
@@ -61,7 +59,7 @@ class PionPair(Step):
 
     def __init__(self, config: "PionPairConfig", layout: Layout) -> None:
         super().__init__()
-        self.reads = tuple(name for group in PARTICLES for name in four_momentum(group))
+        self.reads = FIELDS
         self.uses = (PHOTON_ENERGY,)
         self.shows = SEEN
         require_columns((*self.reads, *self.uses), layout)
