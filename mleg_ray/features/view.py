@@ -34,13 +34,7 @@ class View:
         steps: Sequence[Step],
         example: Events,
     ) -> None:
-        """Find the quantities.
-
-        Args:
-            names: what is seen.
-            space: the layout of features.
-            steps: those that made them.
-            example: features and conditions of any events, to try on.
+        """Find the quantities, and try them on features and conditions of any events.
 
         Raises:
             ConfigError: one cannot be computed, or is not one number an event.

@@ -71,10 +71,6 @@ class FileFormat(Config):
     comment: str = "#"
     table: str | None = None
 
-    def kind_of(self, uri: str) -> str:
-        """Return the declared format, else the one that the file's suffix tells, else text."""
-        return self.kind or _FORMATS.get(PurePosixPath(uri).suffix.lower(), "text")
-
 
 def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
     """Read columns, by name or by number from 0, with an entry for each event.
@@ -87,7 +83,8 @@ def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
         ResourceError: the file cannot be opened.
         UserError: HDF5 without the optional package h5py.
     """
-    kind = file_format.kind_of(uri)
+    suffix = PurePosixPath(uri).suffix.lower()
+    kind = file_format.kind or _FORMATS.get(suffix, "text")
     with storage_errors(uri), fsspec.open(uri, "rb") as stream:
         if kind == "text":
             return _Text(uri, stream.read(), file_format).columns(keys)
