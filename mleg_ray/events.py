@@ -130,14 +130,6 @@ def conversion(given: Unit, wanted: Unit, where: str) -> float:
     return value / wanted_value
 
 
-def stored_fields(fields: Iterable[Field], fixed: Container[str | None]) -> tuple[Field, ...]:
-    """Return the fields that are columns of shards: all but the conditions that are `fixed`.
-
-    Those have one value in the whole dataset, or in each of its partitions.
-    """
-    return tuple(field for field in fields if field.name not in fixed)
-
-
 def unlabelled(fields: Iterable[Field]) -> tuple[Field, ...]:
     """Return the fields that generated events have too: all but the labels."""
     return tuple(field for field in fields if field.role != "label")
@@ -237,7 +229,7 @@ class EventSchema:
         """Return the conditions that differ from event to event: all but the `fixed` ones."""
         return tuple(name for name in self.conditions if name not in fixed)
 
-    def without(self, names: Container[str]) -> "EventSchema":
+    def without(self, names: Container[str | None]) -> "EventSchema":
         """Return the schema without these fields, and without the groups that are empty then."""
         fields = [field for field in self.fields if field.name not in names]
         used = {field.group for field in fields}

@@ -111,7 +111,7 @@ def _toy_checkpoint(folder: Path, name: str, features: dict[str, object], n: int
     spec = DatasetSpec.load(name)
     assert isinstance(spec.source, DrawnConfig)
     drawn = spec.source.draw(np.random.default_rng(1), n, {})
-    columns, _ = checked(drawn, spec.schema_, spec.stored_fields, name)
+    columns, _ = checked(drawn, spec.stored, name)
     events = to_events(columns, spec.schema_, {})
     run = _toy_run(name, features)
     dataset = DatasetCard(dataset_digest="0" * 64, **dict(spec.described))

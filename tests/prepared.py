@@ -30,17 +30,15 @@ def prepared_dataset(
     splits = ["train"] * 8 + ["validation", "test"]
     conditions = {"beam_energy": beams[0]} if len(beams) == 1 else {}
     declared = (*FIELDS, WEIGHT) if weighted else FIELDS
-    fields = [field for field in declared if field.name not in conditions]
     schema = EventSchema(declared, GROUPS)
+    stored = schema.without(conditions)
     shards = []
     for i, split in enumerate(splits):
         columns = of_events(electrons(shard_rows, seed=i, beam_energies=beams), schema)
         columns["weight"] = np.random.default_rng(i).uniform(0.5, 1.5, shard_rows)
         columns["weight"][::3] = -0.5
         shards.append(
-            write_shard(
-                str(folder), f"shards/{i:05d}.parquet", columns, schema, fields, {}, split=split
-            )
+            write_shard(str(folder), f"shards/{i:05d}.parquet", columns, stored, {}, split=split)
         )
     manifest = DatasetManifest(
         name="toy-dis",

@@ -17,7 +17,6 @@ from mleg_ray.events import (
     four_momentum,
     group_of,
     members,
-    stored_fields,
     unlabelled,
 )
 
@@ -119,16 +118,16 @@ def test_batches_keep_everything_together() -> None:
     assert (len(again), again.nbytes) == (3, (6 + 3 + 3) * 4)
 
 
-def test_stored_fields_leave_out_fixed_conditions() -> None:
-    stored = stored_fields(FIELDS, {"beam_energy": 50.0})
-    assert [field.name for field in stored] == ["px", "w", "py"]
+def test_a_schema_without_its_fixed_conditions() -> None:
+    stored = EventSchema(FIELDS).without({"beam_energy": 50.0})
+    assert [field.name for field in stored.fields] == ["px", "w", "py"]
 
 
 def test_labels_are_stored_and_nothing_may_need_them() -> None:
     fields = (*FIELDS, Field(name="channel", role="label"))
     schema = EventSchema(fields)
     assert schema.labels == ("channel",)
-    assert "channel" in [field.name for field in stored_fields(fields, {})]
+    assert "channel" in [field.name for field in schema.without({}).fields]
     assert unlabelled(fields) == FIELDS
     assert "channel" not in (*schema.event, *schema.conditions)
 

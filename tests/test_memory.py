@@ -22,7 +22,7 @@ from tests.checkpoints import images_checkpoint, jets_checkpoint, small_checkpoi
 from tests.dis_events import ELECTRON, SCHEMA
 from tests.recipes import small_run, training_events
 
-STORED = bytes_of(SCHEMA, SCHEMA.fields)  # of an electron and its beam energy
+STORED = bytes_of(SCHEMA)  # of an electron and its beam energy
 FEATURES = 4 * 3  # of an electron
 IMAGE = 4 * 64 * 64
 

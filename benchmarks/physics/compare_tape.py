@@ -60,7 +60,7 @@ def observables(spec: DatasetSpec) -> dict[str, np.ndarray]:
     shards = [source.shard(index) for index in range(n_shards)]
     columns = {
         field.name: torch.from_numpy(np.concatenate([shard[field.name] for shard in shards]))
-        for field in spec.stored_fields
+        for field in spec.stored.fields
     }
     events = spec.joined(spec.schema_.events(columns, spec.conditions))
     return {name: column.numpy() for name, column in events.columns.items()}

@@ -53,12 +53,12 @@ def drawn(events: int) -> Columns:
 
 def as_records(stored: Columns) -> pa.Table:
     """Return `jet: list<struct<pt, eta, ...>>`, as shards have it."""
-    return to_table(stored, SCHEMA, FIELDS, {})
+    return to_table(stored, SCHEMA, {})
 
 
 def from_records(table: pa.Table) -> Columns:
     """Return the columns of that table."""
-    return to_columns(table, SCHEMA, FIELDS, "benchmark")
+    return to_columns(table, SCHEMA, "benchmark")
 
 
 def as_lists(stored: Columns) -> pa.Table:
@@ -117,7 +117,7 @@ def measure(options: Asked, results: Results) -> None:
     """Write and read both in turn, and let others read them."""
     events = options.few(options.events, 200)
     pa.set_cpu_count(1)
-    stored, _ = checked(drawn(events), SCHEMA, FIELDS, "benchmark")
+    stored, _ = checked(drawn(events), SCHEMA, "benchmark")
     written: dict[str, bytes] = {}
     for number in options.turns:
         for layout, (make, take) in LAYOUTS.items():

@@ -27,9 +27,9 @@ AGAIN = "make the dataset again"
 
 
 def checked(
-    columns: Columns, schema: EventSchema, fields: Sequence[Field], place: str
+    columns: Columns, schema: EventSchema, place: str
 ) -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
-    """Return the columns of `fields` in stored precision, and how many objects were too many.
+    """Return the columns of a schema in stored precision, and how many objects were too many.
 
     Objects are ordered in each event by their group's field `ordered_by`, the largest first; those
     beyond the group's `most` are dropped.
@@ -40,31 +40,26 @@ def checked(
     """
     dropped: dict[str, int] = {}
     stored: dict[str, NDArray[Any]] = {}
-    groups = {f.group for f in fields if f.group in schema.objects}
-    needed = [f.name for f in fields] + [f"{g}.{COUNT}" for g in groups]
+    needed = [f.name for f in schema.fields] + [f"{g}.{COUNT}" for g in schema.objects]
     if missing := [name for name in needed if name not in columns]:
         raise DataError(f"{place}: no column '{missing[0]}'; there are {', '.join(columns)}")
-    n = rows_of(columns, schema, fields)
+    n = rows_of(columns, schema)
     for group, most in schema.objects.items():
-        own = [field for field in fields if field.group == group]
-        if not own:
-            continue
         count = _counts(columns, group, n, place)
         stored[f"{group}.{COUNT}"] = np.minimum(count, most)
         dropped[group] = int((count - stored[f"{group}.{COUNT}"]).sum())
         total = (int(count.sum()),)
-        flat = {f.name: _stored(columns, f, total, place, count) for f in own}
+        own = (field for field in schema.fields if field.group == group)
+        flat = {field.name: _stored(columns, field, total, place, count) for field in own}
         kept = _kept(flat[f"{group}.{schema.groups[group].ordered_by}"], count, most)
         stored |= {name: values[kept] for name, values in flat.items()}
-    for field in fields:
+    for field in schema.fields:
         if field.group not in schema.objects:
             stored[field.name] = _stored(columns, field, (n, *field.shape), place)
     return stored, dropped
 
 
-def to_table(
-    stored: Columns, schema: EventSchema, fields: Sequence[Field], metadata: Mapping[str, str]
-) -> pa.Table:
+def to_table(stored: Columns, schema: EventSchema, metadata: Mapping[str, str]) -> pa.Table:
     """Return an Arrow table of what `checked` returned.
 
     Units and roles go into the metadata of Arrow fields, `metadata` into the table's.
@@ -72,7 +67,7 @@ def to_table(
     arrays: list[pa.Array] = []
     described: list[pa.Field] = []
     done: set[str] = set()
-    for field in fields:
+    for field in schema.fields:
         if field.group not in schema.objects:
             array = (
                 _image(stored[field.name], field) if field.shape else pa.array(stored[field.name])
@@ -81,31 +76,29 @@ def to_table(
             described.append(_described(field, array.type))
         elif field.group not in done:
             done.add(field.group)
-            own = [f for f in fields if f.group == field.group]
+            own = [f for f in schema.fields if f.group == field.group]
             arrays.append(_records(stored, field.group, own))
             described.append(pa.field(field.group, arrays[-1].type, nullable=False))
     return pa.table(arrays, schema=pa.schema(described, metadata=dict(metadata)))
 
 
-def schema_of(schema: EventSchema, fields: Sequence[Field]) -> pa.Schema:
+def schema_of(schema: EventSchema) -> pa.Schema:
     """Return the Arrow schema of shards with these fields."""
-    empty = {f.name: np.empty((0, *f.shape), dtype=f.dtype) for f in fields}
+    empty = {f.name: np.empty((0, *f.shape), dtype=f.dtype) for f in schema.fields}
     counts = {f"{group}.{COUNT}": np.empty(0, dtype=np.int64) for group in schema.objects}
-    return to_table({**empty, **counts}, schema, fields, {}).schema
+    return to_table({**empty, **counts}, schema, {}).schema
 
 
-def to_columns(
-    table: pa.Table, schema: EventSchema, fields: Sequence[Field], place: str
-) -> dict[str, NDArray[Any]]:
-    """Return the columns of `fields` of an Arrow table, as `checked` returned them.
+def to_columns(table: pa.Table, schema: EventSchema, place: str) -> dict[str, NDArray[Any]]:
+    """Return the columns of a schema in an Arrow table, as `checked` returned them.
 
     Raises:
         DataError: a column is missing or of another type, an event has more objects than its group
             may have, or an image a cell that it has not; the message begins with `place`.
     """
     columns: dict[str, NDArray[Any]] = {}
-    shapes = {field.name: field.shape for field in fields if field.shape}
-    for declared in schema_of(schema, fields):
+    shapes = {field.name: field.shape for field in schema.fields if field.shape}
+    for declared in schema_of(schema):
         name = declared.name
         if name not in table.column_names:
             raise DataError(f"{place}: no column {name}; it has {', '.join(table.column_names)}")
@@ -181,16 +174,16 @@ def of_events(events: Events, schema: EventSchema) -> dict[str, NDArray[Any]]:
     return columns
 
 
-def bytes_of(schema: EventSchema, fields: Sequence[Field]) -> int:
+def bytes_of(schema: EventSchema) -> int:
     """Return the bytes of one stored event before compression, with as many objects as can be."""
     numbers = {name: math.prod(shape) for name, shape in schema.shapes.items()}
-    return sum(numbers[field.name] * np.dtype(field.dtype).itemsize for field in fields)
+    return sum(numbers[f.name] * np.dtype(f.dtype).itemsize for f in schema.fields)
 
 
-def rows_of(columns: Columns, schema: EventSchema, fields: Sequence[Field]) -> int:
+def rows_of(columns: Columns, schema: EventSchema) -> int:
     """Return the number of events, by the first column that has one entry for each."""
-    names = (f"{f.group}.{COUNT}" if f.group in schema.objects else f.name for f in fields)
-    return len(columns[next(names)])
+    [first, *_] = schema.fields
+    return len(columns[f"{first.group}.{COUNT}" if first.group in schema.objects else first.name])
 
 
 def _counts(columns: Columns, group: str, n: int, place: str) -> NDArray[np.int64]:

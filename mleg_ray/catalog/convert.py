@@ -67,7 +67,7 @@ def convert_shard(folder: SealedFolder[Conversion], dataset: Dataset, index: int
     plan, manifest = folder.plan, dataset.manifest
     shard = manifest.shards[index]
     name = plan.file(shard)
-    columns = read_columns(dataset.uri, shard, manifest.schema_, manifest.stored_fields)
+    columns = read_columns(dataset.uri, shard, manifest.stored)
     fixed = manifest.conditions_of(shard)
     for field in manifest.fields:
         if field.name not in columns:

@@ -11,7 +11,7 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import parse
 from mleg_ray.definitions import Comparison, passing
 from mleg_ray.errors import DataError
-from mleg_ray.events import Events, Field, stored_fields
+from mleg_ray.events import Events, EventSchema
 from mleg_ray.folder import PLAN, FileEntry
 from mleg_ray.storage import absolute, exists, join, matching, read_json, write_json
 
@@ -41,9 +41,9 @@ class DatasetManifest(Description):
         return self
 
     @property
-    def stored_fields(self) -> tuple[Field, ...]:
-        """The fields that are columns of the shards; the others are in `conditions_of`."""
-        return stored_fields(self.fields, {*self.conditions, self.partition})
+    def stored(self) -> EventSchema:
+        """What shards hold: all but the conditions that are in `conditions_of`."""
+        return self.schema_.without({*self.conditions, self.partition})
 
     def conditions_of(self, shard: ShardEntry) -> dict[str, float]:
         """Return the conditions that have one value throughout a shard."""
@@ -215,7 +215,7 @@ class Dataset:
         manifest = self.manifest
         for shard in shards:
             conditions = manifest.conditions_of(shard)
-            events = read_shard(self.uri, shard, self.schema, manifest.stored_fields, conditions)
+            events = read_shard(self.uri, shard, manifest.stored, self.schema, conditions)
             if self._where:
                 events = events[passing(self._where, manifest.joined(events))]
             yield events

@@ -4,7 +4,7 @@ from collections.abc import Container
 
 from mleg_ray.definitions import Definitions
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema, Field, Group, stored_fields
+from mleg_ray.events import EventSchema, Field, Group
 
 
 class Description(Definitions):
@@ -29,9 +29,9 @@ class Description(Definitions):
         return EventSchema(self.fields, self.groups)
 
     @property
-    def stored_fields(self) -> tuple[Field, ...]:
-        """The fields that are columns of the shards."""
-        return stored_fields(self.fields, self.conditions)
+    def stored(self) -> EventSchema:
+        """What shards hold: all but the conditions that have one value."""
+        return self.schema_.without(self.conditions)
 
     def without(self, names: Container[str]) -> "Description":
         """Return the description without these fields, and without groups that are empty then."""

@@ -110,7 +110,7 @@ def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) ->
             remove_folder(uri)
     folder = SealedFolder(uri, DatasetPlan(name=spec.name, origin=_origin(spec, source)))
     folder.require_own()
-    event_bytes = bytes_of(spec.schema_, spec.stored_fields)
+    event_bytes = bytes_of(spec.stored)
     require_space(storage, sum(rows) * event_bytes)  # before compression
     shards = tuple(
         PlannedShard(index, split, n)
@@ -133,8 +133,7 @@ def make_shard(plan: PreparePlan, index: int) -> PreparedShard:
         plan.folder.uri,
         shard.file,
         columns,
-        spec.schema_,
-        spec.stored_fields,
+        spec.stored,
         footer_metadata(
             dataset=spec.name,
             origin=plan.folder.plan.origin,
@@ -231,7 +230,7 @@ def _count_violations(
     spec: DatasetSpec, folder: str, entry: ShardEntry
 ) -> dict[str, ConstraintCount]:
     """Count on the numbers as they are stored, which is what every reader will see."""
-    events = read_shard(folder, entry, spec.schema_, spec.stored_fields, spec.conditions)
+    events = read_shard(folder, entry, spec.stored, spec.schema_, spec.conditions)
     events = spec.joined(events)
 
     def count(constraint: Constraint) -> int:

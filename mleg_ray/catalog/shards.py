@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mleg_ray.catalog.codec import Columns, checked, rows_of, to_columns, to_events, to_table
 from mleg_ray.errors import DataError
-from mleg_ray.events import Events, EventSchema, Field
+from mleg_ray.events import Events, EventSchema
 from mleg_ray.folder import FileEntry, Record
 from mleg_ray.storage import read_bytes, write_bytes
 
@@ -49,14 +49,13 @@ def write_shard(
     file: str,
     columns: Columns,
     schema: EventSchema,
-    fields: Sequence[Field],
     metadata: Mapping[str, str],
     *,
     split: str,
     seed: int | None = None,
     conditions: Mapping[str, float] | None = None,
 ) -> ShardEntry:
-    """Write the columns of `fields` as one shard under its final name, whole or not at all.
+    """Write the columns of a schema as one shard under its final name, whole or not at all.
 
     `conditions` hold throughout it, and are no columns of it. See `codec.checked` for the columns.
 
@@ -64,10 +63,10 @@ def write_shard(
         DataError: a column is missing or is not what the schema says, see `codec.checked`.
         ResourceError: no permission or no space.
     """
-    stored, dropped = checked(columns, schema, fields, f"{folder}/{file}")
-    content = parquet(to_table(stored, schema, fields, metadata))
+    stored, dropped = checked(columns, schema, f"{folder}/{file}")
+    content = parquet(to_table(stored, schema, metadata))
     write_bytes(f"{folder}/{file}", content)
-    given = {field.name: stored[field.name] for field in fields if field.role == "condition"}
+    given = {field.name: stored[field.name] for field in schema.fields if field.role == "condition"}
     constant = {
         name: float(str(values[0]))  # 7.3 is not what single precision makes of it
         for name, values in given.items()
@@ -75,7 +74,7 @@ def write_shard(
     }
     return ShardEntry(
         **dict(FileEntry.of(file, content)),
-        rows=rows_of(stored, schema, fields),
+        rows=rows_of(stored, schema),
         split=split,
         seed=seed,
         conditions={**(conditions or {}), **constant},
@@ -103,24 +102,22 @@ def parquet(table: pa.Table) -> bytes:
 def read_shard(
     folder: str,
     entry: ShardEntry,
+    stored: EventSchema,
     schema: EventSchema,
-    fields: Sequence[Field],
     conditions: Mapping[str, float],
 ) -> Events:
     """Read a shard's events and prove that it is the one the manifest lists.
 
-    `fields` are its columns, `conditions` those that have one value throughout.
+    It holds what is `stored` of the schema; `conditions` are those that have one value throughout.
 
     Raises:
         DataError: the file is gone, truncated or altered, or lacks a field.
     """
-    return to_events(read_columns(folder, entry, schema, fields), schema, conditions)
+    return to_events(read_columns(folder, entry, stored), schema, conditions)
 
 
-def read_columns(
-    folder: str, entry: ShardEntry, schema: EventSchema, fields: Sequence[Field]
-) -> dict[str, NDArray[Any]]:
-    """Read a shard as the columns of `fields` (see `codec`); raises as `read_shard` does."""
+def read_columns(folder: str, entry: ShardEntry, schema: EventSchema) -> dict[str, NDArray[Any]]:
+    """Read a shard as the columns of a schema (see `codec`); raises as `read_shard` does."""
     place = f"{folder}/{entry.file}"
     table = pq.read_table(io.BytesIO(entry.read(folder)))
     if table.num_rows != entry.rows:
@@ -128,7 +125,7 @@ def read_columns(
             f"{place}: has {table.num_rows} events, the manifest says {entry.rows}; "
             "make the dataset again"
         )
-    return to_columns(table, schema, fields, place)
+    return to_columns(table, schema, place)
 
 
 def footer(place: str) -> dict[str, str]:

@@ -48,13 +48,13 @@ def work(config: dict[str, Task]) -> None:
 
     def read() -> Iterator[Events]:
         schema, manifest = dataset.schema, dataset.manifest
-        fields = manifest.stored_fields
+        stored = manifest.stored
         for table in ray.train.get_dataset_shard(f"train-{rank}").iter_batches(
-            batch_size=run.training.chunk.of(bytes_of(schema, fields)),
+            batch_size=run.training.chunk.of(bytes_of(stored)),
             batch_format="pyarrow",
             prefetch_batches=1,
         ):
-            columns = to_columns(table, schema, fields, task.dataset_uri)
+            columns = to_columns(table, stored, task.dataset_uri)
             yield to_events(columns, schema, manifest.conditions)
 
     task.board.post(0, "learns of the teacher" if run.teacher else "reads its events")

@@ -32,7 +32,7 @@ from mleg_ray.config import Config
 from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.statistics.estimate import Estimate
-from mleg_ray.events import Events, EventSchema, Field, stored_fields
+from mleg_ray.events import Events, EventSchema, Field
 from mleg_ray.interpret.events import SPLIT
 from mleg_ray.interpret.landscape import player_of
 from mleg_ray.models.networks import Network
@@ -342,8 +342,7 @@ def write_clusters(
                 folder,
                 f"shards/{len(shards):05d}.parquet",
                 of_events(events[rows], schema),
-                schema,
-                stored_fields(schema.fields, manifest.conditions),
+                schema.without(manifest.conditions),
                 footer_metadata(cluster=cluster.model_dump(), latent=told["spec"]),
                 split=SPLIT,
             )

@@ -15,7 +15,6 @@ from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, seal
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, ResourceError
-from mleg_ray.events import stored_fields
 from mleg_ray.folder import FileEntry, SealedFolder, plan_of
 from mleg_ray.heartbeat import Heartbeat
 from mleg_ray.memory import MIB, AtOnce
@@ -132,8 +131,7 @@ def plan_sample(
     folded = folds.ranges if folds else ()
     resolved = resolve_conditions(checkpoint.card, conditions, folded)
     one = [name for name, spectrum in resolved.items() if spectrum.only is not None]
-    fields = stored_fields(checkpoint.card.dataset.fields, one)
-    usual = SHARD.of(bytes_of(checkpoint.schema, fields))
+    usual = SHARD.of(bytes_of(checkpoint.schema.without(one)))
     asked = {
         "checkpoint": checkpoint.digest,
         "events": events,

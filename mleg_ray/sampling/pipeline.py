@@ -16,7 +16,7 @@ from mleg_ray.definitions import passing
 from mleg_ray.errors import ResourceError
 from mleg_ray.evaluation.samples.datasets import compared_axes
 from mleg_ray.evaluation.samples.unphysical import broken
-from mleg_ray.events import Events, stored_fields
+from mleg_ray.events import Events
 from mleg_ray.sampling.plan import SampleSpec
 
 
@@ -78,7 +78,7 @@ class Pipeline:
         self._dataset = card
         self._schema = card.schema_
         fixed = spec.fixed
-        fields = stored_fields(card.fields, {*fixed, spec.partition})
+        fields = self._schema.without({*fixed, spec.partition}).fields
         self._dtypes = {
             field.name: getattr(torch, field.dtype) for field in fields if field.role != "weight"
         }

@@ -30,7 +30,7 @@ from mleg_ray.evaluation.statistics.classifiers import (
 )
 from mleg_ray.evaluation.statistics.distances import effective_size
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
-from mleg_ray.events import EventSchema, Field, stored_fields, unlabelled
+from mleg_ray.events import EventSchema, Field, unlabelled
 from mleg_ray.folder import FolderPlan, SealedFolder, write_record
 from mleg_ray.randomness import derive_seed, stream
 
@@ -161,8 +161,7 @@ class Reweighting:
             self.folder.uri,
             entry.file,
             of_events(kept, schema),
-            schema,
-            stored_fields(self.fields, {*manifest.conditions, manifest.partition}),
+            schema.without({*manifest.conditions, manifest.partition}),
             footer_metadata(reweighting=self.spec.model_dump(), index=index),
             split=entry.split,
             seed=entry.seed,

@@ -19,7 +19,7 @@ from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.samples.column import columns_of
 from mleg_ray.evaluation.samples.tally import FineBins, Tally
 from mleg_ray.evaluation.samples.unphysical import UnphysicalTally
-from mleg_ray.events import Events, EventSchema, stored_fields
+from mleg_ray.events import Events, EventSchema
 from mleg_ray.folder import FileEntry, write_record
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.randomness import derive_seed, stream
@@ -59,12 +59,12 @@ class Sampler:
         self._folding = folding(spec.folds, self._dataset) if spec.folds else None
         self.fields = self._folding.fields if self._folding else self._dataset.fields
         self.schema = EventSchema(self.fields, self._dataset.groups)
-        self.stored_fields = stored_fields(self.fields, {*spec.fixed, spec.partition})
+        self.stored = self.schema.without({*spec.fixed, spec.partition})
 
     @property
     def event_bytes(self) -> int:
         """The bytes of one stored event before compression."""
-        return bytes_of(self.schema, self.stored_fields)
+        return bytes_of(self.stored)
 
     def file_bytes(self) -> float:
         """Return the bytes of one event in a shard, as a pilot of them is stored.
@@ -73,8 +73,8 @@ class Sampler:
             UserError: see `learn_bins`.
         """
         columns = self._columns(self._pilot)
-        stored, _ = checked(columns, self.schema, self.stored_fields, self._checkpoint.uri)
-        table = to_table(stored, self.schema, self.stored_fields, {})
+        stored, _ = checked(columns, self.stored, self._checkpoint.uri)
+        table = to_table(stored, self.stored, {})
         return len(parquet(table)) / len(self._pilot)
 
     def write(self, shard: ShardPlan, events: Generated) -> SampledShard:
@@ -88,8 +88,7 @@ class Sampler:
             self._folder,
             shard.file,
             self._columns(events),
-            self.schema,
-            self.stored_fields,
+            self.stored,
             footer_metadata(
                 dataset=self._dataset.name,
                 checkpoint=self._spec.checkpoint,

@@ -94,12 +94,12 @@ class ShardCheck:
 
     def __call__(self, promise: Promise) -> ShardReport:
         """Read a shard, its record and its tally, and compare them with what is promised."""
-        entry, schema, fields = promise.entry, self.manifest.schema_, self.manifest.stored_fields
+        entry, manifest = promise.entry, self.manifest
         try:
             table = pq.read_table(io.BytesIO(entry.read(self.uri)))
             if faults := list(self._table_faults(entry, table)):
                 return ShardReport(tuple(faults), NO_DIGESTS)
-            columns = to_columns(table, schema, fields, entry.file)
+            columns = to_columns(table, manifest.stored, entry.file)
         except DataError as error:
             return ShardReport((str(error),), NO_DIGESTS)
         except pa.ArrowException as error:
@@ -111,7 +111,7 @@ class ShardCheck:
         ]
         if faults:
             return ShardReport(tuple(faults), NO_DIGESTS)
-        events = to_events(columns, schema, self.manifest.conditions_of(entry))
+        events = to_events(columns, manifest.schema_, manifest.conditions_of(entry))
         faults += self._record_faults(promise)
         faults += self._tally_faults(entry, events)
         return ShardReport(tuple(faults), self._digests(events))
@@ -120,11 +120,7 @@ class ShardCheck:
         if table.num_rows != entry.rows:
             yield f"{entry.file}: {table.num_rows:,} events, the manifest says {entry.rows:,}"
         own, promised = (
-            dict(_declared(schema))
-            for schema in (
-                table.schema,
-                schema_of(self.manifest.schema_, self.manifest.stored_fields),
-            )
+            dict(_declared(schema)) for schema in (table.schema, schema_of(self.manifest.stored))
         )
         for name in dict.fromkeys((*promised, *own)):
             if own.get(name) != promised.get(name):
@@ -189,7 +185,7 @@ class ShardCheck:
         """Return a number of each of the first events, of all that is stored of it."""
         first = events[: self.compared]
         digest = np.zeros(len(first), dtype=np.uint64)
-        for field in self.manifest.stored_fields:
+        for field in self.manifest.stored.fields:
             if field.role == "weight":
                 continue
             for column in first.columns[field.name].reshape(len(first), -1).T:

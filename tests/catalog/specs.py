@@ -133,8 +133,8 @@ def shaped_spec(folder: Path) -> DatasetSpec:
 def shaped_dataset(folder: Path, columns: dict[str, np.ndarray] | None = None) -> Dataset:
     """Write a dataset of 50 `shaped_columns` or others in one shard, at an energy of 50 GeV."""
     columns = columns or shaped_columns(50)
-    fields = [field for field in SHAPED.fields if field.name != "energy"]
-    entry = write_shard(str(folder), "shards/0.parquet", columns, SHAPED, fields, {}, split="test")
+    stored = SHAPED.without({"energy"})
+    entry = write_shard(str(folder), "shards/0.parquet", columns, stored, {}, split="test")
     manifest = DatasetManifest(
         name="shaped",
         fields=SHAPED.fields,

@@ -95,13 +95,11 @@ SIDE = st.integers(1, 3)
 
 
 def write(folder: Path, made: Made) -> ShardEntry:
-    return write_shard(
-        str(folder), "0.parquet", made.columns, made.schema, made.schema.fields, {}, split="train"
-    )
+    return write_shard(str(folder), "0.parquet", made.columns, made.schema, {}, split="train")
 
 
 def read(folder: Path, entry: ShardEntry, schema: EventSchema) -> Events:
-    return read_shard(str(folder), entry, schema, schema.fields, {})
+    return read_shard(str(folder), entry, schema, schema, {})
 
 
 def expected_objects(columns: Mapping[str, NDArray[Any]], group: str, order: str) -> list[Any]:
@@ -221,8 +219,8 @@ def test_a_sparse_image_holds_what_is_not_zero_alone() -> None:
     schema = EventSchema([Field(name="hits", shape=(20, 20), storage="sparse")])
     hits = np.zeros((3, 20, 20))
     hits[0, 1, 2], hits[2, 19, 19] = 5, 7
-    stored, _ = checked({"hits": hits}, schema, schema.fields, "here")
-    table = to_table(stored, schema, schema.fields, {})
+    stored, _ = checked({"hits": hits}, schema, "here")
+    table = to_table(stored, schema, {})
     assert table["hits"].to_pylist() == [
         [{"cell": 22, "value": 5.0}],
         [],
@@ -240,7 +238,7 @@ def test_bytes_are_those_of_as_many_objects_as_can_be() -> None:
         ],
         {"jet": Group(most=3, ordered_by="pt")},
     )
-    assert bytes_of(schema, schema.fields) == 4 + 3 * (8 + 1) + 20 * 2
+    assert bytes_of(schema) == 4 + 3 * (8 + 1) + 20 * 2
 
 
 def test_what_was_read_may_be_changed(tmp_path: Path) -> None:
@@ -309,8 +307,8 @@ def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
 
 
 def through_parquet(schema: EventSchema, columns: Columns) -> pa.Table:
-    stored, _ = checked(columns, schema, schema.fields, "here")
-    table = to_table(stored, schema, schema.fields, {})
+    stored, _ = checked(columns, schema, "here")
+    table = to_table(stored, schema, {})
     return pq.read_table(io.BytesIO(parquet(table)))
 
 
@@ -320,7 +318,7 @@ def test_a_shard_of_more_objects_than_promised_is_refused() -> None:
     with pytest.raises(
         DataError, match="shard: row 0 has 2 entries of 'jet', more than the 1 that it may have"
     ):
-        to_columns(table, fewer, fewer.fields, "shard")
+        to_columns(table, fewer, "shard")
 
 
 def test_a_shard_of_other_columns_is_refused() -> None:
@@ -329,13 +327,13 @@ def test_a_shard_of_other_columns_is_refused() -> None:
         [*JETS.fields[:2], Field(name="jet.flavour", dtype="int16")], {"jet": JETS.groups["jet"]}
     )
     with pytest.raises(DataError, match="shard: column 'jet' is list<.*int8.*should be .*int16"):
-        to_columns(table, other, other.fields, "shard")
+        to_columns(table, other, "shard")
     single = EventSchema([Field(name="jet.pt")], {"jet": Group()})
     with pytest.raises(DataError, match="shard: no column jet.pt; it has met, jet"):
-        to_columns(table, single, single.fields, "shard")
+        to_columns(table, single, "shard")
     number = EventSchema([Field(name="jet")])
     with pytest.raises(DataError, match="column 'jet' is list<.*, and should be float"):
-        to_columns(table, number, number.fields, "shard")
+        to_columns(table, number, "shard")
 
 
 def test_a_shard_of_other_images_is_refused() -> None:
@@ -343,7 +341,7 @@ def test_a_shard_of_other_images_is_refused() -> None:
     table = through_parquet(schema, {"cells": np.ones((2, 2, 3))})
     larger = EventSchema([Field(name="cells", shape=(2, 4))])
     with pytest.raises(DataError, match=r"'cells' is .*\[6\], and should be .*\[8\]"):
-        to_columns(table, larger, larger.fields, "shard")
+        to_columns(table, larger, "shard")
 
 
 @pytest.mark.parametrize("cell", [1, 0])
@@ -354,7 +352,7 @@ def test_a_cell_stands_once_and_in_order(cell: int) -> None:
     lists[1][2]["cell"] = cell
     table = table.set_column(0, table.schema.field(0), pa.array(lists, table.schema.field(0).type))
     with pytest.raises(DataError, match="image 'hits' of row 1 has a cell twice, or cells not in"):
-        to_columns(table, schema, schema.fields, "shard")
+        to_columns(table, schema, "shard")
 
 
 @pytest.mark.parametrize("cell", [-1, 6])
@@ -365,7 +363,7 @@ def test_a_cell_that_the_image_has_not_is_refused(cell: int) -> None:
     lists[1][2]["cell"] = cell
     table = table.set_column(0, table.schema.field(0), pa.array(lists, table.schema.field(0).type))
     with pytest.raises(DataError, match=rf"'hits' of shape \(2, 3\) has cells 0 to 5, not {cell}"):
-        to_columns(table, schema, schema.fields, "shard")
+        to_columns(table, schema, "shard")
 
 
 def test_several_row_groups_are_one_table() -> None:
@@ -373,10 +371,10 @@ def test_several_row_groups_are_one_table() -> None:
         [*JETS.fields, Field(name="cells", shape=(2,)), Field(name="hits", shape=(3,))], JETS.groups
     )
     columns = {**COLUMNS, "cells": np.arange(8.0).reshape(4, 2), "hits": np.eye(4, 3)}
-    stored, _ = checked(columns, schema, schema.fields, "here")
+    stored, _ = checked(columns, schema, "here")
     file = io.BytesIO()
-    pq.write_table(to_table(stored, schema, schema.fields, {}), file, row_group_size=1)
-    found = to_columns(pq.read_table(file), schema, schema.fields, "shard")
+    pq.write_table(to_table(stored, schema, {}), file, row_group_size=1)
+    found = to_columns(pq.read_table(file), schema, "shard")
     assert set(found) == set(stored)
     for name, wanted in stored.items():
         np.testing.assert_array_equal(found[name], wanted)
@@ -384,7 +382,7 @@ def test_several_row_groups_are_one_table() -> None:
 
 @pytest.mark.parametrize("ghost", [3.0, float("nan")])
 def test_what_is_absent_must_be_zero(ghost: float) -> None:
-    stored, _ = checked(COLUMNS, JETS, JETS.fields, "here")
+    stored, _ = checked(COLUMNS, JETS, "here")
     events = to_events(stored, JETS, {})
     events.columns["jet.pt"][2, 1] = ghost
     with pytest.raises(DataError, match="'jet.pt' is not zero in event 2 where there is no jet"):
@@ -393,10 +391,8 @@ def test_what_is_absent_must_be_zero(ghost: float) -> None:
 
 def test_conditions_of_one_value_are_no_columns(tmp_path: Path) -> None:
     schema = EventSchema([Field(name="met"), Field(name="beam", role="condition")])
-    stored = schema.fields[:1]
-    entry = write_shard(
-        str(tmp_path), "0.parquet", {"met": np.ones(2)}, schema, stored, {}, split="train"
-    )
-    events = read_shard(str(tmp_path), entry, schema, stored, {"beam": 0.1})
+    stored = schema.without({"beam"})
+    entry = write_shard(str(tmp_path), "0.parquet", {"met": np.ones(2)}, stored, {}, split="train")
+    events = read_shard(str(tmp_path), entry, stored, schema, {"beam": 0.1})
     assert events.columns["beam"].tolist() == [0.1, 0.1]
     assert torch.equal(events.weight, torch.ones(2).double())

@@ -38,8 +38,7 @@ def converted(dataset: Dataset, kind: str, out: Path) -> Path:
 
 
 def truth(dataset: Dataset) -> dict[str, np.ndarray]:
-    manifest = dataset.manifest
-    return read_columns(dataset.uri, dataset.shards()[0], dataset.schema, manifest.stored_fields)
+    return read_columns(dataset.uri, dataset.shards()[0], dataset.manifest.stored)
 
 
 def assert_same(found: dict[str, np.ndarray], dataset: Dataset) -> None:

@@ -21,9 +21,7 @@ class TestPartAtACondition:
         for k, beams in enumerate(((10.0,), (30.0,), (7.3,), (10.0, 30.0))):
             columns = of_events(electrons(100, k, beams), SCHEMA)
             file = f"shards/{k}.parquet"
-            entries.append(
-                write_shard(str(tmp_path), file, columns, SCHEMA, FIELDS, {}, split="test")
-            )
+            entries.append(write_shard(str(tmp_path), file, columns, SCHEMA, {}, split="test"))
         manifest = DatasetManifest(
             name="toy", fields=FIELDS, groups=GROUPS, provenance={}, shards=tuple(entries)
         )

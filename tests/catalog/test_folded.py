@@ -70,7 +70,7 @@ def test_tracker_smears_as_it_says() -> None:
 def test_an_experiment_does_not_know_the_vertex() -> None:
     pytest.importorskip("pythia8mc")
     spec = DatasetSpec.load("dis-ep-50-measured", SMALL)
-    assert [field.name for field in spec.stored_fields] == list(four_momentum("electron"))
+    assert [field.name for field in spec.stored.fields] == list(four_momentum("electron"))
     table = columns(spec)
     y = 1 - (table["electron.energy"] + table["electron.pz"]) / 100
     assert (y > 0.01).all()

@@ -25,7 +25,7 @@ def dataset(folder: Path, fields: tuple[Field, ...]) -> Dataset:
         x = np.arange(10.0) + 10 * k
         columns = {"x": x, "channel": x % 3}
         file = f"shards/{k}.parquet"
-        shards.append(write_shard(str(folder), file, columns, schema, fields, {}, split="test"))
+        shards.append(write_shard(str(folder), file, columns, schema, {}, split="test"))
     manifest = DatasetManifest(
         name="toy", fields=fields, conditions={}, provenance={}, shards=tuple(shards)
     )

@@ -18,7 +18,7 @@ def observables(name, *assignments):
     shards = [source.shard(i) for i in range(sum(map(len, source.shard_rows())))]
     columns = {
         field.name: torch.from_numpy(np.concatenate([shard[field.name] for shard in shards]))
-        for field in spec.stored_fields
+        for field in spec.stored.fields
     }
     events = spec.joined(spec.schema_.events(columns, spec.conditions))
     return {name: values.numpy() for name, values in events.columns.items()}

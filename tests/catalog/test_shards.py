@@ -23,13 +23,13 @@ COLUMNS = {
 
 def write(folder, columns=COLUMNS):
     metadata = footer_metadata(index=0)
-    return write_shard(str(folder), "0.parquet", columns, SCHEMA, FIELDS, metadata, split="train")
+    return write_shard(str(folder), "0.parquet", columns, SCHEMA, metadata, split="train")
 
 
 def test_round_trip_in_the_stored_precision(tmp_path):
     entry = write(tmp_path)
     assert (entry.rows, entry.split) == (3, "train")
-    events = read_shard(str(tmp_path), entry, SCHEMA, FIELDS, {})
+    events = read_shard(str(tmp_path), entry, SCHEMA, SCHEMA, {})
     np.testing.assert_array_equal(events.columns["theta"], COLUMNS["theta"])
     np.testing.assert_array_equal(events.columns["energy"], COLUMNS["energy"].astype(np.float32))
     np.testing.assert_array_equal(events.weight, COLUMNS["w"])
@@ -60,4 +60,4 @@ def test_missing_columns(tmp_path):
         write(tmp_path, {name: COLUMNS[name] for name in ("energy", "theta")})
     entry = write(tmp_path)
     with pytest.raises(DataError, match="no column phi"):
-        read_shard(str(tmp_path), entry, SCHEMA, [Field(name="phi")], {})
+        read_shard(str(tmp_path), entry, EventSchema([Field(name="phi")]), SCHEMA, {})

@@ -39,8 +39,8 @@ class SourceContract:
         assert max(rows) <= spec.shard_events
         for index in (0, len(rows) - 1):
             columns = source.shard(index)
-            stored, dropped = checked(columns, spec.schema_, spec.stored_fields, self.kind)
-            assert rows_of(stored, spec.schema_, spec.stored_fields) == rows[index]
+            stored, dropped = checked(columns, spec.stored, self.kind)
+            assert rows_of(stored, spec.stored) == rows[index]
             assert not any(dropped.values())
 
     def test_same_index_gives_same_events_in_any_order_and_process(self, spec, source):

@@ -436,9 +436,7 @@ def test_what_was_prepared_can_be_imported(tmp_path):
     source = shaped(tmp_path).open(EVENTS, {}, 4)
     source.shard_rows()
     folder = tmp_path / "shards"
-    entry = write_shard(
-        str(folder), "0.parquet", source.shard(0), EVENTS, EVENTS.fields, {}, split="train"
-    )
+    entry = write_shard(str(folder), "0.parquet", source.shard(0), EVENTS, {}, split="train")
     names = ("met", "jet.pt", "jet.flavour", "cells", "weight")
     units = {field.name: field.unit for field in EVENTS.fields}
     columns = {name: {"column": name, "unit": units[name]} for name in names}

@@ -30,7 +30,7 @@ def opened(spec: DatasetSpec):
 
 def events_of(spec: DatasetSpec, index: int) -> Events:
     """A shard as it is read."""
-    stored, dropped = checked(opened(spec).shard(index), spec.schema_, spec.stored_fields, "here")
+    stored, dropped = checked(opened(spec).shard(index), spec.stored, "here")
     assert not any(dropped.values())
     return to_events(stored, spec.schema_, spec.conditions)
 

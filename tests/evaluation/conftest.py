@@ -11,7 +11,7 @@ from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.definitions import Constraint, Definitions, Observable
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
-from mleg_ray.events import Field
+from mleg_ray.events import EventSchema, Field
 from mleg_ray.storage import write_json
 from tests.dis_events import ELECTRON, FIELDS, GROUPS, SCHEMA, electrons
 
@@ -115,8 +115,7 @@ def make_dataset(tmp_path: Path) -> DatasetMaker:
                 str(folder),
                 f"{i}.parquet",
                 {key: values[i::4] for key, values in columns.items()},
-                SCHEMA,
-                [field for field in fields if field.role == "event"],
+                EventSchema(fields, GROUPS).without({f.name for f in fields if f.role != "event"}),
                 {},
                 split="test" if i % 2 else "train",
             )

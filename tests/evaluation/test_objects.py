@@ -540,11 +540,7 @@ def dataset(tmp_path: Path) -> Dataset:
         }
         events = Events(columns, {"jet": present}, torch.ones(600, dtype=torch.float64))
         flat = of_events(events, SCHEMA)
-        shards.append(
-            write_shard(
-                str(tmp_path), f"{i}.parquet", flat, SCHEMA, SCHEMA.fields, {}, split="test"
-            )
-        )
+        shards.append(write_shard(str(tmp_path), f"{i}.parquet", flat, SCHEMA, {}, split="test"))
     manifest = DatasetManifest(
         name="jets",
         fields=SCHEMA.fields,

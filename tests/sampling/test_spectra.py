@@ -171,7 +171,7 @@ def test_drawn_conditions_are_columns_and_rule_the_events(tmp_path: Path) -> Non
 def test_one_value_is_no_column(tmp_path: Path) -> None:
     dataset = sampled(tmp_path, constant(20))
     assert dataset.manifest.conditions == {"beam_energy": 20.0}
-    assert "beam_energy" not in {field.name for field in dataset.manifest.stored_fields}
+    assert "beam_energy" not in {field.name for field in dataset.manifest.stored.fields}
     assert (dataset.load().columns["beam_energy"] == 20).all()
 
 

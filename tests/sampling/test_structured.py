@@ -21,6 +21,7 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.definitions import passing
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated
+from mleg_ray.events import EventSchema
 from mleg_ray.folder import record_file
 from mleg_ray.sampling.job import SampleJob, plan_sample
 from mleg_ray.sampling.pipeline import has_compiler
@@ -240,15 +241,17 @@ def test_a_selected_sample_is_the_part_of_a_larger_one(
 def change(sample: Path, edit: Callable[[Columns], None], **units: str) -> None:
     """Store other numbers in a shard, and let the manifest and the record agree with it."""
     dataset = Dataset.open(str(sample))
-    schema, fields = dataset.schema, dataset.manifest.stored_fields
+    stored = dataset.manifest.stored
     table = pq.read_table(sample / SHARD)
-    columns = dict(to_columns(table, schema, fields, SHARD))
+    columns = dict(to_columns(table, stored, SHARD))
     edit(columns)
     own = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    fields = tuple(
-        f.model_copy(update={"unit": units.get(f.name.rpartition(".")[2], f.unit)}) for f in fields
+    fields = (
+        f.model_copy(update={"unit": units.get(f.name.rpartition(".")[2], f.unit)})
+        for f in stored.fields
     )
-    (sample / SHARD).write_bytes(parquet(to_table(columns, schema, fields, own)))
+    schema = EventSchema(fields, stored.groups)
+    (sample / SHARD).write_bytes(parquet(to_table(columns, schema, own)))
     relist(sample, SHARD)
 
 

@@ -181,8 +181,8 @@ class Tables(Source):
         if not rows:
             raise DataError(f"{file.uri}: no events")
         columns = self._columns(file, np.arange(rows))
-        fields = [field for field in self._schema.fields if field.name in columns]
-        checked(columns, self._schema, fields, file.uri)
+        absent = {name for name in self._fields if name not in columns}
+        checked(columns, self._schema.without(absent), file.uri)
         return rows
 
     def _read(self, file: Input) -> Mapping[str, Content]:
