@@ -46,22 +46,20 @@ PARAMETERS: Registry[Parameter] = Registry("parameter")
 
 
 class _Interval(Parameter):
+    low: float
+    high: float
+
     @model_validator(mode="after")
     def _is_not_empty(self) -> Self:
-        low, high = self._ends()
-        if not low < high:
-            raise ValueError(f"low must be below high (got {low!r} and {high!r})")
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high (got {self.low!r} and {self.high!r})")
         return self
 
-    @abstractmethod
-    def _ends(self) -> tuple[float, float]: ...
-
     def encode(self, key: str, value: Any) -> dict[str, Any]:  # noqa: ANN401
-        low, high = self._ends()
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError("a number is needed")
-        if not low <= value <= high:
-            raise ValueError(f"outside of {low!r} to {high!r}")
+        if not self.low <= value <= self.high:
+            raise ValueError(f"outside of {self.low!r} to {self.high!r}")
         return {key: value}
 
 
@@ -70,8 +68,6 @@ class Uniform(_Interval):
     """A real number between `low` and `high`."""
 
     kind: Literal["uniform"] = "uniform"
-    low: float
-    high: float
 
     def suggest(self, trial: optuna.trial.BaseTrial, key: str) -> float:
         """Return a value for the path `key`, chosen by Optuna."""
@@ -80,9 +76,6 @@ class Uniform(_Interval):
     def probes(self) -> Sequence[float]:
         """Return the ends and a number between that is not round."""
         return self.low, self.low + (self.high - self.low) / math.e, self.high
-
-    def _ends(self) -> tuple[float, float]:
-        return self.low, self.high
 
 
 @PARAMETERS.register
@@ -125,9 +118,6 @@ class Int(_Interval):
         if isinstance(value, float):
             raise ValueError("a whole number is needed")
         return super().encode(key, value)
-
-    def _ends(self) -> tuple[float, float]:
-        return self.low, self.high
 
 
 @PARAMETERS.register
@@ -218,9 +208,6 @@ class Layers(Parameter):
         return {f"{key}.{name}": size for name, size in sizes.items()}
 
 
-Choose = Callable[[str, Parameter], Any]
-
-
 class Space:
     """Parameters by path over a base run; every point that is drawn is a valid run.
 
@@ -250,11 +237,11 @@ class Space:
 
     def draw(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
         """Return values by path, chosen by Optuna; conditional ones only where they exist."""
-        return self._walk(lambda key, parameter: parameter.suggest(trial, key))[0]
+        return self._walk(lambda key: self._parameters[key].suggest(trial, key))[0]
 
     def run(self, values: Mapping[str, Any]) -> RunConfig:
         """Return the base run with values by path; `ConfigError` if they do not fit together."""
-        table = self._walk(lambda key, _: values[key])[1]
+        table = self._walk(lambda key: values[key])[1]
         point = ", ".join(f"{key} = {value}" for key, value in values.items())
         return parse(RunConfig, table, f"{self._origin}: at {point}")
 
@@ -274,36 +261,37 @@ class Space:
                 encoded |= self._parameters[key].encode(key, value)
             except ValueError as error:
                 raise ConfigError(f"{origin}: {key}: {error} (got {value!r})") from None
-        values, table = self._walk(lambda key, parameter: point.get(key, parameter.probes()[0]))
+        values, table = self._at(point)
         for key in point:
             if key not in values:
                 raise ConfigError(f"{origin}: {key}: its condition does not hold there")
         parse(RunConfig, table, origin)
         return encoded
 
-    def _walk(self, choose: Choose) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _at(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Walk to a point; what it leaves open takes its parameter's first probe."""
+        return self._walk(lambda key: point.get(key, self._parameters[key].probes()[0]))
+
+    def _walk(self, choose: Callable[[str], Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the values that are chosen of parameters that exist, and the run's table."""
         values: dict[str, Any] = {}
         table = copy.deepcopy(self._base)
         for key, parameter in self._parameters.items():
             if parameter.holds(table):
-                values[key] = choose(key, parameter)
+                values[key] = choose(key)
                 assign(table, key, copy.deepcopy(values[key]))
         return values, table
 
     def _check_order(self) -> None:
-        keys = list(self._parameters)
-        for i, key in enumerate(keys):
-            needed = [*self._parameters[key].when, key]
-            for path, later in itertools.product(needed, keys[i + 1 :]):
-                if _leads_to(later, path):
-                    raise ConfigError(f"{self._origin}: '{later}' must stand before '{key}'")
+        for key, later in itertools.combinations(self._parameters, 2):
+            if any(_leads_to(later, path) for path in (*self._parameters[key].when, key)):
+                raise ConfigError(f"{self._origin}: '{later}' must stand before '{key}'")
 
     def _check_value(self, key: str, value: object) -> None:
         origin = f"{self._origin}: {key} = {value!r}"
         for chosen in self._scenes(key):
-            chosen = chosen | {key: value}
             try:
-                values, table = self._walk(lambda k, p, c=chosen: c.get(k, p.probes()[0]))  # type: ignore[misc]
+                values, table = self._at(chosen | {key: value})
             except ConfigError as error:
                 raise ConfigError(f"{origin}: {error}") from None
             if key in values:
