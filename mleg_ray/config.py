@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from mleg_ray.errors import ConfigError
+from mleg_ray.storage import read_json
 
 VERSION = "format_version"  # of a file that other versions write otherwise
 
@@ -173,6 +174,11 @@ def parse(cls: type[AnyConfig], values: Mapping[str, Any], origin: str) -> AnyCo
     if coerced:
         raise ConfigError("\n".join(f"{origin}: {line}" for line in coerced))
     return result
+
+
+def read_config(cls: type[AnyConfig], place: str) -> AnyConfig:
+    """Read a JSON file of any file system as a `cls`; raises as `read_json` and `parse` do."""
+    return parse(cls, read_json(place), place)
 
 
 @contextlib.contextmanager

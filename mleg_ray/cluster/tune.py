@@ -27,10 +27,9 @@ from mleg_ray.errors import ConfigError, ResourceError, TrainingDivergedError, U
 from mleg_ray.folder import SealedFolder
 from mleg_ray.report.study import write_study_report
 from mleg_ray.storage import join, remove_folder, sha256
-from mleg_ray.study.jobs import Job, Jobs
 from mleg_ray.study.ledger import Ledger, Repeats, StudyPlan, begin
 from mleg_ray.study.measures import require_comparable_events
-from mleg_ray.study.plan import Plan, StudyConfig
+from mleg_ray.study.plan import Job, Jobs, Plan, StudyConfig
 from mleg_ray.study.summary import Summary, Trial, summarise
 from mleg_ray.training.selection import SnapshotSelector
 from mleg_ray.training.share import fitted_map

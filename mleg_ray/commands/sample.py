@@ -91,14 +91,15 @@ def sample(
     from mleg_ray.checkpoint import Checkpoint
     from mleg_ray.cluster.sample import complete, default_target
     from mleg_ray.cluster.simulate import simulate
+    from mleg_ray.folder import is_for
     from mleg_ray.sampling.job import plan_sample
     from mleg_ray.sampling.spectra import read_condition
     from mleg_ray.storage import storage_root
-    from mleg_ray.study.ledger import is_study
+    from mleg_ray.study.ledger import StudyPlan
     from mleg_ray.study.summary import summarise
 
     place = uri_of(checkpoint)
-    if is_study(place):
+    if is_for(place, StudyPlan):
         place = summarise(place).prefer(prefer or []).best_checkpoint
     elif prefer:
         raise ConfigError(f"--prefer: {checkpoint} is not a study's folder")

@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
+import tomli_w
+
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.folder import SealedFolder
 from mleg_ray.report.folder import ResultsPlan, renew
 from mleg_ray.report.html import FIGURES, page_environment
 from mleg_ray.report.study_figures import LABELS, other_figures, short_path, study_pngs
 from mleg_ray.storage import join, write_bytes, write_json
-from mleg_ray.study.plan import DIRECTIONS, Recipe
+from mleg_ray.study.plan import DIRECTIONS
 from mleg_ray.study.summary import Summary, importance
 
 PAGE, CSV, JSON, WINNER = "study.html", "trials.csv", "study.json", "winner.toml"
@@ -49,7 +51,8 @@ def _write(summary: Summary, folder: SealedFolder[StudyReportPlan]) -> str:
     for name, content in pictures.items():
         write_bytes(join(out, FIGURES, f"{name}.png"), content)
     winner = join(out, WINNER)
-    write_bytes(winner, Recipe(run=checkpoint.run).to_toml().encode())
+    recipe = {"run": checkpoint.run.model_dump(mode="json", exclude_none=True)}
+    write_bytes(winner, tomli_w.dumps(recipe).encode())
     write_json(join(out, JSON), summary.model_dump(mode="json") | {"importance": shares})
     write_bytes(join(out, CSV), to_csv(summary).encode())
     page = page_environment({}, {}).get_template("study.html.j2")

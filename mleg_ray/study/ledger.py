@@ -7,7 +7,7 @@ Optuna's storage is the only record, so that a study that was killed goes on fro
 import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import optuna
@@ -15,22 +15,13 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from pydantic import SerializeAsAny
 
-from mleg_ray.config import Config, parse
+from mleg_ray.config import Config, read_config
 from mleg_ray.errors import ConfigError, ResourceError
 from mleg_ray.folder import PLAN, FolderPlan, SealedFolder, is_for
 from mleg_ray.randomness import derive_seed
 from mleg_ray.run import RunConfig
-from mleg_ray.storage import (
-    absolute,
-    is_remote,
-    join,
-    read_folder,
-    read_json,
-    remove,
-    write_bytes,
-)
-from mleg_ray.study.jobs import Job, Jobs
-from mleg_ray.study.plan import DIRECTIONS, Measure, Plan, experimental
+from mleg_ray.storage import absolute, is_remote, join, read_folder, remove, write_bytes
+from mleg_ray.study.plan import DIRECTIONS, Job, Jobs, Measure, Plan, experimental
 from mleg_ray.study.space import Parameter
 
 JOURNAL = "journal.log"
@@ -69,7 +60,7 @@ class Ledger(Jobs):
                 continue
             name = trial_name(trial.number)
             self._running[name] = trial
-            return Job(name, run, point, trial.user_attrs.get("parent", ""))
+            return Job(name, run, trial.user_attrs.get("parent", ""))
         return None
 
     def observe(self, job: Job, result: Mapping[str, Any]) -> bool:
@@ -105,8 +96,8 @@ class Ledger(Jobs):
             self.study.tell(self._running.pop(job_name), state=TrialState.PRUNED)
 
     def _propose(self) -> optuna.Trial | None:
-        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
-        proposed = len(self.study.get_trials(deepcopy=False, states=states))
+        trials = self.study.get_trials(deepcopy=False)
+        proposed = sum(trial.state != TrialState.WAITING for trial in trials)
         return self.study.ask() if proposed < self._plan.study.trials else None
 
 
@@ -120,13 +111,12 @@ class Repeats(Jobs):
         if repeats is None:
             return
         for trial in best_trials(study)[: repeats.best]:
-            point = space.draw(optuna.trial.FixedTrial(trial.params))
+            run = space.run(space.draw(optuna.trial.FixedTrial(trial.params)))
             for seed in repeats.other_seeds(plan.run.training.seed):
-                name = repeat_name(trial_name(trial.number), seed)
-                run = space.run(point)
-                training = run.training.model_copy(update={"seed": seed})
-                job = Job(name, run.model_copy(update={"training": training}), point)
+                name = trial_name(trial.number, seed)
                 if name not in study.user_attrs:
+                    training = run.training.model_copy(update={"seed": seed})
+                    job = Job(name, run.model_copy(update={"training": training}))
                     self._waiting.append(job)
 
     def __len__(self) -> int:
@@ -147,14 +137,9 @@ def _kept(result: Mapping[str, Any]) -> dict[str, Any]:
     return {key: kept[key] for key in KEPT if key in kept}
 
 
-def trial_name(number: int) -> str:
-    """Return the name of a trial's folder."""
-    return f"{number:04d}"
-
-
-def repeat_name(name: str, seed: int) -> str:
-    """Return the name of the folder of a trial's repeat."""
-    return f"{name}-seed{seed}"
+def trial_name(number: int, seed: int | None = None) -> str:
+    """Return the name of the folder of a trial, or of its repeat with another seed."""
+    return f"{number:04d}" + ("" if seed is None else f"-seed{seed}")
 
 
 def best_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -231,7 +216,7 @@ def _created(plan: Plan, folder: str) -> optuna.Study:
     with _storage_errors(plan.study.storage):
         study = optuna.create_study(
             storage=_storage(plan, folder),
-            study_name=_name(folder),
+            study_name=PurePosixPath(folder).name,
             directions=[DIRECTIONS[name] for name in plan.study.objectives],
         )
         with experimental():
@@ -241,35 +226,22 @@ def _created(plan: Plan, folder: str) -> optuna.Study:
     return study
 
 
-def is_study(uri: str) -> bool:
-    """Tell whether a study was begun in a folder."""
-    return is_for(uri, StudyPlan)
-
-
 def read_plan(folder: str) -> StudyPlan:
     """Return the plan of the study in a folder; `ConfigError` if there is none."""
-    place = join(folder, PLAN)
-    if not is_study(folder):
+    if not is_for(folder, StudyPlan):
         raise ConfigError(f"{folder}: no study, it lacks {PLAN}; `mleg tune RECIPE` begins one")
-    return parse(StudyPlan, read_json(place), place)
+    return read_config(StudyPlan, join(folder, PLAN))
 
 
 def load(plan: Plan, folder: str) -> optuna.Study:
-    """Open the record of the study in a folder.
-
-    Raises:
-        ResourceError: the journal or the database is gone.
-    """
+    """Open the record of the study in a folder; `ResourceError` if it is gone."""
+    name = PurePosixPath(folder).name
     with _storage_errors(plan.study.storage):
         try:
-            return optuna.load_study(study_name=_name(folder), storage=_storage(plan, folder))
+            return optuna.load_study(study_name=name, storage=_storage(plan, folder))
         except KeyError:
             place = plan.study.storage or _journal(folder)
-            raise ResourceError(f"{place}: the record of study {_name(folder)} is gone") from None
-
-
-def _name(folder: str) -> str:
-    return folder.rstrip("/").rsplit("/", 1)[-1]
+            raise ResourceError(f"{place}: the record of study {name} is gone") from None
 
 
 def _storage(plan: Plan, folder: str) -> optuna.storages.BaseStorage:

@@ -1,10 +1,14 @@
-"""The plan of a study: a base run, the space around it, how it is searched and what counts."""
+"""The plan of a study: a base run, the space around it, how it is searched and what counts.
+
+Trainings to be done are `Jobs`: what runs them, and what proposes them, know each other by these.
+"""
 
 import contextlib
 import re
 import warnings
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import optuna
@@ -14,7 +18,6 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny,
 from mleg_ray.config import Config, Registry, override, parse
 from mleg_ray.errors import ConfigError
 from mleg_ray.run import TABLES, RunConfig, read_recipe
-from mleg_ray.study.jobs import Jobs
 from mleg_ray.study.space import PARAMETERS, Parameter, Space, flatten
 
 Measure = Literal["ks_sum", "c2st_auc", "throughput", "flops", "seconds"]
@@ -26,6 +29,49 @@ DIRECTIONS: Mapping[str, Literal["minimize", "maximize"]] = {
     "flops": "minimize",  # floating-point operations of one generated event
     "seconds": "minimize",  # of training
 }
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a study: its name in the folder of trials, and its run.
+
+    It begins with the state of the training named `parent`, if one is.
+    """
+
+    name: str
+    run: RunConfig
+    parent: str = ""
+
+
+class Jobs(ABC):
+    """Trainings to be done, in an order that may depend on the results of others.
+
+    `len` is their largest number; `keeps_states` tells that others may begin from their states.
+    What broke off, or was not begun when the time was over, is left to the study's next command.
+    """
+
+    keeps_states: bool = False
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def ask(self) -> Job | None:
+        """Return the next; None if there is none as long as nothing else is finished."""
+
+    def observe(self, job: Job, result: Mapping[str, Any]) -> bool:
+        """Take note of a judged snapshot; tell whether the training should be stopped: no."""
+        return False
+
+    @abstractmethod
+    def finish(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Take note of the last result; without `ended` the training was stopped."""
+
+    def fail(self, job: Job) -> None:  # noqa: B027
+        """Take note that the training broke off."""
+
+    def close(self) -> None:  # noqa: B027
+        """Take note that nothing runs any more: the time is over."""
 
 
 @contextlib.contextmanager
@@ -91,11 +137,7 @@ class CMAESSearch(SearchConfig):
     startup: PositiveInt = 10
 
     def build(self, seed: int) -> optuna.samplers.BaseSampler:
-        """Build the sampler.
-
-        Raises:
-            ConfigError: the library it needs is not installed.
-        """
+        """Build the sampler; `ConfigError` if the library it needs is not installed."""
         try:
             import cmaes  # noqa: F401
         except ImportError:
@@ -222,7 +264,8 @@ class Plan(Config):
         Assignments are those of `RunConfig.load`, or begin with `study.`.
 
         Raises:
-            ConfigError: names the file, the key and the mend.
+            ConfigError: names the file, the key and the mend, also if the space, a point or a
+                budget is impossible.
         """
         tables, origin = read_recipe(recipe, needed=TABLES)
         to_study = tuple(a for a in assignments if a.startswith("study."))
@@ -233,23 +276,19 @@ class Plan(Config):
             "study": override(tables, to_study)["study"],
         }
         plan = parse(Plan, table, origin)
-        plan.require_valid(origin)
-        return plan
-
-    def require_valid(self, origin: str) -> None:
-        """Raise `ConfigError` if the space, a point or a budget is impossible."""
-        space = Space(self.run, self.space, f"{origin}: space")
-        for i, point in enumerate(self.study.points):
+        run, study = plan.run, plan.study
+        space = Space(run, plan.space, f"{origin}: space")
+        for i, point in enumerate(study.points):
             space.encode(point, f"{origin}: study.points.{i}")
-        training, every = self.run.training, self.run.selection.every
-        if training.steps < every:
+        if run.training.steps < run.selection.every:
             raise ConfigError(
-                f"{origin}: run.training.steps: {training.steps} steps end before the first "
-                f"judgement, which comes every {every} (selection.every)"
+                f"{origin}: run.training.steps: {run.training.steps} steps end before the first "
+                f"judgement, which comes every {run.selection.every} (selection.every)"
             )
-        self.study.search.build(0)
-        if self.study.pruning:
-            self.study.pruning.require_valid(self, origin)
+        study.search.build(0)
+        if study.pruning:
+            study.pruning.require_valid(plan, origin)
+        return plan
 
     def compared(self) -> str:
         """Return the digest of what makes the trials of a study comparable: its run and space."""
@@ -259,9 +298,3 @@ class Plan(Config):
     def searched(self) -> Space:
         """The space, checked."""
         return Space(self.run, self.space, "space")
-
-
-class Recipe(Config):
-    """A recipe of one run: what `mleg train` reads."""
-
-    run: RunConfig

@@ -3,7 +3,7 @@
 import math
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import optuna
@@ -14,16 +14,15 @@ from mleg_ray.config import Config
 from mleg_ray.definitions import COMPARISONS
 from mleg_ray.errors import ConfigError
 from mleg_ray.storage import exists, join, read_json
-from mleg_ray.study.ledger import best_trials, load, read_plan, repeat_name, trial_name
+from mleg_ray.study.ledger import best_trials, load, read_plan, trial_name
 from mleg_ray.study.plan import DIRECTIONS, Plan
 
-State = Literal["complete", "pruned", "failed", "running", "waiting"]
+State = Literal["complete", "pruned", "failed", "running"]
 STATES: Mapping[TrialState, State] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
 }
 FEWEST = 5  # complete trials that tell parameters apart
 
@@ -88,14 +87,11 @@ class Summary(Config):
     ranking: tuple[str, ...]
     front: tuple[str, ...]
 
-    def trial(self, name: str) -> Trial:
-        """Return a trial by its name."""
-        return next(trial for trial in self.trials if trial.name == name)
-
     @property
     def ranked(self) -> list[Trial]:
         """The complete trials that have a checkpoint, the best first."""
-        return [self.trial(name) for name in self.ranking]
+        trials = {trial.name: trial for trial in self.trials}
+        return [trials[name] for name in self.ranking]
 
     @property
     def parameters(self) -> list[str]:
@@ -147,12 +143,10 @@ class Summary(Config):
             name, compare, bound = _read_wish(wish)
             known = [trial for trial in chosen if name in trial.figures]
             if chosen and not known:
-                measured = ", ".join(
-                    sorted({figure for trial in chosen for figure in trial.figures})
-                )
+                measured = sorted({figure for trial in chosen for figure in trial.figures})
                 raise ConfigError(
-                    f"--prefer {wish!r}: the study has not measured {name} but {measured}; it "
-                    "measures what study.objectives names"
+                    f"--prefer {wish!r}: the study has not measured {name} but "
+                    f"{', '.join(measured)}; it measures what study.objectives names"
                 )
             chosen = [trial for trial in known if compare(trial.figures[name], bound)]
         if not chosen:
@@ -161,11 +155,7 @@ class Summary(Config):
 
 
 def summarise(folder: str) -> Summary:
-    """Read a study's folder.
-
-    Raises:
-        UserError: see `read_plan` and `load`.
-    """
+    """Read a study's folder; raises as `read_plan` and `load` do."""
     begun = read_plan(folder)
     plan = begun.plan
     study = load(plan, folder)
@@ -174,9 +164,8 @@ def summarise(folder: str) -> Summary:
         for trial in study.get_trials(deepcopy=False)
         if trial.state != TrialState.WAITING
     }
-    ranked = [
-        trials[trial.number] for trial in best_trials(study) if trials[trial.number].checkpoint
-    ]
+    best = (trials[trial.number] for trial in best_trials(study))
+    ranked = [trial for trial in best if trial.checkpoint]
     ranked.sort(key=lambda trial: (not trial.repeats, trial.median))
     front = study.best_trials if len(plan.study.objectives) > 1 else []
     return Summary(
@@ -206,41 +195,34 @@ def _summary_of(trial: FrozenTrial, plan: Plan, study: optuna.Study, folder: str
         figures |= dict(zip(plan.study.objectives, trial.values, strict=True))
     elif curve:
         figures["ks_sum"] = min(curve.values())
-    quality = plan.study.quality
     drawn = trial.state != TrialState.RUNNING
-    repeats = plan.study.repeats
     return Trial(
         name=name,
         state=STATES[trial.state],
         point=plan.searched.draw(optuna.trial.FixedTrial(trial.params)) if drawn else {},
         parameters=trial.params,
         figures=figures,
-        quality=figures.get(quality),
+        quality=figures.get(plan.study.quality),
         step=attributes.get("step", max(curve, default=0)),
         seconds=attributes.get("seconds", history[-1]["seconds"] if history else 0.0),
         ended=attributes.get("ended", ""),
         curve=tuple(curve.items()),
         checkpoint=checkpoint if has_checkpoint else "",
         parent=attributes.get("parent", ""),
-        repeats=tuple(_repeats(name, plan, study, folder)) if repeats else (),
+        repeats=tuple(_repeats(trial.number, plan, study, folder)),
     )
 
 
-def _repeats(name: str, plan: Plan, study: optuna.Study, folder: str) -> list[Repeat]:
-    assert plan.study.repeats is not None
-    found = []
-    for seed in plan.study.repeats.other_seeds(plan.run.training.seed):
-        repeat = repeat_name(name, seed)
-        if repeat in study.user_attrs:
-            checkpoint = join(run_uri(folder, repeat), CHECKPOINT)
-            found.append(
-                Repeat(
-                    seed=seed,
-                    quality=study.user_attrs[repeat][plan.study.quality],
-                    checkpoint=checkpoint,
-                )
+def _repeats(number: int, plan: Plan, study: optuna.Study, folder: str) -> Iterator[Repeat]:
+    seeds = plan.study.repeats.other_seeds(plan.run.training.seed) if plan.study.repeats else ()
+    for seed in seeds:
+        name = trial_name(number, seed)
+        if name in study.user_attrs:
+            yield Repeat(
+                seed=seed,
+                quality=study.user_attrs[name][plan.study.quality],
+                checkpoint=join(run_uri(folder, name), CHECKPOINT),
             )
-    return found
 
 
 def _read_wish(wish: str) -> tuple[str, Callable[[float, float], bool], float]:
@@ -260,10 +242,8 @@ def importance(summary: Summary) -> dict[str, float]:
     """Return each parameter's share of the variance of the log quality, the largest first.
 
     By fANOVA, F. Hutter et al., ICML 2014, over the trials of `Summary.comparable` and the
-    parameters that all of these have; with fewer than `FEWEST` trials nothing can be said.
-
-    Raises:
-        UserError: see `load`.
+    parameters that all of these have; with fewer than `FEWEST` trials nothing can be said. Raises
+    as `load` does.
     """
     _, values = summary.comparable()
     if len(values) < FEWEST:

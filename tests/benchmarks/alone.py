@@ -19,7 +19,7 @@ from mleg_ray.run import RunConfig
 from mleg_ray.sampling.job import SampleJob
 from mleg_ray.sampling.plan import SampledShard, ShardPlan
 from mleg_ray.storage import join
-from mleg_ray.study.ledger import Jobs
+from mleg_ray.study.plan import Jobs
 from mleg_ray.training.trainee import Trainee
 
 

@@ -90,7 +90,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_thread")
 def test_trial_is_the_run_that_its_checkpoint_names(study: Summary, dataset: Dataset) -> None:
-    checkpoint = Checkpoint.load(study.trial("0000").checkpoint)
+    checkpoint = Checkpoint.load(study.trials[0].checkpoint)
     alone = Trainee.alone(checkpoint.run, dataset, {}, torch.device("cpu"))
     list(alone.train())
     again = alone.best()

@@ -77,7 +77,7 @@ def test_trial_that_was_never_judged(tmp_path: Path) -> None:
     ledger = Ledger(longer, record)
     job = ledger.ask()
     assert job
-    assert "model.latent_dim" in job.point
+    assert "model.latent_dim" in record.trials[-1].params
     ledger.close()
     write_study_report(summarise(folder), str(tmp_path / "report"))
 

@@ -9,9 +9,8 @@ import optuna
 from mleg_ray.checkpoint import CHECKPOINT, run_uri
 from mleg_ray.config import named_folders
 from mleg_ray.folder import SealedFolder
-from mleg_ray.study.jobs import Job
 from mleg_ray.study.ledger import Ledger, Repeats, StudyPlan, begin
-from mleg_ray.study.plan import Plan
+from mleg_ray.study.plan import Job, Plan
 from tests.checkpoints import small_checkpoint
 from tests.recipes import SMALL
 

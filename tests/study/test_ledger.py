@@ -11,9 +11,8 @@ from optuna.trial import TrialState
 from mleg_ray.errors import ConfigError, ResourceError
 from mleg_ray.folder import PLAN
 from mleg_ray.storage import remove_folder, sizes, write_bytes
-from mleg_ray.study.jobs import Job
 from mleg_ray.study.ledger import JOURNAL, Ledger, Repeats, best_trials, load
-from mleg_ray.study.plan import Plan
+from mleg_ray.study.plan import Job, Plan
 from tests.study.plans import begun, small_plan
 
 MEDIAN = 'pruning = { kind = "median", startup = 2 }'
@@ -118,7 +117,7 @@ def test_killed_study_goes_on(tmp_path: Path, storage: str) -> None:
     third = second.ask()
     assert third
     assert third.name == "0002"
-    assert third.point not in (done.point, half.point)
+    assert third.run not in (done.run, half.run)
     assert second.ask() is None
     second.finish(half, result(20, 1.5, "steps"))
     second.finish(third, result(20, 1.5, "steps"))
@@ -211,7 +210,8 @@ def test_repeats_are_of_the_best_with_other_seeds(tmp_path: Path) -> None:
         asked.append(job)
     assert [job.name for job in asked] == ["0001-seed2", "0001-seed3", "0002-seed2", "0002-seed3"]
     assert [job.run.training.seed for job in asked] == [2, 3, 2, 3]
-    assert asked[0].point == jobs[1].point
+    training = jobs[1].run.training.model_copy(update={"seed": 2})
+    assert asked[0].run == jobs[1].run.model_copy(update={"training": training})
     repeats.finish(asked[0], result(20, 1.5, "steps"))
     again = Repeats(plan, load(plan, str(folder)))
     assert [again.ask(), len(again)] == [asked[1], 2]

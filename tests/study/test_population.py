@@ -7,9 +7,8 @@ import pytest
 from optuna.trial import TrialState
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.study.jobs import Job
-from mleg_ray.study.plan import Plan
-from mleg_ray.study.population import FACTOR, Population
+from mleg_ray.study.plan import Job, Plan
+from mleg_ray.study.pruning import FACTOR, Population
 from tests.study.plans import begun, small_plan
 
 PBT = 'pruning = { kind = "pbt", every = 20, share = 0.25 }'
