@@ -8,6 +8,7 @@ a checkpoint of its own in `parts/teacher`. No pickle is read or written.
 import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Literal, Self
@@ -16,28 +17,19 @@ import torch
 from pydantic import model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 import mleg_ray
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.description import Description
-from mleg_ray.config import Config, parse, parse_toml
+from mleg_ray.config import Config, parse, parse_toml, read_config
 from mleg_ray.errors import CheckpointError, ConfigError, UserError
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, generate
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
-from mleg_ray.storage import (
-    absolute,
-    exists,
-    join,
-    read_bytes,
-    read_json,
-    sha256,
-    write_bytes,
-    write_json,
-)
+from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes, write_json
 
 CHECKPOINT = "checkpoint"  # the folder's name in that of its run
 STUDIES = "studies"  # below a storage root
@@ -82,37 +74,29 @@ class Card(Config):
         return self
 
 
+@dataclass(eq=False, repr=False)
 class Checkpoint:
     """A trained model with its feature map, ready to generate physical events.
 
     `teacher` is the checkpoint from which it learned, if there is one.
     """
 
-    def __init__(
-        self,
-        run: RunConfig,
-        card: Card,
-        feature_map: FeatureMap,
-        model: Model,
-        uri: str = "",
-        teacher: "Checkpoint | None" = None,
-    ) -> None:
-        self.uri = uri
-        self.teacher = teacher
-        self.run = run
-        self.card = card
-        self.feature_map = feature_map
-        self.model = model.eval().requires_grad_(False)
+    run: RunConfig
+    card: Card
+    feature_map: FeatureMap
+    model: Model
+    uri: str = ""
+    teacher: "Checkpoint | None" = None
+
+    def __post_init__(self) -> None:
+        self.model.eval().requires_grad_(False)
 
     def generate(self, given: Events, *, generator: torch.Generator) -> Events:
         """Generate one physical event under the conditions of each that is given.
 
-        Args:
-            given: events with the conditions, on the model's device; see `given`.
-            generator: the only source of randomness; of the model's device.
-
-        Returns:
-            Events with the fields, in the schema's units, and the conditions and weights given.
+        These are on the model's device (see `given`), as is the generator, the only source of
+        randomness. What is returned has the fields, in the schema's units, and the conditions and
+        weights given.
         """
         return generate(self.model, self.feature_map, given, generator=generator)
 
@@ -144,11 +128,7 @@ class Checkpoint:
 
     @property
     def noise_space(self) -> Space:
-        """The layout of the noise that `decode` takes.
-
-        Raises:
-            CheckpointError: the model does not map noise to events deterministically.
-        """
+        """The layout of the noise that `decode` takes; `CheckpointError` if that is none."""
         if not self.model.draws_noise:
             raise CheckpointError(
                 f"{self.uri}: a model of kind '{self.run.model.kind}' cannot teach; take a flow "
@@ -176,14 +156,9 @@ class Checkpoint:
 
     def save(self, uri: str) -> None:
         """Write the directory; the card comes last, so a checkpoint without one is not whole."""
-        self._write(uri)
-        self.uri = uri
-
-    def _write(self, uri: str) -> None:
         if self.teacher:
-            self.teacher._write(join(uri, TEACHER))
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"feature_map.{k}": v for k, v in self.feature_map.state_dict().items()}
+            replace(self.teacher).save(join(uri, TEACHER))  # a copy, so that it keeps its place
+        tensors = _tensors(self.model, self.feature_map).state_dict()
         weights = save({name: value.cpu().contiguous() for name, value in tensors.items()})
         run = self.run.to_toml().encode()
         self.card = self.card.model_copy(
@@ -192,6 +167,7 @@ class Checkpoint:
         write_bytes(join(uri, WEIGHTS), weights)
         write_bytes(join(uri, RUN), run)
         write_json(join(uri, CARD), self.card.model_dump(mode="json"))
+        self.uri = uri
 
     @staticmethod
     def load(uri: str, device: torch.device | str = "cpu") -> "Checkpoint":
@@ -209,7 +185,7 @@ class Checkpoint:
             )
         try:
             content = read_bytes(join(uri, RUN))
-            card = parse(Card, read_json(join(uri, CARD)), join(uri, CARD))
+            card = read_config(Card, join(uri, CARD))
             run = parse(RunConfig, parse_toml(content, uri), uri)
         except (UserError, ValueError) as error:
             raise CheckpointError(
@@ -220,26 +196,19 @@ class Checkpoint:
             raise CheckpointError(
                 f"{uri}: written by an older version, whose {CARD} proves no {RUN}; train again"
             )
-        if sha256(content) != card.run_sha256:
-            raise CheckpointError(
-                f"{join(uri, RUN)}: altered, its SHA-256 differs from the card's; "
-                "copy the checkpoint again or train again"
-            )
         weights = read_bytes(join(uri, WEIGHTS))
-        if sha256(weights) != card.weights_sha256:
+        proofs = {RUN: (content, card.run_sha256), WEIGHTS: (weights, card.weights_sha256)}
+        for file, (there, digest) in proofs.items():
+            if sha256(there) == digest:
+                continue
             raise CheckpointError(
-                f"{join(uri, WEIGHTS)}: truncated or altered, its SHA-256 differs from the card's; "
+                f"{join(uri, file)}: truncated or altered, its SHA-256 differs from the card's; "
                 "copy the checkpoint again or train again"
             )
         feature_map = run.features.build(card.dataset.schema_, card.dataset.conditions)
         model = run.build_model(feature_map)
         try:
-            tensors = load(weights)
-            for prefix, module in (("model.", model), ("feature_map.", feature_map)):
-                own = {
-                    k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
-                }
-                module.load_state_dict(own)
+            _tensors(model, feature_map).load_state_dict(load(weights))
         except (RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{uri}: weights do not fit {RUN}: {error}") from None
         teacher = Checkpoint.load(join(uri, TEACHER), device) if card.teacher_digest else None
@@ -249,6 +218,11 @@ class Checkpoint:
                 "again or train again"
             )
         return Checkpoint(run, card, feature_map.to(device), model.to(device), uri, teacher)
+
+
+def _tensors(model: Model, feature_map: FeatureMap) -> nn.ModuleDict:
+    """Return the owner of all that is learned, by the names that it has in a file."""
+    return nn.ModuleDict({"model": model, "feature_map": feature_map})
 
 
 def run_uri(storage: str, name: str) -> str:
@@ -274,23 +248,21 @@ def environment() -> dict[str, str]:
 
     What is made on Ray has its version too: see `mleg_ray.cluster.session.environment`.
     """
-    libraries = {name: version(name) for name in ("torch", "numpy", "pyarrow")}
     return {
         "mleg_ray": mleg_ray.__version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **libraries,
+        **{name: version(name) for name in ("torch", "numpy", "pyarrow")},
     }
 
 
 def _commit() -> str:
     """Return the checkout's commit, marked if files differ from it; "unknown" outside one."""
-    folder = Path(__file__).parent
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=folder,
+            cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             check=True,
