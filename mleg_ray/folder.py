@@ -19,7 +19,7 @@ from typing import ClassVar, Generic, TypeVar
 from pydantic import field_validator
 
 from mleg_ray import heartbeat
-from mleg_ray.config import VERSION, Config, parse
+from mleg_ray.config import VERSION, Config, parse, read_config
 from mleg_ray.console import meanwhile, progress_bar
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.heartbeat import Heartbeat
@@ -30,7 +30,6 @@ from mleg_ray.storage import (
     read_bytes,
     read_json,
     remove_partials,
-    require_writable,
     sha256,
     sha256_of,
     sizes,
@@ -85,11 +84,7 @@ class FileEntry(Config):
         return (self,)
 
     def read(self, folder: str) -> builtins.bytes:
-        """Return the file's content, proven to be what the manifest lists.
-
-        Raises:
-            DataError: the file is gone, truncated or altered.
-        """
+        """Return the file's content; `DataError` if it is gone, truncated or altered."""
         place = join(folder, self.file)
         again = "the command that made it, run again, makes it again"
         if not exists(place):
@@ -167,7 +162,6 @@ class SealedFolder(Generic[AnyPlan]):
             ResourceError: nothing can be written there, or another driver is at work.
         """
         self.require_own()
-        require_writable(self.uri)
         with Heartbeat(self.uri) as mine, meanwhile(mine.keep, heartbeat.BEAT_SECONDS):
             remove_partials(self.uri)
             if self.require_own() is None:
@@ -191,15 +185,19 @@ class SealedFolder(Generic[AnyPlan]):
 
         def proven(index: int) -> AnyRecord | None:
             place = record_file(files[index])
-            record = _record(join(self.uri, place), kind) if place in there else None
-            if record is None or (record.plan, record.index) != (digest, index):
+            if place not in there:
+                return None
+            try:
+                record = read_config(kind, join(self.uri, place))
+            except (ConfigError, DataError):
                 return None
             entries = record.entry.files
-            right_sizes = all(there.get(entry.file) == entry.bytes for entry in entries)
-            if entries[0].file != files[index] or not right_sizes:
-                return None
-            unaltered = all(sha256_of(join(self.uri, e.file)) == e.sha256 for e in entries)
-            return record if unaltered else None
+            is_whole = (
+                (record.plan, record.index, record.entry.file) == (digest, index, files[index])
+                and all(there.get(entry.file) == entry.bytes for entry in entries)
+                and all(sha256_of(join(self.uri, e.file)) == e.sha256 for e in entries)
+            )
+            return record if is_whole else None
 
         begun = [index for index, file in files.items() if file in there]
         if not begun:
@@ -216,9 +214,10 @@ class SealedFolder(Generic[AnyPlan]):
         return found
 
 
-def write_record(uri: str, record: Record) -> None:
-    """Write the record of a file of the folder `uri` that is whole."""
+def write_record(uri: str, record: AnyRecord) -> AnyRecord:
+    """Write the record of a file of the folder `uri` that is whole, and return it."""
     write_json(join(uri, record_file(record.entry.file)), record.model_dump(mode="json"))
+    return record
 
 
 def plan_of(uri: str, kind: type[AnyPlan]) -> AnyPlan | None:
@@ -246,17 +245,8 @@ def plan_of(uri: str, kind: type[AnyPlan]) -> AnyPlan | None:
 def is_for(uri: str, kind: type[FolderPlan]) -> bool:
     """Tell whether a folder says that it is for work of that kind."""
     place = join(uri, PLAN)
-    if not exists(place):
-        return False
-    content = read_json(place)
+    content = read_json(place) if exists(place) else None
     return isinstance(content, dict) and content.get("kind") == kind.model_fields["kind"].default
-
-
-def _record(place: str, kind: type[AnyRecord]) -> AnyRecord | None:
-    try:
-        return parse(kind, read_json(place), place)
-    except (ConfigError, DataError):
-        return None
 
 
 def _differences(there: object, asked: object, name: str = "") -> Iterator[str]:

@@ -7,7 +7,6 @@ import secrets
 import socket
 import threading
 import time
-from types import TracebackType
 from typing import Any, Self
 
 from mleg_ray.console import say
@@ -41,11 +40,7 @@ class Heartbeat:
         self._turn = threading.Lock()  # `keep` is another thread's
 
     def __enter__(self) -> Self:
-        """Claim the folder.
-
-        Raises:
-            ResourceError: another driver works on it.
-        """
+        """Claim the folder; `ResourceError` if another driver works on it."""
         there = self._read()
         if there and not _is_gone(there):
             say(f"{self._place}: is it still at work? Watching for {WATCH_SECONDS:g} s")
@@ -59,21 +54,14 @@ class Heartbeat:
         self.require_mine()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        there = self._read()
-        if there and self._is_mine(there):
+    def __exit__(self, *_: object) -> None:
+        if (self._read() or {}).get("claim") == self._owner["claim"]:
             remove(self._place)
 
     def beat(self, **progress: float) -> None:
         """Write where the work stands, unless that was written a moment ago.
 
-        Raises:
-            ResourceError: another driver has claimed the folder meanwhile.
+        Raises as `require_mine` does.
         """
         with self._turn:
             self._progress |= progress
@@ -90,11 +78,8 @@ class Heartbeat:
     def require_mine(self) -> None:
         """Raise `ResourceError` if another driver has claimed the folder meanwhile."""
         there = self._read()
-        if there and not self._is_mine(there):
+        if there and there.get("claim") != self._owner["claim"]:
             raise self._refusal(there)
-
-    def _is_mine(self, there: dict[str, Any]) -> bool:
-        return there.get("claim") == self._owner["claim"]
 
     def _refusal(self, there: dict[str, Any]) -> ResourceError:
         return ResourceError(
@@ -122,8 +107,6 @@ def _is_gone(there: dict[str, Any]) -> bool:
         return False
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
     return False
