@@ -17,21 +17,24 @@ from safetensors import SafetensorError
 from mleg_ray.catalog.codec import schema_of, to_columns, to_events
 from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset, DatasetManifest
 from mleg_ray.catalog.shards import ShardEntry
-from mleg_ray.config import Config, parse
+from mleg_ray.config import Config, read_config
 from mleg_ray.errors import DataError, UserError
-from mleg_ray.evaluation.samples.column import FloatArray, columns_of
+from mleg_ray.evaluation.samples.column import columns_of
 from mleg_ray.evaluation.samples.tally import FineBins, Tally
 from mleg_ray.evaluation.samples.unphysical import UnphysicalTally
 from mleg_ray.events import Events
 from mleg_ray.folder import PLAN, record_file
 from mleg_ray.sampling.plan import SampledShard, SamplePlan, SampleSpec, ShardPlan
-from mleg_ray.storage import PARTIAL, join, read_json, sizes
+from mleg_ray.storage import PARTIAL, join, sizes
 
 # Events among which copies are sought, the first ones of every shard; eight bytes of each are kept.
 COMPARED = 4_000_000
 MOVED = 1e-4  # of a shard's events: other arithmetic may count one in the next bin
+TOLD = 20  # faults
 NO_DIGESTS = np.empty(0, dtype=np.uint64)
 Declared = tuple[str, str]
+# What is promised of a shard: by the manifest, and by the plan if the dataset is a sample.
+Promise = tuple[ShardEntry, ShardPlan | None]
 MIXER = np.uint64(0x9E37_79B9_7F4A_7C15)  # the golden ratio in 64 bits
 
 
@@ -54,14 +57,6 @@ class Verification(Config):
 
 
 @dataclass(frozen=True)
-class Promise:
-    """What is promised of a shard: by the manifest, and by the plan if the dataset is a sample."""
-
-    entry: ShardEntry
-    planned: ShardPlan | None
-
-
-@dataclass(frozen=True)
 class ShardCheck:
     """Checks the shards of a dataset one by one; `compared` events of each are digested.
 
@@ -81,7 +76,10 @@ class ShardCheck:
         Raises:
             UserError: the sample's plan, or the bins of its tallies, are gone or damaged.
         """
-        manifest, plan = dataset.manifest, _plan(dataset)
+        manifest = dataset.manifest
+        plan: SamplePlan | None = None  # of a prepared or reweighted dataset there is none
+        if "spec" in manifest.provenance and "reweighting" not in manifest.provenance:
+            plan = read_config(SamplePlan, join(dataset.uri, PLAN))
         check = ShardCheck(
             uri=dataset.uri,
             manifest=manifest.model_copy(update={"shards": ()}),
@@ -90,30 +88,29 @@ class ShardCheck:
             compared=max(1, COMPARED // len(dataset.shards())),
         )
         planned = {shard.file: shard for shard in plan.spec.plan()} if plan else {}
-        return check, [Promise(entry, planned.get(entry.file)) for entry in manifest.shards]
+        return check, [(entry, planned.get(entry.file)) for entry in manifest.shards]
 
     def __call__(self, promise: Promise) -> ShardReport:
         """Read a shard, its record and its tally, and compare them with what is promised."""
-        entry, manifest = promise.entry, self.manifest
+        (entry, planned), manifest = promise, self.manifest
         try:
             table = pq.read_table(io.BytesIO(entry.read(self.uri)))
-            if faults := list(self._table_faults(entry, table)):
-                return ShardReport(tuple(faults), NO_DIGESTS)
-            columns = to_columns(table, manifest.stored, entry.file)
+            faults = list(self._table_faults(entry, table))
+            columns = {} if faults else to_columns(table, manifest.stored, entry.file)
         except DataError as error:
-            return ShardReport((str(error),), NO_DIGESTS)
+            faults = [str(error)]
         except pa.ArrowException as error:
-            return ShardReport((f"{entry.file}: no Parquet file ({error})",), NO_DIGESTS)
-        faults = [
-            f"{entry.file}: column '{name}' has values that are not finite"
-            for name, values in columns.items()
-            if not np.isfinite(values).all()
-        ]
+            faults = [f"{entry.file}: no Parquet file ({error})"]
+        if not faults:
+            faults = [
+                f"{entry.file}: column '{name}' has values that are not finite"
+                for name, values in columns.items()
+                if not np.isfinite(values).all()
+            ]
         if faults:
             return ShardReport(tuple(faults), NO_DIGESTS)
         events = to_events(columns, manifest.schema_, manifest.conditions_of(entry))
-        faults += self._record_faults(promise)
-        faults += self._tally_faults(entry, events)
+        faults = [*self._record_faults(entry, planned), *self._tally_faults(entry, events)]
         return ShardReport(tuple(faults), self._digests(events))
 
     def _table_faults(self, entry: ShardEntry, table: pa.Table) -> Iterator[str]:
@@ -132,15 +129,13 @@ class ShardCheck:
         if seed is not None and entry.seed is not None and int(seed) != entry.seed:
             yield f"{entry.file}: made from seed {int(seed)}, the manifest says {entry.seed}"
 
-    def _record_faults(self, promise: Promise) -> Iterator[str]:
+    def _record_faults(self, entry: ShardEntry, shard: ShardPlan | None) -> Iterator[str]:
         """Compare a sample's shard with its record and its place in the plan."""
-        entry, shard = promise.entry, promise.planned
         if self.plan is None or shard is None:
             return
         file = record_file(entry.file)
-        place = join(self.uri, file)
         try:
-            record = parse(SampledShard, read_json(place), place)
+            record = read_config(SampledShard, join(self.uri, file))
         except UserError as error:
             yield str(error)
             return
@@ -173,8 +168,9 @@ class ShardCheck:
             **{f"of {name}": (h.weight, found.axes[name].weight) for name, h in told.axes.items()},
             **{f"in {n}": (h.weight, found.planes[n].weight) for n, h in told.planes.items()},
         }
+        allowed = max(2.0, MOVED * found.events)  # events in other bins
         for name, (there, here) in counts.items():
-            if len(there) != len(here) or _moved(there, here) > max(2.0, MOVED * found.events):
+            if len(there) != len(here) or np.abs(there - here).sum() / 2 > allowed:
                 yield f"{entry.tally.file}: the histogram {name} is not that of the events"
         for name, share in found.unphysical.violating.items():
             counted = told.unphysical.violating.get(name)
@@ -207,7 +203,12 @@ def conclude(dataset: Dataset, check: ShardCheck, reports: Sequence[ShardReport]
             faults.append(f"{copies:,} of {len(digests):,} events compared are copies of others")
     seeds = Counter(shard.seed for shard in shards if shard.seed is not None)
     faults += [f"seed {seed} made {n} shards" for seed, n in seeds.items() if n > 1]
-    faults += [f"{file}: not a file of this dataset" for file in _strangers(dataset)]
+    known = {PLAN, PREPARED, SAMPLED}
+    known |= {dataset.manifest.bins.file} if dataset.manifest.bins else set()
+    for shard in shards:
+        known |= {record_file(shard.file), *(entry.file for entry in shard.files)}
+    strangers = [f for f in sorted(sizes(dataset.uri)) if f not in known and not PARTIAL.search(f)]
+    faults += [f"{file}: not a file of this dataset" for file in strangers]
     return Verification(
         events=dataset.rows(),
         shards=len(shards),
@@ -215,15 +216,6 @@ def conclude(dataset: Dataset, check: ShardCheck, reports: Sequence[ShardReport]
         copies=copies,
         faults=tuple(faults),
     )
-
-
-def _plan(dataset: Dataset) -> SamplePlan | None:
-    """Return the plan of a sample; None of a prepared or reweighted dataset."""
-    provenance = dataset.manifest.provenance
-    if "spec" not in provenance or "reweighting" in provenance:
-        return None
-    place = join(dataset.uri, PLAN)
-    return parse(SamplePlan, read_json(place), place)
 
 
 def _plan_faults(dataset: Dataset, spec: SampleSpec) -> Iterator[str]:
@@ -242,19 +234,6 @@ def _plan_faults(dataset: Dataset, spec: SampleSpec) -> Iterator[str]:
         yield f"{SAMPLED}: {rows:,} events in all, {spec.events:,} were planned"
 
 
-def _strangers(dataset: Dataset) -> Iterator[str]:
-    """Yield the files in a dataset's folders that nothing accounts for."""
-    manifest = dataset.manifest
-    entries = [*manifest.shards, *(s.tally for s in manifest.shards if s.tally)]
-    known = {entry.file for entry in entries} | {PLAN, PREPARED, SAMPLED}
-    known |= {record_file(shard.file) for shard in manifest.shards}
-    if manifest.bins:
-        known.add(manifest.bins.file)
-    for file in sorted(sizes(dataset.uri)):
-        if file not in known and not PARTIAL.search(file):
-            yield file
-
-
 def _declared(fields: Iterable[pa.Field], group: str = "") -> Iterator[tuple[str, Declared]]:
     """Yield the name of each column, also of each field of objects, with its type and unit."""
     for field in fields:
@@ -270,13 +249,8 @@ def _told(column: Declared | None) -> str:
     return f"{column[0]} in {column[1] or 'no unit'}" if column else "absent"
 
 
-def _moved(there: FloatArray, here: FloatArray) -> float:
-    """Return how many events lie in other bins."""
-    return float(np.abs(there - here).sum()) / 2
-
-
-def faults_in_words(verification: Verification, most: int = 20) -> str:
+def faults_in_words(verification: Verification) -> str:
     """List the first faults, one a line, and how many more there are."""
-    shown: Iterable[str] = verification.faults[:most]
-    more = len(verification.faults) - most
+    shown = verification.faults[:TOLD]
+    more = len(verification.faults) - len(shown)
     return "\n".join([*shown, *([f"and {more:,} more"] if more > 0 else [])])
