@@ -50,7 +50,7 @@ class Weigher:
     """Weights of events given by their features, of mean one over the sample it learned from.
 
     `largest` is where they are cut; `efficiency` is (Σw)² / nΣw², the share of the events that are
-    worth as much as unweighted ones; `acceptance` is what accept/reject keeps of them.
+    worth as much as unweighted ones.
     """
 
     names: tuple[str, ...]
@@ -64,11 +64,6 @@ class Weigher:
         logit = self.logit(np.concatenate([features[name] for name in self.names], axis=1))
         with np.errstate(over="ignore"):
             return (np.exp(-logit) / self.norm).clip(max=self.largest)
-
-    @property
-    def acceptance(self) -> float:
-        """The share of events that are kept with probability w / w_max."""
-        return 1 / self.largest
 
 
 def learn_weights(truth: EventSample, generated: EventSample, *, seed: int) -> Weigher:
@@ -132,26 +127,21 @@ class Reweighting:
     weigher: Weigher
 
     @property
-    def spec(self) -> ReweightSpec:
-        """What the folder is for."""
-        return self.folder.plan
-
-    @property
     def fields(self) -> tuple[Field, ...]:
         """The fields of the result: with a weight, unless events are accepted or rejected."""
         fields = unlabelled(self.generated.manifest.fields)
         has_weight = any(field.role == "weight" for field in fields)
-        return fields if has_weight or self.spec.mode == "accept" else (*fields, WEIGHT)
+        return fields if has_weight or self.folder.plan.mode == "accept" else (*fields, WEIGHT)
 
     def make(self, index: int) -> ShardRecord:
         """Weigh one shard and write it, then its record; the same bytes in any process."""
-        manifest = self.generated.manifest
+        spec, manifest = self.folder.plan, self.generated.manifest
         entry = manifest.shards[index]
         [events] = self.generated.read([entry])
         features = from_events(events, manifest).features
         weight = torch.from_numpy(self.weigher(features))
-        if self.spec.mode == "accept":
-            generator = stream(derive_seed(self.spec.seed, "accept", index))
+        if spec.mode == "accept":
+            generator = stream(derive_seed(spec.seed, "accept", index))
             drawn = torch.rand(len(events), generator=generator, dtype=torch.float64)
             kept = events[drawn < weight / self.weigher.largest]
         else:
@@ -162,19 +152,19 @@ class Reweighting:
             entry.file,
             of_events(kept, schema),
             schema.without({*manifest.conditions, manifest.partition}),
-            footer_metadata(reweighting=self.spec.model_dump(), index=index),
+            footer_metadata(reweighting=spec.model_dump(), index=index),
             split=entry.split,
             seed=entry.seed,
             conditions=entry.conditions,
         )
         record = ShardRecord(plan=self.folder.digest, index=index, entry=written)
-        write_record(self.folder.uri, record)
-        return record
+        return write_record(self.folder.uri, record)
 
     def finish(self, records: Mapping[int, ShardRecord], environment: Mapping[str, str]) -> Dataset:
         """Seal the folder when all shards are there; `environment` has the versions."""
         old = self.generated.manifest
-        reweighting = self.spec.model_dump(mode="json", exclude={"kind", "format_version"}) | {
+        spec = self.folder.plan.model_dump(mode="json", exclude={"kind", "format_version"})
+        reweighting = spec | {
             "sample_uri": self.generated.uri,
             "largest_weight": self.weigher.largest,
             "efficiency": self.weigher.efficiency,

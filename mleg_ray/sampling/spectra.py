@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import torch
 from pydantic import Field as Option
-from pydantic import FiniteFloat, model_validator
+from pydantic import model_validator
 from torch import Tensor
 
 from mleg_ray.catalog.dataset import Dataset
@@ -62,11 +62,13 @@ class Spectrum(Config):
 SPECTRA: Registry[Spectrum] = Registry("spectrum")
 
 
-class Interval(Spectrum):
-    """What spectra between two ends share."""
+@SPECTRA.register
+class UniformSpectrum(Spectrum):
+    """Every value between the ends is as likely."""
 
-    low: FiniteFloat
-    high: FiniteFloat
+    kind: Literal["uniform"] = "uniform"
+    low: float
+    high: float
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -84,24 +86,17 @@ class Interval(Spectrum):
         """Kind and ends."""
         return f"{self.kind}-{self.low:g}-{self.high:g}"
 
-
-@SPECTRA.register
-class UniformSpectrum(Interval):
-    """Every value between the ends is as likely."""
-
-    kind: Literal["uniform"] = "uniform"
-
     def quantile(self, u: Tensor) -> Tensor:
         """Return the values below which lie the shares u."""
         return self.low + (self.high - self.low) * u
 
 
 @SPECTRA.register
-class LogUniformSpectrum(Interval):
+class LogUniformSpectrum(UniformSpectrum):
     """Every factor between the ends, which are positive, is as likely."""
 
-    kind: Literal["log-uniform"] = "log-uniform"
-    low: Annotated[FiniteFloat, Option(gt=0)]
+    kind: Literal["log-uniform"] = "log-uniform"  # type: ignore[assignment]
+    low: Annotated[float, Option(gt=0)]
 
     def quantile(self, u: Tensor) -> Tensor:
         """Return the values below which lie the shares u."""
@@ -113,8 +108,8 @@ class ChoiceSpectrum(Spectrum):
     """Some values, as likely as their `weights`, which are equal if left out."""
 
     kind: Literal["choice"] = "choice"
-    values: Annotated[tuple[FiniteFloat, ...], Option(min_length=1)]
-    weights: tuple[FiniteFloat, ...] = ()
+    values: Annotated[tuple[float, ...], Option(min_length=1)]
+    weights: tuple[float, ...] = ()
 
     @model_validator(mode="after")
     def _weighted(self) -> Self:
@@ -153,8 +148,8 @@ class HistogramSpectrum(Spectrum):
     """Bins between increasing `edges`, as likely as their `contents`; uniform inside a bin."""
 
     kind: Literal["histogram"] = "histogram"
-    edges: Annotated[tuple[FiniteFloat, ...], Option(min_length=2)]
-    contents: tuple[FiniteFloat, ...]
+    edges: Annotated[tuple[float, ...], Option(min_length=2)]
+    contents: tuple[float, ...]
 
     @model_validator(mode="after")
     def _is_a_histogram(self) -> Self:
@@ -186,8 +181,10 @@ class HistogramSpectrum(Spectrum):
             ConfigError: it cannot be read, or its bins are not next to each other.
         """
         try:
-            lines = list(csv.reader(Path(path).read_text().splitlines()))
-            rows = [[float(cell) for cell in line] for line in lines[_is_header(lines) :] if line]
+            first, *others = filter(None, csv.reader(Path(path).read_text().splitlines()))
+            has_header = re.search("[a-df-zA-DF-Z]", first[0])
+            lines = others if has_header else [first, *others]
+            rows = [[float(cell) for cell in line] for line in lines]
             lows, highs, contents = zip(*rows, strict=True)
         except (OSError, ValueError) as error:
             raise ConfigError(
@@ -251,10 +248,6 @@ def read_condition(name: str, text: str, storage: str) -> Spectrum:
         f"{origin}: write it as {name}=NUMBER, or in place of the number uniform(LOW,HIGH), "
         "log-uniform(LOW,HIGH), choice(A,B,...), histogram(FILE.csv) or data(DATASET)"
     )
-
-
-def _is_header(lines: Sequence[Sequence[str]]) -> bool:
-    return bool(lines and lines[0] and re.search("[a-df-zA-DF-Z]", lines[0][0]))
 
 
 def _inner_shares(weights: Sequence[float]) -> Tensor:
