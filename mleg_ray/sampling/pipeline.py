@@ -3,8 +3,8 @@
 import math
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -42,12 +42,12 @@ class Generated:
     def __len__(self) -> int:
         return len(next(iter(self.stored.values())))
 
-    def first(self, n: int, tried: int) -> "Generated":
-        """Return the first n events, for which `tried` were generated."""
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Generated":
+        """Return the events with all columns changed alike."""
         stored, present, counted, broken = (
-            {name: column[:n] for name, column in part.items()} for part in self.parts
+            {name: change(column) for name, column in part.items()} for part in self.parts
         )
-        return Generated(stored, present, counted, broken, kept=None, tried=tried)
+        return replace(self, stored=stored, present=present, counted=counted, broken=broken)
 
     @property
     def parts(self) -> tuple[dict[str, Tensor], ...]:

@@ -4,10 +4,8 @@ import functools
 import operator
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 import mleg_ray
@@ -67,12 +65,8 @@ class Sampler:
         return bytes_of(self.stored)
 
     def file_bytes(self) -> float:
-        """Return the bytes of one event in a shard, as a pilot of them is stored.
-
-        Raises:
-            UserError: see `learn_bins`.
-        """
-        columns = self._columns(self._pilot)
+        """Return the bytes of one event in a shard, stored as a pilot; raises as `learn_bins`."""
+        columns = of_events(self._events(self._pilot), self.schema)
         stored, _ = checked(columns, self.stored, self._checkpoint.uri)
         table = to_table(stored, self.stored, {})
         return len(parquet(table)) / len(self._pilot)
@@ -87,7 +81,7 @@ class Sampler:
         entry = write_shard(
             self._folder,
             shard.file,
-            self._columns(events),
+            of_events(self._events(events), self.schema),
             self.stored,
             footer_metadata(
                 dataset=self._dataset.name,
@@ -108,8 +102,7 @@ class Sampler:
             counted = FileEntry.of(shard.tally_file, tally)
             entry = entry.model_copy(update={"tally": counted})
         record = SampledShard(plan=digest, index=shard.index, entry=entry, tried=events.tried)
-        write_record(self._folder, record)
-        return record
+        return write_record(self._folder, record)
 
     def generate(self, shard: ShardPlan) -> Generated:
         """Return a shard's events in the schema's units and precision.
@@ -123,7 +116,7 @@ class Sampler:
         events = self._generate(shard, MOST_TRIES * shard.events, self._spec.compiled, given)
         if len(events) < shard.events:
             raise self._too_few(events)
-        return replace(events, weight=None if given is None else given.weight)
+        return events
 
     def _generate(
         self,
@@ -145,7 +138,9 @@ class Sampler:
         while filled < shard.events and tried < most:
             batch = pipeline(generator, shard.at, None if given is None else given[filled:])
             self._require_finite(batch, shard)
-            events = events or _empty(batch, shard.events)
+            events = events or batch.each(
+                lambda column: column.new_empty(shard.events, *column.shape[1:])
+            )
             room = shard.events - filled
             chosen: Tensor | slice
             if batch.kept is None:
@@ -161,7 +156,9 @@ class Sampler:
             filled, tried = filled + n, tried + used
             heard(filled)
         assert events is not None
-        return events.first(filled, tried)
+        weight = None if given is None else given.weight
+        made = events.each(lambda column: column[:filled])
+        return replace(made, kept=None, tried=tried, weight=weight)
 
     def _require_finite(self, batch: Generated, shard: ShardPlan) -> None:
         for name, column in batch.stored.items():
@@ -186,31 +183,27 @@ class Sampler:
             ConfigError: hardly an event passes the sample's `where`.
             CheckpointError: the model generates NaN or infinity.
         """
-        pilot = self._pilot
-        columns = columns_of(Events(pilot.columns, pilot.present, self._weight(pilot)))
+        columns = columns_of(self._events(self._pilot))
         return FineBins.of({name: column.values for name, column in columns.items()})
 
     def tally(self, events: Generated, bins: FineBins) -> Tally:
         """Count a shard's events as they are stored."""
         parts = []
-        n, step = len(events), COUNTED.of(self.event_bytes)
-        weight = self._weight(events)
-        for start in range(0, n, step):
-            rows = slice(start, min(start + step, n))
+        whole, step = self._events(events), COUNTED.of(self.event_bytes)
+        for start in range(0, len(whole), step):
+            rows = slice(start, start + step)
             masks = {name: mask[rows] for name, mask in events.broken.items()}
-            present = {name: there[rows] for name, there in events.present.items()}
-            part = {name: column[rows] for name, column in events.columns.items()}
-            columns = columns_of(Events(part, present, weight[rows]), torch.float32)
-            unphysical = UnphysicalTally.count(masks, weight[rows])
+            unphysical = UnphysicalTally.count(masks, whole.weight[rows])
+            columns = columns_of(whole[rows], torch.float32)
             parts.append(Tally.of(columns, bins, self._dataset.planes, unphysical))
         return functools.reduce(operator.add, parts)
 
-    def _columns(self, events: Generated) -> dict[str, NDArray[Any]]:
-        """Return the columns to be written: the events', and their weight if there is a field."""
-        return of_events(Events(events.stored, events.present, self._weight(events)), self.schema)
-
-    def _weight(self, events: Generated) -> Tensor:
-        return self._mean_weight.expand(len(events)) if events.weight is None else events.weight
+    def _events(self, generated: Generated) -> Events:
+        """Return what is stored of the events and what else is compared, with their weights."""
+        weight = generated.weight
+        if weight is None:
+            weight = self._mean_weight.expand(len(generated))
+        return Events(generated.columns, generated.present, weight)
 
     @functools.cache  # noqa: B019 - a sampler lives as long as its process
     def _pipeline(self, compiled: bool) -> Pipeline:
@@ -235,16 +228,3 @@ class Sampler:
     @functools.cached_property
     def _bins(self) -> FineBins:
         return FineBins.from_bytes(read_bytes(join(self._folder, BINS_FILE)))
-
-
-def _empty(batch: Generated, n: int) -> Generated:
-    """Return room for n events of the batch's columns."""
-
-    def room(columns: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {
-            name: torch.empty(n, *column.shape[1:], dtype=column.dtype)
-            for name, column in columns.items()
-        }
-
-    stored, present, counted, broken = map(room, batch.parts)
-    return Generated(stored, present, counted, broken, kept=None, tried=0)
