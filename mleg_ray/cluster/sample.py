@@ -22,7 +22,6 @@ from mleg_ray.config import parse
 from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError
 from mleg_ray.heartbeat import Heartbeat
-from mleg_ray.sampling.conditions import extrapolations
 from mleg_ray.sampling.job import (
     Efficiency,
     Production,
@@ -33,7 +32,7 @@ from mleg_ray.sampling.job import (
     rehearse,
     require_all_there,
 )
-from mleg_ray.sampling.plan import SampledShard, SampleSpec, ShardPlan
+from mleg_ray.sampling.plan import SampledShard, SampleSpec, ShardPlan, extrapolations
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
 from mleg_ray.storage import absolute, join, sha256
@@ -126,7 +125,7 @@ def complete(job: SampleJob, *, workers: int | None = None, gpus: float = 0) -> 
 
 
 def _warn_of_extrapolation(job: SampleJob) -> None:
-    for name, found in extrapolations(job.checkpoint.card, job.spec).items():
+    for name, found in extrapolations(job.checkpoint.card, job.spec.ranges).items():
         low, high = found.trained
         say(
             f"warning: {name} = {found.value:g} lies {found.distance:g} outside the "

@@ -8,7 +8,7 @@ import datetime
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from mleg_ray.catalog.codec import bytes_of
 from mleg_ray.catalog.dataset import SAMPLED, Dataset, DatasetManifest, seal
@@ -18,7 +18,6 @@ from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.folder import FileEntry, SealedFolder, plan_of
 from mleg_ray.heartbeat import Heartbeat
 from mleg_ray.memory import MIB, AtOnce
-from mleg_ray.sampling.conditions import beyond, extrapolations, resolve_conditions
 from mleg_ray.sampling.folding import Folding
 from mleg_ray.sampling.pipeline import has_compiler
 from mleg_ray.sampling.plan import (
@@ -29,6 +28,8 @@ from mleg_ray.sampling.plan import (
     SamplePlan,
     SampleSpec,
     ShardPlan,
+    extrapolations,
+    resolve_conditions,
 )
 from mleg_ray.sampling.sampler import Sampler
 from mleg_ray.sampling.spectra import Spectrum
@@ -127,7 +128,8 @@ def plan_sample(
     """
     there = plan_of(folder, SamplePlan)
     if compiled is None:
-        compiled = there.spec.compiled if there else _is_compiled(events)
+        large = events >= COMPILED_FROM and has_compiler()
+        compiled = there.spec.compiled if there else large
     folded = folds.ranges if folds else ()
     resolved = resolve_conditions(checkpoint.card, conditions, folded)
     one = [name for name, spectrum in resolved.items() if spectrum.only is not None]
@@ -175,7 +177,6 @@ def plan_fold(
     folder: str,
     *,
     seed: int,
-    device: Literal["cpu", "cuda"] = "cpu",
     extrapolate: bool = False,
 ) -> SampleJob:
     """Say what is to be folded: event i becomes event i of the sample, shard by shard.
@@ -185,20 +186,7 @@ def plan_fold(
             the region that it was trained in, unless `extrapolate`; see `plan_sample`.
         DataError: the events are damaged, or a number of them is not finite.
     """
-    card = checkpoint.card
-    survey = Folding(dataset, split, card.dataset).survey(card)
-    folds = survey.events
-    if survey.outside and not extrapolate:
-        strayed = (
-            f"{name} of {survey.strayed[name]:,}, by up to {found.distance:g} (it was trained from "
-            f"{found.trained[0]:g} to {found.trained[1]:g})"
-            for name, found in beyond(card, folds.ranges).items()
-        )
-        raise ConfigError(
-            f"{dataset.uri}: {survey.outside:,} of {sum(folds.shards):,} events lie outside the "
-            f"region that the checkpoint was trained in: {'; '.join(strayed)}. Add --extrapolate "
-            "if they are to be folded all the same"
-        )
+    folds = Folding(dataset, split, checkpoint.card).survey(extrapolate=extrapolate)
     return plan_sample(
         checkpoint,
         sum(folds.shards),
@@ -206,32 +194,19 @@ def plan_fold(
         seed=seed,
         shard_events=max(folds.shards),
         conditions={},
-        device=device,
         folds=folds,
     )
 
 
-def _is_compiled(events: int) -> bool:
-    return events >= COMPILED_FROM and has_compiler()
-
-
 def rehearse(job: SampleJob, missing: Sequence[ShardPlan]) -> None:
-    """Fail now where the work would fail later.
-
-    Raises:
-        ResourceError: no permission, or not enough space for the missing shards.
-    """
+    """Raise `ResourceError` if there is no permission, or no space for the missing shards."""
     require_writable(job.folder.uri)
     require_space(job.folder.uri, job.sampler.event_bytes * sum(s.events for s in missing))
 
 
 @contextlib.contextmanager
 def making(job: SampleJob) -> Iterator[Heartbeat]:
-    """Claim the sample's folder for the length of the block, and lay the bins of its tallies there.
-
-    Raises:
-        UserError: see `SealedFolder.work`.
-    """
+    """Claim the sample's folder as `SealedFolder.work` does, and lay the tallies' bins there."""
     with job.folder.work() as heartbeat:
         _write_bins(job)
         yield heartbeat
@@ -259,31 +234,9 @@ def finish(
     `production` is None if no shard was missing, `environment` are the versions that made it.
     """
     _write_bins(job)
-    card = job.checkpoint.card
-    manifest = DatasetManifest(
-        conditions=job.spec.fixed,
-        groups=job.sampler.schema.groups,
-        provenance=_provenance(job, records, production, environment),
-        shards=tuple(records[shard.index].entry for shard in job.shards),
-        bins=None if job.bins is None else FileEntry.of(BINS_FILE, job.bins),
-        where=job.spec.where,
-        partition=job.spec.partition,
-        name=card.dataset.name,
-        fields=job.sampler.fields,
-        **dict(card.dataset.definitions),
-    )
-    return seal(job.folder.uri, SAMPLED, manifest)
-
-
-def _provenance(
-    job: SampleJob,
-    records: Mapping[int, SampledShard],
-    production: Production | None,
-    environment: Mapping[str, str],
-) -> dict[str, Any]:
     card, spec = job.checkpoint.card, job.spec
-    outside = extrapolations(card, spec)
-    return {
+    outside = extrapolations(card, spec.ranges)
+    provenance = {
         "checkpoint": {
             "uri": job.checkpoint.uri,
             "digest": spec.checkpoint,
@@ -291,17 +244,30 @@ def _provenance(
         },
         "spec": spec.model_dump(mode="json"),
         "extrapolations": {name: found.model_dump(mode="json") for name, found in outside.items()},
-        "efficiency": _efficiency(job, records).model_dump(mode="json"),
+        "efficiency": _efficiency(spec, records).model_dump(mode="json"),
         "production": production.model_dump(mode="json") if production else None,
         "environment": dict(environment),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+    manifest = DatasetManifest(
+        conditions=spec.fixed,
+        groups=job.sampler.schema.groups,
+        provenance=provenance,
+        shards=tuple(records[shard.index].entry for shard in job.shards),
+        bins=None if job.bins is None else FileEntry.of(BINS_FILE, job.bins),
+        where=spec.where,
+        partition=spec.partition,
+        name=card.dataset.name,
+        fields=job.sampler.fields,
+        **dict(card.dataset.definitions),
+    )
+    return seal(job.folder.uri, SAMPLED, manifest)
 
 
-def _efficiency(job: SampleJob, records: Mapping[int, SampledShard]) -> Efficiency:
+def _efficiency(spec: SampleSpec, records: Mapping[int, SampledShard]) -> Efficiency:
     tried = sum(record.tried for record in records.values())
-    value = job.spec.events / tried
-    uncertainty = max(math.sqrt(value * (1 - value) / tried), 1 / tried) if job.spec.where else 0.0
+    value = spec.events / tried
+    uncertainty = max(math.sqrt(value * (1 - value) / tried), 1 / tried) if spec.where else 0.0
     return Efficiency(value=value, uncertainty=uncertainty, generated=tried)
 
 

@@ -1,6 +1,6 @@
-"""What is sampled, and its division into shards."""
+"""What is sampled, under which conditions, and its division into shards."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Self
 
@@ -9,12 +9,14 @@ from pydantic import PositiveInt, SerializeAsAny, model_validator
 
 from mleg_ray.catalog.shards import ShardRecord
 from mleg_ray.catalog.sources.base import MAX_SHARDS
+from mleg_ray.checkpoint import Card
 from mleg_ray.config import Config
 from mleg_ray.definitions import Comparison
+from mleg_ray.errors import ConfigError
 from mleg_ray.folder import FolderPlan
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.randomness import derive_seed
-from mleg_ray.sampling.spectra import SPECTRA, Spectrum
+from mleg_ray.sampling.spectra import SPECTRA, Spectrum, constant
 
 BINS_FILE = "tallies/bins.safetensors"
 
@@ -35,8 +37,9 @@ class ShardPlan:
     @property
     def file(self) -> str:
         """The shard's file, relative to the dataset's folder: `shards/beam_energy=10/...`."""
-        folders = "".join(f"{name}={_shortest(value)}/" for name, value in self.at.items())
-        return f"shards/{folders}{self.index:08d}.parquet"
+        # The shortest text that is read as this very number: 10 and 7.3.
+        folders = (f"{name}={value!r}".removesuffix(".0") for name, value in self.at.items())
+        return "/".join(["shards", *folders, f"{self.index:08d}.parquet"])
 
     @property
     def tally_file(self) -> str:
@@ -84,16 +87,12 @@ class SampleSpec(Config):
     batch_events: PositiveInt
 
     @model_validator(mode="after")
-    def _countable(self) -> Self:
+    def _divisible(self) -> Self:
         if self.events > MAX_SHARDS * self.shard_events:
             raise ValueError(
                 f"{self.events:.3g} events in shards of {self.shard_events} are more than "
                 f"{MAX_SHARDS:,} shards; raise --shard-events or make several samples"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _partitioned(self) -> Self:
         if self.partition is None:
             return self
         spectrum = self.conditions.get(self.partition)
@@ -119,6 +118,12 @@ class SampleSpec(Config):
         return {name: value for name, value in values.items() if value is not None}
 
     @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The smallest and the largest value of each condition."""
+        ranges = {name: spectrum.range for name, spectrum in self.conditions.items()}
+        return ranges | self.folds.ranges if self.folds else ranges
+
+    @property
     def tallied(self) -> bool:
         """Whether its shards have tallies, which count events of equal weights."""
         return self.folds is None or self.folds.weight is None
@@ -129,17 +134,15 @@ class SampleSpec(Config):
         Shard k depends on the specification and k alone, never on who generates it, when or beside
         whom.
         """
-        rows = self.folds.shards if self.folds else self._equal_rows()
+        starts = range(0, self.events, self.shard_events)
+        equal = [min(self.shard_events, self.events - start) for start in starts]
+        rows = self.folds.shards if self.folds else equal
         return [
             ShardPlan(
                 index=index, events=events, seed=derive_seed(self.seed, "sample", index), at=at
             )
             for index, (events, at) in enumerate(zip(rows, self._values(len(rows)), strict=True))
         ]
-
-    def _equal_rows(self) -> list[int]:
-        starts = range(0, self.events, self.shard_events)
-        return [min(self.shard_events, self.events - start) for start in starts]
 
     def _values(self, n: int) -> list[dict[str, float]]:
         """Return the conditions that hold throughout each of n shards."""
@@ -148,11 +151,6 @@ class SampleSpec(Config):
         shares = (torch.arange(n, dtype=torch.float64) + 0.5) / n
         values = self.conditions[self.partition].quantile(shares).tolist()
         return [{self.partition: value} for value in values]
-
-
-def _shortest(value: float) -> str:
-    """Return the shortest text that is read as this very number: 10 and 7.3."""
-    return repr(value).removesuffix(".0")
 
 
 class SampledShard(ShardRecord):
@@ -177,3 +175,66 @@ class SamplePlan(FolderPlan):
     def identity(self) -> SampleSpec:
         """The checkpoint may lie elsewhere by now; the specification names its digest."""
         return self.spec
+
+
+class Extrapolation(Config):
+    """A condition outside the trained range, `distance` away from its nearer end.
+
+    Of a spectrum, `value` is the end that lies farther outside.
+    """
+
+    value: float
+    trained: tuple[float, float]
+    distance: float
+
+
+def resolve_conditions(
+    card: Card, given: Mapping[str, Spectrum], folded: Container[str] = ()
+) -> dict[str, Spectrum]:
+    """Return the spectra of the model's conditions, in the schema's order.
+
+    Those of `folded` events are left out.
+
+    Raises:
+        ConfigError: an unknown condition, one that is missing, or another value than the only one
+            that the model was trained on.
+    """
+    fixed, names = card.dataset.conditions, card.dataset.schema_.conditions
+    names = tuple(name for name in names if name not in folded)
+    for name, spectrum in given.items():
+        if name not in names:
+            known = ", ".join(names) or "none"
+            raise ConfigError(
+                f"--condition {name}: not a condition of the checkpoint, which has: {known}"
+            )
+        if name in fixed and spectrum.only != fixed[name]:
+            raise ConfigError(
+                f"--condition {name}={spectrum.told}: the checkpoint was trained at "
+                f"{name} = {fixed[name]:g} alone; leave the option out or take another checkpoint"
+            )
+    for name in names:
+        if name not in fixed and name not in given:
+            if name in card.dataset.schema_.truth:
+                raise ConfigError(
+                    "the checkpoint is a detector's, which measures the events of a dataset: "
+                    "`mleg fold CHECKPOINT DATASET`"
+                )
+            low, high = card.condition_range[name]
+            raise ConfigError(
+                f"the checkpoint needs --condition {name}=VALUE; "
+                f"it was trained from {low:g} to {high:g}"
+            )
+    return {name: constant(fixed[name]) if name in fixed else given[name] for name in names}
+
+
+def extrapolations(
+    card: Card, ranges: Mapping[str, tuple[float, float]]
+) -> dict[str, Extrapolation]:
+    """Return the conditions whose smallest or largest value lies outside the trained range."""
+    found = {}
+    for name, (smallest, largest) in ranges.items():
+        low, high = card.condition_range[name]
+        distance, value = max((low - smallest, smallest), (largest - high, largest))
+        if distance > 0:
+            found[name] = Extrapolation(value=value, trained=(low, high), distance=distance)
+    return found

@@ -54,7 +54,7 @@ class Sampler:
         self._folder = folder
         self._dataset = checkpoint.card.dataset
         self._mean_weight = checkpoint.feature_map.weight_mean.cpu()
-        self._folding = folding(spec.folds, self._dataset) if spec.folds else None
+        self._folding = folding(spec.folds, checkpoint.card) if spec.folds else None
         self.fields = self._folding.fields if self._folding else self._dataset.fields
         self.schema = EventSchema(self.fields, self._dataset.groups)
         self.stored = self.schema.without({*spec.fixed, spec.partition})

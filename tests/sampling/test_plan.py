@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from mleg_ray.checkpoint import Card
 from mleg_ray.config import parse
 from mleg_ray.errors import ConfigError
-from mleg_ray.sampling.conditions import extrapolations, resolve_conditions
-from mleg_ray.sampling.plan import SampleSpec
+from mleg_ray.sampling.plan import SampleSpec, extrapolations, resolve_conditions
 from mleg_ray.sampling.spectra import constant
 from tests.checkpoints import small_checkpoint
 
@@ -95,7 +94,7 @@ def test_unknown_condition_is_named(varying: Card) -> None:
 )
 def test_extrapolation_is_measured(varying: Card, value: float, distance: float | None) -> None:
     asked = spec(1000).model_copy(update={"conditions": {"beam_energy": constant(value)}})
-    found = extrapolations(varying, asked)
+    found = extrapolations(varying, asked.ranges)
     assert {name: item.distance for name, item in found.items()} == (
         {} if distance is None else {"beam_energy": distance}
     )
