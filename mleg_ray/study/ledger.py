@@ -196,14 +196,12 @@ def begin(folder: SealedFolder[StudyPlan], *, resume: bool) -> optuna.Study:
             "another with --name"
         )
     folder.write_plan()  # also of a study that goes on: it may have more trials, or time
-    if there:
-        study = load(plan, folder.uri)
-    else:
-        try:
-            study = _created(plan, folder.uri)
-        except BaseException:
+    try:
+        study = load(plan, folder.uri) if there else _created(plan, folder.uri)
+    except BaseException:
+        if not there:
             remove(join(folder.uri, PLAN))
-            raise
+        raise
     finished = study.get_trials(deepcopy=False)
     study.sampler = plan.study.search.build(
         derive_seed(plan.study.seed, "search", len(finished)) % 2**32
