@@ -8,12 +8,12 @@ from pydantic import model_validator
 from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.shards import ShardEntry, read_shard
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.config import parse
+from mleg_ray.config import read_config
 from mleg_ray.definitions import Comparison, passing
 from mleg_ray.errors import DataError
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.folder import PLAN, FileEntry
-from mleg_ray.storage import absolute, exists, join, matching, read_json, write_json
+from mleg_ray.storage import absolute, exists, join, matching, write_json
 
 PREPARED = "dataset.json"
 SAMPLED = "manifest.json"
@@ -113,7 +113,7 @@ class Dataset:
                 "`mleg prepare NAME` or `mleg sample` makes it or completes it."
             )
         [place] = places
-        return Dataset(uri, parse(DatasetManifest, read_json(place), place))
+        return Dataset(uri, read_config(DatasetManifest, place))
 
     @staticmethod
     def prepared(storage: str, name: str) -> "Dataset":

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import CARD, Card, run_folder
-from mleg_ray.config import parse
+from mleg_ray.config import read_config
 from mleg_ray.console import console, progress_bar, say
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.metrics import METRICS
@@ -21,7 +21,7 @@ from mleg_ray.report.folder import ResultsPlan, renew
 from mleg_ray.report.html import FIGURES, REPORT, SCORECARD, write_report
 from mleg_ray.report.side_by_side import require_same_truth, summary_lines, write_side_by_side
 from mleg_ray.sampling.spectra import constant
-from mleg_ray.storage import absolute, exists, join, read_json
+from mleg_ray.storage import absolute, exists, join
 
 # Of a checkpoint so many times the compared events are generated: for rates of rare faults.
 SAMPLED_TIMES = 10
@@ -132,7 +132,9 @@ def compare(
         UserError: see `evaluate` and `sampled`.
     """
     names = short_names(uris)
-    known = {uri: _scorecard(uri) for uri in uris if exists(join(uri, SCORECARD))}
+    known = {
+        uri: read_config(Scorecard, place) for uri in uris if exists(place := join(uri, SCORECARD))
+    }
     unknown = [uri for uri in uris if uri not in known]
     if unknown and truth is None:
         raise ConfigError(f"{unknown[0]}: has no {SCORECARD}; name the truth with --truth")
@@ -178,8 +180,7 @@ def is_checkpoint(uri: str) -> bool:
 def dataset_name(uri: str) -> str:
     """Return the name of the dataset that a sample imitates, or a checkpoint was trained on."""
     if is_checkpoint(uri):
-        place = join(uri, CARD)
-        return parse(Card, read_json(place), place).dataset.name
+        return read_config(Card, join(uri, CARD)).dataset.name
     return Dataset.open(uri).manifest.name
 
 
@@ -197,11 +198,6 @@ def short_names(uris: Sequence[str]) -> dict[str, str]:
     return {uri: "-".join(path[-depth:]) for uri, path in paths.items()}
 
 
-def _scorecard(folder: str) -> Scorecard:
-    place = join(folder, SCORECARD)
-    return parse(Scorecard, read_json(place), place)
-
-
 def _training_events(truth: Dataset, generated: Dataset, seed: int) -> EventSample | None:
     """Return the train split, if it is what the sample's checkpoint was trained on."""
     keys = ("checkpoint", "card", "dataset", "dataset_digest")
@@ -215,5 +211,4 @@ def _trained(generated: Dataset) -> Card | None:
     uri = recorded(generated.manifest.provenance, "checkpoint", "uri")
     if not isinstance(uri, str) or not exists(join(uri, CARD)):
         return None
-    place = join(uri, CARD)
-    return parse(Card, read_json(place), place)
+    return read_config(Card, join(uri, CARD))
