@@ -1,4 +1,4 @@
-"""What the pictures of a report share: colours, style, labels, and how one becomes a PNG.
+"""What the pictures of a report share: colours, style, axes, labels, and how one becomes a PNG.
 
 Truth is the filled grey-blue shape with its statistical band, generated events are orange points:
 distinct in hue, lightness and shape, so also in print and to colour-blind readers.
@@ -35,12 +35,20 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.4,
 }
-POINTS: dict[str, Any] = {
-    "fmt": "o",
-    "color": GENERATED,
-    "markersize": 2.6,
-    "elinewidth": 0.9,
+LEGEND: dict[str, Any] = {
+    "fontsize": 7.5,
+    "framealpha": 0.85,
+    "frameon": True,
+    "edgecolor": "none",
 }
+
+
+def panel(width: float, height: float, x: str = "", y: str = "") -> tuple[Figure, Axes]:
+    """Return a figure of so many inches, and its only axes with their labels."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=x, ylabel=y)
+    return figure, axes
 
 
 def axis_label(name: str, axis: Axis) -> str:

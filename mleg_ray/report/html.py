@@ -21,10 +21,17 @@ from mleg_ray.evaluation.statistics.estimate import (
     NotComputable,
     Reading,
 )
-from mleg_ray.report.classifier_figures import calibration_png, roc_png, weights_png
 from mleg_ray.report.drawing import unit_text
-from mleg_ray.report.figures import correlation_pngs, drawable, observable_png, plane_pngs
-from mleg_ray.report.training_figures import training_pngs
+from mleg_ray.report.figures import (
+    calibration_png,
+    correlation_pngs,
+    drawable,
+    observable_png,
+    plane_pngs,
+    roc_png,
+    training_pngs,
+    weights_png,
+)
 from mleg_ray.storage import join, write_bytes
 
 REPORT, SCORECARD, FIGURES = "report.html", "scorecard.json", "figures"
@@ -76,11 +83,9 @@ def draw_classifiers(card: Scorecard) -> dict[str, bytes]:
     Event weights are those of the classifier that tells most events apart.
     """
     pictures: dict[str, bytes] = {}
-    rocs = _curves(card, "c2st_auc", "roc")
-    if rocs:
+    if rocs := _curves(card, "c2st_auc", "roc"):
         pictures["classifiers-roc"] = roc_png(rocs)
-    calibrations = _curves(card, "c2st_weights", "calibration")
-    if calibrations:
+    if calibrations := _curves(card, "c2st_weights", "calibration"):
         short = {name.removesuffix(", JSD"): curve for name, curve in calibrations.items()}
         pictures["classifiers-calibration"] = calibration_png(short)
         best, _ = worst({name: card.figures["c2st_weights"][name] for name in calibrations})
@@ -88,34 +93,22 @@ def draw_classifiers(card: Scorecard) -> dict[str, bytes]:
             _curves(card, "c2st_weights", f"weights, {whose}")[best]
             for whose in ("truth", "generated")
         )
-        pictures["classifiers-weights"] = weights_png(
-            truth, generated, (SMALL_WEIGHT, LARGE_WEIGHT)
-        )
+        tails = SMALL_WEIGHT, LARGE_WEIGHT
+        pictures["classifiers-weights"] = weights_png(truth, generated, tails)
     return pictures
 
 
 def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
     """Return the page; every text of the scorecard is escaped."""
-    images = {name: base64.b64encode(png).decode() for name, png in pictures.items()}
-    return (
-        page_environment(card.axes, card.metrics)
-        .get_template("report.html.j2")
-        .render(
-            card=card,
-            sample_name=sample_name(card.generated),
-            images=images,
-            planes=[
-                plane
-                for plane in card.definitions.planes
-                if f"plane-{plane.x}-{plane.y}-truth" in images
-            ],
-            matrix_metrics=[
-                m for m, figures in card.figures.items() if set(figures) & set(card.axes)
-            ],
-            provenance={"Truth": _origin(card.truth), "Generated sample": _origin(card.generated)},
-            equal_numbers=equal_numbers(card),
-            not_computable=not_computable(card),
-        )
+    page = page_environment(card.axes, card.metrics).get_template("report.html.j2")
+    return page.render(
+        card=card,
+        sample_name=sample_name(card.generated),
+        images=pictures,
+        matrix_metrics=[m for m, figures in card.figures.items() if set(figures) & set(card.axes)],
+        provenance={"Truth": _origin(card.truth), "Generated sample": _origin(card.generated)},
+        equal_numbers=equal_numbers(card),
+        not_computable=not_computable(card),
     )
 
 
@@ -154,9 +147,9 @@ def page_environment(
         "title": lambda metric: metrics[metric].title,
         "meaning": lambda metric: metrics[metric].meaning,
         "headline": headline,
-        "reading": lambda figure: figure.text,
         "unit": unit_text,
         "gauge": gauge,
+        "base64": lambda content: base64.b64encode(content).decode(),
     }
     environment.tests["computable"] = lambda figure: isinstance(figure, Estimate)
     environment.tests["reading"] = lambda figure: isinstance(figure, Reading)
@@ -206,25 +199,18 @@ def gauge(figure: Estimate) -> dict[str, float]:
     A dot in the band is within 3 combined sigma of the floor, as the verdict counts.
     """
     reach = FLOOR_SIGMAS * math.hypot(figure.floor_spread, figure.uncertainty)
-    floor_low, floor_high = figure.floor - reach, figure.floor + reach
-    low = min(floor_low, figure.value - figure.uncertainty)
-    high = max(floor_high, figure.value + figure.uncertainty)
-    margin = 0.06 * (high - low) or 1.0
-
-    def percent(x: float) -> float:
-        return round(100 * (x - low + margin) / (high - low + 2 * margin), 2)
-
-    return {
-        "floor_low": percent(floor_low),
-        "floor_width": round(percent(floor_high) - percent(floor_low), 2),
-        "floor": percent(figure.floor),
-        "value": percent(figure.value),
-        "bar_low": percent(figure.value - figure.uncertainty),
-        "bar_width": round(
-            percent(figure.value + figure.uncertainty) - percent(figure.value - figure.uncertainty),
-            2,
-        ),
+    positions = {
+        "floor_low": figure.floor - reach,
+        "floor": figure.floor,
+        "floor_high": figure.floor + reach,
+        "bar_low": figure.value - figure.uncertainty,
+        "value": figure.value,
+        "bar_high": figure.value + figure.uncertainty,
     }
+    low, high = min(positions.values()), max(positions.values())
+    margin = 0.06 * (high - low) or 1.0
+    width = high - low + 2 * margin
+    return {name: round(100 * (x - low + margin) / width, 2) for name, x in positions.items()}
 
 
 def equal_numbers(card: Scorecard) -> Iterator[str]:

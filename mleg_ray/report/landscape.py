@@ -31,8 +31,9 @@ class LandscapePlan(ResultsPlan):
 def survey(checkpoint: Checkpoint, spec: LandscapeSpec, storage: str, out: str) -> Landscape:
     """Compute a landscape on the validation split of the checkpoint's own dataset, and write it.
 
-    `out` gets what `write_landscape` writes; an earlier one that is there is replaced when all is
-    computed. The player, the dataset and the folder are checked before.
+    `out` gets its figures and the pictures of the first pair's surface and of every pair's
+    contours; an earlier one that is there is replaced when all is computed. The player, the dataset
+    and the folder are checked before.
 
     Raises:
         CheckpointError: see `landscape`.
@@ -48,27 +49,16 @@ def survey(checkpoint: Checkpoint, spec: LandscapeSpec, storage: str, out: str) 
         with progress_bar("Moving the weights", spec.pairs * spec.grid**2) as bar:
             found = landscape(checkpoint, events, spec, bar.update)
         renew(folder)
-        write_landscape(found, out)
+        with style.context(STYLE):
+            for name, draw in ((SURFACE, _surface), (CONTOURS, _contours)):
+                write_bytes(join(out, name), png(draw(found)))
+        write_json(join(out, JSON), found.model_dump(mode="json"))
     say(
         f"Loss {found.loss:.4g}; roughness {found.roughness.value:.3g} ± "
         f"{found.roughness.uncertainty:.2g} of a bowl's; not convex at "
         f"{found.nonconvex_share.value:.0%} of the points"
     )
     return found
-
-
-def write_landscape(landscape: Landscape, out: str) -> str:
-    """Write a landscape's pictures and figures into the folder `out`; return the JSON's place."""
-    for name, content in landscape_pngs(landscape).items():
-        write_bytes(join(out, name), content)
-    write_json(join(out, JSON), landscape.model_dump(mode="json"))
-    return join(out, JSON)
-
-
-def landscape_pngs(landscape: Landscape) -> dict[str, bytes]:
-    """Draw the first pair's surface, and the contours of every pair, by their files' names."""
-    with style.context(STYLE):
-        return {SURFACE: png(_surface(landscape)), CONTOURS: png(_contours(landscape))}
 
 
 def _surface(landscape: Landscape) -> Figure:

@@ -37,12 +37,6 @@ class Line:
         """The first subject of the line; in `details` all samples have the same."""
         return next(cell[0] for cell in self.figures if cell is not None)
 
-    @property
-    def has_numbers(self) -> bool:
-        """Whether any sample has a number there."""
-        figures = (cell[1] for cell in self.figures if cell is not None)
-        return any(isinstance(figure, Estimate | Reading) for figure in figures)
-
 
 def write_side_by_side(cards: Mapping[str, Scorecard], out: str) -> list[str]:
     """Write the table of samples, by name, into the folder `out`; return the files' places.
@@ -79,8 +73,9 @@ def lines(cards: Mapping[str, Scorecard]) -> list[Line]:
         every = [card.figures.get(metric) for card in cards.values()]
         of_many = any(figures and not set(REPRESENTATIVES) & set(figures) for figures in every)
         cells = tuple(representative(figures) if figures else None for figures in every)
-        found.append(Line(metric, cells, of_many))
-    return [line for line in found if line.has_numbers]
+        if any(cell and isinstance(cell[1], Estimate | Reading) for cell in cells):
+            found.append(Line(metric, cells, of_many))
+    return found
 
 
 def missing(cards: Mapping[str, Scorecard]) -> Iterator[str]:
@@ -104,18 +99,12 @@ def details(cards: Mapping[str, Scorecard]) -> list[Line]:
         for subject in figures
         if len(figures) > 1
     )
-    return [
-        Line(
-            metric,
-            tuple(
-                (subject, card.figures[metric][subject])
-                if subject in card.figures.get(metric, {})
-                else None
-                for card in cards.values()
-            ),
-        )
-        for metric, subject in subjects
-    ]
+    found = []
+    for metric, subject in subjects:
+        figures = (card.figures.get(metric, {}).get(subject) for card in cards.values())
+        cells = tuple((subject, figure) if figure else None for figure in figures)
+        found.append(Line(metric, cells))
+    return found
 
 
 def render(cards: Mapping[str, Scorecard]) -> str:
@@ -135,12 +124,14 @@ def render(cards: Mapping[str, Scorecard]) -> str:
 def to_csv(cards: Mapping[str, Scorecard]) -> str:
     """Return all figures of all samples, one a line, with the columns of `HEADER`."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(HEADER)
+    writer = csv.DictWriter(stream, HEADER, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
     for name, card in cards.items():
         for metric, figures in card.figures.items():
             for subject, figure in figures.items():
-                writer.writerow((name, metric, subject, *_numbers(figure)))
+                row = {"sample": name, "metric": metric, "subject": subject}
+                note = {"note": figure.reason} if isinstance(figure, NotComputable) else {}
+                writer.writerow(row | note | figure.model_dump())
     return stream.getvalue()
 
 
@@ -233,14 +224,3 @@ def _plus_minus(value: float, uncertainty: float) -> str:
 def _escaped(text: str) -> str:
     """Return plain text for LaTeX, whose own fonts have no < and > outside of mathematics."""
     return "".join("\\" + c if c in "&%$#_{}" else f"${c}$" if c in "<>" else c for c in text)
-
-
-def _numbers(figure: Figure) -> tuple[object, ...]:
-    if isinstance(figure, NotComputable):
-        return (*[""] * 8, figure.reason)
-    if isinstance(figure, Reading):
-        return (figure.value, *[""] * 7, figure.note)
-    return (
-        *(figure.value, figure.uncertainty, figure.floor, figure.floor_spread),
-        *(figure.significance, figure.verdict, figure.p_value, figure.events, ""),
-    )

@@ -1,6 +1,5 @@
 """The report of a study: one page that holds its pictures, with CSV, JSON and PNGs beside it."""
 
-import base64
 import csv
 import io
 from collections import Counter
@@ -38,44 +37,37 @@ def write_study_report(summary: Summary, out: str) -> str:
     results = (FIGURES, PAGE, CSV, JSON, WINNER)
     folder = SealedFolder(out, StudyReportPlan(of=of, results=results))
     with folder.work():
-        return _write(summary, folder)
-
-
-def _write(summary: Summary, folder: SealedFolder[StudyReportPlan]) -> str:
-    out = folder.uri
-    shares = importance(summary)
-    pictures = study_pngs(summary, shares)
-    best = summary.ranked[0]
-    checkpoint = Checkpoint.load(best.best_checkpoint)
-    renew(folder)
-    for name, content in pictures.items():
-        write_bytes(join(out, FIGURES, f"{name}.png"), content)
-    winner = join(out, WINNER)
-    recipe = {"run": checkpoint.run.model_dump(mode="json", exclude_none=True)}
-    write_bytes(winner, tomli_w.dumps(recipe).encode())
-    write_json(join(out, JSON), summary.model_dump(mode="json") | {"importance": shares})
-    write_bytes(join(out, CSV), to_csv(summary).encode())
-    page = page_environment({}, {}).get_template("study.html.j2")
-    names = summary.parameters
-    counts = Counter(trial.state for trial in summary.trials)
-    text = page.render(
-        summary=summary,
-        best=best,
-        counts=counts,
-        diverged=sum(trial.ended == "diverged" for trial in summary.trials),
-        names={name: short_path(name, names) for name in names},
-        lines=summary.ranked[:SHOWN],
-        figures=other_figures(summary),
-        labels=LABELS,
-        comparable=summary.comparable(),
-        quality=summary.plan.study.quality,
-        images={name: base64.b64encode(content).decode() for name, content in pictures.items()},
-        slices=[name for name in pictures if name.startswith("slice-")],
-        costs=[name for name in pictures if name.startswith("cost-")],
-        environment=checkpoint.card.environment,
-        winner=winner,
-    )
-    write_bytes(join(out, PAGE), text.encode())
+        shares = importance(summary)
+        pictures = study_pngs(summary, shares)
+        best, names = summary.ranked[0], summary.parameters
+        checkpoint = Checkpoint.load(best.best_checkpoint)
+        renew(folder)
+        for name, content in pictures.items():
+            write_bytes(join(out, FIGURES, f"{name}.png"), content)
+        winner = join(out, WINNER)
+        recipe = {"run": checkpoint.run.model_dump(mode="json", exclude_none=True)}
+        write_bytes(winner, tomli_w.dumps(recipe).encode())
+        write_json(join(out, JSON), summary.model_dump(mode="json") | {"importance": shares})
+        write_bytes(join(out, CSV), to_csv(summary).encode())
+        page = page_environment({}, {}).get_template("study.html.j2")
+        text = page.render(
+            summary=summary,
+            best=best,
+            counts=Counter(trial.state for trial in summary.trials),
+            diverged=sum(trial.ended == "diverged" for trial in summary.trials),
+            names={name: short_path(name, names) for name in names},
+            lines=summary.ranked[:SHOWN],
+            figures=other_figures(summary),
+            labels=LABELS,
+            comparable=summary.comparable(),
+            quality=summary.plan.study.quality,
+            images=pictures,
+            slices=[name for name in pictures if name.startswith("slice-")],
+            costs=[name for name in pictures if name.startswith("cost-")],
+            environment=checkpoint.card.environment,
+            winner=winner,
+        )
+        write_bytes(join(out, PAGE), text.encode())
     return join(out, PAGE)
 
 

@@ -1,21 +1,23 @@
 """Pictures of a study; every function returns PNGs by name."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import colormaps, style
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mleg_ray.evaluation.metrics import c2st
-from mleg_ray.report.drawing import FAINT, GENERATED, INK, STYLE, TRUTH, png
+from mleg_ray.report.drawing import FAINT, GENERATED, INK, LEGEND, STYLE, TRUTH, panel, png
 from mleg_ray.study.plan import DIRECTIONS
-from mleg_ray.study.space import Parameter
 from mleg_ray.study.summary import Summary, Trial
 
 COLOURS = "viridis_r"
@@ -70,7 +72,6 @@ def front_of(trials: Sequence[Trial], figure: str) -> list[Trial]:
 
 def _history(summary: Summary) -> bytes:
     figure, axes = _axes("trial", _label(summary))
-    best: list[tuple[int, float]] = []
     looks = {
         "complete": ("o", TRUTH, TRUTH, "complete"),
         "pruned": ("o", "none", FAINT, "pruned"),
@@ -83,14 +84,10 @@ def _history(summary: Summary) -> bytes:
             axes.scatter(
                 x, y, marker=marker, s=22, facecolors=face, edgecolors=edge, label=label, zorder=3
             )
-    for trial in summary.trials:
-        if trial.state == "complete":
-            lowest = min(_quality(trial), best[-1][1] if best else math.inf)
-            best.append((int(trial.name), lowest))
-    axes.step(*zip(*best, strict=True), where="post", color=GENERATED, label="best so far")
-    _logarithmic(axes, "y")
-    _legend(axes)
-    return png(figure)
+    complete = [trial for trial in summary.trials if trial.state == "complete"]
+    x, best = [int(t.name) for t in complete], itertools.accumulate(map(_quality, complete), min)
+    axes.step(x, list(best), where="post", color=GENERATED, label="best so far")
+    return _finished(figure, axes, "y")
 
 
 def _curves(summary: Summary) -> bytes:
@@ -109,9 +106,7 @@ def _curves(summary: Summary) -> bytes:
             axes.plot(steps[-1], values[-1], "x", color=INK, markersize=4)
     best = summary.ranked[0]
     axes.plot(*zip(*best.curve, strict=True), color=GENERATED, label=f"best: {best.name}")
-    _logarithmic(axes, "y")
-    _legend(axes)
-    return png(figure)
+    return _finished(figure, axes, "y")
 
 
 def _importance(importance: Mapping[str, float]) -> bytes:
@@ -125,25 +120,22 @@ def _importance(importance: Mapping[str, float]) -> bytes:
 
 def _slice(summary: Summary, name: str) -> bytes:
     figure, axes = _axes(name, _label(summary))
-    place, ticks = _scale(summary, name)
+    scale = _scale(summary, name)
     for state, face, edge in (("pruned", "none", FAINT), ("complete", TRUTH, TRUTH)):
         trials = [trial for trial in _with(summary, name) if trial.state == state]
-        x = [place(trial.parameters[name]) for trial in trials]
+        x = [scale.place(trial.parameters[name]) for trial in trials]
         y = [_quality(trial) for trial in trials]
         axes.scatter(x, y, s=22, facecolors=face, edgecolors=edge, label=state, zorder=3)
-    _ticks(axes.set_xticks, ticks)
-    _logarithmic(axes, "y")
-    _legend(axes)
-    return png(figure)
+    scale.mark(axes.xaxis)
+    return _finished(figure, axes, "y")
 
 
 def _contour(summary: Summary, first: str, second: str) -> bytes:
     figure, axes = _axes(first, second)
     trials = _comparable(summary, first, second)
     _, quality = summary.comparable()
-    (place_x, ticks_x), (place_y, ticks_y) = _scale(summary, first), _scale(summary, second)
-    x = np.array([place_x(t.parameters[first]) for t in trials])
-    y = np.array([place_y(t.parameters[second]) for t in trials])
+    scales = {name: _scale(summary, name) for name in (first, second)}
+    x, y = (np.array([s.place(t.parameters[n]) for t in trials]) for n, s in scales.items())
     values = np.array([quality[t.name] for t in trials])
     spans = np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()]), tol=1e-9) == 2
     norm = LogNorm(values.min(), values.max())
@@ -152,8 +144,8 @@ def _contour(summary: Summary, first: str, second: str) -> bytes:
         axes.tricontourf(x, y, values, levels, norm=norm, cmap=COLOURS, alpha=0.8)
     dots = axes.scatter(x, y, c=values, norm=norm, cmap=COLOURS, edgecolors="white", s=26)
     _colour_bar(figure, axes, dots, _label(summary))
-    _ticks(axes.set_xticks, ticks_x)
-    _ticks(axes.set_yticks, ticks_y)
+    scales[first].mark(axes.xaxis)
+    scales[second].mark(axes.yaxis)
     return png(figure)
 
 
@@ -161,16 +153,16 @@ def _parallel(summary: Summary, names: Sequence[str]) -> bytes:
     trials = [t for t in _with(summary) if t.state in ("complete", "pruned")]
     values = [_quality(t) for t in trials]
     norm = LogNorm(min(values), max(values))
-    figure = Figure(figsize=(max(5.4, 1.5 * len(names) + 1.5), 3.8), layout="constrained")
-    axes = figure.subplots()
+    scales = [_scale(summary, name) for name in names]
+    figure, axes = panel(max(5.4, 1.5 * len(names) + 1.5), 3.8)
     for trial, value in sorted(zip(trials, values, strict=True), key=lambda pair: -pair[1]):
         present = [i for i, name in enumerate(names) if name in trial.parameters]
-        heights = [_height(summary, names[i], trial.parameters[names[i]]) for i in present]
+        heights = [scales[i].height(trial.parameters[names[i]]) for i in present]
         look = "-" if trial.state == "complete" else ":"
         axes.plot(present, heights, look, color=colormaps[COLOURS](norm(value)), linewidth=1)
-    for i, name in enumerate(names):
+    for i, scale in enumerate(scales):
         axes.axvline(i, color=FAINT, linewidth=0.8)
-        low, high = _ends(summary, name)
+        low, high = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in scale.ends)
         axes.text(i, -0.03, low, ha="center", va="top", fontsize=7.5)
         axes.text(i, 1.03, high, ha="center", va="bottom", fontsize=7.5)
     axes.set_xticks(range(len(names)), [short_path(n, names).replace(".", "\n") for n in names])
@@ -195,10 +187,7 @@ def _cost(summary: Summary, name: str) -> bytes:
         axes.annotate(
             trial.name, place, xytext=(4, 4), textcoords="offset points", fontsize=7.5, color=INK
         )
-    _logarithmic(axes, "x")
-    _logarithmic(axes, "y")
-    _legend(axes)
-    return png(figure)
+    return _finished(figure, axes, "x", "y")
 
 
 def _repeats(summary: Summary) -> bytes:
@@ -213,8 +202,7 @@ def _repeats(summary: Summary) -> bytes:
     axes.plot(places, chosen, "x", color=INK, label="as the search saw it")
     axes.set_xticks(places, [trial.name for trial in trials])
     axes.margins(x=0.2)
-    _legend(axes)
-    return png(figure)
+    return _finished(figure, axes)
 
 
 def short_path(name: str, names: Sequence[str] | Mapping[str, float]) -> str:
@@ -238,8 +226,8 @@ def _label(summary: Summary) -> str:
 
 def _searched(summary: Summary, importance: Mapping[str, float]) -> list[str]:
     """Return Optuna's parameters of judged trials, the important ones first."""
-    found = dict.fromkeys(name for trial in _with(summary) for name in trial.parameters)
-    return [*importance, *(name for name in found if name not in importance)]
+    found = (name for trial in _with(summary) for name in trial.parameters)
+    return list(dict.fromkeys((*importance, *found)))
 
 
 def _with(summary: Summary, *names: str) -> list[Trial]:
@@ -257,66 +245,53 @@ def _is_numeric(summary: Summary, name: str) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_logarithmic(summary: Summary, name: str) -> bool:
-    parameter: Parameter | None = summary.plan.space.get(name)
-    return name.endswith(".width") or (
-        parameter is not None
-        and (parameter.kind == "log-uniform" or bool(getattr(parameter, "log", False)))
-    )
+@dataclass(frozen=True)
+class _Scale:
+    """Where a parameter's values lie on an axis, and the axis's ticks (none: its own)."""
+
+    place: Callable[[Any], float]
+    values: Sequence[Any]  # of the judged trials
+    ticks: Sequence[tuple[float, str]] = ()
+
+    @property
+    def ends(self) -> tuple[object, object]:
+        """The values that lie lowest and highest."""
+        return min(self.values, key=self.place), max(self.values, key=self.place)
+
+    def height(self, value: object) -> float:
+        """Return the place of a value as a share of the way between the ends."""
+        low, high = map(self.place, self.ends)
+        return (self.place(value) - low) / (high - low) if high > low else 0.5
+
+    def mark(self, axis: Axis) -> None:
+        """Set the ticks of an axis."""
+        if self.ticks:
+            labels = [text if len(text) <= 18 else f"{text[:17]}…" for _, text in self.ticks]
+            axis.set_ticks([place for place, _ in self.ticks], labels)
 
 
-def _scale(
-    summary: Summary, name: str
-) -> tuple[Callable[[object], float], Sequence[tuple[float, str]]]:
-    """Return where a parameter's values lie on an axis, and the axis's ticks (none: its own)."""
+def _scale(summary: Summary, name: str) -> _Scale:
+    values = [trial.parameters[name] for trial in _with(summary, name)]
     if not _is_numeric(summary, name):
-        labels = _labels(summary, name)
-        return lambda value: float(labels.index(str(value))), list(enumerate(labels))
-    if not _is_logarithmic(summary, name):
-        return lambda value: float(value), []
-    values = [math.log10(trial.parameters[name]) for trial in _with(summary, name)]
-    low, high = math.floor(min(values)), math.ceil(max(values))
-    marks = [m * 10.0**k for k in range(low, high + 1) for m in (1, 2, 5)]
-    within = [mark for mark in marks if min(values) - 0.1 <= math.log10(mark) <= max(values) + 0.1]
-    return lambda value: math.log10(value), [(math.log10(mark), f"{mark:g}") for mark in within]
-
-
-def _height(summary: Summary, name: str, value: object) -> float:
-    place, _ = _scale(summary, name)
-    places = [place(trial.parameters[name]) for trial in _with(summary, name)]
-    low, high = min(places), max(places)
-    return (place(value) - low) / (high - low) if high > low else 0.5
-
-
-def _ends(summary: Summary, name: str) -> tuple[str, str]:
-    place, _ = _scale(summary, name)
-    values = sorted((trial.parameters[name] for trial in _with(summary, name)), key=place)
-    return _short(values[0]), _short(values[-1])
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _labels(summary: Summary, name: str) -> list[str]:
-    return sorted({str(trial.parameters[name]) for trial in _with(summary, name)})
-
-
-def _ticks(set_ticks: Callable[..., object], ticks: Sequence[tuple[float, str]]) -> None:
-    if ticks:
-        set_ticks([place for place, _ in ticks], [_clipped(label) for _, label in ticks])
-
-
-def _clipped(label: str) -> str:
-    return label if len(label) <= 18 else f"{label[:17]}…"
+        labels = sorted(set(map(str, values)))
+        return _Scale(lambda v: float(labels.index(str(v))), values, list(enumerate(labels)))
+    parameter = summary.plan.space.get(name)
+    if not (
+        name.endswith(".width")
+        or (parameter and (parameter.kind == "log-uniform" or getattr(parameter, "log", False)))
+    ):
+        return _Scale(float, values)
+    low, high = math.log10(min(values)), math.log10(max(values))
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    marks = (m * 10.0**k for k in decades for m in (1, 2, 5))
+    ticks = [(math.log10(mark), f"{mark:g}") for mark in marks]
+    within = [tick for tick in ticks if low - 0.1 <= tick[0] <= high + 0.1]
+    return _Scale(math.log10, values, within)
 
 
 def _axes(x_label: str, y_label: str, rows: int = 10) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.4, max(1.6, 0.35 * rows)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = panel(5.4, max(1.6, 0.35 * rows), x_label, y_label)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
     return figure, axes
 
 
@@ -337,5 +312,8 @@ def _logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def _legend(axes: Axes) -> None:
-    axes.legend(fontsize=7.5, framealpha=0.85, frameon=True, edgecolor="none")
+def _finished(figure: Figure, axes: Axes, *logarithmic: Literal["x", "y"]) -> bytes:
+    for which in logarithmic:
+        _logarithmic(axes, which)
+    axes.legend(**LEGEND)
+    return png(figure)

@@ -9,11 +9,16 @@ from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.events import Field
 from mleg_ray.interpret.latent import CLUSTER
-from mleg_ray.report import figures, latent_figures
+from mleg_ray.report import figures, latent
 from mleg_ray.report.drawing import axis_label
-from mleg_ray.report.figures import correlation_pngs, drawable, observable_png, plane_pngs
-from mleg_ray.report.latent_figures import planes_png
-from mleg_ray.report.training_figures import training_pngs
+from mleg_ray.report.figures import (
+    correlation_pngs,
+    drawable,
+    observable_png,
+    plane_pngs,
+    training_pngs,
+)
+from mleg_ray.report.latent import planes_png
 
 PNG = b"\x89PNG"
 PLANE = Plane(x="a", y="b", x_range=(1e-2, 1.0), y_range=(1.0, 10.0), bins=5)
@@ -109,7 +114,7 @@ def test_marks_are_groups_or_on_a_scale(groups):
 def test_only_clusters_have_events_in_none(monkeypatch):
     """Of a charge, -1 is a value as any other."""
     seen = []
-    monkeypatch.setattr(latent_figures, "_draw_groups", lambda *given: seen.append(given[-1]))
+    monkeypatch.setattr(latent, "_draw_groups", lambda *given: seen.append(given[-1]))
     plane, values = {"one": np.zeros((2, 2))}, np.array([-1.0, 1.0])
     planes_png(plane, values, CLUSTER)
     planes_png(plane, values, Field(name="charge", role="label"))
