@@ -21,9 +21,8 @@ from mleg_ray.evaluation.samples.sample import (
     Axis,
     EventSample,
     Origin,
-    aligned,
+    comparable,
     from_arrays,
-    require_comparable,
 )
 from mleg_ray.evaluation.samples.unphysical import ANY
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure
@@ -113,8 +112,9 @@ def scorecard(
     """
     metrics = _chosen(metrics)
     truth = _sample(truth, "truth")
-    generated = _like(truth, generated, "generated")
-    training = None if training is None else _like(truth, training, "training")
+    generated = comparable(truth, _sample(generated, "generated"))
+    if training is not None:
+        training = comparable(truth, _sample(training, "training"))
     seed = operator.index(seed)
     comparison = Comparison(truth, generated, training, seed)
     start = time.monotonic()
@@ -156,9 +156,3 @@ def _chosen(metrics: Mapping[str, Metric] | Iterable[str]) -> Mapping[str, Metri
 
 def _sample(events: EventSample | Arrays, name: str) -> EventSample:
     return events if isinstance(events, EventSample) else from_arrays(events, name=name)
-
-
-def _like(truth: EventSample, events: EventSample | Arrays, name: str) -> EventSample:
-    sample = _sample(events, name)
-    require_comparable(truth, sample)
-    return aligned(sample, truth.axes)

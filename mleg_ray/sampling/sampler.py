@@ -193,7 +193,7 @@ class Sampler:
         for start in range(0, len(whole), step):
             rows = slice(start, start + step)
             masks = {name: mask[rows] for name, mask in events.broken.items()}
-            unphysical = UnphysicalTally.count(masks, whole.weight[rows])
+            unphysical = UnphysicalTally.of(masks, whole.weight[rows])
             columns = columns_of(whole[rows], torch.float32)
             parts.append(Tally.of(columns, bins, self._dataset.planes, unphysical))
         return functools.reduce(operator.add, parts)

@@ -21,7 +21,7 @@ from mleg_ray.config import Config, read_config
 from mleg_ray.errors import DataError, UserError
 from mleg_ray.evaluation.samples.column import columns_of
 from mleg_ray.evaluation.samples.tally import FineBins, Tally
-from mleg_ray.evaluation.samples.unphysical import UnphysicalTally
+from mleg_ray.evaluation.samples.unphysical import UnphysicalTally, broken
 from mleg_ray.events import Events
 from mleg_ray.folder import PLAN, record_file
 from mleg_ray.sampling.plan import SampledShard, SamplePlan, SampleSpec, ShardPlan
@@ -159,7 +159,8 @@ class ShardCheck:
             return
         manifest = self.manifest
         events = manifest.joined(events)
-        unphysical = UnphysicalTally.of(events, manifest.schema_.event, manifest)
+        masks = broken(events, manifest.schema_.event, manifest)
+        unphysical = UnphysicalTally.of(masks, events.weight)
         found = Tally.of(columns_of(events), self.bins, manifest.planes, unphysical)
         if told.events != found.events:
             yield f"{entry.tally.file}: counts {told.events:,} events of {found.events:,}"

@@ -21,7 +21,7 @@ from mleg_ray.evaluation.samples.sample import (
     sample_of,
 )
 from mleg_ray.evaluation.samples.tally import FineBins, Tally, merge
-from mleg_ray.evaluation.samples.unphysical import UnphysicalTally
+from mleg_ray.evaluation.samples.unphysical import UnphysicalTally, broken
 from mleg_ray.events import COUNT, Events, Field, unlabelled
 from mleg_ray.randomness import derive_seed
 
@@ -56,7 +56,8 @@ def from_dataset(
     for events in dataset.chunks(split):
         joined = manifest.joined(events)
         columns = columns_of(joined)
-        counted = UnphysicalTally.of(joined, dataset.schema.event, manifest)
+        masks = broken(joined, dataset.schema.event, manifest)
+        counted = UnphysicalTally.of(masks, events.weight)
         unphysical = counted if unphysical is None else unphysical + counted
         weight = events.weight.numpy()
         if bins is not None:
@@ -111,10 +112,10 @@ def from_generated(
     Raises:
         DataError: a tally or shard is gone, damaged or not that of the manifest.
     """
-    bins = _fine_bins(dataset)
-    if bins is None:
-        return from_dataset(dataset, seed=seed, max_events=max_events, progress=progress)
     manifest = dataset.manifest
+    if manifest.bins is None or not all(shard.tally for shard in manifest.shards):
+        return from_dataset(dataset, seed=seed, max_events=max_events, progress=progress)
+    bins = FineBins.from_bytes(manifest.bins.read(dataset.uri))
     shards = dataset.shards()
     rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
     chosen: list[ShardEntry] = []
@@ -159,28 +160,23 @@ def judged_by(truth: Dataset, generated: Dataset) -> Dataset:
     Raises:
         DataError: fields, units, roles or conditions differ; the message names the first.
     """
-    expected = _physical(truth.manifest.fields)
-    given = _physical(generated.manifest.fields)
-    for name in dict.fromkeys((*expected, *given)):
-        if expected.get(name) != given.get(name):
-            raise DataError(
-                f"{generated.uri}: field '{name}' is {given.get(name, 'absent')}, but "
-                f"{expected.get(name, 'absent')} in the truth {truth.uri}; "
-                "compare samples of the same fields and units"
-            )
-    asked, had = truth.manifest.conditions, generated.manifest.conditions
-    for name in dict.fromkeys((*asked, *had)):
-        if asked.get(name) != had.get(name):
-            raise DataError(
-                f"{generated.uri}: condition '{name}' is {had.get(name, 'not fixed')}, but "
-                f"{asked.get(name, 'not fixed')} in the truth {truth.uri}; "
-                "sample at the truth's condition"
-            )
-    definitions = truth.manifest.definitions
-    update: dict[str, Any] = dict(definitions)
-    if generated.manifest.definitions != definitions:
+    ours, theirs = truth.manifest, generated.manifest
+    fields = _physical(ours.fields), _physical(theirs.fields)
+    conditions: tuple[Mapping[str, object], ...] = ours.conditions, theirs.conditions
+    for kind, (expected, given), absent, mend in (
+        ("field", fields, "absent", "compare samples of the same fields and units"),
+        ("condition", conditions, "not fixed", "sample at the truth's condition"),
+    ):
+        for name in dict.fromkeys((*expected, *given)):
+            if expected.get(name) != given.get(name):
+                raise DataError(
+                    f"{generated.uri}: {kind} '{name}' is {given.get(name, absent)}, but "
+                    f"{expected.get(name, absent)} in the truth {truth.uri}; {mend}"
+                )
+    update: dict[str, Any] = dict(ours.definitions)
+    if theirs.definitions != ours.definitions:
         update["bins"] = None
-    return Dataset(generated.uri, generated.manifest.model_copy(update=update), generated.digest)
+    return Dataset(generated.uri, theirs.model_copy(update=update), generated.digest)
 
 
 def compared_axes(description: Description, conditions: Mapping[str, float]) -> dict[str, Axis]:
@@ -210,14 +206,6 @@ def _axes(manifest: DatasetManifest) -> dict[str, Axis]:
             "of them, with labels"
         )
     return axes
-
-
-def _fine_bins(dataset: Dataset) -> FineBins | None:
-    """Return the bins in which all shards were counted when written, None if not all were."""
-    manifest = dataset.manifest
-    if manifest.bins is None or not all(shard.tally for shard in manifest.shards):
-        return None
-    return FineBins.from_bytes(manifest.bins.read(dataset.uri))
 
 
 def _physical(fields: Iterable[Field]) -> dict[str, str]:

@@ -20,17 +20,14 @@ class Histogram:
     variance: FloatArray
 
     @staticmethod
-    def fill(index: BinIndex, weights: FloatArray, bins: int) -> "Histogram":
-        """Fill with events of bin `index` (N,) and `weights` (N,)."""
+    def fill(index: BinIndex, weights: FloatArray | None, bins: int) -> "Histogram":
+        """Fill with events of bin `index` (N,) and `weights` (N,), 1 if there are none."""
+        if weights is None:
+            return Histogram.of_counts(np.bincount(index, minlength=bins))
         return Histogram(
             np.bincount(index, weights, minlength=bins).astype(np.float64),
             np.bincount(index, np.square(weights), minlength=bins).astype(np.float64),
         )
-
-    @staticmethod
-    def count(index: BinIndex, bins: int) -> "Histogram":
-        """Fill with events of bin `index` (N,) and weight 1."""
-        return Histogram.of_counts(np.bincount(index, minlength=bins))
 
     @staticmethod
     def of_counts(counts: NDArray[np.integer]) -> "Histogram":
@@ -48,6 +45,12 @@ class Histogram:
     def scaled(self, factor: float) -> "Histogram":
         """Return the histogram with all weights multiplied."""
         return Histogram(self.weight * factor, self.variance * factor**2)
+
+    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Return the bins (n,) of random events, none twice; weights are numbers of events."""
+        passed = np.cumsum(self.weight.astype(np.int64))
+        events = rng.choice(passed[-1], n, replace=False, shuffle=False)
+        return np.searchsorted(passed, events, side="right")
 
     @property
     def density(self) -> FloatArray:

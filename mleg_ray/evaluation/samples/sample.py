@@ -1,6 +1,6 @@
 """The events that are compared, and what their numbers mean."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -15,7 +15,7 @@ from mleg_ray.errors import DataError
 from mleg_ray.evaluation.samples.column import Column, FloatArray, columns_of
 from mleg_ray.evaluation.samples.histogram import Histogram
 from mleg_ray.evaluation.samples.tally import Tally
-from mleg_ray.evaluation.samples.unphysical import UnphysicalTally
+from mleg_ray.evaluation.samples.unphysical import UnphysicalTally, broken
 from mleg_ray.events import COUNT, Events, group_of
 
 NO_DEFINITIONS = Definitions()
@@ -27,11 +27,9 @@ class Frame(Protocol):
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the names."""
-        ...
 
     def __getitem__(self, name: Any, /) -> Any:  # noqa: ANN401 - a column of any kind
         """Return a column."""
-        ...
 
 
 # Named columns, or a matrix (n, d) whose columns are then called x0, x1 ...
@@ -200,7 +198,7 @@ def sample_of(
     columns = {axis: everything[axis] for axis in axes}
     n = len(events)
     origin = Origin(name=name, events=n, compared=n, objects=objects_of(columns))
-    unphysical = UnphysicalTally.of(joined, fields, definitions)
+    unphysical = UnphysicalTally.of(broken(joined, fields, definitions), events.weight)
     return EventSample(columns, events.weight.numpy(), axes, unphysical, origin, definitions)
 
 
@@ -237,35 +235,30 @@ def derived_axes(definitions: Definitions) -> dict[str, Axis]:
     }
 
 
-def aligned(sample: EventSample, axes: Iterable[str]) -> EventSample:
-    """Return the sample with its columns in the order of `axes`, its events ordered by them."""
-    names = list(axes)
-    if list(sample.axes) == names:
-        return sample
-    return ordered(replace(sample, axes={name: sample.axes[name] for name in names}))
-
-
-def require_comparable(truth: EventSample, generated: EventSample) -> None:
-    """Check that both samples have the same columns, units and constraints.
+def comparable(truth: EventSample, sample: EventSample) -> EventSample:
+    """Return a sample with its columns in the order of the truth's, its events ordered by them.
 
     Raises:
-        DataError: they differ; the message names the first difference.
+        DataError: columns, units or constraints differ; the message names the first difference.
     """
-    for name in dict.fromkeys((*truth.axes, *generated.axes)):
-        for here, there in ((truth, generated), (generated, truth)):
+    for name in dict.fromkeys((*truth.axes, *sample.axes)):
+        for here, there in ((truth, sample), (sample, truth)):
             if name not in here.axes:
                 raise DataError(f"'{name}' is a column of {there.origin.name} only")
-        a, b = truth.axes[name].unit, generated.axes[name].unit
+        a, b = truth.axes[name].unit, sample.axes[name].unit
         if a != b:
             raise DataError(f"'{name}' is in {a} in the truth but in {b} in the generated sample")
     for rules in ("constraints", "selection"):
-        ours, theirs = (getattr(s.definitions, rules) for s in (truth, generated))
+        ours, theirs = (getattr(s.definitions, rules) for s in (truth, sample))
         for name in set(ours) & set(theirs):
             if ours[name] != theirs[name]:
                 raise DataError(f"{rules}: '{name}' is not the same rule in both samples")
-    judged = set(truth.unphysical.violating) ^ set(generated.unphysical.violating)
+    judged = set(truth.unphysical.violating) ^ set(sample.unphysical.violating)
     if judged:
         raise DataError(f"constraint '{min(judged)}' was counted in one of the two samples only")
+    if list(sample.axes) == list(truth.axes):
+        return sample
+    return ordered(replace(sample, axes={name: sample.axes[name] for name in truth.axes}))
 
 
 def ordered(sample: EventSample) -> EventSample:

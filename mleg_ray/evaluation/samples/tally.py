@@ -9,7 +9,7 @@ difference can be blurred but none can arise.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -139,27 +139,18 @@ class Tally:
     ) -> "Tally":
         """Count events by columns that hold every axis; absent `weights` (n,) are 1."""
 
-        def filled(index: BinIndex, size: int, column: Column) -> Histogram:
-            if weights is None:
-                return Histogram.count(index, size)
-            return Histogram.fill(index, column.weights(weights), size)
+        def filled(index: BinIndex, column: Column, size: int) -> Histogram:
+            of_each = None if weights is None else column.weights(weights)
+            return Histogram.fill(index, of_each, size)
 
-        return Tally(
-            bins,
-            {
-                name: filled(bins.index(name, columns[name].values), len(edges) + 1, columns[name])
-                for name, edges in bins.edges.items()
-            },
-            {
-                plane.name: filled(
-                    plane.index(columns[plane.x].values, columns[plane.y].values),
-                    plane.cells,
-                    columns[plane.x],
-                )
-                for plane in planes
-            },
-            unphysical,
-        )
+        axes, cells = {}, {}
+        for name, edges in bins.edges.items():
+            column = columns[name]
+            axes[name] = filled(bins.index(name, column.values), column, len(edges) + 1)
+        for plane in planes:
+            x, y = columns[plane.x], columns[plane.y]
+            cells[plane.name] = filled(plane.index(x.values, y.values), x, plane.cells)
+        return Tally(bins, axes, cells, unphysical)
 
     @property
     def events(self) -> int:
@@ -185,11 +176,7 @@ class Tally:
 
     def draw(self, name: str, n: int, rng: np.random.Generator) -> FloatArray:
         """Return the quantised values (n,) of random events, none twice."""
-        return self.bins.positions[name][_draw(self.axes[name], n, rng)]
-
-    def draw_cells(self, plane: Plane, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Return the bins (n,) of random events in a plane, none twice."""
-        return _draw(self.planes[plane.name], n, rng)
+        return self.bins.positions[name][self.axes[name].draw(n, rng)]
 
     def to_bytes(self) -> bytes:
         """Return a safetensors file of counts by axis and plane and of the unphysical shares.
@@ -202,7 +189,7 @@ class Tally:
         shares |= {f"violating.{name}": share for name, share in self.unphysical.violating.items()}
         return save(
             {name: values.astype(np.int32) for name, values in counts.items()}
-            | {name: np.array(list(dict(share).values())) for name, share in shares.items()}
+            | {name: np.array(astuple(share)) for name, share in shares.items()}
         )
 
     @staticmethod
@@ -214,12 +201,9 @@ class Tally:
         """
         arrays = load(content)
         shares = {key: _share(array) for key, array in arrays.items() if array.dtype == np.float64}
-        return Tally(
-            bins,
-            {name: Histogram.of_counts(array) for name, array in _part(arrays, "axis.").items()},
-            {name: Histogram.of_counts(array) for name, array in _part(arrays, "plane.").items()},
-            UnphysicalTally(total=shares.pop("total"), violating=_part(shares, "violating.")),
-        )
+        counts = {key: Histogram.of_counts(a) for key, a in arrays.items() if key not in shares}
+        unphysical = UnphysicalTally(shares.pop("total"), _part(shares, "violating."))
+        return Tally(bins, _part(counts, "axis."), _part(counts, "plane."), unphysical)
 
 
 def merge(files: Iterable[tuple[str, bytes]], bins: FineBins) -> Tally:
@@ -273,15 +257,9 @@ def _cell_starts(cells: NDArray[np.uint32]) -> NDArray[np.float32]:
     return np.where(negative, ~ordered, ordered ^ _SIGN).astype(np.uint32).view(np.float32)
 
 
-def _draw(counts: Histogram, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    passed = np.cumsum(counts.weight.astype(np.int64))
-    events = rng.choice(passed[-1], n, replace=False, shuffle=False)
-    return np.searchsorted(passed, events, side="right")
-
-
 def _share(array: NDArray[Any]) -> Share:
     events, weight, squares = array.tolist()
-    return Share(events=int(events), weight=weight, squares=squares)
+    return Share(int(events), weight, squares)
 
 
 def _part(arrays: Mapping[str, T], prefix: str) -> dict[str, T]:

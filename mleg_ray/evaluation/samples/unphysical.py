@@ -3,12 +3,12 @@
 import math
 import operator
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 from torch import Tensor
 
-from mleg_ray.config import Config
-from mleg_ray.definitions import Constraint, Definitions, violates
+from mleg_ray.definitions import Definitions, violates
 from mleg_ray.events import Events
 
 ANY = "any"
@@ -16,7 +16,8 @@ NOT_FINITE = "not finite"
 SELECTION = "selection: "
 
 
-class Share(Config):
+@dataclass(frozen=True)
+class Share:
     """Some of the events: their number and their sums of weights and squared weights."""
 
     events: int
@@ -26,19 +27,15 @@ class Share(Config):
     @staticmethod
     def of(weights: Tensor) -> "Share":
         """Count events with weights of shape (n,)."""
-        return Share(
-            events=len(weights), weight=float(weights.sum()), squares=float(weights @ weights)
-        )
+        return Share(len(weights), float(weights.sum()), float(weights @ weights))
 
     def __add__(self, other: "Share") -> "Share":
-        return Share(
-            events=self.events + other.events,
-            weight=self.weight + other.weight,
-            squares=self.squares + other.squares,
-        )
+        events, weight = self.events + other.events, self.weight + other.weight
+        return Share(events, weight, self.squares + other.squares)
 
 
-class UnphysicalTally(Config):
+@dataclass(frozen=True)
+class UnphysicalTally:
     """All events, and those that break any constraint or are not finite ("any"), and of each kind.
 
     Those that fail a selection are counted by names that begin with `SELECTION`. "any" comes first,
@@ -46,28 +43,17 @@ class UnphysicalTally(Config):
     """
 
     total: Share
-    violating: dict[str, Share]
+    violating: Mapping[str, Share]
 
     @staticmethod
-    def of(events: Events, fields: Sequence[str], definitions: Definitions) -> "UnphysicalTally":
-        """Count events that are joined by their observables; see `broken`."""
-        return UnphysicalTally.count(broken(events, fields, definitions), events.weight)
-
-    @staticmethod
-    def count(masks: Mapping[str, Tensor], weights: Tensor) -> "UnphysicalTally":
-        """Count events with weights of shape (n,), of which `masks` (n,) are broken."""
-        return UnphysicalTally(
-            total=Share.of(weights),
-            violating={name: Share.of(weights[mask]) for name, mask in masks.items()},
-        )
+    def of(masks: Mapping[str, Tensor], weights: Tensor) -> "UnphysicalTally":
+        """Count events with weights (n,), of which `masks` (n,) break rules; see `broken`."""
+        violating = {name: Share.of(weights[mask]) for name, mask in masks.items()}
+        return UnphysicalTally(Share.of(weights), violating)
 
     def __add__(self, other: "UnphysicalTally") -> "UnphysicalTally":
-        return UnphysicalTally(
-            total=self.total + other.total,
-            violating={
-                name: share + other.violating[name] for name, share in self.violating.items()
-            },
-        )
+        violating = {name: share + other.violating[name] for name, share in self.violating.items()}
+        return UnphysicalTally(self.total + other.total, violating)
 
     def rate(self, name: str) -> tuple[float, float]:
         """Return the weighted fraction of violating events and its uncertainty.
@@ -89,20 +75,13 @@ def broken(events: Events, fields: Sequence[str], definitions: Definitions) -> d
     broken by an event if any of its objects breaks it.
     """
     finite = (_finite(events.columns[name]) for name in fields)
-    not_finite = ~reduce(operator.and_, finite)
-    masks = _with_any(_broken(definitions.constraints, events) | {NOT_FINITE: not_finite})
-    if definitions.selection:
-        failed = _with_any(_broken(definitions.selection, events))
-        masks |= {f"{SELECTION}{name}": mask for name, mask in failed.items()}
-    return masks
-
-
-def _with_any(masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {ANY: reduce(operator.or_, masks.values()), **masks}
-
-
-def _broken(rules: Mapping[str, Constraint], events: Events) -> dict[str, Tensor]:
-    return {name: violates(rule, events) for name, rule in rules.items()}
+    masks = {name: violates(rule, events) for name, rule in definitions.constraints.items()}
+    masks[NOT_FINITE] = ~reduce(operator.and_, finite)
+    masks = {ANY: reduce(operator.or_, masks.values())} | masks
+    failed = {name: violates(rule, events) for name, rule in definitions.selection.items()}
+    if failed:
+        failed = {ANY: reduce(operator.or_, failed.values())} | failed
+    return masks | {f"{SELECTION}{name}": mask for name, mask in failed.items()}
 
 
 def _finite(values: Tensor) -> Tensor:

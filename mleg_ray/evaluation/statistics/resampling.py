@@ -133,7 +133,7 @@ class PooledSample:
         cells = plane.index(self.column(plane.x), self.column(plane.y))
         if self._tally is None:
             return cells
-        drawn = self._tally.draw_cells(plane, self.n, self._rng)
+        drawn = self._tally.planes[plane.name].draw(self.n, self._rng)
         return np.concatenate([cells[: self._truth_events], drawn])
 
     @property

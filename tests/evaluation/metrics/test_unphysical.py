@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from mleg_ray.evaluation.metrics.unphysical import unphysical_figures
@@ -9,7 +11,7 @@ def test_the_order_is_any_and_then_as_declared_also_for_stored_tallies():
     counted = tally([0.0, 2.0])
     names = [ANY, "low", "high", NOT_FINITE]
     assert list(counted.violating) == names
-    stored = counted.model_copy(update={"violating": dict(sorted(counted.violating.items()))})
+    stored = replace(counted, violating=dict(sorted(counted.violating.items())))
     assert list(unphysical_figures(counted, stored)) == names
 
 

@@ -4,7 +4,7 @@ import pytest
 from mleg_ray.definitions import Constraint, Definitions
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.samples.datasets import compared_axes, from_dataset, judged_by
-from mleg_ray.evaluation.samples.sample import Axis, from_arrays, require_comparable
+from mleg_ray.evaluation.samples.sample import Axis, comparable, from_arrays
 from mleg_ray.events import Field
 from tests.dis_events import ELECTRON, FIELDS
 
@@ -120,4 +120,4 @@ class TestColumns:
     )
     def test_what_differs_is_named(self, other, message):
         with pytest.raises(DataError, match=message):
-            require_comparable(from_arrays({"a": [1.0]}), other)
+            comparable(from_arrays({"a": [1.0]}), other)

@@ -93,7 +93,7 @@ def test_a_draw_has_no_event_twice_and_follows_the_counts():
     drawn = counted.draw("b", 2000, np.random.default_rng(0))
     again = np.bincount(BINS.index("b", drawn), minlength=len(counted.axes["b"].weight))
     assert np.array_equal(again[1:-1], counted.axes["b"].weight[1:-1])
-    cells = counted.draw_cells(PLANE, 2000, np.random.default_rng(0))
+    cells = counted.planes[PLANE.name].draw(2000, np.random.default_rng(0))
     assert np.array_equal(
         np.bincount(cells, minlength=PLANE.cells), counted.planes[PLANE.name].weight
     )

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mleg_ray.definitions import Constraint, Definitions
-from mleg_ray.evaluation.samples.unphysical import ANY, NOT_FINITE, UnphysicalTally
+from mleg_ray.evaluation.samples.unphysical import ANY, NOT_FINITE, UnphysicalTally, broken
 from mleg_ray.events import Events
 
 RULES = Definitions(
@@ -14,7 +14,7 @@ RULES = Definitions(
 def tally(values: list[float], weights: list[float] | None = None) -> UnphysicalTally:
     x = torch.tensor(values, dtype=torch.float64)
     w = torch.ones_like(x) if weights is None else torch.tensor(weights, dtype=torch.float64)
-    return UnphysicalTally.of(Events({"x": x}, {}, w), ["x"], RULES)
+    return UnphysicalTally.of(broken(Events({"x": x}, {}, w), ["x"], RULES), w)
 
 
 def test_each_constraint_and_their_union_are_counted():
