@@ -12,9 +12,8 @@ from mleg_ray import __version__
 from mleg_ray.config import Config
 from mleg_ray.definitions import Definitions
 from mleg_ray.errors import ConfigError
-from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.metrics.base import ALL, Metric, MetricTexts
+from mleg_ray.evaluation.metrics.base import ALL, Comparison, Metric, MetricTexts
 from mleg_ray.evaluation.samples.sample import (
     NO_DEFINITIONS,
     Arrays,

@@ -15,8 +15,8 @@ from mleg_ray.catalog.shards import write_shard
 from mleg_ray.definitions import Constraint, Definitions
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation import scorecard
-from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.metrics.base import Comparison
 from mleg_ray.evaluation.metrics.chi2_all import chi2_all
 from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from mleg_ray.definitions import Definitions, Plane
-from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.metrics.base import Metric
+from mleg_ray.evaluation.metrics.base import Comparison, Metric
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, Reading

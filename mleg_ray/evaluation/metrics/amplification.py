@@ -8,8 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mleg_ray.evaluation.comparison import Comparison
-from mleg_ray.evaluation.metrics.base import Metric
+from mleg_ray.evaluation.metrics.base import Comparison, Metric
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.samples.provenance import recorded_number
 from mleg_ray.evaluation.statistics.binning import weighted_quantiles

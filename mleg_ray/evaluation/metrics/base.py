@@ -1,12 +1,14 @@
-"""What a metric is: its texts, and how its figures are computed."""
+"""What a metric is: its texts, and how its figures are computed of a comparison."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from mleg_ray.config import Config
-from mleg_ray.evaluation.comparison import Comparison
+from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.statistics.estimate import (
     Estimate,
     Figure,
@@ -14,8 +16,41 @@ from mleg_ray.evaluation.statistics.estimate import (
     NotComputableError,
 )
 from mleg_ray.evaluation.statistics.resampling import PooledSample, Subjects, estimates
+from mleg_ray.randomness import derive_seed
 
 ALL = "all"  # the subject of a figure of all observables together
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A generated sample, the truth that judges it and, if known, what the generator learned from.
+
+    `seed` is the root of the random choices that metrics share.
+    """
+
+    truth: EventSample
+    generated: EventSample
+    training: EventSample | None = None
+    seed: int = 0
+    _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def pooled(self, rng: np.random.Generator) -> PooledSample:
+        """Return the truth and random generated events in one table; see `PooledSample`."""
+        return PooledSample(self.truth, self.generated, rng)
+
+    def shared(self, name: str, compute: Callable[[np.random.Generator], T]) -> T:
+        """Return what several metrics need, computed once, of a random stream of its own.
+
+        It raises what `compute` does.
+        """
+        if name not in self._shared:
+            rng = np.random.default_rng(derive_seed(self.seed, f"evaluate/{name}"))
+            self._shared[name] = compute(rng)
+        result: T = self._shared[name]
+        return result
+
 
 # Every random choice comes from the generator.
 Compute = Callable[[Comparison, np.random.Generator], Mapping[str, Figure]]

@@ -10,8 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from mleg_ray.evaluation.comparison import Comparison
-from mleg_ray.evaluation.metrics.base import Metric
+from mleg_ray.evaluation.metrics.base import Comparison, Metric
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.statistics.classifiers import Classification, Scored, classify
 from mleg_ray.evaluation.statistics.distances import Statistic, effective_size

@@ -5,8 +5,7 @@ depends on both sizes, so it says how far a sample can be trusted, not which of 
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from mleg_ray.definitions import Plane
-from mleg_ray.evaluation.comparison import Comparison
-from mleg_ray.evaluation.metrics.base import Metric
+from mleg_ray.evaluation.metrics.base import Comparison, Metric
 from mleg_ray.evaluation.metrics.chi2_ndf import pearson_chi2
-from mleg_ray.evaluation.samples.column import Column, FloatArray
+from mleg_ray.evaluation.samples.column import Column
 from mleg_ray.evaluation.samples.histogram import BinIndex, Histogram
 from mleg_ray.evaluation.samples.sample import binned
 from mleg_ray.evaluation.statistics.binning import INNER_BINS, percentile_range
@@ -27,23 +25,8 @@ from mleg_ray.evaluation.statistics.estimate import (
     NotComputable,
     NotComputableError,
 )
-from mleg_ray.evaluation.statistics.resampling import PooledSample
 
-
-@dataclass(frozen=True)
-class _Counted:
-    """Both samples in the same bins, of which those `inside` (bins,) are compared.
-
-    `events` generated events were counted; `drawn` are the bins of the drawn truth's numbers (m,),
-    which `column` has.
-    """
-
-    truth: Histogram
-    generated: Histogram
-    events: int
-    drawn: BinIndex
-    column: Column
-    inside: NDArray[np.bool_]
+Inside = NDArray[np.bool_] | bool  # which bins (bins,) are compared
 
 
 def chi2_all(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
@@ -63,71 +46,64 @@ def chi2_all(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figu
     Raises:
         NotComputableError: see `PooledSample`.
     """
-    pooled, n = comparison.pooled(rng), len(comparison.truth)
+    truth, generated = comparison.truth, comparison.generated
+    pooled, n = comparison.pooled(rng), len(truth)
     halves = [(a[:n], b[:n]) for a, b in pooled.splits(rng)]
-    subjects: dict[str, Callable[[], _Counted]] = {
-        plane.name: partial(_plane, comparison, pooled, plane)
-        for plane in pooled.definitions.planes
+
+    def estimate(
+        t: Histogram, g: Histogram, events: int, drawn: BinIndex, column: Column, inside: Inside
+    ) -> Estimate:
+        """Compare histograms; `drawn` are the bins of the drawn truth's numbers, the column's."""
+        value, ndf = _chi2_ndf(t, g, inside)
+        floors = []
+        for pair in halves:
+            a, b = (Histogram.fill(drawn, column.weights(w), len(t.weight)) for w in pair)
+            floors.append(_chi2_ndf(a, b, inside)[0])
+        floor, independent = float(np.mean(floors)), column.count is None
+        design = 1.0 if independent else max(floor, 1.0)
+        excess = max(value / design - 1, 0.0)
+        return Estimate(
+            value=value,
+            uncertainty=design * math.sqrt((2 + 4 * excess) / ndf),
+            floor=floor,
+            floor_spread=float(np.std(floors, ddof=1)),
+            events=events,
+            p_value=float(stats.chi2.sf(value * ndf, ndf)) if independent else None,
+        )
+
+    def of_plane(plane: Plane) -> Estimate:
+        x, y = (pooled.column(name)[:n] for name in (plane.x, plane.y))
+        inside = np.arange(plane.cells) < plane.cells - 1  # the last bin is "outside"
+        t, g, drawn = truth.cells(plane), generated.cells(plane), plane.index(x, y)
+        return estimate(t, g, generated.counted, drawn, truth.columns[plane.x], inside)
+
+    def of_observable(name: str) -> Estimate:
+        everything, column = pooled.varying(name), truth.columns[name]
+        low, high = percentile_range(everything.values, everything.weights(pooled.whole_truth))
+        wanted = truth.axes[name].edges(low, high, INNER_BINS)
+        edges, t, g, events = binned(truth, generated, name, wanted)
+        drawn = np.searchsorted(edges, column.values, side="right")
+        return estimate(t, g, events, drawn, column, inside=True)
+
+    subjects: dict[str, Callable[[], Estimate]] = {
+        plane.name: partial(of_plane, plane) for plane in pooled.definitions.planes
     }
-    subjects |= {name: partial(_observable, comparison, pooled, name) for name in pooled.axes}
+    subjects |= {name: partial(of_observable, name) for name in pooled.axes}
     figures: dict[str, Figure] = {}
-    for subject, count in subjects.items():
+    for subject, compute in subjects.items():
         try:
-            figures[subject] = _figure(count(), halves)
+            figures[subject] = compute()
         except NotComputableError as error:
             figures[subject] = NotComputable(reason=str(error))
     return figures
 
 
-def _figure(counted: _Counted, halves: Sequence[tuple[FloatArray, FloatArray]]) -> Estimate:
-    value, ndf = _chi2_ndf(counted.truth, counted.generated, counted.inside)
-    bins = len(counted.inside)
-    floors = []
-    for pair in halves:
-        a, b = (
-            Histogram.fill(counted.drawn, counted.column.weights(weights), bins) for weights in pair
-        )
-        floors.append(_chi2_ndf(a, b, counted.inside)[0])
-    independent = counted.column.count is None
-    design = 1.0 if independent else max(float(np.mean(floors)), 1.0)
-    excess = max(value / design - 1, 0.0)
-    return Estimate(
-        value=value,
-        uncertainty=design * math.sqrt((2 + 4 * excess) / ndf),
-        floor=float(np.mean(floors)),
-        floor_spread=float(np.std(floors, ddof=1)),
-        events=counted.events,
-        p_value=float(stats.chi2.sf(value * ndf, ndf)) if independent else None,
-    )
-
-
-def _chi2_ndf(
-    truth: Histogram, generated: Histogram, inside: NDArray[np.bool_]
-) -> tuple[float, int]:
+def _chi2_ndf(truth: Histogram, generated: Histogram, inside: Inside) -> tuple[float, int]:
     bins = truth.populated & inside
     ndf = int(bins.sum()) - 1
     if ndf < 1:
         raise NotComputableError("fewer than two bins hold 10 truth events")
     return pearson_chi2(truth, generated, bins), ndf
-
-
-def _observable(comparison: Comparison, pooled: PooledSample, name: str) -> _Counted:
-    truth = comparison.truth
-    everything = pooled.varying(name)
-    low, high = percentile_range(everything.values, everything.weights(pooled.whole_truth))
-    wanted = truth.axes[name].edges(low, high, INNER_BINS)
-    edges, t, g, events = binned(truth, comparison.generated, name, wanted)
-    column = truth.columns[name]
-    drawn = np.searchsorted(edges, column.values, side="right")
-    return _Counted(t, g, events, drawn, column, np.ones(len(edges) + 1, dtype=np.bool_))
-
-
-def _plane(comparison: Comparison, pooled: PooledSample, plane: Plane) -> _Counted:
-    truth, generated = comparison.truth, comparison.generated
-    x, y = (pooled.column(name)[: len(truth)] for name in (plane.x, plane.y))
-    inside = np.arange(plane.cells) < plane.cells - 1  # the last bin is "outside"
-    t, g = truth.cells(plane), generated.cells(plane)
-    return _Counted(t, g, generated.counted, plane.index(x, y), truth.columns[plane.x], inside)
 
 
 CHI2_ALL = Metric(

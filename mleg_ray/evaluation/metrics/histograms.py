@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mleg_ray.definitions import Plane
-from mleg_ray.evaluation.comparison import Comparison
-from mleg_ray.evaluation.metrics.base import Metric, resampled
+from mleg_ray.evaluation.metrics.base import Comparison, Metric, resampled
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.samples.histogram import Histogram
 from mleg_ray.evaluation.statistics.binning import INNER_BINS, percentile_bins

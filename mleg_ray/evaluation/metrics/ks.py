@@ -4,8 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from mleg_ray.evaluation.comparison import Comparison
-from mleg_ray.evaluation.metrics.base import Metric, resampled
+from mleg_ray.evaluation.metrics.base import Comparison, Metric, resampled
 from mleg_ray.evaluation.statistics.distances import effective_size, ks_p_value, prepare_ks
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure
 from mleg_ray.evaluation.statistics.resampling import per_observable

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from mleg_ray.evaluation.comparison import Comparison
-from mleg_ray.evaluation.metrics.base import ALL, Metric
+from mleg_ray.evaluation.metrics.base import ALL, Comparison, Metric
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputableError

@@ -12,9 +12,8 @@ import pytest
 
 from mleg_ray.definitions import Definitions, Plane
 from mleg_ray.evaluation import metrics
-from mleg_ray.evaluation.comparison import Comparison
 from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.metrics.base import Metric
+from mleg_ray.evaluation.metrics.base import Comparison, Metric
 from mleg_ray.evaluation.samples.sample import EventSample, from_arrays
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputable
 from mleg_ray.randomness import derive_seed

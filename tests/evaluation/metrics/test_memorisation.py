@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mleg_ray.evaluation.comparison import Comparison
+from mleg_ray.evaluation.metrics.base import Comparison
 from mleg_ray.evaluation.metrics.memorisation import QUERIES, memorisation
 from mleg_ray.evaluation.samples.sample import from_arrays
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
