@@ -11,7 +11,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.samples.column import Column, columns_of
-from mleg_ray.evaluation.statistics.distances import ks
+from mleg_ray.evaluation.statistics.distances import prepare_ks, two_sample
 from mleg_ray.models.base import GENERATED
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.run import PlateauConfig, RunConfig
@@ -119,7 +119,8 @@ class SnapshotSelector:
         for name, truth in self._truth.items():
             generated = Column.concatenate([part[name] for part in parts])
             known, made = truth.weights(self._weight), generated.weights(self._given.weight.numpy())
-            value = ks(truth.values, generated.values, known, made) if made.sum() > 0 else math.nan
+            samples = truth.values, generated.values, known, made
+            value = two_sample(prepare_ks, *samples) if made.sum() > 0 else math.nan
             found[name] = 1.0 if math.isnan(value) else value
         return found
 

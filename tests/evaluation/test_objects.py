@@ -23,7 +23,7 @@ from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.samples.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.samples.unphysical import ANY
 from mleg_ray.evaluation.scorecards import Scorecard
-from mleg_ray.evaluation.statistics.distances import ks, prepare_w1, two_sample
+from mleg_ray.evaluation.statistics.distances import prepare_ks, prepare_w1, two_sample
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputable
 from mleg_ray.evaluation.statistics.resampling import WEIGHTED_MEAN, PooledSample
 from mleg_ray.events import Events, EventSchema, Field, Group
@@ -83,7 +83,7 @@ def expected(name: str, truth: EventSample, generated: EventSample, axis: str) -
     t, tw = plain(truth, axis, pooled.truth[: len(truth)])
     g, gw = plain(generated, axis, generated.weight)
     if name == "ks":
-        return ks(t, g, tw, gw)
+        return two_sample(prepare_ks, t, g, tw, gw)
     if name == "w1":
         mean = np.average(whole, weights=whole_weights)
         spread = np.sqrt(np.average((whole - mean) ** 2, weights=whole_weights))

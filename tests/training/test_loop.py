@@ -15,7 +15,7 @@ from torch import nn
 
 from mleg_ray.config import ConfigError
 from mleg_ray.definitions import Definitions, Observable
-from mleg_ray.evaluation.statistics.distances import ks
+from mleg_ray.evaluation.statistics.distances import prepare_ks, two_sample
 from mleg_ray.events import Batch, Events, EventSchema, Field, Group
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
@@ -324,12 +324,12 @@ class TestSelectionOfObjects:
             there = events.present["jet"]
             values[whose] = events.columns["jet.pt"][there].numpy()
             weights[whose] = w[there.nonzero()[:, 0]].numpy()
-        expected = ks(*values.values(), *weights.values())
+        expected = two_sample(prepare_ks, *values.values(), *weights.values())
         counts = [e.present["jet"].sum(dim=1).double().numpy() for e, _ in of.values()]
         found = self.judged(generated)
         assert found["jet.pt"] == pytest.approx(expected)
         assert found["jet.count"] == pytest.approx(
-            ks(*counts, self.truth.weight.numpy(), weight.numpy())
+            two_sample(prepare_ks, *counts, self.truth.weight.numpy(), weight.numpy())
         )
         assert 0 < found["jet.pt"] < 1
 

@@ -36,72 +36,59 @@ def amplification(
     both are equal. 1, the training sample itself, stands as floor, and higher is better. Where the
     error is not larger than twice its own uncertainty, only a lower limit is known.
     """
-    shares = _Shares(pooled)
-    value, capacity = shares.error(pooled.truth, pooled.generated), shares.capacity
-    resampled = np.array([shares.error(a, b) for a, b in pooled.resamples(rng)])
-    uncertainty = resampled.std(axis=0, ddof=1)
+    inner = tuple(np.arange(1, QUANTILES) / QUANTILES)
+    indices = []
+    for name in pooled.numbers:
+        values = pooled.column(name)
+        edges = weighted_quantiles(values, pooled.whole_truth, inner)
+        indices.append(np.searchsorted(edges, values, side="right"))
+    from_end = np.minimum(np.arange(QUANTILES), QUANTILES - 1 - np.arange(QUANTILES))
+    masks = [
+        np.tile((from_end >= low) & (from_end < high), len(indices))
+        for low, high in REGIONS.values()
+    ]
+
+    def shares(weights: FloatArray) -> FloatArray:
+        """Return the shares of weight by quantile, one observable after the other."""
+        present = np.flatnonzero(weights)
+        w = weights[present] / weights.sum()
+        return np.concatenate([np.bincount(i[present], w, QUANTILES) for i in indices])
+
+    def by_region(values: FloatArray) -> FloatArray:
+        return np.array([values[mask].sum() for mask in masks])
+
+    p = shares(pooled.whole_truth)
+    variance = p * (1 - p)  # the expected error of a truth sample of one event
+
+    def error(a: FloatArray, b: FloatArray) -> FloatArray:
+        """Return each region's Σ (g - t)² - p (1 - p) (1 / n_a + 1 / n_b)."""
+        noise = variance * (1 / effective_size(a) + 1 / effective_size(b))
+        return by_region(np.square(shares(b) - shares(a)) - noise)
+
+    values, capacities = error(pooled.truth, pooled.generated), by_region(variance)
+    resampled = np.array([error(a, b) for a, b in pooled.resamples(rng)])
+    uncertainties = resampled.std(axis=0, ddof=1)
     figures: dict[str, Figure] = {}
-    for i, region in enumerate(REGIONS):
-        if value[i] <= 2 * uncertainty[i]:
-            least = capacity[i] / (max(value[i], 0.0) + 2 * uncertainty[i]) / train_events
+    for region, value, uncertainty, capacity in zip(
+        REGIONS, values, uncertainties, capacities, strict=True
+    ):
+        if value <= 2 * uncertainty:
+            least = capacity / (max(value, 0.0) + 2 * uncertainty) / train_events
             figures[region] = NotComputable(
                 reason=f"{pooled.n} events do not resolve the generator's error there; "
                 f"amplification is above {least:.2g}"
             )
         else:
-            ratio = float(capacity[i] / value[i] / train_events)
+            ratio = float(capacity / value / train_events)
             figures[region] = Estimate(
                 value=ratio,
-                uncertainty=float(ratio * uncertainty[i] / value[i]),
+                uncertainty=float(ratio * uncertainty / value),
                 floor=1.0,
                 floor_spread=0.0,
                 events=pooled.n,
                 direction="higher",
             )
     return figures
-
-
-class _Shares:
-    """Shares of weight by observable and quantile of the truth, and what follows by region.
-
-    Attributes:
-        capacity: Σ p (1 - p) by region: the expected error of a truth sample of one event.
-    """
-
-    def __init__(self, pooled: PooledSample) -> None:
-        inner = tuple(np.arange(1, QUANTILES) / QUANTILES)
-        offset, indices = 0, []
-        for name in pooled.numbers:
-            values = pooled.column(name)
-            edges = weighted_quantiles(values, pooled.whole_truth, inner)
-            indices.append(np.searchsorted(edges, values, side="right") + offset)
-            offset += QUANTILES
-        self._indices = indices
-        self._bins = offset
-        from_end = np.minimum(np.arange(QUANTILES), QUANTILES - 1 - np.arange(QUANTILES))
-        self._masks = [
-            np.tile((from_end >= low) & (from_end < high), len(indices))
-            for low, high in REGIONS.values()
-        ]
-        p = self._of(pooled.whole_truth)
-        self._variance = p * (1 - p)
-        self.capacity = self._by_region(self._variance)
-
-    def error(self, a: FloatArray, b: FloatArray) -> FloatArray:
-        """Return each region's Σ (g - t)² - p (1 - p) (1 / n_a + 1 / n_b)."""
-        noise = self._variance * (1 / effective_size(a) + 1 / effective_size(b))
-        return self._by_region(np.square(self._of(b) - self._of(a)) - noise)
-
-    def _of(self, weights: FloatArray) -> FloatArray:
-        present = np.flatnonzero(weights)
-        w = weights[present] / weights.sum()
-        shares = np.zeros(self._bins)
-        for index in self._indices:
-            shares += np.bincount(index[present], w, minlength=self._bins)
-        return shares
-
-    def _by_region(self, values: FloatArray) -> FloatArray:
-        return np.array([values[mask].sum() for mask in self._masks])
 
 
 def train_events(provenance: Mapping[str, object]) -> int:

@@ -1,5 +1,7 @@
 """`chi2_ndf`: Pearson's test of two histograms, with the errors of both."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,12 +12,7 @@ from mleg_ray.evaluation.samples.histogram import BinIndex, Histogram
 from mleg_ray.evaluation.statistics.binning import INNER_BINS, percentile_bins
 from mleg_ray.evaluation.statistics.distances import Statistic
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
-from mleg_ray.evaluation.statistics.resampling import (
-    PooledSample,
-    Subjects,
-    per_observable,
-    per_plane,
-)
+from mleg_ray.evaluation.statistics.resampling import PooledSample, Subjects, per_observable
 
 
 def pearson_chi2(truth: Histogram, generated: Histogram, bins: NDArray[np.bool_]) -> float:
@@ -65,7 +62,8 @@ def _subjects(pooled: PooledSample) -> Subjects:
     def of_plane(plane: Plane) -> Statistic:
         return prepare_binned_chi2(pooled.cells(plane), plane.cells - 1, pooled.whole_truth)
 
-    return {**per_plane(pooled, of_plane), **per_observable(pooled, prepare_chi2)}
+    planes = {plane.name: partial(of_plane, plane) for plane in pooled.definitions.planes}
+    return {**planes, **per_observable(pooled, prepare_chi2)}
 
 
 CHI2_NDF = Metric(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from mleg_ray.evaluation.statistics.resampling import (
     Subjects,
     estimates,
     per_observable,
-    per_plane,
 )
 
 PSEUDO_COUNT = 0.5
@@ -111,7 +111,7 @@ def _planes(pooled: PooledSample) -> Subjects:
             Histogram.fill(index, a, bins), Histogram.fill(index, b, bins), inside
         )
 
-    return per_plane(pooled, of_plane)
+    return {plane.name: partial(of_plane, plane) for plane in pooled.definitions.planes}
 
 
 def _chi2_paper(comparison: Comparison, rng: np.random.Generator) -> Mapping[str, Figure]:

@@ -5,6 +5,7 @@ import numpy as np
 from mleg_ray.evaluation.metrics.base import ALL, Comparison, Metric
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.samples.sample import EventSample
+from mleg_ray.evaluation.statistics.classifiers import finite_features, scale
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputableError
 from mleg_ray.evaluation.statistics.resampling import MINIMUM_EVENTS, RESAMPLES
 
@@ -37,9 +38,8 @@ def memorisation(comparison: Comparison, rng: np.random.Generator) -> dict[str, 
             raise NotComputableError(
                 f"there are {len(sample)} {whose} events; {MINIMUM_EVENTS} are needed"
             )
-    features = {whose: _features(sample) for whose, sample in samples.items()}
-    spread = features["training"].std(axis=0)
-    spread[spread == 0] = 1.0
+    features = {whose: finite_features(sample) for whose, sample in samples.items()}
+    _, spread = scale(features["training"])
     neighbours = NearestNeighbors().fit(features["training"] / spread)
     distances = {}
     for whose, sample in samples.items():
@@ -51,25 +51,16 @@ def memorisation(comparison: Comparison, rng: np.random.Generator) -> dict[str, 
     own = float(np.median(distances["training"]))
     if own == 0:
         raise NotComputableError("at least half of the training events have an exact copy there")
-    resampled = {whose: _bootstrapped_medians(d, rng) for whose, d in distances.items()}
-    scale = resampled["training"]
+    medians = {whose: _bootstrapped_medians(d, rng) for whose, d in distances.items()}
     estimate = Estimate(
         value=float(np.median(distances["generated"])) / own,
-        uncertainty=float(np.std(resampled["generated"] / scale, ddof=1)),
+        uncertainty=float(np.std(medians["generated"] / medians["training"], ddof=1)),
         floor=float(np.median(distances["truth"])) / own,
-        floor_spread=float(np.std(resampled["truth"] / scale, ddof=1)),
+        floor_spread=float(np.std(medians["truth"] / medians["training"], ddof=1)),
         events=len(distances["generated"]),
         direction="higher",
     )
     return {ALL: estimate}
-
-
-def _features(sample: EventSample) -> FloatArray:
-    features = sample.features
-    for name, values in features.items():
-        if not np.isfinite(values).all():
-            raise NotComputableError(f"values of {name} are not finite")
-    return np.concatenate(list(features.values()), axis=1)
 
 
 def _drawn(sample: EventSample, rng: np.random.Generator) -> np.ndarray:

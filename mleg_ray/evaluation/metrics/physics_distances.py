@@ -7,6 +7,7 @@ functions of sums over events, so they are computed from sums and never from pai
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -21,36 +22,14 @@ CHUNKS = 200
 KERNEL_BATCHES, KERNEL_BATCH_EVENTS = 10, 5000
 
 
-def fpd(pooled: PooledSample, rng: np.random.Generator) -> Estimate:
-    """Return the Fréchet distance |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½) for infinite samples.
-
-    The distance between finite samples is larger by a term in 1/N: it is averaged over 20 random
-    batches of each of 10 sizes between 20,000 and 50,000 events (a quarter and all of them where
-    there are fewer), and a straight line in 1/N is extrapolated to 0. A batch is a union of whole
-    chunks, 1/200 of the shuffled events each, drawn without replacement. Batches drawn with it, or
-    a line that may not cross zero, would leave a positive distance between equal distributions.
-
-    The uncertainty is that of the line and that of 200 bootstraps of chunks, in quadrature.
-    """
-    return _beside_floors(extrapolated_fpd, pooled, rng, p_values=True)
-
-
-def kpd(pooled: PooledSample, rng: np.random.Generator) -> Estimate:
-    """Return the squared maximum mean discrepancy with kernel (x·y / d + 1)⁴.
-
-    The median of the unbiased estimates of 10 random batches of 5000 events (half of all where
-    there are fewer); the uncertainty is half the range between their 16 and 84 percentiles.
-    """
-    return _beside_floors(median_kpd, pooled, rng, p_values=False)
-
-
-def _beside_floors(
-    compute: Callable[..., tuple[float, float]],
+def beside_floors(
     pooled: PooledSample,
     rng: np.random.Generator,
+    compute: Callable[..., tuple[float, float]],
     *,
     p_values: bool,
 ) -> Estimate:
+    """Return `extrapolated_fpd` or `median_kpd` of all observables of a pooled sample."""
     features = normalised(pooled)
     value, error = compute(features, pooled.truth, pooled.generated, rng)
     floors = [compute(features, a, b, rng)[0] for a, b in pooled.splits(rng)]
@@ -136,7 +115,17 @@ def frechet_distance(first: Moments, second: Moments) -> FloatArray:
 def extrapolated_fpd(
     features: FloatArray, a: FloatArray, b: FloatArray, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Return `fpd` and its uncertainty for weights a, b (N,) of two samples of features (N, d)."""
+    """Return the Fréchet distance |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½) for infinite samples.
+
+    The distance between finite samples is larger by a term in 1/N: it is averaged over 20 random
+    batches of each of 10 sizes between 20,000 and 50,000 events (a quarter and all of them where
+    there are fewer), and a straight line in 1/N is extrapolated to 0. A batch is a union of whole
+    chunks, 1/200 of the shuffled events each, drawn without replacement. Batches drawn with it, or
+    a line that may not cross zero, would leave a positive distance between equal distributions.
+
+    The uncertainty, returned too, is that of the line and that of 200 bootstraps of chunks, in
+    quadrature. Weights a, b (N,) are those of two samples of features (N, d).
+    """
     rows = [rng.permutation(np.flatnonzero(weights)) for weights in (a, b)]
     events = min(map(len, rows))
     chunks = min(CHUNKS, events)
@@ -151,7 +140,9 @@ def extrapolated_fpd(
     counts = np.clip(np.round(wanted / size), 1, chunks).astype(int)
     distances = []
     for count in counts:
-        times = [_subsets(chunks, count, rng) for _ in moments]
+        # The place of each chunk in random orders of them: those before `count` are the batch.
+        orders = rng.random((len(moments), BATCHES_OF_SIZE, chunks)).argsort(axis=2).argsort(axis=2)
+        times = (orders < count).astype(np.float64)
         batches = [m.combined(t) for m, t in zip(moments, times, strict=True)]
         distances.append(frechet_distance(*batches).mean())
     (_, intercept), covariance = np.polyfit(1 / (counts * size), distances, 1, cov=True)
@@ -163,7 +154,12 @@ def extrapolated_fpd(
 def median_kpd(
     features: FloatArray, a: FloatArray, b: FloatArray, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Return `kpd` and its uncertainty for weights a, b (N,) of two samples of features (N, d)."""
+    """Return the squared maximum mean discrepancy with kernel (x·y / d + 1)⁴.
+
+    The median of the unbiased estimates of 10 random batches of 5000 events (half of all where
+    there are fewer); the uncertainty, returned too, is half the range between their 16 and 84
+    percentiles. Weights a, b (N,) are those of two samples of features (N, d).
+    """
     rows = [np.flatnonzero(weights) for weights in (a, b)]
     size = min(KERNEL_BATCH_EVENTS, *(len(r) // 2 for r in rows))
     values = []
@@ -202,19 +198,13 @@ def _kernel_sums(features: FloatArray, weights: FloatArray) -> tuple[FloatArray,
     return mean, float(own), float(w @ w)
 
 
-def _subsets(chunks: int, count: int, rng: np.random.Generator) -> FloatArray:
-    """Return 20 random subsets of `count` chunks as numbers 0 and 1, shape (20, chunks)."""
-    ranks = rng.random((BATCHES_OF_SIZE, chunks)).argsort(axis=1).argsort(axis=1)
-    return (ranks < count).astype(np.float64)
-
-
 FPD = Metric(
     title="FPD",
     meaning="Fréchet distance of the observables' Gaussians, for infinite samples",
-    compute=joint(fpd),
+    compute=joint(partial(beside_floors, compute=extrapolated_fpd, p_values=True)),
 )
 KPD = Metric(
     title="KPD",
     meaning="kernel distance of the observables' joint distributions",
-    compute=joint(kpd),
+    compute=joint(partial(beside_floors, compute=median_kpd, p_values=False)),
 )

@@ -1,7 +1,6 @@
 """The sliced Wasserstein distance: how far samples are apart in random directions."""
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,13 +22,16 @@ def swd(pooled: PooledSample, rng: np.random.Generator) -> Estimate:
     (B. Efron, JASA 109 (2014) 991): 200 of them would sum 150,000 events 51,200 times. With h(x) =
     ∫ from x of sign(F - G), the distance of reweighted events changes by Σ δw h.
     """
-    features = _standardised(pooled)
+    columns = [pooled.column(name) for name in pooled.numbers]
+    spreads = [standard_deviation(column, pooled.whole_truth) for column in columns]
+    features = np.stack(columns, axis=1) / spreads
     roles = [(pooled.truth, pooled.generated), *pooled.splits(rng)]
     differences = np.stack([a / a.sum() - b / b.sum() for a, b in roles])
     distances = np.zeros(len(roles))
     influence = np.zeros(len(features))
-    for direction in _directions(features.shape[1], rng):
-        values = features @ direction
+    for _ in range(DIRECTIONS):
+        direction = rng.normal(size=features.shape[1])
+        values = features @ (direction / np.linalg.norm(direction))
         order = np.argsort(values)
         steps = np.diff(values[order])
         for role, difference in enumerate(differences):
@@ -56,18 +58,6 @@ def _spread(influence: FloatArray, a: FloatArray, b: FloatArray) -> float:
         w = weights / weights.sum()
         variance += float(np.square(w) @ np.square(influence - w @ influence))
     return math.sqrt(variance)
-
-
-def _directions(d: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    for _ in range(DIRECTIONS):
-        direction = rng.normal(size=d)
-        yield direction / np.linalg.norm(direction)
-
-
-def _standardised(pooled: PooledSample) -> FloatArray:
-    columns = [pooled.column(name) for name in pooled.numbers]
-    spreads = [standard_deviation(column, pooled.whole_truth) for column in columns]
-    return np.stack(columns, axis=1) / spreads
 
 
 SWD = Metric(

@@ -2,7 +2,7 @@
 
 from mleg_ray.evaluation.metrics.base import Metric
 from mleg_ray.evaluation.samples.unphysical import SELECTION, UnphysicalTally
-from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputable
+from mleg_ray.evaluation.statistics.estimate import Direction, Estimate, Figure, NotComputable
 
 
 def unphysical_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[str, Figure]:
@@ -19,32 +19,33 @@ def invalid_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[
     better: an analysis needs its selection's efficiency to be right. Without a selection there is
     no figure.
     """
-    names = [name for name in truth.violating if name.startswith(SELECTION)]
-    figures: dict[str, Figure] = {}
-    for name in names:
-        rate = _rate(truth, generated, name)
-        if isinstance(rate, Estimate):
-            numbers = ("value", "uncertainty", "floor", "floor_spread")
-            percent = {key: 100 * getattr(rate, key) for key in numbers}
-            rate = rate.model_copy(update={**percent, "direction": "equal"})
-        figures[name.removeprefix(SELECTION)] = rate
-    return figures
+    return {
+        name.removeprefix(SELECTION): _rate(truth, generated, name, whole=100, direction="equal")
+        for name in truth.violating
+        if name.startswith(SELECTION)
+    }
 
 
 def _rate(
-    truth: UnphysicalTally, generated: UnphysicalTally, name: str
-) -> Estimate | NotComputable:
+    truth: UnphysicalTally,
+    generated: UnphysicalTally,
+    name: str,
+    whole: int = 1,
+    direction: Direction = "lower",
+) -> Figure:
+    """Return a rate of which all events would be `whole`."""
     for whose, tally in (("truth's", truth), ("generated sample's", generated)):
         if tally.total.weight <= 0:
             return NotComputable(reason=f"the {whose} weights sum to {tally.total.weight:g}")
     value, uncertainty = generated.rate(name)
     floor, floor_spread = truth.rate(name)
     return Estimate(
-        value=value,
-        uncertainty=uncertainty,
-        floor=floor,
-        floor_spread=floor_spread,
+        value=whole * value,
+        uncertainty=whole * uncertainty,
+        floor=whole * floor,
+        floor_spread=whole * floor_spread,
         events=generated.total.events,
+        direction=direction,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -93,7 +94,7 @@ def classify(
             f"there are {len(truth)} truth and {len(generated)} generated events; "
             f"{MINIMUM_EVENTS} of each are needed"
         )
-    train, validation, test = _split(truth, generated, n, rng)
+    parts = _split(truth, generated, n, rng)
     names = [name for name, values in truth.features.items() for _ in range(values.shape[1])]
     low_level = [i for i, name in enumerate(names) if not truth.axes[name].derived]
     learners: dict[str, tuple[Learner, list[int]]] = {
@@ -104,12 +105,10 @@ def classify(
         learners["MLP, fields alone"] = (mlp, low_level)
     result = {}
     for name, (learn, used) in learners.items():
-        if wanted is not None and name not in wanted:
-            continue
-        seed = int(rng.integers(2**31))
-        score = learn(train.columns(used), validation.columns(used), seed)
-        validated, tested = (scored(score, part.columns(used)) for part in (validation, test))
-        result[name] = Classification(validated, tested, events=n)
+        if wanted is None or name in wanted:
+            train, validation, test = (part.columns(used) for part in parts)
+            score = learn(train, validation, int(rng.integers(2**31)))
+            result[name] = Classification(scored(score, validation), scored(score, test), events=n)
     return result
 
 
@@ -205,7 +204,7 @@ def _clipped(features: FloatArray) -> Tensor:
 
 def _split(
     truth: EventSample, generated: EventSample, n: int, rng: np.random.Generator
-) -> tuple[Part, Part, Part]:
+) -> list[Part]:
     """Return the parts that train, validate and test, of n random events of each sample."""
     classes = [drawn(sample, n, rng) for sample in (truth, generated)]
     mean, spread = scale(classes[0][0])
@@ -214,16 +213,13 @@ def _split(
     is_generated = np.repeat([False, True], n)
     tested, validating = round(TEST_SHARE * n), round(VALIDATION_SHARE * n)
     # The events were drawn in random order.
-    place = np.tile(np.arange(n), 2)
-    masks = (
-        place >= tested + validating,
-        (place >= tested) & (place < tested + validating),
-        place < tested,
-    )
-    train, validation, test = (Part(features[m], weight[m], is_generated[m]) for m in masks)
+    which = np.tile(np.digitize(np.arange(n), [tested, tested + validating]), 2)
+    masks = [which == part for part in (2, 1, 0)]
+    parts = [Part(features[m], weight[m], is_generated[m]) for m in masks]
+    test = parts[-1]
     require_weight("tested truth", test.weight[~test.generated])
     require_weight("tested generated", test.weight[test.generated])
-    return train, validation, test
+    return parts
 
 
 def scored(score: Callable[[FloatArray], FloatArray], part: Part) -> Scored:
@@ -246,11 +242,22 @@ def drawn(sample: EventSample, n: int, rng: np.random.Generator) -> tuple[FloatA
     size = np.abs(weight).mean()
     if size == 0:
         raise NotComputableError(f"all weights of {sample.origin.name} are zero")
+    return finite_features(sample, rows), weight / size
+
+
+def finite_features(
+    sample: EventSample, rows: slice | NDArray[np.integer] = slice(None)
+) -> FloatArray:
+    """Return the features (n, d) of some events, by default all; see `EventSample.features`.
+
+    Raises:
+        NotComputableError: a value is not finite.
+    """
     features = {name: values[rows] for name, values in sample.features.items()}
     for name, values in features.items():
         if not np.isfinite(values).all():
             raise NotComputableError(f"values of {name} are not finite in {sample.origin.name}")
-    return np.concatenate(list(features.values()), axis=1), weight / size
+    return np.concatenate(list(features.values()), axis=1)
 
 
 def scale(features: FloatArray) -> tuple[FloatArray, FloatArray]:

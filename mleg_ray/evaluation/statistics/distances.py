@@ -27,7 +27,10 @@ Preparation = Callable[[FloatArray, FloatArray], Statistic]
 
 
 def prepare_ks(values: FloatArray, truth: FloatArray) -> Statistic:
-    """Prepare the two-sample Kolmogorov-Smirnov distance sup |F - G| of the weighted EDFs."""
+    """Prepare the two-sample Kolmogorov-Smirnov distance sup |F - G| of the weighted EDFs.
+
+    It is in [0, 1] for positive weights.
+    """
     order = np.argsort(values)
     ends = _ends_of_ties(values[order])
 
@@ -52,20 +55,6 @@ def prepare_w1(values: FloatArray, truth: FloatArray) -> Statistic:
     return statistic
 
 
-def ks(
-    truth: FloatArray,
-    generated: FloatArray,
-    truth_weights: FloatArray | None = None,
-    generated_weights: FloatArray | None = None,
-) -> float:
-    """Two-sample Kolmogorov-Smirnov distance, in [0, 1] for positive weights.
-
-    Arguments have shapes (n,), (m,), (n,), (m,); absent weights are 1. The result is NaN if a
-    value is NaN. Raises `NotComputableError` if a sample is empty or its weights sum to <= 0.
-    """
-    return two_sample(prepare_ks, truth, generated, truth_weights, generated_weights)
-
-
 def ks_p_value(distance: float, n_truth: float, n_generated: float) -> float:
     """Probability that samples of one distribution are `distance` apart, for large samples.
 
@@ -81,7 +70,11 @@ def two_sample(
     truth_weights: FloatArray | None = None,
     generated_weights: FloatArray | None = None,
 ) -> float:
-    """Compute a prepared statistic once, for two plain samples; shapes as in `ks`."""
+    """Compute a prepared statistic once, for two plain samples.
+
+    Arguments have shapes (n,), (m,), (n,), (m,); absent weights are 1. The result is NaN if a
+    value is NaN. Raises `NotComputableError` if a sample is empty or its weights sum to <= 0.
+    """
     values = np.concatenate([truth, generated]).astype(np.float64)
     if np.isnan(values).any():
         return float("nan")

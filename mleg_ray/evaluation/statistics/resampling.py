@@ -65,8 +65,7 @@ class PooledSample:
         self._tally = generated.tally
         self._rng = rng
         self.whole_truth = np.concatenate([truth.weight, nothing])
-        self.truth = np.zeros_like(self.whole_truth)
-        self.truth[: len(truth)] = _chosen(truth.weight, rng.permutation(len(truth))[: self.n])
+        self.truth = _chosen(self.whole_truth, rng.permutation(len(truth))[: self.n])
         self.generated = np.concatenate([np.zeros(len(truth)), generated.weight[drawn]])
         self._columns = {
             name: Column.concatenate([truth.columns[name], generated.columns[name].take(drawn)])
@@ -189,13 +188,6 @@ def per_observable(
         return column.of_events(prepare(column.values, column.weights(pooled.whole_truth)))
 
     return {name: partial(prepared, name) for name in pooled.axes}
-
-
-def per_plane(
-    pooled: PooledSample, prepare: Callable[[Plane], Statistic]
-) -> dict[str, Callable[[], Statistic]]:
-    """Make one subject of each plane that the dataset declares."""
-    return {plane.name: partial(prepare, plane) for plane in pooled.definitions.planes}
 
 
 # A subject ("px", "x_bj, q2") -> what prepares its statistic, or raises `NotComputableError`.

@@ -14,8 +14,9 @@ from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.samples.sample import from_arrays
 from mleg_ray.evaluation.samples.tally import QUANTILES, FineBins, Tally, merge
 from mleg_ray.evaluation.scorecards import scorecard
-from mleg_ray.evaluation.statistics.distances import ks, prepare_w1, two_sample
+from mleg_ray.evaluation.statistics.distances import prepare_ks, prepare_w1, two_sample
 
+ks = functools.partial(two_sample, prepare_ks)
 w1 = functools.partial(two_sample, prepare_w1)
 PLANE = Plane(x="a", y="b", x_range=(0, 1), y_range=(0, 1), bins=4, log=False)
 RULES = Definitions(constraints={"small": Constraint(expression="a <= 2")})

@@ -9,13 +9,14 @@ from scipy import stats
 
 from mleg_ray.evaluation.statistics.distances import (
     effective_size,
-    ks,
     ks_p_value,
+    prepare_ks,
     prepare_w1,
     two_sample,
 )
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
 
+ks = partial(two_sample, prepare_ks)
 w1 = partial(two_sample, prepare_w1)
 
 # A few values, so that ties within and between the samples are common.
