@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mleg_ray.catalog.dataset import Dataset
@@ -38,7 +37,11 @@ def validation_events(dataset: Dataset, n: int, seed: int) -> Events:
     Raises:
         DataError: the split has fewer, or is damaged.
     """
-    chosen = _chosen(dataset, n, seed)
+    rows = dataset.rows(SPLIT)
+    if n > rows:
+        raise DataError(f"{dataset.uri}: {rows:,} {SPLIT} events, not {n:,}; lower --events")
+    rng = np.random.default_rng(derive_seed(seed, "interpret/events"))
+    chosen = np.sort(rng.choice(rows, n, replace=False))
     parts = []
     done = 0
     for events in dataset.chunks(SPLIT):
@@ -53,16 +56,8 @@ def known_conditions(schema: EventSchema, events: Events) -> dict[str, Tensor]:
 
     They group events as labels do, also the generated ones, which have no labels.
     """
-    conditions = {name: events.columns[name] for name in schema.conditions}
     return {
-        name: values for name, values in conditions.items() if 2 <= len(torch.unique(values)) <= FEW
+        name: events.columns[name]
+        for name in schema.conditions
+        if 2 <= len(torch.unique(events.columns[name])) <= FEW
     }
-
-
-def _chosen(dataset: Dataset, n: int, seed: int) -> NDArray[np.int64]:
-    """Draw n rows of the validation split, in increasing order."""
-    rows = dataset.rows(SPLIT)
-    if n > rows:
-        raise DataError(f"{dataset.uri}: {rows:,} {SPLIT} events, not {n:,}; lower --events")
-    rng = np.random.default_rng(derive_seed(seed, "interpret/events"))
-    return np.sort(rng.choice(rows, n, replace=False))

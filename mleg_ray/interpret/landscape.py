@@ -21,7 +21,7 @@ from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config
 from mleg_ray.errors import CheckpointError
 from mleg_ray.evaluation.samples.column import FloatArray
-from mleg_ray.events import Batch, Events
+from mleg_ray.events import Events
 from mleg_ray.models import Model
 from mleg_ray.objectives import Objective, Setting
 from mleg_ray.randomness import Noise, derive_seed, stream
@@ -97,15 +97,10 @@ def landscape(
     spec: LandscapeSpec,
     progress: Callable[[int], None] = lambda points: None,
 ) -> Landscape:
-    """Compute a player's loss around the weights of a checkpoint.
+    """Compute a player's loss around the weights of a checkpoint, which is not changed.
 
-    Every point sees the same events and the same noise; nothing is dropped out.
-
-    Args:
-        checkpoint: the trained model; it is not changed.
-        events: physical events, as `validation_events` draws them.
-        spec: what is to be computed; its `events` are not drawn here.
-        progress: hears how many points are done.
+    Every point sees the same physical events, as `validation_events` draws them, and the same
+    noise; nothing is dropped out. `progress` hears how many points are done.
 
     Raises:
         CheckpointError: the model has no such player, a loss is NaN or infinite, or a surface is
@@ -116,7 +111,12 @@ def landscape(
     noise = Noise(checkpoint.device)
     noise.seed(derive_seed(spec.seed, "landscape/encode"))
     batch = checkpoint.feature_map.encode(events.to(checkpoint.device), noise=noise)
-    loss = _loss(objective, model, checkpoint, batch, spec)
+
+    def loss() -> float:
+        noise.seed(derive_seed(spec.seed, "landscape/noise"))
+        loss = objective.loss(spec.player, model, checkpoint.feature_map, batch, noise=noise)
+        return loss.value.item()
+
     trained = loss()
     found = surfaces(player, loss, spec, progress)
     if not np.isfinite(found).all():
@@ -241,22 +241,3 @@ def _bowl(surface: FloatArray) -> float:
     """Return the second difference of a² + b² on this grid, scaled to the surface's span."""
     half = len(surface) // 2
     return float(np.ptp(surface)) / half**2
-
-
-def _loss(
-    objective: Objective,
-    model: Model,
-    checkpoint: Checkpoint,
-    batch: Batch,
-    spec: LandscapeSpec,
-) -> Callable[[], float]:
-    """Return what computes the player's loss of the model as it is, with the same noise ever."""
-    noise = Noise(checkpoint.device)
-    seed = derive_seed(spec.seed, "landscape/noise")
-
-    def loss() -> float:
-        noise.seed(seed)
-        loss = objective.loss(spec.player, model, checkpoint.feature_map, batch, noise=noise)
-        return loss.value.item()
-
-    return loss

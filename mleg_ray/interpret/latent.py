@@ -19,6 +19,7 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 from sklearn.cluster import DBSCAN
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from sklearn.metrics.cluster import contingency_matrix
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
@@ -149,11 +150,8 @@ def network_of(checkpoint: Checkpoint, spec: LatentSpec) -> Network:
 def activations(checkpoint: Checkpoint, events: Events, spec: LatentSpec) -> Activations:
     """Run a player up to a hidden layer.
 
-    Args:
-        checkpoint: the trained model.
-        events: physical events, as `validation_events` draws them; for the generator only their
-            conditions count.
-        spec: the player and its layer.
+    `events` are physical ones, as `validation_events` draws them; for the generator only their
+    conditions count.
 
     Raises:
         CheckpointError: see `network_of`; what comes out is NaN or infinite.
@@ -191,12 +189,8 @@ def latent(
 ) -> Latent:
     """Project a layer's activations, find their clusters, and tell what is separated.
 
-    Args:
-        checkpoint: whose they are.
-        seen: the activations.
-        labels: what is known of the events, (n,) by name: true ones' labels, and conditions of few
-            values.
-        spec: what is to be computed.
+    `labels` are what is known of the events, (n,) by name: true ones' labels, and conditions of few
+    values.
     """
     pca, explained = principal_plane(seen.layer)
     tsne = embedded(seen.layer, spec)
@@ -253,13 +247,11 @@ def purity(cluster: Clusters, labels: Labels, rng: np.random.Generator) -> Estim
     is no cluster.
     """
     inside = cluster >= 0
-    n = max(int(inside.sum()), 1)
-    numbers, known = (np.unique(part[inside], return_inverse=True)[1] for part in (cluster, labels))
+    n, known = max(int(inside.sum()), 1), labels[inside]
 
-    def pure(labels: Clusters) -> float:
-        counts = np.zeros((numbers.max(initial=0) + 1, known.max(initial=0) + 1))
-        np.add.at(counts, (numbers, labels), 1)
-        return float(counts.max(axis=1).sum() / n)
+    def pure(labels: Labels) -> float:
+        counts = contingency_matrix(cluster[inside], labels)
+        return float(counts.max(axis=1, initial=0).sum() / n)
 
     value = pure(known)
     shuffled = [pure(rng.permutation(known)) for _ in range(SHUFFLES)]
@@ -276,10 +268,7 @@ def purity(cluster: Clusters, labels: Labels, rng: np.random.Generator) -> Estim
 def separation(points: FloatArray, labels: Labels, spec: LatentSpec) -> Estimate:
     """Return how often the nearest events predict a label: the accuracy of k-NN, cross-validated.
 
-    Args:
-        points: (n, d), of which Euclidean distances are taken.
-        labels: (n,).
-        spec: k = `neighbours`, and the seed of the folds.
+    Euclidean distances are taken of points (n, d) with labels (n,); k is `neighbours`.
     """
     _, known = np.unique(labels, return_inverse=True)
     folds = KFold(FOLDS, shuffle=True, random_state=derive_seed(spec.seed, "latent/folds") % 2**32)
@@ -320,12 +309,8 @@ def write_clusters(
 ) -> Dataset:
     """Write the events as a dataset whose label `cluster` tells theirs, a shard a cluster.
 
-    Args:
-        result: their clusters; it goes into the dataset's provenance, but for the points.
-        events: the events of the activations.
-        labels: what is known of them, (n,) by name: their labels, and maybe conditions.
-        origin: the dataset that says what their columns are.
-        folder: where the dataset goes.
+    The `result` goes into the dataset's provenance, but for the points. `labels` are what is known
+    of the events, (n,) by name; `origin` is the dataset that says what their columns are.
 
     Raises:
         ConfigError: see `clustered`.

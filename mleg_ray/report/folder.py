@@ -4,17 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field as Option
 
-from mleg_ray.config import Config
 from mleg_ray.folder import FolderPlan, SealedFolder
 from mleg_ray.storage import join, remove_folder
 
 Name = Annotated[str, Option(pattern=r"^[^/.][^/]*$")]  # of what lies in the folder, never outside
-
-
-class Kind(Config):
-    """What an earlier plan must have in common with one that replaces it."""
-
-    kind: str
 
 
 class ResultsPlan(FolderPlan):
@@ -25,9 +18,9 @@ class ResultsPlan(FolderPlan):
     results: tuple[Name, ...]
 
     @property
-    def identity(self) -> Kind:
+    def identity(self) -> FolderPlan:
         """Results of other things may be replaced, if they are of the same kind."""
-        return Kind(kind=self.kind)
+        return FolderPlan(kind=self.kind)
 
 
 def renew(folder: SealedFolder[ResultsPlan]) -> None:
