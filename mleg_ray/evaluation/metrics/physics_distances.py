@@ -14,7 +14,7 @@ import numpy as np
 from mleg_ray.evaluation.metrics.base import Metric, joint
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.statistics.estimate import Estimate
-from mleg_ray.evaluation.statistics.resampling import RESAMPLES, PooledSample, null_p_value
+from mleg_ray.evaluation.statistics.resampling import RESAMPLES, PooledSample, beside_floors
 
 FEWEST_EVENTS, MOST_EVENTS = 20_000, 50_000
 SIZES, BATCHES_OF_SIZE = 10, 20
@@ -22,25 +22,18 @@ CHUNKS = 200
 KERNEL_BATCHES, KERNEL_BATCH_EVENTS = 10, 5000
 
 
-def beside_floors(
+def physics_distance(
     pooled: PooledSample,
     rng: np.random.Generator,
     compute: Callable[..., tuple[float, float]],
     *,
-    p_values: bool,
+    p_value: bool,
 ) -> Estimate:
     """Return `extrapolated_fpd` or `median_kpd` of all observables of a pooled sample."""
     features = normalised(pooled)
     value, error = compute(features, pooled.truth, pooled.generated, rng)
     floors = [compute(features, a, b, rng)[0] for a, b in pooled.splits(rng)]
-    return Estimate(
-        value=value,
-        uncertainty=error,
-        floor=float(np.mean(floors)),
-        floor_spread=float(np.std(floors, ddof=1)),
-        events=pooled.n,
-        p_value=null_p_value(value, floors) if p_values else None,
-    )
+    return beside_floors(value, error, floors, pooled.n, p_value=p_value)
 
 
 def normalised(pooled: PooledSample) -> FloatArray:
@@ -201,10 +194,10 @@ def _kernel_sums(features: FloatArray, weights: FloatArray) -> tuple[FloatArray,
 FPD = Metric(
     title="FPD",
     meaning="Fréchet distance of the observables' Gaussians, for infinite samples",
-    compute=joint(partial(beside_floors, compute=extrapolated_fpd, p_values=True)),
+    compute=joint(partial(physics_distance, compute=extrapolated_fpd, p_value=True)),
 )
 KPD = Metric(
     title="KPD",
     meaning="kernel distance of the observables' joint distributions",
-    compute=joint(partial(beside_floors, compute=median_kpd, p_values=False)),
+    compute=joint(partial(physics_distance, compute=median_kpd, p_value=False)),
 )

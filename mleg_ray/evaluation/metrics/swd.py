@@ -8,7 +8,7 @@ from mleg_ray.evaluation.metrics.base import Metric, joint
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.statistics.distances import standard_deviation
 from mleg_ray.evaluation.statistics.estimate import Estimate
-from mleg_ray.evaluation.statistics.resampling import PooledSample, null_p_value
+from mleg_ray.evaluation.statistics.resampling import PooledSample, beside_floors
 
 DIRECTIONS = 256
 
@@ -41,14 +41,8 @@ def swd(pooled: PooledSample, rng: np.random.Generator) -> Estimate:
                 slopes = np.append(np.cumsum((np.sign(gap) * steps)[::-1])[::-1], 0.0)
                 influence[order] += slopes
     value, *floors = distances / DIRECTIONS
-    return Estimate(
-        value=float(value),
-        uncertainty=_spread(influence / DIRECTIONS, *roles[0]),
-        floor=float(np.mean(floors)),
-        floor_spread=float(np.std(floors, ddof=1)),
-        events=pooled.n,
-        p_value=null_p_value(value, floors),
-    )
+    uncertainty = _spread(influence / DIRECTIONS, *roles[0])
+    return beside_floors(float(value), uncertainty, floors, pooled.n, p_value=True)
 
 
 def _spread(influence: FloatArray, a: FloatArray, b: FloatArray) -> float:

@@ -221,17 +221,10 @@ def estimates(
         return np.array(rows).reshape(len(rows), len(statistics), figures)
 
     def figure(value: float, resampled: FloatArray, floors: FloatArray) -> Figure:
-        spreads = resampled.std(ddof=1), floors.std(ddof=1)
-        if not np.isfinite([value, *spreads]).all():
+        uncertainty = resampled.std(ddof=1)
+        if not np.isfinite([value, uncertainty, floors.std(ddof=1)]).all():
             return NotComputable(reason="it is not finite for some resamples")
-        return Estimate(
-            value=value,
-            uncertainty=spreads[0],
-            floor=floors.mean(),
-            floor_spread=spreads[1],
-            events=pooled.n,
-            p_value=null_p_value(value, floors) if p_values else None,
-        )
+        return beside_floors(value, uncertainty, floors, pooled.n, p_value=p_values)
 
     [values] = evaluate([(pooled.truth, pooled.generated)])
     resampled = evaluate(pooled.resamples(rng) if statistics else ())
@@ -249,6 +242,25 @@ def estimates(
                 gone[0] if gone else figure(*(x[..., chosen] @ shares for x in (v, r, f)))
             )
     return results
+
+
+def beside_floors(
+    value: float,
+    uncertainty: float,
+    floors: Sequence[float] | FloatArray,
+    events: int,
+    *,
+    p_value: bool = False,
+) -> Estimate:
+    """Return a figure beside its values between truth samples, with its `null_p_value` if asked."""
+    return Estimate(
+        value=value,
+        uncertainty=uncertainty,
+        floor=float(np.mean(floors)),
+        floor_spread=float(np.std(floors, ddof=1)),
+        events=events,
+        p_value=null_p_value(value, floors) if p_value else None,
+    )
 
 
 def null_p_value(value: float, floors: Sequence[float] | FloatArray) -> float:
