@@ -209,26 +209,21 @@ def roughness(surface: FloatArray) -> float:
     """Return the mean absolute curvature along both directions, in units of a bowl's.
 
     R = mean |L(x + h) - 2 L(x) + L(x - h)| / h² x r² / (max L - min L) over the inner points of
-    all lines (of `grid` points, from -r to r in steps of h). It is 1 for the bowl a² + b², whatever
-    its height, 0 for a plane, and grows with how often and how sharply the slope changes.
-
-    Args:
-        surface: losses (grid, grid), not all the same.
+    all lines of losses (grid, grid), not all the same, from -r to r in steps of h. It is 1 for the
+    bowl a² + b², whatever its height, 0 for a plane, and grows with how often and how sharply the
+    slope changes.
     """
     bends = np.concatenate([np.diff(surface, 2, axis=axis).ravel() for axis in (0, 1)])
     return float(np.abs(bends).mean() / _bowl(surface))
 
 
 def nonconvex_share(surface: FloatArray) -> float:
-    """Return the share of inner points where the surface bends down along some direction.
+    """Return the share of inner points where losses (grid, grid) bend down along some direction.
 
     There the smallest eigenvalue of the Hessian of the two directions, by finite differences, is
     less than -0.001 of a bowl's curvature. Curvatures of a random plane are weighted means of those
     of the whole space, so where the plane is not convex, the loss is not; that the plane is convex
     proves nothing (arXiv:1712.09913, sec. 6).
-
-    Args:
-        surface: losses (grid, grid).
     """
     aa = np.diff(surface, 2, axis=0)[:, 1:-1]
     bb = np.diff(surface, 2, axis=1)[1:-1]

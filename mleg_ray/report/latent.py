@@ -100,16 +100,11 @@ def look(checkpoint: Checkpoint, spec: LatentSpec, storage: str, out: str) -> La
 
 @style.context(STYLE)
 def planes_png(planes: Mapping[str, FloatArray], values: FloatArray, field: Field) -> bytes:
-    """Draw events as marks in several planes, by a number of each.
+    """Draw events, points (n, 2) in each of the planes, as marks by a number (n,) of each event.
 
     Up to `GROUPS` different numbers are groups, each of its own colour and mark; more are a scale.
     Small grey dots are events in no cluster. Below is the field's description, which may say what
     its numbers mean.
-
-    Args:
-        planes: points (n, 2) by what they are: the principal components, t-SNE.
-        values: numbers (n,).
-        field: what the numbers are.
     """
     inside = values != NONE if field == CLUSTER else np.ones(len(values), dtype=bool)
     groups = np.unique(values[inside])

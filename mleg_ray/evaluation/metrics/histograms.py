@@ -120,21 +120,16 @@ def _chi2_paper(comparison: Comparison, rng: np.random.Generator) -> Mapping[str
     return {**planes, **_distances(comparison)["chi2_paper"]}
 
 
-JS = Metric(
-    title="JS",
-    meaning="Jensen-Shannon distance of the histograms, 0 to 1",
-    compute=lambda comparison, rng: _distances(comparison)["js"],
-)
-KL = Metric(
-    title="KL",
-    meaning="Kullback-Leibler divergence of the histograms, in nats",
-    compute=lambda comparison, rng: _distances(comparison)["kl"],
-)
-SEPARATION = Metric(
-    title="Separation",
-    meaning="separation power of the histograms, 0 to 1",
-    compute=lambda comparison, rng: _distances(comparison)["separation"],
-)
+def _metric(name: str, title: str, meaning: str) -> Metric:
+    def compute(comparison: Comparison, rng: np.random.Generator) -> Mapping[str, Figure]:
+        return _distances(comparison)[name]
+
+    return Metric(title=title, meaning=meaning, compute=compute)
+
+
+JS = _metric("js", "JS", "Jensen-Shannon distance of the histograms, 0 to 1")
+KL = _metric("kl", "KL", "Kullback-Leibler divergence of the histograms, in nats")
+SEPARATION = _metric("separation", "Separation", "separation power of the histograms, 0 to 1")
 CHI2_PAPER = Metric(
     title="χ² (paper)",
     meaning="mean of (g − t)² / t over the bins, without errors",
