@@ -17,7 +17,7 @@ from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation import scorecard
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.metrics.base import Comparison
-from mleg_ray.evaluation.metrics.chi2_all import chi2_all
+from mleg_ray.evaluation.metrics.chi2 import chi2_all
 from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.samples.tally import FineBins, Tally, merge

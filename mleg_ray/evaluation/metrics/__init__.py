@@ -3,8 +3,7 @@
 from mleg_ray.evaluation.metrics import (
     amplification,
     c2st,
-    chi2_all,
-    chi2_ndf,
+    chi2,
     correlations,
     events_per_second,
     histograms,
@@ -21,8 +20,8 @@ from mleg_ray.evaluation.metrics.base import Metric
 METRICS: dict[str, Metric] = {
     "c2st_auc": c2st.AUC,
     "c2st_weights": c2st.WEIGHTS,
-    "chi2_ndf": chi2_ndf.CHI2_NDF,
-    "chi2_all": chi2_all.CHI2_ALL,
+    "chi2_ndf": chi2.CHI2_NDF,
+    "chi2_all": chi2.CHI2_ALL,
     "unphysical_rate": unphysical.UNPHYSICAL_RATE,
     "invalid_event_rate": unphysical.INVALID_EVENT_RATE,
     "ks": ks.KS,

@@ -9,7 +9,7 @@ from scipy import stats
 from mleg_ray.definitions import Definitions, Plane
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.metrics.base import Comparison
-from mleg_ray.evaluation.metrics.chi2_all import chi2_all
+from mleg_ray.evaluation.metrics.chi2 import chi2_all
 from mleg_ray.evaluation.samples.datasets import from_dataset
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, binned, from_arrays
 from mleg_ray.evaluation.samples.tally import FineBins, Tally

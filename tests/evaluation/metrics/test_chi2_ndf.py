@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mleg_ray.evaluation.metrics.chi2_ndf import prepare_chi2
+from mleg_ray.evaluation.metrics.chi2 import prepare_chi2
 from mleg_ray.evaluation.statistics.distances import two_sample
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
 
