@@ -27,7 +27,7 @@ from torch import Tensor
 
 from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest
-from mleg_ray.catalog.shards import ShardEntry, footer_metadata, write_shard
+from mleg_ray.catalog.shards import footer_metadata, write_shard
 from mleg_ray.checkpoint import Checkpoint, environment
 from mleg_ray.config import Config
 from mleg_ray.errors import CheckpointError, ConfigError
@@ -294,13 +294,12 @@ def clustered(origin: Dataset, labels: Container[str]) -> EventSchema:
     Raises:
         ConfigError: the dataset has a column `cluster` already.
     """
-    known = [f for f in origin.schema.fields if f.role != "label" or f.name in labels]
-    if CLUSTER.name in {field.name for field in known}:
+    kept = origin.schema.without({name for name in origin.schema.labels if name not in labels})
+    if any(field.name == CLUSTER.name for field in kept.fields):
         raise ConfigError(
             f"{origin.uri}: has a field '{CLUSTER.name}', the name of what is to be found; rename "
             "it, then prepare and train again"
         )
-    kept = origin.schema.without({f.name for f in origin.schema.fields} - {f.name for f in known})
     return EventSchema((*kept.fields, CLUSTER), kept.groups)
 
 
@@ -319,19 +318,17 @@ def write_clusters(
     manifest, schema = origin.manifest, clustered(origin, labels)
     events = events.replacing((), {**labels, CLUSTER.name: torch.tensor(result.cluster).double()})
     told = result.model_dump(mode="json", exclude={"pca", "tsne", "cluster"})
-    shards: list[ShardEntry] = []
-    for cluster in result.clusters:
-        rows = events.columns[CLUSTER.name] == cluster.number
-        shards.append(
-            write_shard(
-                folder,
-                f"shards/{len(shards):05d}.parquet",
-                of_events(events[rows], schema),
-                schema.without(manifest.conditions),
-                footer_metadata(cluster=cluster.model_dump(), latent=told["spec"]),
-                split=SPLIT,
-            )
+    shards = tuple(
+        write_shard(
+            folder,
+            f"shards/{i:05d}.parquet",
+            of_events(events[events.columns[CLUSTER.name] == cluster.number], schema),
+            schema.without(manifest.conditions),
+            footer_metadata(cluster=cluster.model_dump(), latent=told["spec"]),
+            split=SPLIT,
         )
+        for i, cluster in enumerate(result.clusters)
+    )
     written = DatasetManifest(
         name=f"{manifest.name}-{result.spec.player}-{result.spec.layer}-clusters",
         fields=schema.fields,
@@ -339,7 +336,7 @@ def write_clusters(
         conditions=manifest.conditions,
         **dict(manifest.definitions),
         provenance={"latent": told},
-        shards=tuple(shards),
+        shards=shards,
     )
     write_json(join(folder, PREPARED), written.model_dump(mode="json"))
     return Dataset.open(folder)
