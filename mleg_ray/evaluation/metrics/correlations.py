@@ -7,7 +7,6 @@ import numpy as np
 from mleg_ray.evaluation.metrics.base import ALL, Metric, resampled
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.statistics.distances import Statistic
-from mleg_ray.evaluation.statistics.estimate import NotComputableError
 from mleg_ray.evaluation.statistics.resampling import PooledSample, Subjects
 
 
@@ -33,23 +32,22 @@ def correlation_subjects(pooled: PooledSample) -> Subjects:
     "all" is the Frobenius norm of the difference of the two matrices; the pair of observables whose
     correlation differs most stands beside it with the absolute difference. One observable alone has
     no correlations, so no subjects.
+
+    Raises:
+        NotComputableError: see `PooledSample.column`.
     """
     names = pooled.numbers
     if len(names) < 2:
         return {}
+    features = _standardised(pooled, names)
 
     def whole() -> Statistic:
-        features = _standardised(pooled, names)
         return lambda a, b: float(np.linalg.norm(_difference(features, a, b)))
 
     def of_pair(first: str, second: str) -> Statistic:
         features = _standardised(pooled, [first, second])
         return lambda a, b: float(abs(_difference(features, a, b)[0, 1]))
 
-    try:
-        features = _standardised(pooled, names)
-    except NotComputableError:
-        return {ALL: whole}  # which says why
     difference = _difference(features, pooled.truth, pooled.generated)
     rows, columns = np.triu_indices(len(names), k=1)
     largest = int(np.argmax(np.nan_to_num(np.abs(difference[rows, columns]))))
