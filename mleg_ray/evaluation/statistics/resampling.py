@@ -59,12 +59,11 @@ class PooledSample:
                 f"{2 * MINIMUM_EVENTS} and {MINIMUM_EVENTS} are needed"
             )
         drawn = rng.choice(len(generated), self.n, replace=False)
-        nothing = np.zeros(self.n)
         self.axes = truth.axes
         self.definitions = truth.definitions
         self._tally = generated.tally
         self._rng = rng
-        self.whole_truth = np.concatenate([truth.weight, nothing])
+        self.whole_truth = np.concatenate([truth.weight, np.zeros(self.n)])
         self.truth = _chosen(self.whole_truth, rng.permutation(len(truth))[: self.n])
         self.generated = np.concatenate([np.zeros(len(truth)), generated.weight[drawn]])
         self._columns = {
@@ -172,10 +171,8 @@ class PooledSample:
         """Yield the weights of two disjoint random truth samples of n events."""
         for _ in range(SPLITS):
             order = rng.permutation(self._truth_events)
-            yield (
-                _chosen(self.whole_truth, order[: self.n]),
-                _chosen(self.whole_truth, order[self.n : 2 * self.n]),
-            )
+            first, second = order[: self.n], order[self.n : 2 * self.n]
+            yield _chosen(self.whole_truth, first), _chosen(self.whole_truth, second)
 
 
 def per_observable(
