@@ -262,8 +262,7 @@ class FeatureMap(nn.Module):
         for name, part in self.space.parts.items():
             shape = self._shapes[part.names[0]]
             own = rows[self.space.where[name]].reshape(*shape, len(part.names), rows.shape[1])
-            fields = zip(part.names, own.unbind(-2), strict=True)
-            columns |= {field: values.movedim(-1, 0) for field, values in fields}
+            columns |= dict(zip(part.names, own.movedim(-1, 0).unbind(-1), strict=True))
         return columns
 
     def _in_order(
