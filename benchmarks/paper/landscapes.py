@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.common.options import SMALL_GAN, OnTapes
 from benchmarks.common.results import Results, Row
+from mleg_ray.commands.analyses import survey
 from mleg_ray.interpret.landscape import Landscape, LandscapeSpec
-from mleg_ray.report.landscape import draw_contours, survey
+from mleg_ray.report.landscape import draw_contours
 from mleg_ray.storage import join
 
 NETWORKS = {"10 residual": (10, True), "15 residual": (15, True), "15 plain": (15, False)}

@@ -12,9 +12,9 @@ from benchmarks.common.results import Results, Row
 from benchmarks.paper import exclusive
 from benchmarks.physics import energies
 from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.commands.analyses import look
 from mleg_ray.interpret.latent import LatentSpec
 from mleg_ray.models.gan import GAN
-from mleg_ray.report.latent import look
 from mleg_ray.storage import join
 
 EVENTS = 3000

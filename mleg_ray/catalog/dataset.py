@@ -9,7 +9,7 @@ from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.shards import ShardEntry, read_shard
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import read_config
-from mleg_ray.definitions import Comparison, passing
+from mleg_ray.definitions import Inequality, passing
 from mleg_ray.errors import DataError
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.folder import PLAN, FileEntry
@@ -32,7 +32,7 @@ class DatasetManifest(Description):
     provenance: dict[str, Any]
     shards: tuple[ShardEntry, ...]
     bins: FileEntry | None = None
-    where: tuple[Comparison, ...] = ()
+    where: tuple[Inequality, ...] = ()
     partition: str | None = None
 
     @model_validator(mode="after")

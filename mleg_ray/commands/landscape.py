@@ -27,9 +27,9 @@ def landscape(
 ) -> "Landscape":
     """Draw the surface of a player's loss around its trained weights, and say how rough it is."""
     from mleg_ray.checkpoint import Checkpoint, run_label
+    from mleg_ray.commands.analyses import LANDSCAPE, survey
     from mleg_ray.config import parse
     from mleg_ray.interpret.landscape import LandscapeSpec
-    from mleg_ray.report.landscape import JSON, survey
     from mleg_ray.storage import join, storage_root
 
     values = {"player": player, "grid": grid, "reach": reach, "pairs": pairs}
@@ -37,5 +37,5 @@ def landscape(
     root, place = storage_root(storage), uri_of(checkpoint)
     target = uri_of(out or join(root, "reports", f"landscape-{run_label(place)}-{player}"))
     found = survey(Checkpoint.load(place), spec, root, target)
-    tell_place(join(target, JSON))
+    tell_place(join(target, LANDSCAPE))
     return found

@@ -26,9 +26,9 @@ def latent(
 ) -> "Latent":
     """Look into a hidden layer: principal components, t-SNE, clusters, and what they separate."""
     from mleg_ray.checkpoint import Checkpoint, run_label
+    from mleg_ray.commands.analyses import look
     from mleg_ray.config import parse
     from mleg_ray.interpret.latent import LatentSpec
-    from mleg_ray.report.latent import look
     from mleg_ray.storage import join, storage_root
 
     values = {"player": player, "layer": layer, "events": events, "seed": seed}

@@ -1,9 +1,9 @@
 """What a dataset says of its events: observables, constraints, selections, planes, beams."""
 
 from mleg_ray.definitions.constraints import (
-    COMPARISONS,
-    Comparison,
+    OPERATORS,
     Constraint,
+    Inequality,
     passing,
     violates,
 )
@@ -12,10 +12,10 @@ from mleg_ray.definitions.expressions import evaluate
 from mleg_ray.definitions.planes import Plane
 
 __all__ = [
-    "COMPARISONS",
-    "Comparison",
+    "OPERATORS",
     "Constraint",
     "Definitions",
+    "Inequality",
     "Observable",
     "Plane",
     "evaluate",

@@ -23,9 +23,9 @@ from mleg_ray.config import Config
 from mleg_ray.definitions.expressions import operands, require_one_owner
 from mleg_ray.events import Events, group_of
 
-_COMPARISON = re.compile(r"^\s*([\w.+-]+)\s*(<=|>=|<|>)\s*([\w.+-]+)\s*$")
+_INEQUALITY = re.compile(r"^\s*([\w.+-]+)\s*(<=|>=|<|>)\s*([\w.+-]+)\s*$")
 # Of numbers as of tensors.
-COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
     "<": operator.lt,
     ">=": operator.ge,
@@ -33,8 +33,8 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _comparison(expression: str) -> str:
-    if not _COMPARISON.match(expression):
+def _inequality(expression: str) -> str:
+    if not _INEQUALITY.match(expression):
         raise ValueError(
             "write it as 'left <= right', with <=, <, >= or > between numbers and names of columns "
             "or observables; an equality, which rounded numbers miss, as a bound on a distance"
@@ -42,7 +42,7 @@ def _comparison(expression: str) -> str:
     return expression
 
 
-Comparison = Annotated[str, AfterValidator(_comparison)]
+Inequality = Annotated[str, AfterValidator(_inequality)]
 
 
 class Constraint(Config):
@@ -51,7 +51,7 @@ class Constraint(Config):
     The tolerance is the truth's own: the precision to which its numbers were printed or stored.
     """
 
-    expression: Comparison
+    expression: Inequality
     tolerance: NonNegativeFloat = 0.0
     reason: str = ""
 
@@ -61,7 +61,7 @@ def violates(constraint: Constraint, events: Events) -> Tensor:
 
     One on numbers of objects is broken by an event of which any object that is there breaks it.
     """
-    match = _COMPARISON.match(constraint.expression)
+    match = _INEQUALITY.match(constraint.expression)
     assert match is not None
     left, symbol, right = match.groups()
     a, b = operands((left, right), events.columns, constraint.expression)
@@ -69,7 +69,7 @@ def violates(constraint: Constraint, events: Events) -> Tensor:
     if constraint.tolerance > 0:
         slack = constraint.tolerance * b.abs()
         b = b + slack if symbol.startswith("<") else b - slack
-    broken: Tensor = ~COMPARISONS[symbol](a, b)
+    broken: Tensor = ~OPERATORS[symbol](a, b)
     if broken.ndim < 2:
         return broken.expand(len(events))
     present = next(

@@ -1,6 +1,4 @@
-"""The report of a loss's landscape: its surface and contours as pictures, its figures as JSON."""
-
-from typing import Literal
+"""The pictures of a loss's landscape: its surface and its contours."""
 
 import numpy as np
 from matplotlib import style
@@ -8,57 +6,18 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
-from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.console import progress_bar, say
-from mleg_ray.folder import SealedFolder
-from mleg_ray.interpret.events import own_dataset, validation_events
-from mleg_ray.interpret.landscape import Landscape, LandscapeSpec, landscape, player_of
+from mleg_ray.interpret.landscape import Landscape
 from mleg_ray.report.drawing import GENERATED, INK, STYLE, png
-from mleg_ray.report.folder import ResultsPlan, renew
-from mleg_ray.storage import join, write_bytes, write_json
 
-SURFACE, CONTOURS, JSON = "surface.png", "contours.png", "landscape.json"
+SURFACE, CONTOURS = "surface.png", "contours.png"
 COLOURS = "cividis"  # also for colour-blind readers, and monotonic in grey
 LEVELS = 12  # each between two lines: a twelfth of the plane
 
 
-class LandscapePlan(ResultsPlan):
-    """What the folder of a landscape is for."""
-
-    kind: Literal["landscape"] = "landscape"
-
-
-def survey(checkpoint: Checkpoint, spec: LandscapeSpec, storage: str, out: str) -> Landscape:
-    """Compute a landscape on the validation split of the checkpoint's own dataset, and write it.
-
-    `out` gets its figures and the pictures of the first pair's surface and of every pair's
-    contours; an earlier one that is there is replaced when all is computed. The player, the dataset
-    and the folder are checked before.
-
-    Raises:
-        CheckpointError: see `landscape`.
-        ConfigError: `out` holds something else.
-        DataError: the dataset is not there, or has too few events.
-        ResourceError: nothing can be written.
-    """
-    player_of(checkpoint, checkpoint.model, spec.player)
-    events = validation_events(own_dataset(checkpoint, storage), spec.events, spec.seed)
-    of = {"checkpoint": checkpoint.digest, "spec": spec.model_dump(mode="json")}
-    folder = SealedFolder(out, LandscapePlan(of=of, results=(SURFACE, CONTOURS, JSON)))
-    with folder.work():
-        with progress_bar("Moving the weights", spec.pairs * spec.grid**2) as bar:
-            found = landscape(checkpoint, events, spec, bar.update)
-        renew(folder)
-        with style.context(STYLE):
-            for name, draw in ((SURFACE, _surface), (CONTOURS, _contours)):
-                write_bytes(join(out, name), png(draw(found)))
-        write_json(join(out, JSON), found.model_dump(mode="json"))
-    say(
-        f"Loss {found.loss:.4g}; roughness {found.roughness.value:.3g} ± "
-        f"{found.roughness.uncertainty:.2g} of a bowl's; not convex at "
-        f"{found.nonconvex_share.value:.0%} of the points"
-    )
-    return found
+def landscape_pngs(landscape: Landscape) -> dict[str, bytes]:
+    """Draw the first pair's surface, and the contours of every pair, by their files' names."""
+    with style.context(STYLE):
+        return {SURFACE: png(_surface(landscape)), CONTOURS: png(_contours(landscape))}
 
 
 def _surface(landscape: Landscape) -> Figure:

@@ -11,7 +11,7 @@ from mleg_ray.catalog.shards import ShardRecord
 from mleg_ray.catalog.sources.base import MAX_SHARDS
 from mleg_ray.checkpoint import Card
 from mleg_ray.config import Config
-from mleg_ray.definitions import Comparison
+from mleg_ray.definitions import Inequality
 from mleg_ray.errors import ConfigError
 from mleg_ray.folder import FolderPlan
 from mleg_ray.memory import MIB, AtOnce
@@ -81,7 +81,7 @@ class SampleSpec(Config):
     conditions: dict[str, SerializeAsAny[Annotated[Spectrum, SPECTRA.chosen()]]]
     compiled: bool
     device: Literal["cpu", "cuda"] = "cpu"
-    where: tuple[Comparison, ...] = ()
+    where: tuple[Inequality, ...] = ()
     partition: str | None = None
     folds: FoldedEvents | None = None
     batch_events: PositiveInt

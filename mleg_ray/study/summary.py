@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mleg_ray.checkpoint import CARD, CHECKPOINT, run_uri
 from mleg_ray.config import Config
-from mleg_ray.definitions import COMPARISONS
+from mleg_ray.definitions import OPERATORS
 from mleg_ray.errors import ConfigError
 from mleg_ray.storage import exists, join, read_json
 from mleg_ray.study.ledger import best_trials, load, read_plan, trial_name
@@ -230,7 +230,7 @@ def _read_wish(wish: str) -> tuple[str, Callable[[float, float], bool], float]:
     try:
         if match is None or match[1] not in DIRECTIONS:
             raise ValueError
-        return match[1], COMPARISONS[match[2]], float(match[3])
+        return match[1], OPERATORS[match[2]], float(match[3])
     except ValueError:
         raise ConfigError(
             f"--prefer {wish!r}: write it as FIGURE>=NUMBER or FIGURE<=NUMBER; figures are "

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mleg_ray import cli
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.report import landscape
+from mleg_ray.commands import analyses
 from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
 
@@ -72,7 +72,7 @@ def test_other_files_are_refused_before_any_work(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(landscape, "landscape", None)
+    monkeypatch.setattr(analyses, "landscape", None)
     (tmp_path / "surface.png").write_text("mine")
     with pytest.raises(SystemExit) as end:
         run(storage, "--player", "critic", "--out", str(tmp_path))
@@ -86,7 +86,7 @@ def test_the_same_command_completes_what_a_killed_one_left(
 ) -> None:
     asked = ("--player", "generator", "--out", str(tmp_path / "out"))
     with monkeypatch.context() as killed, pytest.raises(SystemExit):
-        killed.setattr(landscape, "write_json", interrupted)
+        killed.setattr(analyses, "write_json", interrupted)
         run(storage, *asked)
     left = {place.name for place in (tmp_path / "out").iterdir()}
     assert left == {"plan.json", "surface.png", "contours.png"}

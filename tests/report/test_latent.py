@@ -11,11 +11,11 @@ from mleg_ray.catalog.prepare import finish, make_shard, plan_dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cli import main
+from mleg_ray.commands import analyses
 from mleg_ray.events import four_momentum
 from mleg_ray.interpret.events import validation_events
 from mleg_ray.physics.dis import PROTON_MASS
 from mleg_ray.physics.photoproduction import PION_MASS
-from mleg_ray.report import latent
 from mleg_ray.run import RunConfig
 from mleg_ray.training.trainee import Trainee
 from tests.dis_events import momenta
@@ -115,7 +115,7 @@ def test_the_same_command_completes_what_a_killed_one_left(
 ) -> None:
     out = tmp_path / "out"
     with monkeypatch.context() as killed:
-        killed.setattr(latent, "planes_png", interrupted)
+        killed.setattr(analyses, "planes_png", interrupted)
         assert run(storage, out, "--player=critic", "--layer=1") == 130
     assert {place.name for place in out.iterdir()} == {"plan.json", "clusters"}
     assert run(storage, out, "--player=critic", "--layer=1") == 0
@@ -138,7 +138,7 @@ def test_bad_requests_are_answered_before_any_work(
     options: list[str],
     message: str,
 ) -> None:
-    monkeypatch.setattr(latent, "activations", None)
+    monkeypatch.setattr(analyses, "activations", None)
     (tmp_path / "thesis.tex").write_text("mine")
     assert run(storage, tmp_path, "--player=generator", "--layer=1", *options) == 2
     assert message in " ".join(capsys.readouterr().err.split())
