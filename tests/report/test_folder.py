@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from mleg_ray.commands.analyses import LandscapePlan, LatentPlan
 from mleg_ray.errors import ConfigError
 from mleg_ray.folder import PLAN, SealedFolder
 from mleg_ray.report.folder import ResultsPlan, renew
-from mleg_ray.report.landscape import LandscapePlan
-from mleg_ray.report.latent import LatentPlan
 
 
 def analysis(folder: Path, *results: str) -> SealedFolder[ResultsPlan]:
