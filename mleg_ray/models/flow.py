@@ -91,7 +91,7 @@ class FlowConfig(ModelConfig):
 
 
 def _context(condition: Tensor) -> Tensor | None:
-    """Return what zuko takes for "no condition" if there is none."""
+    """Return what zuko takes for "no condition" if there is none: a lone feature has no network."""
     return condition if condition.shape[1] else None
 
 
