@@ -74,7 +74,7 @@ class PlannedShard:
 
     @property
     def file(self) -> str:
-        """The shard's file, relative to the dataset's folder."""
+        """The shard's file, relative to the dataset's folder; other names are another format."""
         return f"{SHARDS}/{self.index:05d}.parquet"
 
 

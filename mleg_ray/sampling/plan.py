@@ -36,7 +36,10 @@ class ShardPlan:
 
     @property
     def file(self) -> str:
-        """The shard's file, relative to the dataset's folder: `shards/beam_energy=10/...`."""
+        """The shard's file, relative to the dataset's folder: `shards/beam_energy=10/...`.
+
+        What is there is looked for under these names: other ones are another format of plans.
+        """
         # The shortest text that is read as this very number: 10 and 7.3.
         folders = (f"{name}={value!r}".removesuffix(".0") for name, value in self.at.items())
         return "/".join(["shards", *folders, f"{self.index:08d}.parquet"])

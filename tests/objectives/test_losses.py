@@ -264,6 +264,7 @@ def test_first_steps_of_every_family(recipe: str, conditional: bool) -> None:
     assert all(map(math.isfinite, progress.losses.values()))
     *_, main = (f"{player}_loss" for player in run.objective.traits.schedule)
     key = f"{recipe} {'energies' if conditional else 'one energy'}"
+    assert key in AFTER_20_STEPS, f"enter {key!r}: {progress.losses[main]:g}"
     assert progress.losses[main] == pytest.approx(AFTER_20_STEPS[key], rel=1e-3)
 
 
