@@ -210,7 +210,10 @@ class Checkpoint:
         try:
             _tensors(model, feature_map).load_state_dict(load(weights))
         except (RuntimeError, SafetensorError) as error:
-            raise CheckpointError(f"{uri}: weights do not fit {RUN}: {error}") from None
+            raise CheckpointError(
+                f"{uri}: weights do not fit {RUN}: {' '.join(str(error).split())}; copy the "
+                "checkpoint again or train again"
+            ) from None
         teacher = Checkpoint.load(join(uri, TEACHER), device) if card.teacher_digest else None
         if teacher and teacher.digest != card.teacher_digest:
             raise CheckpointError(

@@ -85,6 +85,8 @@ TWICE = ("--condition", "beam_energy=10", "--condition", "beam_energy = 20")
         (["evaluate", "nothing", "--truth", "nope"], "no dataset 'nope' in"),
         (["tune", "flow-dis"], "no [space] table"),
         (["sample", "nothing", "--events", "10", "--prefer", "flops<=1"], "not a study's folder"),
+        (["quickstart", "--events", "0"], "--events 0: at least one is needed"),
+        (["quickstart", "--recipe", "cfatgan"], "beam_energy of dis-ep-energies varies from"),
         (["submit"], "name one of prepare, train, tune, sample, fold"),
         (["submit", "train", "--address", "http://127.0.0.1:1"], "no Ray job server answers"),
     ],

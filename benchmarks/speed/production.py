@@ -34,7 +34,7 @@ from mleg_ray.errors import CheckpointError
 from mleg_ray.models.networks.mlp import MLP
 from mleg_ray.models.student import Student
 from mleg_ray.sampling.plan import BATCH
-from mleg_ray.sampling.spectra import constant
+from mleg_ray.sampling.spectra import read_condition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def measure(options: Asked, results: Results) -> None:
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so
     uri, workers, events = uri_of(options.checkpoint), options.workers, options.few(options.events)
     conditions = {
-        name: constant(float(text)) for name, text in assigned(options.conditions).items()
+        name: read_condition(name, text, "") for name, text in assigned(options.conditions).items()
     }
     network_of(Checkpoint.load(uri))  # refused before it is measured
     seconds = 0.1 if options.small else 10.0

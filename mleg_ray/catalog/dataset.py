@@ -10,7 +10,7 @@ from mleg_ray.catalog.shards import ShardEntry, read_shard
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import read_config
 from mleg_ray.definitions import Inequality, passing
-from mleg_ray.errors import DataError
+from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.folder import PLAN, FileEntry
 from mleg_ray.storage import absolute, exists, join, matching, write_json
@@ -38,6 +38,8 @@ class DatasetManifest(Description):
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
         self.require_consistent()
+        if self.partition is not None and self.partition not in self.schema_.conditions:
+            raise ConfigError(f"partition: '{self.partition}' is no condition of the events")
         return self
 
     @property

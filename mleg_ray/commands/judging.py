@@ -51,6 +51,7 @@ def evaluate(sample_uri: str, truth: Dataset, split: str, out: str, *, seed: int
         ResourceError: nothing can be written into `out`.
     """
     truth, generated = matched(truth, Dataset.open(sample_uri))
+    truth.shards(split)  # refused before there is a folder
     of = {"sample": generated.digest, "truth": truth.digest, "split": split, "seed": seed}
     folder = SealedFolder(
         absolute(out), EvaluationPlan(of=of, results=(FIGURES, REPORT, SCORECARD))

@@ -11,6 +11,7 @@ from mleg_ray.commands.prepare import prepare
 from mleg_ray.commands.sample import sample
 from mleg_ray.commands.train import train
 from mleg_ray.console import say
+from mleg_ray.errors import ConfigError
 
 SHARD_EVENTS = 100_000  # ten shards of the million, so that several workers share them
 
@@ -34,6 +35,14 @@ def quickstart(
     started = time.monotonic()
     run = RunConfig.load(recipe)
     spec = DatasetSpec.load(run.dataset)
+    if events < 1:
+        raise ConfigError(f"--events {events}: at least one is needed")
+    if varying := spec.schema_.varying(spec.conditions):
+        raise ConfigError(
+            f"{recipe}: {', '.join(varying)} of {spec.name} varies from event to event, and the "
+            "main job has one value of each; take another recipe, or run mleg prepare, train, "
+            "sample --condition and evaluate"
+        )
     with ray_session():
         _stage(1, f"Events of {spec.name}: {spec.description}")
         dataset = prepare(run.dataset, storage=storage)

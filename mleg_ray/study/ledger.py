@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from pydantic import SerializeAsAny
 
 from mleg_ray.config import Config, read_config
-from mleg_ray.errors import ConfigError, ResourceError
+from mleg_ray.errors import ConfigError, DataError, ResourceError, UserError
 from mleg_ray.folder import PLAN, FolderPlan, SealedFolder, is_for
 from mleg_ray.randomness import derive_seed
 from mleg_ray.run import RunConfig
@@ -232,14 +232,25 @@ def read_plan(folder: str) -> StudyPlan:
 
 
 def load(plan: Plan, folder: str) -> optuna.Study:
-    """Open the record of the study in a folder; `ResourceError` if it is gone."""
-    name = PurePosixPath(folder).name
+    """Open the record of the study in a folder.
+
+    Raises:
+        DataError: the journal is damaged.
+        ResourceError: the record is gone, or the database does not answer.
+    """
+    name, place = PurePosixPath(folder).name, plan.study.storage or _journal(folder)
     with _storage_errors(plan.study.storage):
         try:
             return optuna.load_study(study_name=name, storage=_storage(plan, folder))
+        except UserError:
+            raise
         except KeyError:
-            place = plan.study.storage or _journal(folder)
             raise ResourceError(f"{place}: the record of study {name} is gone") from None
+        except (ValueError, TypeError, AssertionError, IsADirectoryError) as error:
+            raise DataError(
+                f"{place}: damaged ({error or type(error).__name__}); put back a copy of it, or "
+                "begin another study with --name"
+            ) from None
 
 
 def _storage(plan: Plan, folder: str) -> optuna.storages.BaseStorage:

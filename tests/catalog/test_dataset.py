@@ -7,7 +7,8 @@ import pytest
 from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import Dataset, DatasetManifest
 from mleg_ray.catalog.shards import write_shard
-from mleg_ray.errors import DataError
+from mleg_ray.config import parse
+from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.storage import read_json
 from tests.dis_events import FIELDS, GROUPS, SCHEMA, electrons
 
@@ -54,6 +55,14 @@ def test_the_digest_is_of_the_events_and_not_of_how_they_were_made() -> None:
         assert Dataset("", manifest.model_copy(update=same)).digest == Dataset("", manifest).digest
     for other in ({"name": "b"}, {"conditions": {"beam_energy": 5.0}}, {"fields": FIELDS[1:]}):
         assert Dataset("", manifest.model_copy(update=other)).digest != Dataset("", manifest).digest
+
+
+def test_only_a_condition_divides_a_dataset() -> None:
+    same = {"name": "a", "fields": FIELDS, "groups": GROUPS, "provenance": {}, "shards": ()}
+    assert DatasetManifest(**same, partition="beam_energy").partition == "beam_energy"
+    for name in ("electron.px", "energy"):
+        with pytest.raises(ConfigError, match=f"x: partition: '{name}' is no condition"):
+            parse(DatasetManifest, {**same, "partition": name}, "x")
 
 
 def test_a_manifest_that_never_ends_is_not_read(

@@ -8,7 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mleg_ray.errors import ConfigError, ResourceError
+from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.folder import PLAN
 from mleg_ray.storage import remove_folder, sizes, write_bytes
 from mleg_ray.study.ledger import JOURNAL, Ledger, Repeats, best_trials, load
@@ -197,6 +197,16 @@ class TestRefusals:
         (tmp_path / "study" / JOURNAL).unlink()
         with pytest.raises(ResourceError, match=r"journal.log: the record .* is gone"):
             started(plan, tmp_path / "study", resume=True)
+
+    @pytest.mark.parametrize("line", ["{", "[1, 2]", '{"op_code": 99, "worker_id": "x"}'])
+    def test_journal_damaged(self, tmp_path: Path, line: str) -> None:
+        plan = small_plan(tmp_path)
+        started(plan, tmp_path / "study")
+        journal = tmp_path / "study" / JOURNAL
+        first, rest = journal.read_text().split("\n", 1)
+        journal.write_text("\n".join((first, line, rest)))
+        with pytest.raises(DataError, match=r"journal.log: damaged \(.*put back a copy"):
+            load(plan, str(tmp_path / "study"))
 
 
 def test_repeats_are_of_the_best_with_other_seeds(tmp_path: Path) -> None:

@@ -57,10 +57,12 @@ def require_schema(kind: str, schema: EventSchema, made: EventSchema) -> None:
     Names, roles, units and shapes must be equal, and whole numbers be stored as such. Labels may be
     stored as any number, or left out.
     """
-    if _meaning(schema) != _meaning(made.without(set(made.labels) - set(schema.labels))):
+    declared = _meaning(schema)
+    wanted = _meaning(made.without(set(made.labels) - set(schema.labels)))
+    if declared != wanted:
         raise ConfigError(
-            f"kind: {kind} makes {', '.join(_meaning(made))}; "
-            f"the dataset declares {', '.join(_meaning(schema))}"
+            f"kind: {kind} makes {', '.join(_meaning(made))}; the dataset declares "
+            f"{', '.join(declared)}; what differs is {', '.join(sorted({*wanted} ^ {*declared}))}"
         )
 
 

@@ -4,7 +4,9 @@ import csv
 import io
 import math
 import re
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field as Option
 
 from mleg_ray.config import Config
-from mleg_ray.errors import DataError, library
+from mleg_ray.errors import DataError, UserError, library
 from mleg_ray.storage import storage_errors
 
 Key = str | int
@@ -290,12 +292,19 @@ def _require_whole(
         )
 
 
+# What NumPy and h5py raise of files with altered bytes.
+_DAMAGES = (
+    *(ValueError, KeyError, RuntimeError, NotImplementedError, EOFError, OSError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
+
+
 def _numpy(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -> Table:
     try:
         content = np.load(stream, allow_pickle=False)
         if isinstance(content, np.lib.npyio.NpzFile):
             content = {name: content[name] for name in content.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except _DAMAGES as error:
         raise DataError(f"{uri}: not a whole NumPy file of plain numbers: {error}") from None
     if table and isinstance(content, dict):
         content = _member(uri, content, table)
@@ -308,11 +317,13 @@ def _hdf5(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -
         with h5py.File(stream, "r") as file:
             content = _member(uri, file, table) if table else file
             if isinstance(content, h5py.Group):
-                content = {k: v for k, v in content.items() if isinstance(v, h5py.Dataset)}
+                content = {str(k): v for k, v in content.items() if isinstance(v, h5py.Dataset)}
             else:
                 content = content[()]
             return _from_arrays(uri, content, keys)
-    except OSError as error:
+    except UserError:
+        raise
+    except _DAMAGES as error:
         raise DataError(f"{uri}: not a whole HDF5 file: {error}") from None
 
 
