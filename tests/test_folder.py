@@ -196,6 +196,19 @@ class TestFiles:
         record.write_text(json.dumps(told))
         assert set(place.whole(FILES, Record)) == {0, 2}
 
+    def test_a_record_cannot_name_another_file_of_the_folder(
+        self, place: SealedFolder[Loaf]
+    ) -> None:
+        record, other = (Path(place.uri) / record_file(FILES[index]) for index in (1, 0))
+        told = json.loads(record.read_text()) | {"entry": json.loads(other.read_text())["entry"]}
+        record.write_text(json.dumps(told))
+        assert set(place.whole(FILES, Record)) == {0, 2}
+
+    def test_a_record_cannot_have_another_number(self, place: SealedFolder[Loaf]) -> None:
+        record = Path(place.uri) / record_file(FILES[1])
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"index": 7}))
+        assert set(place.whole(FILES, Record)) == {0, 2}
+
     def test_records_lie_apart(self, place: SealedFolder[Loaf]) -> None:
         assert names(Path(place.uri)) == {PLAN, RECORDS, "slices"}
 

@@ -1,5 +1,7 @@
 """The contract of every registered step: what it undoes, its Jacobian, its domain, its view."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -292,6 +294,50 @@ def test_what_is_closer_than_the_resolution_is_outside(config: dict, columns: di
     events = Events({**tensors, "c": torch.full((2,), 10.0)}, {}, torch.ones(2).double())
     step = STEPS.parse(config).build(Layout(dict.fromkeys(events.columns, Quantity()), {}))
     assert step.outside(events).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("config", "x", "made"),
+    [
+        ({"kind": "gap", "field": "x", "below": "c", "resolution": 0.1}, 9.95, math.log(0.1)),
+        ({"kind": "gap", "field": "x", "below": "c", "resolution": 0.1}, 12.0, math.log(0.1)),
+        ({"kind": "interval", "fields": ["x"], "high": 2.0, "resolution": 0.1}, 1.9, math.log(9)),
+        ({"kind": "interval", "fields": ["x"], "high": 2.0, "resolution": 0.1}, -1.0, -math.log(9)),
+        ({"kind": "pixels", "fields": ["x"], "scale": 1.0, "threshold": 0.1}, -1.0, 0.0),
+    ],
+)
+def test_what_is_too_close_is_moved_to_the_edge_of_the_domain(
+    config: dict, x: float, made: float
+) -> None:
+    step = STEPS.parse(config).build(Layout({"x": Quantity(), "c": Quantity()}, {}))
+    columns = {"x": torch.tensor([x]).double(), "c": torch.tensor([10.0]).double()}
+    [value] = step.encode(columns).values()
+    assert value.item() == pytest.approx(made, rel=1e-6, abs=1e-12)
+
+
+def test_a_pixel_above_the_threshold_stays() -> None:
+    config = {"kind": "pixels", "fields": ["x"], "scale": 2.0, "threshold": 1.0}
+    step = STEPS.parse(config).build(Layout({"x": Quantity()}, {}))
+    pixels = torch.tensor([0.999, 1.001, 2.0], dtype=torch.float64)
+    [restored] = step.decode({"log1p_x": (1 + pixels / 2).log()}).values()
+    assert restored.tolist() == pytest.approx([0.0, 1.001, 2.0])
+
+
+def test_one_object_that_is_there_puts_an_event_outside() -> None:
+    layout = Layout({"jet.pt": Quantity((2,))}, JETS.groups)
+    step = STEPS["logarithm"](fields=["jet.pt"], above=20.0).build(layout)
+    pt = torch.tensor([[30.0, 0.0], [30.0, 10.0], [10.0, 30.0]]).double()
+    present = torch.tensor([[True, False], [True, True], [True, True]])
+    events = Events({"jet.pt": pt}, {"jet": present}, torch.ones(3).double())
+    assert step.outside(events).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("kind", ["difference", "ratio", "gap"])
+def test_objects_are_not_relative_to_a_number_of_the_event(kind: str) -> None:
+    other = "below" if kind == "gap" else "to"
+    layout = Layout({"jet.pt": Quantity((3,)), "energy": Quantity()}, JETS.groups)
+    with pytest.raises(ConfigError, match=r"jet\.pt and energy differ in shape"):
+        STEPS.parse({"kind": kind, "field": "jet.pt", other: "energy"}).build(layout)
 
 
 def momenta(*rows: tuple[float, float, float, float]) -> Events:

@@ -1,14 +1,24 @@
 """Losses by closed forms, weights in every loss, and the first 20 steps of each family."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from mleg_ray.events import Events
+from mleg_ray.events import Batch, Events
 from mleg_ray.objectives import OBJECTIVES
-from mleg_ray.objectives.adversarial import slopes
+from mleg_ray.objectives.adversarial import MMDGAN, LeastSquares, points_between, slopes
+from mleg_ray.objectives.autoencoding import (
+    AlphaVariational,
+    Autoencoding,
+    MMDAutoencoding,
+    SlicedAutoencoding,
+    Variational,
+)
+from mleg_ray.objectives.base import Views
 from mleg_ray.objectives.discrepancy import mean_kernel, sliced_wasserstein2
+from mleg_ray.objectives.distillation import Distillation
 from mleg_ray.randomness import Noise
 from tests.dis_events import ELECTRON
 from tests.recipes import (
@@ -308,3 +318,157 @@ def test_sliced_wasserstein_of_a_shift_is_its_square() -> None:
     weight = torch.cat([torch.ones(4000), torch.zeros(4000)])  # what has no weight is not there
     again = sliced_wasserstein2(x, doubled, weight, directions)
     assert float(again) == pytest.approx(float(distance), rel=1e-3)
+
+
+class Given(Noise):
+    """Random numbers that are given, call by call."""
+
+    def __init__(self, *numbers: list[list[float]]) -> None:
+        self._numbers = iter(numbers)
+
+    def normal(self, n: int, width: int) -> torch.Tensor:
+        numbers = torch.tensor(next(self._numbers))
+        assert numbers.shape == (n, width)
+        return numbers
+
+    uniform = normal
+
+
+# Of one number each: real 0 and 2, generated 1 and 3, the first event of three times the weight.
+PAIR = Views(
+    torch.tensor([[0.0], [2.0]]),
+    torch.tensor([[1.0], [3.0]]),
+    torch.zeros(2, 0),
+    torch.tensor([1.5, 0.5]),
+)
+# k = exp(-d²/2); of pairs w w' k: (0, 1) 2.25, (0, 3) 0.75, (2, 1) 0.75, (2, 3) 0.25, over 4.
+PAIR_MMD2 = 2 * math.exp(-2) - 2 * (3.25 * math.exp(-0.5) + 0.75 * math.exp(-4.5)) / 4
+
+
+class Itself(torch.nn.Module):
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def test_points_between_lie_where_their_shares_say() -> None:
+    views = PAIR._replace(
+        real=torch.tensor([[0.0, 0.0], [10.0, 0.0]]), fake=torch.tensor([[4.0, 8.0], [10.0, 2.0]])
+    )
+    points = points_between(views, Given([[0.25], [0.5]]))
+    assert points.tolist() == [[1.0, 2.0], [10.0, 1.0]]
+
+
+def test_the_mmd_joins_the_score_by_its_weight() -> None:
+    loss = LeastSquares(critic_updates=1, mmd_weight=3.0).generator_loss(Itself(), PAIR)
+    assert loss.parts["adversarial"].item() == pytest.approx((1.5 * 0 + 0.5 * 2) / 2)
+    assert loss.parts["mmd2"].item() == pytest.approx(PAIR_MMD2, rel=1e-5)
+    assert loss.value.item() == pytest.approx(0.5 + 3 * PAIR_MMD2, rel=1e-5)
+
+
+def test_an_mmd_gan_of_two_events_by_hand() -> None:
+    objective = MMDGAN(critic_updates=1, bandwidths=(1.0,), gradient_penalty=7.0)
+
+    def slope(at: float) -> float:
+        """Return |f'| of the witness: k'(a, b) = (b - a) k(a, b), weighted means over b."""
+        return abs(
+            sum(
+                sign * w * (b - at) * math.exp(-((at - b) ** 2) / 2) / 2
+                for b, w, sign in ((0, 1.5, 1), (2, 0.5, 1), (1, 1.5, -1), (3, 0.5, -1))
+            )
+        )
+
+    penalty = (1.5 * (slope(0.25) - 1) ** 2 + 0.5 * (slope(2.5) - 1) ** 2) / 2
+    loss = objective.critic_loss(Itself(), PAIR, Given([[0.25], [0.5]]))
+    assert loss.parts["gradient_penalty"].item() == pytest.approx(penalty, rel=1e-4)
+    assert loss.parts["discrepancy"].item() == pytest.approx(PAIR_MMD2, rel=1e-5)
+    assert loss.value.item() == pytest.approx(7 * penalty - PAIR_MMD2, rel=1e-4)
+    assert objective.generator_loss(Itself(), PAIR).value.item() == pytest.approx(PAIR_MMD2)
+
+
+# Its code is the first feature plus the noise, of which it makes both features.
+CODER = SimpleNamespace(
+    latent_dim=1,
+    code=lambda x, condition, noise: (x[:, :1] + noise, torch.tensor([3.0, 1.0])),
+    decode=lambda code, condition: code.repeat(1, 2),
+)
+CODED = torch.tensor([[1.0, 3.0], [2.0, 0.0]])
+# Of codes 1, 2 of weights 1.5, 0.5 and draws 0, 5: k within both, and of the four pairs, over 4.
+MMD_OF_CODES = (
+    math.exp(-0.5)
+    + math.exp(-12.5)
+    - 2 * (1.5 * (math.exp(-0.5) + math.exp(-8)) + 0.5 * (math.exp(-2) + math.exp(-4.5))) / 4
+)
+
+
+@pytest.mark.parametrize(
+    ("objective", "noise", "weight", "reconstruction", "cost"),
+    [
+        # Codes 2 and 2: errors 1 + 1 and 0 + 4; the KL is (1.5 x 3 + 0.5 x 1) / 2.
+        (Variational(beta=0.1), [[[1.0], [0.0]]], (1.5, 0.5), 2.5, 0.1 * 2.5),
+        (AlphaVariational(), [[[1.0], [0.0]]], (1.5, 0.5), 2.5, 0.0),
+        # Codes 1 and 2, without noise: errors 0 + 4 and 0 + 4.
+        (
+            MMDAutoencoding(discrepancy_weight=10, bandwidths=(1.0,)),
+            [[[0.0], [5.0]]],
+            (1.5, 0.5),
+            4.0,
+            10 * MMD_OF_CODES,
+        ),
+        # Three quarters of the codes lie at 1: both draws, 0 and 3, belong there.
+        (
+            SlicedAutoencoding(discrepancy_weight=10, directions=1),
+            [[[0.0], [3.0]], [[2.0]]],
+            (1.6, 0.4),
+            4.0,
+            10 * (1 + 4) / 2,
+        ),
+    ],
+    ids=["beta", "alpha", "mmd", "sliced"],
+)
+def test_autoencoders_of_two_events_by_hand(
+    objective: Autoencoding,
+    noise: list[list[list[float]]],
+    weight: tuple[float, float],
+    reconstruction: float,
+    cost: float,
+) -> None:
+    batch = Batch(CODED, torch.zeros(2, 0), torch.tensor(weight))
+    loss = objective.loss("autoencoder", CODER, SimpleNamespace(), batch, noise=Given(*noise))
+    assert loss.parts["reconstruction"].item() == pytest.approx(reconstruction)
+    assert loss.value.item() == pytest.approx(reconstruction + cost, rel=1e-5)
+
+
+def test_a_student_of_two_pairs_by_hand() -> None:
+    objective = Distillation(regression=2.0, sliced=3.0, directions=1)
+    objective._pairs = (
+        torch.tensor([[1.0], [2.0]]),
+        torch.tensor([[3.0], [5.0]]),
+        torch.zeros(2, 0),
+    )
+    student = SimpleNamespace(
+        decode=lambda z, condition: z, distance=lambda a, b: (a - b).square().sum(dim=1)
+    )
+    seen = SimpleNamespace(view=lambda x, condition: x)
+    batch = Batch(torch.tensor([[0.0], [5.0]]), torch.zeros(2, 0), torch.tensor([1.6, 0.4]))
+    loss = objective.loss("student", student, seen, batch, noise=Given([[0.0], [0.9]], [[2.0]]))
+    assert loss.parts["regression"].item() == pytest.approx((4 + 9) / 2)
+    assert loss.parts["sliced"].item() == pytest.approx((1 + 4) / 2)  # 1 and 2, both from 0
+    assert loss.value.item() == pytest.approx(2 * 6.5 + 3 * 2.5)
+
+
+def test_a_code_of_the_beta_vae_by_hand() -> None:
+    run = small_run("bvae-dis", "model.latent_dim=1")
+    model = run.build_model(fitted_map(run, training_events()))
+    model.encode = lambda features, condition: torch.tensor([[1.0, math.log(4)]])  # μ, log σ²
+    code, kl = model.code(torch.zeros(1, 3), torch.zeros(1, 0), torch.tensor([[0.5]]))
+    assert code.item() == pytest.approx(1 + 2 * 0.5)
+    assert kl.item() == pytest.approx((1 + 4 - 1 - math.log(4)) / 2)
+
+
+def test_an_alpha_vae_remembers_events_with_their_conditions() -> None:
+    run = small_run("avae-dis", "model.reference_events=5")
+    model = run.build_model(fitted_map(run, training_events(conditional=True), conditional=True))
+    kept = torch.arange(3.0)[:, None]
+    model.remember(kept.expand(3, model.reference.shape[1]), 10 + kept)
+    assert model.reference[:, 0].tolist() == [0, 1, 2, 0, 1]
+    assert model.reference_condition[:, 0].tolist() == [10, 11, 12, 10, 11]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema, Field
+from mleg_ray.events import Events, EventSchema, Field
 from mleg_ray.objectives.unfolding import Unfolding
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
@@ -94,6 +94,43 @@ def test_teachers_of_something_else_are_refused(schema: EventSchema, message: st
     model = run.build_model(fitted_map(run, training_events()))
     with pytest.raises(ConfigError, match=message):
         run.objective.require_teacher(teacher, SCHEMA, model.noise_space)
+
+
+class Doubling(Smearing):
+    """A detector that measures twice the momentum."""
+
+    def decode(self, noise: torch.Tensor, given: Events) -> Events:
+        return super().decode(torch.ones_like(noise), given)
+
+
+def test_generated_events_are_compared_as_they_are_measured() -> None:
+    run = small_run("unfold-dis")
+    feature_map = fitted_map(run, training_events())
+    model = run.build_model(feature_map)
+    batch = features_of(feature_map, training_events(64))
+    noise = Noise(torch.device("cpu"))
+    noise.seed(1)
+    draws = model.noise_space.draw_from(noise, 64)
+    given = feature_map.given(batch.condition)
+    vertex = feature_map.decode(model.decode(draws, batch.condition), given)
+    doubled = {name: 2 * vertex.columns[name] for name in ELECTRON[:3]}
+    momentum = torch.stack(list(doubled.values()), dim=1)
+    measured = vertex.replacing((), doubled | {"electron.energy": momentum.norm(dim=1)})
+    expected = feature_map.view(feature_map.encode(measured, noise=noise).x, batch.condition)
+    noise.seed(1)
+    objective = run.objective.bind(setting_of(feature_map, Doubling(1.0)))
+    loss = objective.loss("generator", model, feature_map, batch, noise=noise)
+    assert loss.made is not None
+    torch.testing.assert_close(loss.made().fake, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_adversary_keeps_its_critic_within_bounds() -> None:
+    clipped = "objective.adversary={ kind = 'wgan-clipped', critic_updates = 1, clip = 0.25 }"
+    critic = torch.nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        critic.weight.copy_(torch.tensor([[-3.0, 0.125]]))
+    taught(small_run("unfold-dis", clipped), Smearing()).constrain("critic", critic)
+    assert critic.weight.tolist() == [[-0.25, 0.125]]
 
 
 def test_only_an_adversary_by_scores_can_be_taught() -> None:

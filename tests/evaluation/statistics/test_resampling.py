@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from mleg_ray.evaluation.samples.sample import from_arrays
-from mleg_ray.evaluation.statistics.resampling import SPLITS, PooledSample
+from mleg_ray.evaluation.statistics.resampling import (
+    SPLITS,
+    PooledSample,
+    beside_floors,
+    null_p_value,
+)
 
 
 @pytest.fixture
@@ -31,3 +36,15 @@ def test_splits_are_disjoint_samples_of_the_truth(pooled: PooledSample) -> None:
         assert (a > 0).sum() == (b > 0).sum() == pooled.n == 150
         assert not (a * b).any()
         assert not (a + b)[400:].any()
+
+
+def test_a_figure_beside_its_floors_by_hand() -> None:
+    floors = [1.0, 2.0, 3.0, 6.0]
+    figure = beside_floors(2.5, 0.5, floors, 70, p_value=True)
+    assert (figure.value, figure.uncertainty, figure.events) == (2.5, 0.5, 70)
+    assert figure.floor == 3.0
+    assert figure.floor_spread == pytest.approx(np.sqrt((4 + 1 + 0 + 9) / 3))
+    assert figure.p_value == pytest.approx((1 + 2) / (1 + 4))
+    assert beside_floors(2.5, 0.5, floors, 70).p_value is None
+    assert null_p_value(3.0, floors) == pytest.approx((1 + 2) / 5)  # a tie is as large
+    assert null_p_value(9.0, floors) == pytest.approx(1 / 5)
