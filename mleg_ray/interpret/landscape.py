@@ -114,8 +114,8 @@ def landscape(
 
     def loss() -> float:
         noise.seed(derive_seed(spec.seed, "landscape/noise"))
-        loss = objective.loss(spec.player, model, checkpoint.feature_map, batch, noise=noise)
-        return loss.value.item()
+        made = objective.loss(spec.player, model, checkpoint.feature_map, batch, noise=noise)
+        return made.value.item()
 
     trained = loss()
     found = surfaces(player, loss, spec, progress)

@@ -90,7 +90,8 @@ class Traits(NamedTuple):
     Attributes:
         schedule: how often each player moves in one training step; any model that has these players
             can be trained.
-        couples_events: whether a loss is of the minibatch as a whole, as discrepancies are.
+        couples_events: whether a loss is of the minibatch as a whole, as discrepancies are: it is
+            not the mean of what workers, or replicas side by side, have of their own events.
         reconstructs: whether the player makes again the very events that it sees.
         needs_teacher: whether the run names a teacher.
         teacher_has_own_dataset: whether a teacher that is named by its recipe was not trained on

@@ -63,7 +63,7 @@ class Distillation(Objective):
     def bind(self, setting: Setting) -> Self:
         """Return the objective of one run, whose teacher makes its pairs."""
         bound = super().bind(setting)
-        bound._pairs = tuple(map(torch.cat, zip(*_pairs(self, setting), strict=True)))
+        bound._pairs = tuple(map(torch.cat, zip(*_taught(self, setting), strict=True)))
         return bound
 
     def loss(self, player: str, model: Student, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
@@ -87,7 +87,7 @@ class Distillation(Objective):
         return Loss(loss + self.sliced * sliced, parts)
 
 
-def _pairs(objective: Distillation, setting: Setting) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _taught(objective: Distillation, setting: Setting) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield noise, and the features and conditions that the teacher makes of it, in chunks."""
     teacher, feature_map = setting.teacher, setting.feature_map
     assert teacher

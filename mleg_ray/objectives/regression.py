@@ -85,7 +85,7 @@ class Regression(Objective):
 
     def bind(self, setting: Setting) -> Self:
         """Return the objective of one run, and so of that which it is added to."""
-        return self.model_copy(update={"to": self.to.bind(setting)})
+        return super().bind(setting).model_copy(update={"to": self.to.bind(setting)})
 
     def loss(self, player: str, model: Any, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:  # noqa: ANN401 - the objective's
         """Return the objective's loss, and the terms of a player that makes events."""

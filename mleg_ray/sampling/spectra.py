@@ -62,11 +62,9 @@ class Spectrum(Config):
 SPECTRA: Registry[Spectrum] = Registry("spectrum")
 
 
-@SPECTRA.register
-class UniformSpectrum(Spectrum):
-    """Every value between the ends is as likely."""
+class Between(Spectrum):
+    """A spectrum between two ends."""
 
-    kind: Literal["uniform"] = "uniform"
     low: float
     high: float
 
@@ -86,16 +84,23 @@ class UniformSpectrum(Spectrum):
         """Kind and ends."""
         return f"{self.kind}-{self.low:g}-{self.high:g}"
 
+
+@SPECTRA.register
+class UniformSpectrum(Between):
+    """Every value between the ends is as likely."""
+
+    kind: Literal["uniform"] = "uniform"
+
     def quantile(self, u: Tensor) -> Tensor:
         """Return the values below which lie the shares u."""
         return self.low + (self.high - self.low) * u
 
 
 @SPECTRA.register
-class LogUniformSpectrum(UniformSpectrum):
+class LogUniformSpectrum(Between):
     """Every factor between the ends, which are positive, is as likely."""
 
-    kind: Literal["log-uniform"] = "log-uniform"  # type: ignore[assignment]
+    kind: Literal["log-uniform"] = "log-uniform"
     low: Annotated[float, Option(gt=0)]
 
     def quantile(self, u: Tensor) -> Tensor:
