@@ -7,7 +7,6 @@ from pydantic import model_validator
 
 from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.shards import ShardEntry, read_shard
-from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import read_config
 from mleg_ray.definitions import Inequality, passing
 from mleg_ray.errors import ConfigError, DataError
@@ -127,6 +126,9 @@ class Dataset:
         """
         spec = name
         if name.endswith(".toml"):
+            # Here, for it brings all sources with it, which readers of datasets do without.
+            from mleg_ray.catalog.spec import DatasetSpec
+
             name = DatasetSpec.load(name).name
         if not exists(join(dataset_uri(storage, name), PREPARED)):
             manifests = matching(dataset_uri(storage, f"*/{PREPARED}"))

@@ -104,10 +104,10 @@ def sampled(uri: str, truth: Dataset, split: str, storage: str, *, seed: int) ->
     Raises:
         UserError: see `sample`; a condition varies from event to event.
     """
-    from mleg_ray.cluster.sample import default_target, sample
-
     if not is_checkpoint(uri):
         return uri
+    from mleg_ray.cluster.sample import default_target, sample
+
     varying = truth.schema.varying(truth.manifest.conditions)
     if varying:
         raise ConfigError(

@@ -48,6 +48,11 @@ class Plane(Config):
         """The number of bins, "outside" included."""
         return self.bins**2 + 1
 
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Which bins (`cells`,) are of the plane: all but the last."""
+        return np.arange(self.cells) < self.cells - 1
+
     def index(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.intp]:
         """Return each point's bin, row by row in x; the last, `cells` - 1, is "outside".
 

@@ -7,6 +7,8 @@ from torch import nn
 from benchmarks.common.stacked import StackedLoop, stack
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
+from mleg_ray.features import FeatureMap
+from mleg_ray.models import Model
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import Minibatches, bootstrap, resident
 from mleg_ray.training.loop import TrainingLoop
@@ -38,18 +40,19 @@ def shares(members: list[RunConfig], events: Batch) -> list[Minibatches]:
     ]
 
 
+def stacked_loop(
+    members: list[RunConfig], models: list[Model], feature_map: FeatureMap
+) -> StackedLoop:
+    objective = objective_of(members[0], feature_map)
+    return StackedLoop(models, feature_map, objective, [r.training for r in members], CPU)
+
+
 def test_each_replica_is_a_lone_run(recipe: str) -> None:
     members, physical = runs(recipe), training_events()
     feature_map = fitted_map(members[0], physical)
     events = features_of(feature_map, physical)
     models = [run.build_model(feature_map) for run in members]
-    loop = StackedLoop(
-        models,
-        feature_map,
-        objective_of(members[0], feature_map),
-        [r.training for r in members],
-        CPU,
-    )
+    loop = stacked_loop(members, models, feature_map)
     progress = list(loop.together(shares(members, events), 10))
     assert [p.step for p in progress] == [10, 20]
     assert progress[-1].finite
@@ -79,13 +82,7 @@ def test_each_replica_remembers_its_own_events() -> None:
     models = [run.build_model(feature_map) for run in members]
     for i, model in enumerate(models):
         model.remember(events.x[i:], events.condition[i:])
-    loop = StackedLoop(
-        models,
-        feature_map,
-        objective_of(members[0], feature_map),
-        [r.training for r in members],
-        CPU,
-    )
+    loop = stacked_loop(members, models, feature_map)
     list(loop.together(shares(members, events), 20))
     for i in range(3):
         assert torch.equal(loop.replica(i).reference, events.x[i : i + 100])
@@ -98,13 +95,7 @@ def test_a_diverging_replica_leaves_the_others_alone() -> None:
     models = [run.build_model(feature_map) for run in members]
     with torch.no_grad():
         next(models[1].parameters()).fill_(torch.nan)
-    loop = StackedLoop(
-        models,
-        feature_map,
-        objective_of(members[0], feature_map),
-        [r.training for r in members],
-        CPU,
-    )
+    loop = stacked_loop(members, models, feature_map)
     [last] = loop.together(shares(members, events), 20)
     assert not last.finite
     finite = [all(p.isfinite().all() for p in loop.replica(i).parameters()) for i in range(3)]

@@ -76,16 +76,12 @@ def _compared(truth: Histogram, inside: Inside) -> NDArray[np.bool_]:
     return compared
 
 
-def _inside(plane: Plane) -> NDArray[np.bool_]:
-    return np.arange(plane.cells) < plane.cells - 1  # the last bin is "outside"
-
-
 def _subjects(pooled: PooledSample) -> Subjects:
     """Make a subject of each plane that the dataset declares, and of each observable."""
 
     def of_plane(plane: Plane) -> Statistic:
         index = pooled.cells(plane)
-        return prepare_binned_chi2(index, plane.cells, pooled.whole_truth, _inside(plane))
+        return prepare_binned_chi2(index, plane.cells, pooled.whole_truth, plane.inside)
 
     planes = {plane.name: partial(of_plane, plane) for plane in pooled.definitions.planes}
     return {**planes, **per_observable(pooled, prepare_chi2)}
@@ -138,7 +134,7 @@ def chi2_all(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figu
         x, y = (pooled.column(name)[:n] for name in (plane.x, plane.y))
         t, g, drawn = truth.cells(plane), generated.cells(plane), plane.index(x, y)
         column = truth.columns[plane.x]
-        return estimate(t, g, generated.counted, drawn, column, _inside(plane))
+        return estimate(t, g, generated.counted, drawn, column, plane.inside)
 
     def of_observable(name: str) -> Estimate:
         everything, column = pooled.varying(name), truth.columns[name]

@@ -105,8 +105,7 @@ def _distances(comparison: Comparison) -> Mapping[str, Mapping[str, Figure]]:
 
 def _planes(pooled: PooledSample) -> Subjects:
     def of_plane(plane: Plane) -> Statistic:
-        index, bins = pooled.cells(plane), plane.cells
-        inside = np.arange(bins) < bins - 1
+        index, bins, inside = pooled.cells(plane), plane.cells, plane.inside
         return lambda a, b: relative_chi2(
             Histogram.fill(index, a, bins), Histogram.fill(index, b, bins), inside
         )
