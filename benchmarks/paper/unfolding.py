@@ -48,7 +48,8 @@ def electrons(events: Events, group: str = "electron") -> Columns:
     """Return ν1, ν2, log x, log Q² and y of the electrons of a group of n events, each (n,)."""
     px, py, pz = (events.columns[name].double() for name in members(group, "px", "py", "pz"))
     beam = torch.full_like(px, BEAM_ENERGY)
-    q2, x, y = (f(px, py, pz, beam).clamp(min=1e-9) for f in (dis.q2, dis.x_bj, dis.inelasticity))
+    q2, y = (f(px, py, pz, beam).clamp(min=1e-9) for f in (dis.q2, dis.inelasticity))
+    x = dis.x_bj(px, py, pz, beam, beam).clamp(min=1e-9)
     columns = {
         "nu1": (q2 / (2 * BEAM_ENERGY)).log(),
         "nu2": (2 * BEAM_ENERGY * y).log(),

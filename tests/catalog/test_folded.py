@@ -43,7 +43,7 @@ def test_flat_electrons_fill_their_phase_space_evenly() -> None:
     beam = torch.full_like(px, 50.0)
     log_q2 = dis.q2(px, py, pz, beam).log().numpy()
     assert stats.kstest(log_q2, stats.uniform(0, math.log(9000)).cdf).pvalue > 0.01
-    y, x = dis.inelasticity(px, py, pz, beam), dis.x_bj(px, py, pz, beam)
+    y, x = dis.inelasticity(px, py, pz, beam), dis.x_bj(px, py, pz, beam, beam)
     lowest = np.exp(log_q2) / 1e4
     assert stats.kstest((y.numpy() - lowest) / (1 - lowest), "uniform").pvalue > 0.01
     assert x.max() <= 1 + 1e-9

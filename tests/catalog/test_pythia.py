@@ -34,7 +34,7 @@ def events():
 
 def test_cuts_are_as_promised(events):
     momentum = (*(events[name] for name in ELECTRON[:3]), events["beam_energy"])
-    q2, x = dis.q2(*momentum), dis.x_bj(*momentum)
+    q2, x = dis.q2(*momentum), dis.x_bj(*momentum, events["beam_energy"])
     assert q2.min() >= 2 * (1 - 1e-6)
     assert (q2 < 2.1).any()
     assert (events["electron.energy"] <= 50).all()

@@ -131,7 +131,7 @@ def test_ranks_and_axes_are_whole_numbers() -> None:
         ("images.width(met, 0)", "axis 0 is none of the 0 of an image"),
         ("images.occupancy(cells, jet.pt)", "do not belong together"),
         ("images._moments(cells, 0)", "no such function"),
-        ("detector.tracked(met, met, met, met, 1, 1, 1, 1)", "no such function"),
+        ("detector.smeared(met, met, met, met, 1, 1, 1)", "no such function"),
         ("detector.momentum_resolution(met, 1, 1)", "no such function"),
         ("fixed_target.photon_flux(met, met, 11)", "no such function"),
         ("photoproduction.total(met)", "no such function"),

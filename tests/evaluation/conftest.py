@@ -22,7 +22,7 @@ DEFINITIONS = Definitions(
 OBSERVABLES = {
     "pt": Observable(expression="kinematics.transverse_momentum(electron)", log=True),
     "q2": Observable(expression="dis.q2(electron, beam_energy)"),
-    "x_bj": Observable(expression="dis.x_bj(electron, beam_energy)"),
+    "x_bj": Observable(expression="dis.x_bj(electron, beam_energy, beam_energy)"),
     "mass_shell_residual": Observable(expression="kinematics.mass_shell_residual(electron)"),
 }
 ELECTRON_CONSTRAINTS = {

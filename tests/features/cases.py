@@ -12,7 +12,15 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.features.steps import STEPS, Step, StepConfig
 from mleg_ray.features.steps.base import Layout, Quantity
-from tests.dis_events import ELECTRON, PAIRS, SCHEMA, electrons, measured
+from tests.dis_events import (
+    ELECTRON,
+    HERA_SCHEMA,
+    PAIRS,
+    SCHEMA,
+    electrons,
+    hera_electrons,
+    measured,
+)
 
 Columns = Mapping[str, Tensor]
 MOST = 3
@@ -105,6 +113,7 @@ def _config(kind: str, **settings: object) -> StepConfig:
 
 
 P = ELECTRON[:3]
+HERA_BEAMS = {"electron_beam": "electron_beam", "proton_beam": "proton_beam"}
 CASES: dict[str, list[Case]] = {
     "angle": [Case(_config("angle", fields=["jet.phi"]), JETS, jets, ("jet.phi",))],
     "count": [Case(_config("count", group="jet"), JETS, jets, ())],
@@ -117,8 +126,25 @@ CASES: dict[str, list[Case]] = {
     "dis-kinematic": [
         Case(_config("dis-kinematic"), SCHEMA, electrons, P, on_shell),
         Case(_config("dis-kinematic", m_hat_min=4.0), SCHEMA, electrons, P, on_shell),
+        Case(_config("dis-kinematic", **HERA_BEAMS), HERA_SCHEMA, hera_electrons, P, on_shell),
+        Case(
+            _config("dis-kinematic", **HERA_BEAMS, m_hat_min=4.0, y_min=0.05),
+            HERA_SCHEMA,
+            lambda n, seed: hera_electrons(n, seed, 0.05),
+            P,
+            on_shell,
+        ),
     ],
-    "dis-lightcone": [Case(_config("dis-lightcone"), SCHEMA, electrons, P, on_shell)],
+    "dis-lightcone": [
+        Case(_config("dis-lightcone"), SCHEMA, electrons, P, on_shell),
+        Case(
+            _config("dis-lightcone", electron_beam="electron_beam"),
+            HERA_SCHEMA,
+            hera_electrons,
+            P,
+            on_shell,
+        ),
+    ],
     "electron-response": [
         Case(_config("electron-response"), PAIRS, lambda n, seed: measured(n), P, on_shell)
     ],

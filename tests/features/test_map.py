@@ -515,7 +515,7 @@ class TestKinematic:
             {"beam_energy": torch.full((10_000,), 50.0).double()}, {}, torch.ones(10_000).double()
         )
         events = fitted.decode(x, given)
-        below = dis.x_bj(*momenta(events).T[:3], given.columns["beam_energy"]) * 10_000 < 16
+        below = dis.x_bj(*momenta(events).T[:3], *[given.columns["beam_energy"]] * 2) * 10_000 < 16
         assert below.any()
         assert below[x[:, 1] > 4.5].sum() > below[x[:, 1] < 4].sum() == 0
         assert fitted.fit([events]).outside_fraction == 0
@@ -529,7 +529,7 @@ class TestKinematic:
         for beam in (20.0, 80.0):
             given = under(beam, 9)
             events = fitted.decode(x, given)
-            x_bj = dis.x_bj(*momenta(events).T[:3], given.columns["beam_energy"])
+            x_bj = dis.x_bj(*momenta(events).T[:3], *[given.columns["beam_energy"]] * 2)
             steps_of = x_bj.log().diff()
             torch.testing.assert_close(steps_of, steps_of.mean().expand(8), rtol=2e-3, atol=0)
 
@@ -756,7 +756,9 @@ def test_a_map_that_most_events_do_not_fit_is_refused() -> None:
 
 def test_an_edge_above_the_beams_is_refused() -> None:
     run = small_run("fatgan-quick", "features.steps.0.m_hat_min=120.0")
-    with pytest.raises(ConfigError, match="m_hat_min: 120 GeV is no less than √s, 100 GeV at the"):
+    with pytest.raises(
+        ConfigError, match="m_hat_min: 120 GeV is no less than √s, which is 100 GeV at the"
+    ):
         fitted_map(run, training_events())
 
 

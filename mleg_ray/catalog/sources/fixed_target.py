@@ -12,11 +12,18 @@ from torch import Tensor
 
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.sources.base import SOURCES
-from mleg_ray.catalog.sources.toys import ELECTRON, ElectronConfig
+from mleg_ray.catalog.sources.beams import (
+    ELECTRON,
+    require_energies,
+    scattered_electron,
+)
+from mleg_ray.catalog.sources.drawn import DrawnConfig
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
+from mleg_ray.events import EventSchema
 from mleg_ray.physics import fixed_target
 from mleg_ray.physics.detector import coil_distance
+from mleg_ray.physics.dis import BEAM_ENERGY
 from mleg_ray.physics.fixed_target import CONTINUUM, RESONANCES, Resonance
 from mleg_ray.physics.kinematics import momentum, polar_angle
 
@@ -56,7 +63,7 @@ class Acceptance(Config):
 
 
 @SOURCES.register
-class FixedTargetConfig(ElectronConfig):
+class FixedTargetConfig(DrawnConfig):
     """Electrons of e p -> e' X off a proton at rest, with Q² above `q2_min` (GeV²).
 
     Their density in Q², W and φ is a photon's flux times a declared cross section of bumps and a
@@ -70,10 +77,14 @@ class FixedTargetConfig(ElectronConfig):
     continuum: PositiveFloat = CONTINUUM
     acceptance: Acceptance | None = None
 
+    def makes(self) -> EventSchema:
+        """Return the electron, and the energy of its beam."""
+        return scattered_electron((BEAM_ENERGY,))
+
     def require(self, conditions: Mapping[str, float]) -> None:
         """Raise `ConfigError` unless electrons are made, and more than hardly seen."""
-        super().require(conditions)
-        beam = conditions["beam_energy"]
+        require_energies(self.kind, (BEAM_ENERGY,), conditions)
+        beam = conditions[BEAM_ENERGY]
         if beam <= fixed_target.THRESHOLD:
             raise ConfigError(
                 f"kind: with {self.kind}, conditions.beam_energy must be above "
@@ -96,7 +107,7 @@ class FixedTargetConfig(ElectronConfig):
 
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
         """Return n electrons."""
-        beam = conditions["beam_energy"]
+        beam = conditions[BEAM_ENERGY]
         ceiling = MARGIN * self._largest_density(beam)
         kept = torch.empty(4, 0, dtype=torch.float64)
         while kept.shape[1] < n:

@@ -15,27 +15,33 @@ from mleg_ray.catalog.sources.base import (
     cut,
     divide,
 )
+from mleg_ray.catalog.sources.beams import (
+    ELECTRON,
+    HeadOnBeams,
+    require_energies,
+    scattered_electron,
+)
 from mleg_ray.catalog.sources.drawn import require_schema
 from mleg_ray.errors import ConfigError, DataError, library
-from mleg_ray.events import EventSchema, Field, Group, conversion, four_momentum
+from mleg_ray.events import EventSchema, conversion
 from mleg_ray.randomness import derive_seed
 
-ELECTRON, PROTON = 11, 2212  # Particle Data Group numbers
-MOMENTUM = four_momentum("electron")
-BEAM_ENERGY = "beam_energy"
+ELECTRON_ID, PROTON_ID = 11, 2212  # Particle Data Group numbers
 MAX_SEED = 900_000_000  # Pythia's own limit
 MOST_OUTSIDE = 1000  # events, for one that fulfils the cut on y
 
 
 @SOURCES.register
-class PythiaDISConfig(SourceConfig):
-    """The scattered electron of head-on e p collisions, both beams with the same energy.
+class PythiaDISConfig(HeadOnBeams, SourceConfig):
+    """The scattered electron of head-on e p collisions.
 
     `q2_min` (GeV²) and `m_hat_min` (GeV) are Pythia's cuts on the hard process: Q² > q2_min, and
     x s > m_hat_min² up to parton showers, so that a cut on the mass is a cut on small x. Events
     whose electron keeps more than 1 - `y_min` of its energy, as y tells, are left out.
-    `beam_energies` (GeV) are the strata of a dataset whose beam energy varies; where the beam
-    energy is a fixed condition of the dataset they stay empty. `events` counts all strata.
+    `beam_energies` (GeV) are the strata of a dataset whose beams' energies vary: one number for
+    both, or the electron's and the proton's; where these are fixed conditions of the dataset they
+    stay empty. `events` counts all strata. `pdf` is Pythia's number of the proton's parton
+    distributions, by default NNPDF2.3 QCD+QED LO.
     """
 
     kind: Literal["pythia-dis"] = "pythia-dis"
@@ -43,19 +49,25 @@ class PythiaDISConfig(SourceConfig):
     q2_min: PositiveFloat
     m_hat_min: float = Option(ge=0)
     y_min: float = Option(0.0, ge=0, lt=1)
-    beam_energies: tuple[PositiveFloat, ...] = ()
+    pdf: PositiveInt = 13
+    beam_energies: tuple[PositiveFloat | tuple[PositiveFloat, PositiveFloat], ...] = ()
     seed: int
 
     def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless the fields are an electron's and the beam energy is known."""
+        """Raise `ConfigError` unless the fields are an electron's and the beams are known."""
         units = {field.name: field.unit for field in schema.fields}
-        made = [Field(name=name, unit=units.get(name, "GeV")) for name in MOMENTUM]
-        beam = Field(name=BEAM_ENERGY, unit=units.get(BEAM_ENERGY, "GeV"), role="condition")
-        require_schema(self.kind, schema, EventSchema((*made, beam), {"electron": Group()}))
-        if (BEAM_ENERGY in conditions) == bool(self.beam_energies):
+        require_schema(self.kind, schema, scattered_electron(self.beams, units))
+        if bool(conditions) == bool(self.beam_energies):
+            keys = " and ".join(f"conditions.{name}" for name in self.beams)
             raise ConfigError(
-                f"beam_energies: give the beam energy once, here to let it vary, or else as "
-                f"conditions.{BEAM_ENERGY}"
+                f"beam_energies: give the beam energy once, here to let it vary, or else as {keys}"
+            )
+        if conditions:
+            require_energies(self.kind, self.beams, conditions)
+        if len(self.beams) == 1 and not all(isinstance(e, float) for e in self.beam_energies):
+            raise ConfigError(
+                f"beam_energies: '{self.electron_beam}' is the energy of both beams, so each is "
+                "one number; name electron_beam and proton_beam apart for two"
             )
         for name, unit in units.items():
             conversion("GeV", unit, f"kind: {self.kind} makes the field '{name}'")
@@ -65,9 +77,18 @@ class PythiaDISConfig(SourceConfig):
     ) -> "PythiaDIS":
         """Build the source; `UserError` if Pythia is not installed."""
         units = {field.name: field.unit for field in schema.fields}
-        scales = {name: conversion("GeV", units[name], name) for name in (*MOMENTUM, BEAM_ENERGY)}
-        fixed = [conditions[BEAM_ENERGY] / scales[BEAM_ENERGY]] if conditions else []
-        return PythiaDIS(self, fixed or list(self.beam_energies), scales, shard_events)
+        scales = {name: conversion("GeV", units[name], name) for name in (*ELECTRON, *self.beams)}
+        if conditions:
+            names = (self.electron_beam, self.proton_beam)
+            energies = [tuple(conditions[name] / scales[name] for name in names)]
+        else:
+            energies = [e if isinstance(e, tuple) else (e, e) for e in self.beam_energies]
+        return PythiaDIS(self, energies, scales, shard_events)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Pythia's settings but for the beams' energies and the seed."""
+        return dis_settings(self.q2_min, self.m_hat_min, self.pdf)
 
     def planned_events(self) -> int:
         """Return how many events there will be."""
@@ -80,7 +101,7 @@ class PythiaDIS(Source):
     def __init__(
         self,
         config: PythiaDISConfig,
-        energies: Sequence[float],
+        energies: Sequence[tuple[float, ...]],
         scales: Mapping[str, float],
         shard_events: int,
     ) -> None:
@@ -91,7 +112,8 @@ class PythiaDIS(Source):
         # The energy enters, so that datasets at different energies are independent even if their
         # tables name the same seed.
         self._first_seeds = [
-            derive_seed(config.seed, f"pythia {energy:g} GeV") % MAX_SEED for energy in energies
+            derive_seed(config.seed, f"pythia {' on '.join(f'{e:g}' for e in told)} GeV") % MAX_SEED
+            for told in map(self._told, energies)
         ]
         self._version = f"{_pythia().settings.parm('Pythia:versionNumber')}"
 
@@ -105,8 +127,9 @@ class PythiaDIS(Source):
         stratum, number = self.locate(index)
         rows = self.shard_rows()[stratum][number]
         electrons = _generate(self._settings(index), rows, self._config.y_min)
-        columns = {name: electrons[:, i] for i, name in enumerate(MOMENTUM)}
-        columns[BEAM_ENERGY] = np.full(rows, self._energies[stratum])
+        columns = {name: electrons[:, i] for i, name in enumerate(ELECTRON)}
+        beams = dict(zip(self._config.beams, self._told(self._energies[stratum]), strict=True))
+        columns |= {name: np.full(rows, energy) for name, energy in beams.items()}
         return {name: values * self._scales[name] for name, values in columns.items()}
 
     def seed(self, index: int) -> int:
@@ -116,28 +139,35 @@ class PythiaDIS(Source):
 
     def provenance(self) -> dict[str, Any]:
         """Return Pythia's version and every setting that differs from its defaults."""
-        settings = dis_settings(self._config.q2_min, self._config.m_hat_min)
+        settings = self._config.settings
         return {
             "generator": f"Pythia {self._version}",
             "settings": settings,
             "y_min": self._config.y_min,
-            "beam_energies_gev": list(self._energies),
+            "beam_energies_gev": [
+                told[0] if len(told) == 1 else list(told)
+                for told in map(self._told, self._energies)
+            ],
             "seed": self._config.seed,
             "first_seeds": [first + 1 for first in self._first_seeds],
         }
 
     def _settings(self, index: int) -> dict[str, str]:
-        energy = self._energies[self.locate(index)[0]]
+        electron, proton = self._energies[self.locate(index)[0]]
         return {
-            **dis_settings(self._config.q2_min, self._config.m_hat_min),
-            "Beams:eA": f"{energy}",
-            "Beams:eB": f"{energy}",
+            **self._config.settings,
+            "Beams:eA": f"{electron}",
+            "Beams:eB": f"{proton}",
             "Random:setSeed": "on",
             "Random:seed": f"{self.seed(index)}",
         }
 
+    def _told(self, energies: tuple[float, ...]) -> tuple[float, ...]:
+        """Return the energies of the electron and the proton, or the one of both."""
+        return energies[: len(self._config.beams)]
 
-def dis_settings(q2_min: float, m_hat_min: float) -> dict[str, str]:
+
+def dis_settings(q2_min: float, m_hat_min: float, pdf: int = 13) -> dict[str, str]:
     """Return Pythia's settings for neutral-current DIS without QED radiation.
 
     The process is t-channel γ*/Z exchange with Q² above a cut, showered with dipole recoil, which
@@ -149,12 +179,13 @@ def dis_settings(q2_min: float, m_hat_min: float) -> dict[str, str]:
     return {
         "Print:quiet": "on",
         "Beams:frameType": "2",
-        "Beams:idA": f"{ELECTRON}",
-        "Beams:idB": f"{PROTON}",
+        "Beams:idA": f"{ELECTRON_ID}",
+        "Beams:idB": f"{PROTON_ID}",
         "WeakBosonExchange:ff2ff(t:gmZ)": "on",
         "PhaseSpace:Q2Min": f"{q2_min}",
         "PhaseSpace:mHatMin": f"{m_hat_min}",
         "PDF:lepton": "off",
+        "PDF:pSet": f"{pdf}",
         "TimeShower:QEDshowerByL": "off",
         "SpaceShower:QEDshowerByL": "off",
         "SpaceShower:QEDshowerByQ": "off",
@@ -172,7 +203,9 @@ def _generate(settings: Mapping[str, str], rows: int, y_min: float) -> np.ndarra
     if not pythia.init():
         raise ConfigError(
             "source pythia-dis: Pythia finds no phase space for these beams and cuts: "
-            + ", ".join(f"{key} = {settings[key]}" for key in ("Beams:eA", "PhaseSpace:Q2Min"))
+            + ", ".join(
+                f"{key} = {settings[key]}" for key in ("Beams:eA", "Beams:eB", "PhaseSpace:Q2Min")
+            )
         )
     electrons = np.empty((rows, 4))
     most = 2 * float(settings["Beams:eA"]) * (1 - y_min)  # of E' + pz
@@ -198,7 +231,7 @@ def _generate(settings: Mapping[str, str], rows: int, y_min: float) -> np.ndarra
 
 def _scattered_electron(event: Any) -> Any:  # noqa: ANN401 - Pythia's classes have no types
     """Return the last copy of the electron that leaves the hard process, entries 5 and 6."""
-    outgoing = event[5] if event[5].id() == ELECTRON else event[6]
+    outgoing = event[5] if event[5].id() == ELECTRON_ID else event[6]
     return event[outgoing.iBotCopyId()]
 
 

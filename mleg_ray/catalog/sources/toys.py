@@ -10,13 +10,18 @@ from pydantic import PositiveFloat, model_validator
 
 from mleg_ray.catalog.codec import Columns, of_events
 from mleg_ray.catalog.sources.base import SOURCES
+from mleg_ray.catalog.sources.beams import (
+    ELECTRON,
+    HeadOnBeams,
+    require_energies,
+    scattered_electron,
+)
 from mleg_ray.catalog.sources.drawn import DrawnConfig
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import EventSchema, Field, Group, four_momentum
+from mleg_ray.events import EventSchema, Field, Group
 from mleg_ray.physics import toy_jets
 from mleg_ray.physics.toy_images import BLOBS, energies
 
-ELECTRON = four_momentum("electron")
 JETS = EventSchema(
     (
         Field(name="jet.pt", unit="GeV"),
@@ -90,23 +95,8 @@ class ToyImagesConfig(DrawnConfig):
         return {"image": BLOBS[self.layers].sample(rng, energy), "energy": energy}
 
 
-class ElectronConfig(DrawnConfig):
-    """What sources of scattered electrons share: a momentum and its energy, at one beam energy."""
-
-    def makes(self) -> EventSchema:
-        """Return the electron, and the beam energy."""
-        electron = [Field(name=name, unit="GeV") for name in ELECTRON]
-        beam = Field(name="beam_energy", unit="GeV", role="condition")
-        return EventSchema((*electron, beam), {"electron": Group()})
-
-    def require(self, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless the beam energy is fixed, and electrons can be drawn."""
-        if "beam_energy" not in conditions:
-            raise ConfigError(f"kind: {self.kind} needs conditions.beam_energy: it has one value")
-
-
 @SOURCES.register
-class FlatDISConfig(ElectronConfig):
+class FlatDISConfig(HeadOnBeams, DrawnConfig):
     """Electrons spread evenly over the phase space of e p -> e' X: in ln Q², y and φ.
 
     Q² (GeV²) lies between `q2_min` and `q2_max`, y above `y_min` and Q²/s, where x_bj = 1. They
@@ -124,10 +114,14 @@ class FlatDISConfig(ElectronConfig):
             raise ConfigError("q2_min must be below q2_max")
         return self
 
+    def makes(self) -> EventSchema:
+        """Return the electron, and the beams' energies."""
+        return scattered_electron(self.beams)
+
     def require(self, conditions: Mapping[str, float]) -> None:
-        """Raise `ConfigError` unless Q² is within reach of the beam energy."""
-        super().require(conditions)
-        s = 4 * conditions["beam_energy"] ** 2
+        """Raise `ConfigError` unless the beams' energies are fixed and Q² is within their reach."""
+        require_energies(self.kind, self.beams, conditions)
+        s = 4 * conditions[self.electron_beam] * conditions[self.proton_beam]
         if self.q2_max >= s:
             raise ConfigError(
                 f"q2_max: {self.q2_max:g} GeV² is out of reach at s = {s:g} GeV²; choose less"
@@ -135,8 +129,8 @@ class FlatDISConfig(ElectronConfig):
 
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
         """Return n electrons."""
-        beam = conditions["beam_energy"]
-        s = 4 * beam**2
+        beam = conditions[self.electron_beam]
+        s = 4 * beam * conditions[self.proton_beam]
         q2 = self.q2_min * (self.q2_max / self.q2_min) ** rng.random(n)
         lowest = np.maximum(q2 / s, self.y_min)
         y = lowest + (1 - lowest) * rng.random(n)

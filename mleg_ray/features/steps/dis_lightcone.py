@@ -16,12 +16,12 @@ from mleg_ray.features.steps.base import (
     StepConfig,
     require_columns,
 )
-from mleg_ray.features.steps.dis_kinematic import BEAM_ENERGY
+from mleg_ray.physics.dis import BEAM_ENERGY
 from mleg_ray.physics.kinematics import azimuth, minus_momentum, momentum
 
 
 class DISLightCone(Step):
-    """(ν1, ν2, φ/π) with ν1 = ln(E' - pz) = ln(Q²/2E_b) and ν2 = ln(2E_b - E' - pz) = ln(2E_b y).
+    """(ν1, ν2, φ/π) with ν1 = ln(E' - pz) = ln(Q²/2E_e) and ν2 = ln(2E_e - E' - pz) = ln(2E_e y).
 
     No generated event has Q² <= 0 or y <= 0; one with y > 1 is no electron: its E' is below zero or
     off the mass shell. A critic may see px, py, pz and log pT too. Source: the vertex-level
@@ -32,7 +32,8 @@ class DISLightCone(Step):
     def __init__(self, config: "DISLightConeConfig", layout: Layout) -> None:
         super().__init__()
         self.reads = four_momentum(config.group)
-        self.uses = (BEAM_ENERGY,)
+        self._beam = config.electron_beam
+        self.uses = (self._beam,)
         require_columns((*self.reads, *self.uses), layout)
         self._nu1, self._nu2, self._phi = members(config.group, "nu1", "nu2", "phi")
         self.shows = members(config.group, "px", "py", "pz", "log_pt")
@@ -52,7 +53,7 @@ class DISLightCone(Step):
     def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return px, py, pz and the energy."""
         minus = columns[self._nu1].exp()
-        plus = 2 * columns[BEAM_ENERGY] - columns[self._nu2].exp()
+        plus = 2 * columns[self._beam] - columns[self._nu2].exp()
         pt = (plus * minus).clamp(min=1e-12).sqrt()
         phi = math.pi * columns[self._phi]
         parts = (pt * phi.cos(), pt * phi.sin(), (plus - minus) / 2, (plus + minus) / 2)
@@ -69,7 +70,7 @@ class DISLightCone(Step):
         # d³p = (E'/2) dQ² dy dφ, where dQ²/Q² = dν1 and dy/y = dν2.
         px, py, pz = (before.columns[name] for name in self.reads[:3])
         minus, lost = self._parts(before.columns)
-        volume = momentum(px, py, pz) / 2 * minus * lost  # Q² y = (E' - pz)(2E_b - E' - pz)
+        volume = momentum(px, py, pz) / 2 * minus * lost  # Q² y = (E' - pz)(2E_e - E' - pz)
         return -(volume * math.pi).log()
 
     def outside(self, before: Events) -> Tensor:
@@ -79,20 +80,24 @@ class DISLightCone(Step):
         return (minus < least) | (lost < least)
 
     def _least(self, columns: Mapping[str, Tensor]) -> Tensor:
-        return columns[BEAM_ENERGY] * self._resolution
+        return columns[self._beam] * self._resolution
 
     def _parts(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return E' - pz and 2E_b - E' - pz, GeV."""
+        """Return E' - pz and 2E_e - E' - pz, GeV."""
         px, py, pz = (columns[name] for name in self.reads[:3])
-        lost = 2 * columns[BEAM_ENERGY] - momentum(px, py, pz) - pz
+        lost = 2 * columns[self._beam] - momentum(px, py, pz) - pz
         return minus_momentum(px, py, pz), lost
 
 
 @STEPS.register
 class DISLightConeConfig(StepConfig):
-    """Configuration of `DISLightCone`; `resolution` relative to the beam energy."""
+    """Configuration of `DISLightCone`; `electron_beam` names the condition E_e, GeV.
+
+    `resolution` is relative to it.
+    """
 
     step: ClassVar = DISLightCone
     kind: Literal["dis-lightcone"] = "dis-lightcone"
     group: str = "electron"
+    electron_beam: str = BEAM_ENERGY
     resolution: PositiveFloat = 1e-9
