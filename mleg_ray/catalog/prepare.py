@@ -8,7 +8,7 @@ import datetime
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
@@ -144,7 +144,7 @@ def make_shard(plan: PreparePlan, index: int) -> PreparedShard:
         split=shard.split,
         seed=seed,
     )
-    if entry.rows != shard.rows:
+    if entry.rows != shard.rows and not plan.source.loses_events:
         raise DataError(
             f"{plan.folder.uri}/{shard.file}: the source gave {entry.rows} events, not "
             f"{shard.rows}; its input changed while it was read: run the same command again"
@@ -201,10 +201,12 @@ def constraint_lines(dataset: Dataset) -> list[str]:
     return lines
 
 
-def dropped_lines(dataset: Dataset) -> list[str]:
-    """Say in words how many objects of each group were too many for their events."""
+def lost_lines(dataset: Dataset) -> list[str]:
+    """Say in words how many events were not seen, and objects too many for their events."""
+    unseen = dataset.manifest.provenance["unseen"]
     dropped = dataset.manifest.provenance["dropped"]
-    return [
+    lines = [f"{unseen:,} of {dataset.rows() + unseen:,} events are not seen by the detector"]
+    return lines * bool(unseen) + [
         f"{group}: {dropped[group]:,} objects dropped, beyond {most} an event"
         for group, most in dataset.schema.objects.items()
         if dropped.get(group)
@@ -245,7 +247,7 @@ def _count_violations(
     }
 
 
-def _provenance(plan: PreparePlan, records: Iterable[PreparedShard]) -> dict[str, Any]:
+def _provenance(plan: PreparePlan, records: Collection[PreparedShard]) -> dict[str, Any]:
     outside = {name: collections.Counter[str]() for name in plan.spec.constraints}
     dropped = collections.Counter[str]()
     for record in records:
@@ -262,6 +264,7 @@ def _provenance(plan: PreparePlan, records: Iterable[PreparedShard]) -> dict[str
         "source": {"kind": plan.spec.source.kind, **plan.source.provenance()},
         "constraints": {name: dict(count) for name, count in outside.items()},
         "dropped": dict(dropped),
+        "unseen": sum(shard.rows for shard in plan.shards) - sum(r.entry.rows for r in records),
         "code": {
             "mleg_ray": mleg_ray.__version__,
             "python": platform.python_version(),

@@ -31,25 +31,33 @@ def momentum_resolution(p: Tensor, sagitta: float, scattering: float) -> Tensor:
     return torch.hypot(sagitta * p, torch.full_like(p, scattering))
 
 
-def tracked(
+def energy_resolution(energy: Tensor, stochastic: float, constant: float) -> Tensor:
+    """σ(E)/E = √(stochastic²/E + constant²), E in GeV and `stochastic` in √GeV.
+
+    A calorimeter counts the particles of a shower, and is not calibrated better than `constant`.
+    Source: Particle Data Group, Particle Detectors at Accelerators, sec. "Electromagnetic
+    calorimeters", without the term of electronic noise.
+    """
+    return torch.hypot(stochastic * energy.rsqrt(), torch.full_like(energy, constant))
+
+
+def smeared(
     px: Tensor,
     py: Tensor,
     pz: Tensor,
     noise: Tensor,
     *,
-    sagitta: float,
-    scattering: float,
+    resolution: Tensor,
     theta: float,
     phi: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the momentum (B,) that a tracker measures, GeV.
+    """Return the measured momentum (B,), GeV.
 
     `noise` (B, 3) are standard normal numbers for |p|, θ and φ, whose errors are independent;
-    `theta` and `phi` are σ(θ) and σ(φ), rad. |p| is smeared relatively, σ(p)/p as in
-    `momentum_resolution`.
+    `resolution` (B,) is σ(p)/p, `theta` and `phi` are σ(θ) and σ(φ), rad.
     """
     p = momentum(px, py, pz)
-    measured = p * (1 + momentum_resolution(p, sagitta, scattering) * noise[:, 0])
+    measured = p * (1 + resolution * noise[:, 0])
     polar = polar_angle(px, py, pz) + theta * noise[:, 1]
     around = azimuth(px, py) + phi * noise[:, 2]
     pt = measured * polar.sin()

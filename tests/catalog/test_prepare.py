@@ -16,8 +16,8 @@ from mleg_ray.catalog.dataset import Dataset, dataset_uri
 from mleg_ray.catalog.prepare import (
     PreparedShard,
     constraint_lines,
-    dropped_lines,
     finish,
+    lost_lines,
     make_shard,
     plan_dataset,
 )
@@ -209,7 +209,7 @@ columns = {{ "jet.pt" = {{ column = "jet_pt", unit = "GeV" }} }}
     dataset = prepare(DatasetSpec.load(str(entry)), storage)
     assert dataset.manifest.provenance["dropped"] == {"jet": 2 + 3 + 1}
     assert sum(shard.dropped.get("jet", 0) for shard in dataset.shards()) == 6
-    assert dropped_lines(dataset) == ["jet: 6 objects dropped, beyond 3 an event"]
+    assert lost_lines(dataset) == ["jet: 6 objects dropped, beyond 3 an event"]
     events = dataset.load()
     kept = sorted(row[there].tolist() for row, there in zip(*jets_of(events), strict=True))
     assert kept == [[], [], [0], [1, 0], [2, 1, 0], [3, 2, 1], [4, 3, 2], [5, 4, 3]]
@@ -220,7 +220,7 @@ def jets_of(events):
 
 
 def test_nothing_is_said_where_no_object_is_dropped(spec, storage):
-    assert dropped_lines(prepare(spec, storage)) == []
+    assert lost_lines(prepare(spec, storage)) == []
 
 
 def test_too_few_shards_for_the_splits(tmp_path, storage):

@@ -43,6 +43,11 @@ class Source(ABC):
         Equal provenance of equal specifications means equal events, on any machine.
         """
 
+    @property
+    def loses_events(self) -> bool:
+        """Whether a shard may have fewer rows than `shard_rows` says, as a detector's has."""
+        return False
+
     def locate(self, index: int) -> tuple[int, int]:
         """Return the stratum that holds shard `index`, and the shard's number within it."""
         for stratum, rows in enumerate(self.shard_rows()):

@@ -1,20 +1,24 @@
 """Declared detectors, and events folded with them: pairs at the vertex and as measured."""
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import NonNegativeFloat, PositiveFloat, SerializeAsAny
+from pydantic import Field as Option
+from pydantic import FiniteFloat, NonNegativeFloat, PositiveFloat, SerializeAsAny, model_validator
+from torch import Tensor
 
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig
 from mleg_ray.config import Config, Registry, inside
-from mleg_ray.errors import ConfigError
+from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import EventSchema, four_momentum
 from mleg_ray.physics import detector
+from mleg_ray.physics.kinematics import momentum, pseudorapidity
 from mleg_ray.randomness import derive_seed
 
 
@@ -33,6 +37,13 @@ class DetectorConfig(Config):
     @abstractmethod
     def measured(self, columns: Columns, rng: np.random.Generator) -> Columns:
         """Return what is measured of true columns (n,), in the same units."""
+
+    loses_events: ClassVar[bool] = False
+
+    def efficiency(self, columns: Columns) -> NDArray[np.float64]:
+        """Return the share of such true events that is seen, (n,)."""
+        [n] = {len(values) for values in columns.values()}
+        return np.ones(n)
 
 
 DETECTORS: Registry[DetectorConfig] = Registry("detector")
@@ -61,20 +72,15 @@ class GaussianDetector(DetectorConfig):
         }
 
 
-@DETECTORS.register
-class Tracker(DetectorConfig):
-    """A tracker of massless particles, see `mleg_ray.physics.detector.tracked`.
+class ElectronDetector(DetectorConfig):
+    """What detectors of one massless particle share: a smeared |p|, and smeared angles.
 
-    The defaults are declared, not those of an experiment: 0.5% of the momentum, a little more
-    above 100 GeV, and a milliradian in both angles.
+    `theta` and `phi` are σ(θ) and σ(φ), rad.
     """
 
-    kind: Literal["tracker"] = "tracker"
     group: str = "electron"
-    sagitta: NonNegativeFloat = 2e-5
-    scattering: NonNegativeFloat = 5e-3
     theta: NonNegativeFloat = 1e-3
-    phi: PositiveFloat = 1e-3
+    phi: NonNegativeFloat = 1e-3
 
     def check(self, schema: EventSchema) -> None:
         """Raise `ConfigError` unless the event fields are the group's four-momentum, in GeV."""
@@ -82,19 +88,144 @@ class Tracker(DetectorConfig):
         names = four_momentum(self.group)
         if set(schema.event) != set(names) or any(units[name] != "GeV" for name in names):
             raise ConfigError(
-                f"kind: a tracker measures {', '.join(names)} in GeV; the dataset's fields are "
+                f"kind: a detector of kind '{self.kind}' measures {', '.join(names)} in GeV; the "
+                "dataset's fields are "
                 f"{', '.join(f'{name} [{units[name]}]' for name in schema.event)}"
             )
 
+    @abstractmethod
+    def resolution(self, px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
+        """Return σ(p)/p (n,) of momenta in GeV."""
+
     def measured(self, columns: Columns, rng: np.random.Generator) -> Columns:
         """Return the measured momentum and its length."""
-        names = four_momentum(self.group)
-        px, py, pz = (torch.from_numpy(columns[name]) for name in names[:3])
-        noise = torch.from_numpy(rng.standard_normal((len(px), 3)))
-        widths = self.model_dump(exclude={"kind", "group"})
-        p = torch.stack(detector.tracked(px, py, pz, noise, **widths))
+        noise = torch.from_numpy(rng.standard_normal((len(columns[f"{self.group}.px"]), 3)))
+        true = self._momentum(columns)
+        p = torch.stack(
+            detector.smeared(
+                *true, noise, resolution=self.resolution(*true), theta=self.theta, phi=self.phi
+            )
+        )
         parts: list[NDArray[np.float64]] = [*p.numpy(), p.norm(dim=0).numpy()]
-        return dict(zip(names, parts, strict=True))
+        return dict(zip(four_momentum(self.group), parts, strict=True))
+
+    def _momentum(self, columns: Columns) -> tuple[Tensor, Tensor, Tensor]:
+        px, py, pz = (torch.from_numpy(columns[n]) for n in four_momentum(self.group)[:3])
+        return px, py, pz
+
+
+@DETECTORS.register
+class Tracker(ElectronDetector):
+    """A tracker, see `mleg_ray.physics.detector.momentum_resolution`.
+
+    The defaults are declared, not those of an experiment: 0.5% of the momentum, a little more
+    above 100 GeV, and a milliradian in both angles.
+    """
+
+    kind: Literal["tracker"] = "tracker"
+    sagitta: NonNegativeFloat = 2e-5
+    scattering: NonNegativeFloat = 5e-3
+
+    def resolution(self, px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
+        """Return σ(p)/p (n,) of momenta in GeV."""
+        p = momentum(px, py, pz)
+        return detector.momentum_resolution(p, self.sagitta, self.scattering)
+
+
+class Zone(Config):
+    """A range of pseudorapidity, of the `efficiency` with which an electron there is seen.
+
+    σ(E)/E of its calorimeter is `stochastic`/√E ⊕ `constant`, σ(p)/p of its tracker `sagitta` p ⊕
+    `scattering`; where there is no tracker these are left out.
+    """
+
+    eta: tuple[FiniteFloat, FiniteFloat]
+    stochastic: NonNegativeFloat
+    constant: NonNegativeFloat
+    sagitta: NonNegativeFloat | None = None
+    scattering: NonNegativeFloat | None = None
+    efficiency: Annotated[float, Option(gt=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.eta[0] >= self.eta[1]:
+            raise ConfigError(f"eta: the first is the lower end (got {list(self.eta)})")
+        if (self.sagitta is None) != (self.scattering is None):
+            raise ConfigError("sagitta and scattering are both a tracker's: give both or neither")
+        return self
+
+    def holds(self, eta: Tensor) -> Tensor:
+        """Return a boolean tensor (n,)."""
+        return (eta >= self.eta[0]) & (eta < self.eta[1])
+
+    def resolution(self, energy: Tensor) -> Tensor:
+        """Return the relative error (n,) of the mean of both, weighted as their errors say."""
+        own = detector.energy_resolution(energy, self.stochastic, self.constant)
+        if self.sagitta is None or self.scattering is None:
+            return own
+        other = detector.momentum_resolution(energy, self.sagitta, self.scattering)
+        return own * other / torch.hypot(own, other)
+
+
+# The electron-going side, with the finer calorimeter, has positive pseudorapidity.
+HANDBOOK = (
+    Zone(eta=(3.5, 4.5), stochastic=0.02, constant=0.01, efficiency=0.7),
+    Zone(eta=(2.5, 3.5), stochastic=0.02, constant=0.01, sagitta=1e-3, scattering=0.02),
+    Zone(eta=(2.0, 2.5), stochastic=0.02, constant=0.01, sagitta=5e-4, scattering=0.01),
+    Zone(eta=(1.0, 2.0), stochastic=0.07, constant=0.02, sagitta=5e-4, scattering=0.01),
+    Zone(eta=(-1.0, 1.0), stochastic=0.12, constant=0.02, sagitta=5e-4, scattering=0.005),
+    Zone(eta=(-2.5, -1.0), stochastic=0.12, constant=0.02, sagitta=5e-4, scattering=0.01),
+    Zone(eta=(-3.5, -2.5), stochastic=0.12, constant=0.02, sagitta=1e-3, scattering=0.02),
+    Zone(eta=(-4.5, -3.5), stochastic=0.12, constant=0.02, efficiency=0.7),
+)
+
+
+@DETECTORS.register
+class Spectrometer(ElectronDetector):
+    """A calorimeter and a tracker in `zones` of pseudorapidity, blind between and beyond them.
+
+    The default zones are the resolutions of the Electron-Ion Collider's detector handbook (version
+    1.2, 2020, p. 26), with the constant terms of calorimeters and the angles' milliradian that the
+    program eic-smear adds to it. Here the electron beam runs along +z, so its side has positive
+    pseudorapidity. `scale` multiplies all errors: 2 is twice as bad. Of electrons where it is not
+    blind, the share `identification` times the zone's efficiency is seen. Efficiencies are
+    declared, not the handbook's: it has none.
+    """
+
+    loses_events: ClassVar[bool] = True
+
+    kind: Literal["spectrometer"] = "spectrometer"
+    zones: Annotated[tuple[Zone, ...], Option(min_length=1)] = HANDBOOK
+    scale: PositiveFloat = 1.0
+    identification: Annotated[float, Option(gt=0, le=1)] = 0.95
+
+    @model_validator(mode="after")
+    def _zones_are_apart(self) -> Self:
+        ends = sorted(zone.eta for zone in self.zones)
+        for (_, high), (low, _) in itertools.pairwise(ends):
+            if low < high:
+                raise ConfigError(
+                    f"zones: two of them hold the pseudorapidities {low:g} to {high:g}"
+                )
+        return self
+
+    def resolution(self, px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
+        """Return σ(p)/p (n,) of momenta in GeV, 0 where the detector is blind."""
+        eta, energy = pseudorapidity(px, py, pz), momentum(px, py, pz)
+        found = torch.zeros_like(energy)
+        for zone in self.zones:
+            found = torch.where(zone.holds(eta), self.scale * zone.resolution(energy), found)
+        return found
+
+    def efficiency(self, columns: Columns) -> NDArray[np.float64]:
+        """Return the share (n,) of such true events that is seen."""
+        eta = pseudorapidity(*self._momentum(columns))
+        found = torch.zeros_like(eta)
+        for zone in self.zones:
+            seen = self.identification * zone.efficiency
+            found = torch.where(zone.holds(eta), seen, found)
+        shares: NDArray[np.float64] = found.numpy()
+        return shares
 
 
 @SOURCES.register
@@ -143,10 +274,25 @@ class Folded(Source):
 
     def shard(self, index: int) -> Columns:
         """Make the other source's shard, and measure it."""
-        columns = self._source.shard(index)
-        measured = self._config.detector.measured(columns, np.random.default_rng(self.seed(index)))
+        columns, rng = self._source.shard(index), np.random.default_rng(self.seed(index))
+        measured = self._config.detector.measured(columns, rng)
         true = {name: columns[field] for name, field in self._truth.items()}
-        return {**columns, **measured, **true}
+        made = {**columns, **measured, **true}
+        if not self.loses_events:
+            return made
+        efficiency = self._config.detector.efficiency(columns)
+        seen = rng.random(len(efficiency)) < efficiency
+        if not seen.any():
+            raise DataError(
+                f"detector: kind '{self._config.detector.kind}' sees none of the {len(seen)} "
+                f"events of shard {index}; give it other zones or efficiencies"
+            )
+        return {name: values[seen] for name, values in made.items()}
+
+    @property
+    def loses_events(self) -> bool:
+        """Whether the detector sees fewer events than there are."""
+        return self._config.detector.loses_events
 
     def seed(self, index: int) -> int:
         """Return the seed of the measurement of shard `index`."""
