@@ -27,6 +27,7 @@ from mleg_ray.errors import CheckpointError, ConfigError, UserError
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, generate
+from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
 from mleg_ray.storage import absolute, exists, join, read_bytes, sha256, write_bytes, write_json
@@ -143,6 +144,21 @@ class Checkpoint:
         """
         condition = self.feature_map.condition(given)
         return self.feature_map.decode(self.model.decode(noise, condition), given)
+
+    @property
+    def has_density(self) -> bool:
+        """Whether `log_density` is known."""
+        return self.model.has_density
+
+    def log_density(self, events: Events) -> Tensor:
+        """Return the log density (n,) of events under their conditions, per unit of their fields.
+
+        For a momentum that is per GeV³, its energy left out. It is -inf outside the domain of the
+        feature map.
+        """
+        batch = self.feature_map.encode(events, noise=Noise(self.device))
+        features: Tensor = self.model.log_prob(batch.x, batch.condition)
+        return features + self.feature_map.log_abs_det(events)
 
     @property
     def digest(self) -> str:

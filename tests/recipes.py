@@ -30,6 +30,13 @@ SMALL = {
     "unfold-dis": ADVERSARIES,
     "bvae-dis": ("model.encoder.widths=[16]", "model.decoder.widths=[16]"),
     "flow-dis": ("model.transforms=2", "model.bins=4", "model.hidden=[16]"),
+    "unfold-flow": (
+        "model.transforms=2",
+        "model.bins=4",
+        "model.hidden=[16]",
+        "features.steps=[{ kind = 'dis-kinematic' }]",
+        "objective.proposals=4",
+    ),
     "flow-matching-dis": ("model.network.widths=[16]", "model.ode_steps=2"),
     "student-dis": ("model.network.widths=[16]", "objective.pairs=500"),
     "wae-dis": ("model.encoder.widths=[16]", "model.decoder.widths=[16]"),
@@ -54,9 +61,12 @@ def fitted_map(run: RunConfig, events: Events, conditional: bool = False) -> Fea
     return run.features.build(SCHEMA, fixed).fit([events])
 
 
-def features_of(feature_map: FeatureMap, events: Events) -> Batch:
-    """Return events as the loop wants them: float32 features, conditions and weights."""
-    return feature_map.encode(events, noise=Noise(torch.device("cpu")))
+def features_of(feature_map: FeatureMap, events: Events, run: RunConfig | None = None) -> Batch:
+    """Return events as the loop of a run wants them: float32 features, conditions and weights."""
+    noise = Noise(torch.device("cpu"))
+    if run:
+        return run.objective.traits.encode(feature_map, events, noise=noise)
+    return feature_map.encode(events, noise=noise)
 
 
 def small_loop(
@@ -64,7 +74,7 @@ def small_loop(
 ) -> tuple[TrainingLoop, Minibatches]:
     """Return a loop on `events` and its minibatches."""
     feature_map = fitted_map(run, events, conditional)
-    features = features_of(feature_map, events)
+    features = features_of(feature_map, events, run)
     model = run.build_model(feature_map)
     model.remember(features.x, features.condition)
     objective = objective_of(run, feature_map)
@@ -78,6 +88,7 @@ class Rotation:
 
     schema = SCHEMA
     noise_space = Space({"event": Part((3,), circle=(2,))})
+    has_density = False
 
     def decode(self, noise: torch.Tensor, given: Events) -> Events:
         """Return the events that noise becomes; see `Teacher`."""
@@ -87,12 +98,17 @@ class Rotation:
         turned = dict(zip(ELECTRON[:2], (pt * angle.cos(), pt * angle.sin()), strict=True))
         return events.replacing((), turned | dict(given.columns))
 
+    def log_density(self, events: Events) -> torch.Tensor:
+        """It has none."""
+        raise NotImplementedError
+
 
 class Smearing:
     """A detector that measures every component of an electron with 1%, or as well as `width`."""
 
     schema = PAIRS
     noise_space = Space.numbers(3)
+    has_density = True
 
     def __init__(self, width: float = 0.01) -> None:
         self._width = width
@@ -103,8 +119,18 @@ class Smearing:
         parts = (*momentum.unbind(1), momentum.norm(dim=1))
         return given.replacing((), dict(zip(ELECTRON, parts, strict=True)))
 
+    def log_density(self, events: Events) -> torch.Tensor:
+        """Return that of px, py, pz, each normal about the true one."""
+        true, seen = momenta(events, VERTEX)[:, :3], momenta(events, ELECTRON)[:, :3]
+        width = self._width * true.abs()
+        return torch.distributions.Normal(true, width).log_prob(seen).sum(dim=1)
 
-TEACHERS: dict[str, Teacher] = {"distillation": Rotation(), "unfolding": Smearing()}
+
+TEACHERS: dict[str, Teacher] = {
+    "distillation": Rotation(),
+    "unfolding": Smearing(),
+    "unfolding-likelihood": Smearing(),
+}
 
 
 def setting_of(feature_map: FeatureMap, teacher: Teacher | None = None) -> Setting:

@@ -6,8 +6,8 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.prepare import (
     PreparedShard,
     constraint_lines,
-    dropped_lines,
     finish,
+    lost_lines,
     make_shard,
     plan_dataset,
     split_line,
@@ -34,6 +34,6 @@ def prepare(spec: DatasetSpec, storage: str, *, overwrite: bool = False) -> Data
     dataset = finish(plan, shards)
     say(f"Dataset {spec.name}: {dataset.rows():,} events in {dataset.uri}")
     say(f"  {split_line(spec, dataset)}")
-    for line in (*dropped_lines(dataset), *constraint_lines(dataset)):
+    for line in (*lost_lines(dataset), *constraint_lines(dataset)):
         say(f"  {line}")
     return dataset

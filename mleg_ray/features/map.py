@@ -112,7 +112,7 @@ class FeatureMap(nn.Module):
         events = changed(self._condition_chain, events, Noise(torch.device("cpu")))
         return {n: events.columns[n].item() for n, q in seen.items() if not q.varies}
 
-    def fit(self, chunks: Iterable[Events]) -> Self:
+    def fit(self, chunks: Iterable[Events], *, most_outside: float = MOST_OUTSIDE) -> Self:
         """Learn the statistics in one pass over physical events of the train split.
 
         Standardisation has absolute weights: it only sets scales, and must not fail where negative
@@ -121,7 +121,7 @@ class FeatureMap(nn.Module):
 
         Raises:
             ConfigError: the settings of a step leave no room for events like these.
-            DataError: more than `MOST_OUTSIDE` of the events lie outside the steps' domain, or
+            DataError: more than `most_outside` of the events lie outside the steps' domain, or
                 there are no objects of a group, or negative weights outweigh the others.
         """
         features = {name: Moments() for name in self.space.parts}
@@ -149,7 +149,7 @@ class FeatureMap(nn.Module):
             outside_sum = outside_sum + outside.sum()
             outside_sums = outside_sums + by_step.sum(dim=0)
         self.outside_fraction = outside_sum / n
-        self._require_inside(outside_sums / n)
+        self._require_inside(outside_sums / n, most_outside)
         self.weight_mean = every[0] / n
         _require_positive(self.weight_mean, "mean weight of")
         for name, moments in features.items():
@@ -238,10 +238,18 @@ class FeatureMap(nn.Module):
     def log_abs_det(self, events: Events) -> Tensor:
         """Return log |det d features / d event| (B,), so that densities compare.
 
-        The features of present objects alone count, and of a momentum's energy none.
+        The features of present objects alone count, and of a momentum's energy none. Outside the
+        steps' domain it is -inf: there the density of any model of these features is zero.
         """
-        after, _, slope = watched(self._chain, events, Noise(events.weight.device))
-        return slope - self._log_scale(self._counts(after))
+        after, outside, slope = watched(self._chain, events, Noise(events.weight.device))
+        found = slope - self._log_scale(self._counts(after))
+        return found.masked_fill(outside.any(dim=1), -torch.inf)
+
+    def fields(self, events: Events) -> Batch:
+        """Return the event's numbers as they are in place of features, beside the conditions."""
+        values = torch.stack([events.columns[name] for name in self._schema.event], dim=1)
+        weight = events.weight / self.weight_mean
+        return Batch(values.float(), self.condition(events), weight.float())
 
     def _features(self, x: Tensor) -> Events:
         """Return features x (B, n) as the columns that the steps left, in the precision of x."""
@@ -328,9 +336,9 @@ class FeatureMap(nn.Module):
         self.feature_mean[where] = mean.expand(part.shape).flatten()
         self.feature_std[where] = std.expand(part.shape).flatten()
 
-    def _require_inside(self, by_step: Tensor) -> None:
+    def _require_inside(self, by_step: Tensor, most: float) -> None:
         """Raise `DataError` if too many events are outside; `by_step` are the shares of each."""
-        if self.outside_fraction > MOST_OUTSIDE:
+        if self.outside_fraction > most:
             worst = int(by_step.argmax())
             step = (*self._chain, *self._condition_chain)[worst]
             raise DataError(

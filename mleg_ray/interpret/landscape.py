@@ -110,11 +110,12 @@ def landscape(
     player = player_of(checkpoint, model, spec.player)
     noise = Noise(checkpoint.device)
     noise.seed(derive_seed(spec.seed, "landscape/encode"))
-    batch = checkpoint.feature_map.encode(events.to(checkpoint.device), noise=noise)
+    own, there = checkpoint.feature_map, events.to(checkpoint.device)
+    batch = objective.traits.encode(own, there, noise=noise)
 
     def loss() -> float:
         noise.seed(derive_seed(spec.seed, "landscape/noise"))
-        made = objective.loss(spec.player, model, checkpoint.feature_map, batch, noise=noise)
+        made = objective.loss(spec.player, model, own, batch, noise=noise)
         return made.value.item()
 
     trained = loss()

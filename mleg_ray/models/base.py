@@ -38,12 +38,22 @@ class Model(nn.Module, ABC):
 
     Attributes:
         noise_space: the layout of what `decode` takes.
+        has_density: whether it has a `log_prob` of features (B, n) under conditions (B, c).
         draws_noise: whether `draw` gives plain noise of that layout, so that another model can
             learn this one's map; one that draws codes of known events does not.
     """
 
     noise_space: Space
+    has_density: bool = False
     draws_noise: bool = True
+
+    def log_prob(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Return the log density (B,) of features (B, n) under conditions (B, c).
+
+        Raises:
+            NotImplementedError: the model has none.
+        """
+        raise NotImplementedError(type(self).__name__)
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return what is optimised apart, by name, all weights together: the submodules."""

@@ -23,6 +23,8 @@ class Flow(Model):
     that no seam arises where the angle turns over.
     """
 
+    has_density = True
+
     def __init__(self, config: "FlowConfig", spaces: Spaces) -> None:
         super().__init__()
         self.noise_space = spaces.features

@@ -27,8 +27,15 @@ class Teacher(Protocol):
     def noise_space(self) -> Space:
         """The layout of its noise."""
 
+    @property
+    def has_density(self) -> bool:
+        """Whether it tells the density of its events."""
+
     def decode(self, noise: Tensor, given: Events) -> Events:
         """Return the events that noise (n, d) becomes under the conditions of those given."""
+
+    def log_density(self, events: Events) -> Tensor:
+        """Return the log density (n,) of events under their conditions."""
 
 
 class Seen(Protocol):
@@ -96,6 +103,8 @@ class Traits(NamedTuple):
         needs_teacher: whether the run names a teacher.
         teacher_has_own_dataset: whether a teacher that is named by its recipe was not trained on
             the run's dataset.
+        takes_features: whether minibatches are features; else they are the events' own fields,
+            which may lie anywhere, see `FeatureMap.fields`.
     """
 
     schedule: Mapping[str, int]
@@ -103,6 +112,13 @@ class Traits(NamedTuple):
     reconstructs: bool = False
     needs_teacher: bool = False
     teacher_has_own_dataset: bool = False
+    takes_features: bool = True
+
+    def encode(self, feature_map: FeatureMap, events: Events, *, noise: Noise) -> Batch:
+        """Return physical events as a minibatch of the objective has them."""
+        if self.takes_features:
+            return feature_map.encode(events, noise=noise)
+        return feature_map.fields(events)
 
 
 class Objective(Config):

@@ -11,7 +11,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.errors import DataError
 from mleg_ray.events import Batch, Events
-from mleg_ray.features import FeatureMap
+from mleg_ray.features import MOST_OUTSIDE, FeatureMap
 from mleg_ray.randomness import Noise, derive_seed
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import Minibatches, bootstrap, resident, streamed
@@ -53,7 +53,9 @@ def fitted_map(run: RunConfig, dataset: Dataset) -> tuple[FeatureMap, Ranges]:
                 ranges[name] = (min(low, float(column.min())), max(high, float(column.max())))
             yield events
 
-    return feature_map.fit(watched()), ranges
+    # Where minibatches are not features, events may lie anywhere.
+    most_outside = MOST_OUTSIDE if run.objective.traits.takes_features else 1.0
+    return feature_map.fit(watched(), most_outside=most_outside), ranges
 
 
 def open_share(
@@ -76,7 +78,7 @@ def open_share(
         for index, events in enumerate(read()):
             noise = Noise(torch.device("cpu"))
             noise.seed(derive_seed(seed, "encode", index))
-            batch = own_map.encode(events, noise=noise)
+            batch = run.objective.traits.encode(own_map, events, noise=noise)
             if training.bootstrap:
                 batch = bootstrap(batch, derive_seed(seed, "chunk", index))
             yield batch.to(device)
