@@ -56,14 +56,24 @@ def pulls(
             finite, not a weight for each true value, weights whose sum is not positive, or no bin
             with 10 true events and an error.
     """
-    if len(replicas) < 3:
-        raise DataError(f"{len(replicas)} replicas have no spread worth the name; make ten")
-    generated = ((f"values of replica {k}", values) for k, values in enumerate(replicas))
-    for name, values in (("true values", truth), ("weights", weight), *generated):
-        if len(values) == 0:
-            raise DataError(f"pulls: no {name}")
-        if bad := int((~np.isfinite(values)).sum()):
-            raise DataError(f"pulls: {bad:,} {name} are not finite")
+    for k, values in enumerate(replicas):
+        _require_numbers(f"values of replica {k}", values)
+    shares = [np.histogram(values, edges)[0] / len(values) for values in replicas]
+    return pulls_of_shares(truth, weight, shares, edges)
+
+
+def pulls_of_shares(
+    truth: FloatArray, weight: FloatArray, shares: Sequence[FloatArray], edges: FloatArray
+) -> Band:
+    """Compare the shares of the events in each bin, (k,) of each replica, with true ones.
+
+    Raises:
+        DataError: see `pulls`.
+    """
+    if len(shares) < 3:
+        raise DataError(f"{len(shares)} replicas have no spread worth the name; make ten")
+    for name, values in (("true values", truth), ("weights", weight)):
+        _require_numbers(name, values)
     if len(weight) != len(truth):
         raise DataError(f"pulls: {len(weight):,} weights for {len(truth):,} true values")
     total = weight.sum()
@@ -74,12 +84,11 @@ def pulls(
         np.histogram(truth, edges, weights=w)[0].astype(float)
         for w in (weight / total, squared, np.ones_like(weight))
     )
-    shares = np.stack([np.histogram(values, edges)[0] / len(values) for values in replicas])
     # Of a share, not of a count: in one bin with all events there is no error.
     others = squared.sum() - squares
     variance = np.square(1 - share) * squares + np.square(share) * others
     truth_error = np.sqrt(np.where(counts < len(truth), variance, 0))
-    generated_error = shares.std(axis=0, ddof=1)
+    generated_error = np.std(shares, axis=0, ddof=1)
     used = (counts >= MINIMUM_TRUTH_EVENTS) & (truth_error + generated_error > 0)
     if not used.any():
         raise DataError(
@@ -90,7 +99,14 @@ def pulls(
         edges=edges,
         truth=share,
         truth_error=truth_error,
-        generated=shares.mean(axis=0),
+        generated=np.mean(shares, axis=0),
         generated_error=generated_error,
         used=used,
     )
+
+
+def _require_numbers(name: str, values: FloatArray) -> None:
+    if len(values) == 0:
+        raise DataError(f"pulls: no {name}")
+    if bad := int((~np.isfinite(values)).sum()):
+        raise DataError(f"pulls: {bad:,} {name} are not finite")
