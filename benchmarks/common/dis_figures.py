@@ -10,7 +10,7 @@ from benchmarks.common.results import Results
 from mleg_ray.evaluation.statistics.ensemble import Band, pulls
 from mleg_ray.events import Events, members
 from mleg_ray.physics import dis
-from mleg_ray.report.drawing import GENERATED, TRUTH, draw_band
+from mleg_ray.report.drawing import GENERATED, TRUTH, draw_band, draw_pulls
 
 BEAM_ENERGY = 50.0
 EDGES = {
@@ -104,16 +104,19 @@ def judge_cross_sections(
 
 
 def _spectra(bands: Mapping[tuple[str, str], Band]) -> Figure:
-    """Draw truth and bands of the replicas, a row for each level."""
+    """Draw truth, bands of the replicas and, below, their pulls; a row for each level."""
     rows = len(bands) // len(EDGES)
-    figure = Figure(figsize=(11, 2.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, len(EDGES), squeeze=False)
-    for axis, ((level, variable), found) in zip(axes.flat, bands.items(), strict=True):
-        axis.stairs(found.truth, found.edges, color=TRUTH, label="truth")
-        draw_band(axis, found.edges, found.generated, found.generated_error)
-        axis.stairs(found.generated, found.edges, color=GENERATED, label="replicas")
-        axis.set_xlabel(f"{variable}, {level}")
-    axes.flat[0].legend(fontsize=7.5)
+    figure = Figure(figsize=(11, 3.4 * rows), layout="constrained")
+    ratios = {"height_ratios": [2.6, 1] * rows}
+    panels = figure.subplots(2 * rows, len(EDGES), sharex="col", gridspec_kw=ratios)
+    pairs = zip(panels[::2].flat, panels[1::2].flat, strict=True)
+    for (top, bottom), ((level, variable), band) in zip(pairs, bands.items(), strict=True):
+        top.stairs(band.truth, band.edges, color=TRUTH, label="truth")
+        draw_band(top, band.edges, band.generated, band.generated_error)
+        top.stairs(band.generated, band.edges, color=GENERATED, label="replicas")
+        top.set_title(f"{variable}, {level}")
+        draw_pulls(bottom, band)
+    figure.axes[0].legend(fontsize=7.5)
     return figure
 
 
