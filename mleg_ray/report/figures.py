@@ -249,8 +249,8 @@ def _plane_png(
         cmap="viridis" if scale else "RdBu_r",
         norm=scale or LogNorm(1 / 3, 3),
     )
-    kind = "log" if plane.log else "linear"
-    axes.set(xscale=kind, yscale=kind)
+    x_scale, y_scale = ("log" if log else "linear" for log in plane.logs)
+    axes.set(xscale=x_scale, yscale=y_scale)
     bar = figure.colorbar(mesh, ax=axes, pad=0.02)
     bar.set_label("events per bin" if scale else "generated / truth")
     if scale is None:
