@@ -1,9 +1,12 @@
 """What electrons of deep-inelastic scattering are judged by: variables, bands, cross sections."""
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from benchmarks.common.results import Results
@@ -20,10 +23,29 @@ EDGES = {
     "log10 Q2": np.linspace(0.3, 2.5, 41),
 }
 Q2_BINS = 10 ** EDGES["log10 Q2"][::4]
-X_BINS = ((0.002, 0.005), (0.005, 0.013), (0.013, 0.032), (0.032, 0.08))
+# About the x of the combined data of H1 and ZEUS, arXiv:1506.06042, from 0.002 to 0.4.
+X_EDGES = (
+    0.0016,
+    0.0025,
+    0.004,
+    0.0064,
+    0.01,
+    0.016,
+    0.025,
+    0.04,
+    0.064,
+    0.1,
+    0.15,
+    0.21,
+    0.32,
+    0.5,
+)
+X_BINS = tuple(itertools.pairwise(X_EDGES))
 
 Columns = dict[str, np.ndarray]
 XBin = tuple[float, float]
+# σ_r in bins of Q², its spread, the truth's σ_r and its error, in each bin of x.
+CrossSections = dict[XBin, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
 
 def electrons(events: Events, group: str = "electron") -> Columns:
@@ -79,28 +101,62 @@ def judge_bands(
     results.draw(_spectra, bands)
 
 
+def _filled(expected: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return which bins have an error of less than a third: some ten true events or more."""
+    return error < expected / 3
+
+
 def judge_cross_sections(
-    true: Columns, ensemble: Sequence[Columns], seed: int, results: Results
+    true: Columns, ensembles: Mapping[str, Sequence[Columns]], seed: int, results: Results
 ) -> None:
-    """Keep the median deviation of σ_r from the truth's in each bin of x, and draw it."""
-    found = {}
-    for x_bin in X_BINS:
+    """Keep the median deviation of σ_r from the truth's in each bin of x, and draw it.
+
+    Of each of the ensembles, by name: the electrons of its replicas.
+    """
+    found: dict[str, CrossSections] = {name: {} for name in ensembles}
+    for name, x_bin in itertools.product(ensembles, X_BINS):
         expected, error = reduced(true, x_bin)
-        made = np.array([reduced(columns, x_bin)[0] for columns in ensemble])
+        made = np.array([reduced(columns, x_bin)[0] for columns in ensembles[name]])
         middle, spread = made.mean(axis=0), made.std(axis=0, ddof=1)
-        filled = expected > 0
+        filled = _filled(expected, error)
+        if not filled.any():
+            continue
         deviations = {
             "|ratio - 1|": np.abs(middle - expected),
             "spread of replicas": spread,
             "error of the truth": error,
         }
         figures = {
-            f"σ_r, median {name}": float(np.median(deviation[filled] / expected[filled]))
-            for name, deviation in deviations.items()
+            f"median {what}": float(np.median(deviation[filled] / expected[filled]))
+            for what, deviation in deviations.items()
         }
-        results.add({"x": x_bin, "bins of Q2": int(filled.sum())}, figures, seed=seed)
-        found[x_bin] = middle, spread, expected, error
+        labels = {"σ_r of": name, "x": x_bin, "bins of Q2": int(filled.sum())}
+        results.add(labels, figures, seed=seed)
+        found[name][x_bin] = middle, spread, expected, error
     results.draw(_cross_sections, found, name="sigma-r")
+
+
+def kinematic_plane(true: Columns) -> Figure:
+    """Draw which ν2 true electrons have against Q² in bins of x, and what it is at their middle.
+
+    ν2 = ln(2E_b y) is that of Q² and x, y = Q² / (s x): where it is badly known, so is σ_r. Source:
+    Alanazi, Machine Learning-Based Event Generator, Old Dominion University 2022, Fig. 37.
+    """
+    figure = Figure(figsize=(5.4, 4), layout="constrained")
+    axes = figure.subplots()
+    colours = colormaps["viridis"](np.linspace(0, 0.9, len(X_BINS)))
+    s = 4 * BEAM_ENERGY**2
+    for colour, (low, high) in zip(colours, X_BINS, strict=True):
+        x, q2 = 10 ** true["log10 x"], 10 ** true["log10 Q2"]
+        inside = (x > low) & (x < high)
+        axes.plot(q2[inside], true["nu2"][inside], ".", ms=1, alpha=0.3, color=colour)
+        middle = math.sqrt(low * high)
+        nu2 = np.log(2 * BEAM_ENERGY * Q2_BINS / (s * middle))
+        there = (nu2 > EDGES["nu2"][0]) & (nu2 < EDGES["nu2"][-1])
+        axes.plot(Q2_BINS[there], nu2[there], color=colour, label=f"x = {middle:.2g}")
+    axes.set(xscale="log", xlabel="Q² [GeV²]", ylabel="ν2")
+    figure.legend(loc="outside right center", fontsize=7.5)
+    return figure
 
 
 def _spectra(bands: Mapping[tuple[str, str], Band]) -> Figure:
@@ -120,19 +176,28 @@ def _spectra(bands: Mapping[tuple[str, str], Band]) -> Figure:
     return figure
 
 
-def _cross_sections(found: Mapping[XBin, tuple[np.ndarray, ...]]) -> Figure:
-    """Draw σ_r of the replicas, with their spread, and of the truth, in each bin of x."""
-    figure = Figure(figsize=(11, 3.0), layout="constrained")
-    panels = figure.subplots(1, len(found))
-    for axes, (x_bin, (middle, spread, expected, error)) in zip(panels, found.items(), strict=True):
-        draw_band(axes, Q2_BINS, middle, spread)
-        axes.stairs(middle, Q2_BINS, color=GENERATED, label="replicas")
-        centres = np.sqrt(Q2_BINS[1:] * Q2_BINS[:-1])
-        axes.errorbar(centres, expected, error, fmt="o", ms=3, color=TRUTH, label="truth")
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_title(f"{x_bin[0]:g} < x < {x_bin[1]:g}")
-        axes.set_xlabel("Q² [GeV²]")
-    figure.axes[0].set_ylabel("σ_r, arbitrary units")
-    figure.axes[0].legend(fontsize=7.5)
+def _cross_sections(found: Mapping[str, CrossSections]) -> Figure:
+    """Draw σ_r of the truth and each ensemble's band against Q², times 2^i in the bin i of x.
+
+    Bins count from the largest x, and only where there are ten true events are they drawn.
+    """
+    figure = Figure(figsize=(5.2 * len(found), 6.5), layout="constrained")
+    panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
+    centres = np.sqrt(Q2_BINS[1:] * Q2_BINS[:-1])
+    for axes, (name, of) in zip(panels, found.items(), strict=True):
+        for i, (x_bin, cross_section) in enumerate(reversed(of.items())):
+            filled = _filled(*cross_section[2:])
+            q2 = centres[filled]
+            middle, spread, expected, error = (2**i * part[filled] for part in cross_section)
+            lowest = np.maximum(middle - spread, expected / 30)  # the axis has no zero
+            band = {"color": GENERATED, "alpha": 0.5, "linewidth": 1.5}
+            axes.fill_between(q2, lowest, np.maximum(middle + spread, lowest), **band)
+            axes.errorbar(q2, expected, error, fmt="o", ms=3, color=TRUTH)
+            text = f"x = {math.sqrt(x_bin[0] * x_bin[1]):.2g}, i = {i}"
+            axes.text(1.15 * q2[-1], expected[-1], text, fontsize=7, va="center")
+        axes.set(
+            xscale="log", yscale="log", xlabel="Q² [GeV²]", title=f"points: truth, band: {name}"
+        )
+        axes.set_xlim(Q2_BINS[0], 4 * Q2_BINS[-1])  # room for the texts
+    panels[0].set_ylabel("σ_r · 2^i, arbitrary units")
     return figure

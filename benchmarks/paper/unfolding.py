@@ -37,7 +37,7 @@ def measure(options: Ensemble, results: Results) -> None:
     for seed in options.seeds:
         ensemble = replicas(options, seed, response)
         judge_bands(true, ensemble, seed, results)
-        judge_cross_sections(true["vertex"], ensemble["vertex"], seed, results)
+        judge_cross_sections(true["vertex"], {"unfolded": ensemble["vertex"]}, seed, results)
         data = measured.load("train")
         pairs = options.prepared("folding-electrons-flat").load("train")
         _omnifold(pairs, data, true["vertex"], ensemble["vertex"], seed, results)
