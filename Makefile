@@ -23,7 +23,7 @@ lint: install  ## style, types and the layers of the house
 	$(BIN)/lint-imports
 
 # The others want a checkpoint or events, or train for long: `python -m benchmarks --help`.
-BENCH := codec cost-model tallies evaluate train-overhead tune-stacked amplification
+BENCH := averaging codec cost-model tallies evaluate train-overhead tune-stacked amplification
 
 bench: install  ## side-by-side measurements; tables on the terminal, JSON in benchmarks/results
 	for row in $(BENCH); do $(BIN)/python -m benchmarks $$row || exit 1; done

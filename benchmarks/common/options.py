@@ -5,7 +5,7 @@ sample and judge as several rows do.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, TypeVar
@@ -229,6 +229,23 @@ class Paper(Training):
     def quick(self, *values: str) -> tuple[str, ...]:
         """Return what recipes are assigned if they are not trained in full."""
         return () if self.full else values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble(Training):
+    """What a row takes that trains replicas: of fewer than three the spread means nothing."""
+
+    replicas: Annotated[int, typer.Option(min=3, help="Of an ensemble.")] = 10
+
+    def bootstrapped(self, recipe: str, seed: int, *own: str) -> Iterator[tuple[int, Checkpoint]]:
+        """Train a recipe's replicas, each on a bootstrap sample of its own.
+
+        They are yielded with the seeds of their data and weights, of which ensembles of different
+        `seed` share none.
+        """
+        size = self.few(self.replicas, 3)
+        for replica in range((seed - 1) * size + 1, seed * size + 1):
+            yield replica, self.trained(recipe, replica, "training.bootstrap=true", *own)
 
 
 @dataclass(frozen=True, kw_only=True)

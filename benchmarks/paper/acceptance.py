@@ -6,15 +6,11 @@ of generated events that fails each cut of the acceptance beside that of true on
 detector's resolution carries over its edges.
 """
 
-import numpy as np
-import torch
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
-
 from benchmarks.common.options import SMALL_GAN, Paper
 from benchmarks.common.results import Results, estimates
-from mleg_ray.events import Events
+from benchmarks.common.transverse import planes, transverse
 
+REACH = 1.6  # GeV, of px and py
 PLAIN = "model.noise_harmonics=[]"
 SEEN = """'electron.px', 'electron.py', 'electron.pz', 'electron.energy',
   'kinematics.transverse_momentum(electron)', 'kinematics.cot_theta(electron)'"""
@@ -58,23 +54,4 @@ def measure(options: Paper, results: Results) -> None:
             results.add({"system": name}, figures, seed=seed)
             if name not in momenta:
                 momenta[name] = transverse(generated.load(max_events=len(truth)))
-                results.draw(planes, momenta)
-
-
-def transverse(events: Events) -> torch.Tensor:
-    """Return px and py of the events' electrons, (n, 2) in GeV."""
-    return torch.stack([events.columns[name] for name in ("electron.px", "electron.py")], dim=1)
-
-
-def planes(momenta: dict[str, torch.Tensor]) -> Figure:
-    """Draw px-py of as many events (n, 2) of each name, in GeV."""
-    figure = Figure(figsize=(2.6 * len(momenta), 3.2), layout="constrained")
-    axes = figure.subplots(1, len(momenta), sharey=True)
-    for axis, (name, events) in zip(axes, momenta.items(), strict=True):
-        edges = np.linspace(-1.6, 1.6, 81)
-        axis.hist2d(*events.T.numpy(), bins=[edges, edges], norm=LogNorm(1, 300), cmin=1)
-        axis.set_title(name)
-        axis.set_aspect("equal")
-        axis.set_xlabel("px [GeV]")
-    axes[0].set_ylabel("py [GeV]")
-    return figure
+                results.draw(planes, momenta, REACH)

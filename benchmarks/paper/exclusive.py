@@ -1,16 +1,30 @@
 """γ p -> p π⁺π⁻ by FAT-GAN and a flow.
 
-Both learn events at photon energies of 2, 3 and 4 GeV and are judged at 3 GeV.
+Both learn events at photon energies of 2, 3 and 4 GeV and are judged at 3 GeV. The pictures show
+masses of pairs and the Dalitz plane, true events by their channels.
 """
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks.common.options import SMALL_GAN, Paper
 from benchmarks.common.results import Results, estimates
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.sources.photoproduction import CHANNEL
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.commands.judging import evaluate, sampled
+from mleg_ray.evaluation.samples.column import FloatArray
+from mleg_ray.report.drawing import GENERATED
 from mleg_ray.storage import join
 
 GAN, FLOW = "fatgan-photoproduction", "flow-photoproduction"
 ENERGY = {"photon_energy": 3.0}  # at which generated events are judged
+CHANNELS = {"Δ⁺⁺π⁻": "#d98e04", "pρ⁰": "#1d2733", "phase space": "#8a3b78"}  # by their numbers
+PAIRS = {"m_p_pip": "m(pπ⁺)", "m_p_pim": "m(pπ⁻)", "m_pip_pim": "m(π⁺π⁻)"}
+DALITZ = ("m_p_pip", "m_pip_pim")
+DOTS = 4000  # events of a Dalitz plane
 
 
 def measure(options: Paper, results: Results) -> None:
@@ -26,9 +40,50 @@ def measure(options: Paper, results: Results) -> None:
             figures = {"training s": checkpoint.card.seconds}
             figures |= estimates(card, "c2st_auc", "unphysical_rate", "ks")
             results.add({"recipe": recipe}, figures, seed=seed)
+            shown = numbers(truth, "test"), numbers(Dataset.open(generated))
+            results.draw(resonances, *shown, recipe, name=recipe)
 
 
 def trained(options: Paper, recipe: str, seed: int) -> Checkpoint:
     """Train one of the two."""
     quick = options.quick(*SMALL_GAN) if recipe == GAN else ()
     return options.trained(recipe, seed, *quick)
+
+
+def numbers(dataset: Dataset, split: str | None = None) -> dict[str, FloatArray]:
+    """Return the masses of pairs of each event (n,), GeV, and its channel if it has that label."""
+    columns = dataset.manifest.joined(dataset.load(split)).columns
+    return {name: columns[name].double().numpy() for name in (*PAIRS, CHANNEL) if name in columns}
+
+
+def resonances(
+    true: Mapping[str, FloatArray], made: Mapping[str, FloatArray], recipe: str
+) -> Figure:
+    """Draw the masses of pairs, channel upon channel, and the Dalitz plane of both samples.
+
+    The dots of the true plane have the colour of their channel: the bands of the Δ⁺⁺ at fixed
+    m(pπ⁺) and of the ρ⁰ at fixed m(π⁺π⁻), which overlap.
+    """
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    (*spectra, blank), (true_plane, made_plane, *rest) = figure.subplots(2, len(PAIRS) + 1)
+    colours = np.array(list(CHANNELS.values()))
+    for axes, (name, label) in zip(spectra, PAIRS.items(), strict=True):
+        edges = np.linspace(true[name].min(), true[name].max(), 61)
+        channels = [true[name][true[CHANNEL] == number] for number in range(len(CHANNELS))]
+        weights = [np.full(len(values), 1 / len(true[name])) for values in channels]
+        look = {"stacked": True, "color": list(colours), "label": list(CHANNELS)}
+        axes.hist(channels, edges, weights=weights, **look)
+        shares = np.histogram(made[name], edges)[0] / len(made[name])
+        axes.plot((edges[1:] + edges[:-1]) / 2, shares, ".", color=GENERATED, label=recipe)
+        axes.set(xlabel=f"{label} [GeV]")
+    spectra[0].set_ylabel("share of events")
+    blank.legend(*spectra[0].get_legend_handles_labels(), loc="center")
+    for axes in (blank, *rest):
+        axes.set_axis_off()
+    channel = true[CHANNEL][:DOTS].astype(int)
+    planes = (true_plane, "truth", true, colours[channel]), (made_plane, recipe, made, GENERATED)
+    for axes, title, events, colour in planes:
+        x, y = (np.square(events[name][:DOTS]) for name in DALITZ)
+        axes.scatter(x, y, s=2, c=colour, alpha=0.6, linewidth=0)
+        axes.set(xlabel="m²(pπ⁺) [GeV²]", ylabel="m²(π⁺π⁻) [GeV²]", title=title)
+    return figure

@@ -26,11 +26,12 @@ from mleg_ray.storage import join
 
 PYTHIA, OF_AUTHORS = "dis-ep-energies", "dis-ep-energies-tapes"
 CFATGAN = "cfatgan"
-TRAINED, BETWEEN, BEYOND = (10, 20, 30, 40, 50), (15, 25, 35, 45), (60, 70, 90)
+TRAINED, BETWEEN, BEYOND = (10, 20, 30, 40, 50), (15, 25, 35, 45), (60, 70, 80, 90)
 TRAINING_EVENTS, JUDGING_EVENTS = 2_500_000, 300_000
 W2 = "observables.w2.expression='dis.w2(electron, beam_energy, beam_energy)'"
 SUBJECTS = {
     "chi2_ndf": ["x_bj, q2"],
+    "chi2_paper": ["x_bj, q2"],
     "kl": ["electron.energy", "electron.px", "electron.py", "electron.pz", "w2"],
     "unphysical_rate": ["any"],
 }

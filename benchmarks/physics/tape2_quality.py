@@ -73,13 +73,20 @@ def quoted(card: Scorecard) -> Row:
 
 
 def convergence(histories: Mapping[str, History]) -> Figure:
-    """Draw the validation score of each recipe's snapshots, with the first seed, against steps."""
-    figure = Figure(figsize=(5.4, 3.5), layout="constrained")
-    axes = figure.subplots()
-    for recipe, history in histories.items():
-        axes.plot([h["step"] for h in history], [h["ks_sum"] for h in history], label=recipe)
-    axes.set_xlabel("step")
-    axes.set_ylabel("sum of KS distances, validation")
-    axes.set_yscale("log")
-    axes.legend()
+    """Draw two scores of each recipe's snapshots, with the first seed, against steps.
+
+    The one by which snapshots are chosen, and χ² of x_bj as in the dissertation's Fig. 11 (sec.
+    4.5.3), of the validation events and five times as many generated ones.
+    """
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    scores = {
+        "ks_sum": "sum of KS distances, validation",
+        "chi2_paper.x_bj": "χ² (paper) of $x_{bj}$, validation",
+    }
+    for axes, (score, label) in zip(figure.subplots(1, 2), scores.items(), strict=True):
+        for recipe, history in histories.items():
+            told = [h for h in history if score in h]
+            axes.plot([h["step"] for h in told], [h[score] for h in told], label=recipe)
+        axes.set(xlabel="step", ylabel=label, yscale="log")
+    figure.axes[0].legend()
     return figure

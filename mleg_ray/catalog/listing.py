@@ -11,6 +11,7 @@ from rich.text import Text
 
 from mleg_ray.catalog.spec import FOLDER, DatasetSpec
 from mleg_ray.config import named_folders
+from mleg_ray.definitions import Plane
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Field, Group
 
@@ -84,11 +85,17 @@ def describe(spec: DatasetSpec) -> RenderableType:
         _table(
             ("plane", "ranges", "bins"),
             [
-                (p.name, f"{p.x_range} x {p.y_range}", f"{p.bins} x {p.bins}{', log' * p.log}")
+                (p.name, f"{p.x_range} x {p.y_range}", f"{p.bins} x {p.bins}{_scales(p)}")
                 for p in spec.planes
             ],
         ),
     )
+
+
+def _scales(plane: Plane) -> str:
+    """Say which axes are logarithmic: ", log in x"."""
+    axes = [axis for axis, log in zip("xy", plane.logs, strict=True) if log]
+    return f", log in {' and '.join(axes)}" if axes else ""
 
 
 def _stored(field: Field) -> str:

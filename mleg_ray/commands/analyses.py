@@ -1,18 +1,27 @@
-"""Look into a checkpoint: compute an analysis on its own validation events, and write it.
+"""Look into a checkpoint: compute an analysis on true events, and write it.
 
 An earlier analysis of the same kind in the folder is replaced when all is computed.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.console import progress_bar, say
 from mleg_ray.evaluation.statistics.estimate import Estimate
 from mleg_ray.folder import SealedFolder
-from mleg_ray.interpret.events import known_conditions, own_dataset, validation_events
+from mleg_ray.interpret.events import (
+    SPLIT,
+    known_conditions,
+    own_dataset,
+    random_events,
+    require_alike,
+)
 from mleg_ray.interpret.landscape import Landscape, LandscapeSpec, landscape, player_of
 from mleg_ray.interpret.latent import (
     CLUSTER,
@@ -26,10 +35,12 @@ from mleg_ray.interpret.latent import (
 )
 from mleg_ray.report.folder import ResultsPlan, renew
 from mleg_ray.report.landscape import CONTOURS, SURFACE, landscape_pngs
-from mleg_ray.report.latent import planes_png
+from mleg_ray.report.latent import planes_png, true_generated_png
 from mleg_ray.storage import join, write_bytes, write_json
 
 LANDSCAPE, LATENT, CLUSTERS = "landscape.json", "latent.json", "clusters"
+TRUE_GENERATED = "true-generated.png"
+TOLD = 5  # clusters, the largest
 
 
 class LandscapePlan(ResultsPlan):
@@ -52,7 +63,7 @@ def survey(checkpoint: Checkpoint, spec: LandscapeSpec, storage: str, out: str) 
         ResourceError: nothing can be written.
     """
     player_of(checkpoint, checkpoint.model, spec.player)
-    events = validation_events(own_dataset(checkpoint, storage), spec.events, spec.seed)
+    events = random_events(own_dataset(checkpoint, storage), SPLIT, spec.events, spec.seed)
     of = {"checkpoint": checkpoint.digest, "spec": spec.model_dump(mode="json")}
     folder = SealedFolder(out, LandscapePlan(of=of, results=(SURFACE, CONTOURS, LANDSCAPE)))
     with folder.work():
@@ -76,8 +87,14 @@ class LatentPlan(ResultsPlan):
     kind: Literal["latent analysis"] = "latent analysis"
 
 
-def look(checkpoint: Checkpoint, spec: LatentSpec, storage: str, out: str) -> Latent:
-    """Analyse a layer on the validation split of the checkpoint's own dataset.
+def look(
+    checkpoint: Checkpoint,
+    spec: LatentSpec,
+    storage: str,
+    out: str,
+    truth: tuple[Dataset, str | None] | None = None,
+) -> Latent:
+    """Analyse a layer on events of a split, by default validation events of its own dataset.
 
     Writes the pictures, the dataset `clusters` and, last, `latent.json` into `out`; an earlier
     analysis that is there is replaced when all is computed. The layer, the dataset and the folder
@@ -86,24 +103,33 @@ def look(checkpoint: Checkpoint, spec: LatentSpec, storage: str, out: str) -> La
     Raises:
         CheckpointError: see `activations`.
         ConfigError: `out` holds something else, or the dataset a field `cluster`.
-        DataError: the dataset is not there, or has too few events.
+        DataError: the dataset is not there, has too few events, or others than the checkpoint's.
         ResourceError: nothing can be written.
     """
     network_of(checkpoint, spec)
-    dataset = own_dataset(checkpoint, storage)
-    events = validation_events(dataset, spec.events, spec.seed)
-    labels = known_conditions(dataset.schema, events)
-    if spec.player != "generator":  # whose events are made, and have no labels
+    dataset, split = truth or (own_dataset(checkpoint, storage), SPLIT)
+    require_alike(dataset, checkpoint)
+    events = random_events(dataset, split, spec.events, spec.seed)
+    conditions = known_conditions(dataset.schema, events)
+    labels = dict(conditions)
+    sees_events = spec.player != "generator"  # whose events are made, and have no labels
+    if sees_events:
         labels |= {name: events.columns[name] for name in dataset.schema.labels}
     schema = clustered(dataset, labels)
     drawn = {*schema.labels, *schema.varying(dataset.manifest.conditions)}
     fields = [field for field in schema.fields if field.name in drawn]
-    of = {"checkpoint": checkpoint.digest, "spec": spec.model_dump(mode="json")}
-    results = (LATENT, CLUSTERS, *(f"{field.name}.png" for field in fields))
-    folder = SealedFolder(out, LatentPlan(of=of, results=results))
+    of = {
+        "checkpoint": checkpoint.digest,
+        "dataset": dataset.digest,
+        "split": split,
+        "spec": spec.model_dump(mode="json"),
+    }
+    pictures = [f"{field.name}.png" for field in fields] + [TRUE_GENERATED] * sees_events
+    folder = SealedFolder(out, LatentPlan(of=of, results=(LATENT, CLUSTERS, *pictures)))
     with folder.work():
         seen = activations(checkpoint, events, spec)
-        result = latent(checkpoint, seen, labels, spec)
+        made = activations(checkpoint, events, spec, generated=True) if sees_events else None
+        result = latent(checkpoint, seen, labels, spec, dataset=dataset.digest, generated=made)
         renew(folder)
         write_clusters(result, seen.events, labels, dataset, join(out, CLUSTERS))
         share = f"{sum(result.explained):.0%} of the variance"
@@ -115,13 +141,25 @@ def look(checkpoint: Checkpoint, spec: LatentSpec, storage: str, out: str) -> La
         for field in fields:
             content = planes_png(planes, columns[field.name].double().numpy(), field)
             write_bytes(join(out, f"{field.name}.png"), content)
+        if sees_events:
+            points = np.array(result.pca), np.array(result.generated)
+            content = true_generated_png(*points, _groups(conditions, len(events)))
+            write_bytes(join(out, TRUE_GENERATED), content)
         write_json(join(out, LATENT), result.model_dump(mode="json"))
     _say(result)
     return result
 
 
+def _groups(conditions: Mapping[str, torch.Tensor], n: int) -> dict[str, NDArray[np.bool_]]:
+    """Return which of n events have each value of the first condition; all if there is none."""
+    for name, values in conditions.items():
+        known = np.unique(values.numpy())
+        return {f"{name} = {value:g}": values.numpy() == value for value in known}
+    return {"all events": np.ones(n, dtype=bool)}
+
+
 def _say(result: Latent) -> None:
-    found = [cluster for cluster in result.clusters if cluster.number >= 0]
+    found = result.largest
     inside = sum(cluster.events for cluster in found)
     say(
         f"Layer {result.spec.layer} of the {result.spec.player}, {result.width} wide: "
@@ -134,6 +172,11 @@ def _say(result: Latent) -> None:
             say(f"  {label}: purity of the clusters {_beside_chance(estimate)}")
         for space, accuracy in result.separation[label].items():
             say(f"  {label}: told by its neighbours in the {space} {_beside_chance(accuracy)}")
+    for cluster in found[:TOLD]:
+        likeliest = [f"{n} {v:g} ({cluster.purity[n]:.0%})" for n, v in cluster.majority.items()]
+        say(f"  cluster {cluster.number}, {cluster.events:,} events: {', '.join(likeliest)}")
+    for space, accuracy in result.told_apart.items():
+        say(f"  true or generated: told in the {space} {_beside_chance(accuracy)}")
 
 
 def _beside_chance(figure: Estimate) -> str:

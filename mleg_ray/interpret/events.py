@@ -1,4 +1,4 @@
-"""The events by which a checkpoint is looked into: those of its own dataset's validation split."""
+"""The true events by which a checkpoint is looked into, and what is known of them."""
 
 import numpy as np
 import torch
@@ -31,20 +31,44 @@ def own_dataset(checkpoint: Checkpoint, storage: str) -> Dataset:
     return dataset
 
 
-def validation_events(dataset: Dataset, n: int, seed: int) -> Events:
-    """Draw n random events of the validation split, in physical units, labels included.
+def require_alike(dataset: Dataset, checkpoint: Checkpoint) -> None:
+    """Raise `DataError` unless the checkpoint could have been trained on events of the dataset.
+
+    Their conditions may have other values, but for those of which the checkpoint knows only one.
+    """
+    there, wanted = (
+        {field.name: (field.unit, field.shape) for field in schema.fields}
+        for schema in (dataset.schema, checkpoint.schema)
+    )
+    unlike = [name for name, meaning in wanted.items() if there.get(name) != meaning]
+    if unlike:
+        raise DataError(
+            f"{dataset.uri}: no events of the kind that {checkpoint.uri} makes: it lacks, or has "
+            f"in other units, {', '.join(unlike)}; choose another --truth"
+        )
+    for name, value in checkpoint.card.dataset.conditions.items():
+        if dataset.manifest.conditions.get(name) != value:
+            raise DataError(
+                f"{dataset.uri}: {name} is not {value:g} throughout, the only value that "
+                f"{checkpoint.uri} knows; choose another --truth"
+            )
+
+
+def random_events(dataset: Dataset, split: str | None, n: int, seed: int) -> Events:
+    """Draw n random events of a split, all if None, in physical units, labels included.
 
     Raises:
         DataError: the split has fewer, or is damaged.
     """
-    rows = dataset.rows(SPLIT)
+    rows = dataset.rows(split)
     if n > rows:
-        raise DataError(f"{dataset.uri}: {rows:,} {SPLIT} events, not {n:,}; lower --events")
+        kind = f"{split} events" if split else "events"
+        raise DataError(f"{dataset.uri}: {rows:,} {kind}, not {n:,}; lower --events")
     rng = np.random.default_rng(derive_seed(seed, "interpret/events"))
     chosen = np.sort(rng.choice(rows, n, replace=False))
     parts = []
     done = 0
-    for events in dataset.chunks(SPLIT):
+    for events in dataset.chunks(split):
         first, last = np.searchsorted(chosen, (done, done + len(events)))
         parts.append(events[torch.from_numpy(chosen[first:last] - done)])
         done += len(events)

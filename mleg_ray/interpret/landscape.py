@@ -99,7 +99,7 @@ def landscape(
 ) -> Landscape:
     """Compute a player's loss around the weights of a checkpoint, which is not changed.
 
-    Every point sees the same physical events, as `validation_events` draws them, and the same
+    Every point sees the same physical events, as `random_events` draws them, and the same
     noise; nothing is dropped out. `progress` hears how many points are done.
 
     Raises:

@@ -3,9 +3,11 @@
 The generator is looked at while it makes events of noise, the critic while it sees true events. The
 activations (n, width) are projected on their two principal components and embedded by t-SNE (van
 der Maaten & Hinton, J. Mach. Learn. Res. 9 (2008) 2579), in whose plane DBSCAN (Ester et al., KDD
-1996) finds clusters. Where events have labels, or conditions of few values, figures tell how well
-clusters and layer separate them; a layer that helps separates them better than the features do.
-Distances know no weights: every event counts once.
+1996) finds clusters. What the critic makes of as many generated events is projected on the
+components of the true ones, and figures tell how well the two are told apart: a critic that has
+nothing left to object sees them alike. Where events have labels, or conditions of few values,
+figures tell how well clusters and layer separate them; a layer that helps separates them better
+than the features do. Distances know no weights: every event counts once.
 """
 
 from collections.abc import Container, Iterator, Mapping
@@ -15,6 +17,7 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field as Option
 from pydantic import PositiveFloat, PositiveInt, model_validator
 from sklearn.cluster import DBSCAN
 from sklearn.decomposition import PCA
@@ -55,13 +58,16 @@ class LatentSpec(Config):
 
     `layer` counts the player's hidden layers from 1. A cluster's core are points that have
     `min_samples` points, themselves included, within `eps` in the plane of t-SNE. Labels are
-    predicted by the `neighbours` nearest events.
+    predicted by the `neighbours` nearest events. t-SNE moves its points `iterations` times, by a
+    `learning_rate` that follows from their number, max(n/48, 50), if it is not given.
     """
 
     player: Literal["generator", "critic", "embedding"]
     layer: PositiveInt
     events: PositiveInt = 2000
     perplexity: PositiveFloat = 100.0
+    learning_rate: PositiveFloat | None = None
+    iterations: int = Option(1000, ge=250)  # of which the first 250 exaggerate
     eps: PositiveFloat = 2.0
     min_samples: PositiveInt = 20
     neighbours: PositiveInt = 15
@@ -93,22 +99,33 @@ class Latent(Config):
     condition of few values, `purity` is the share of the events in clusters that have their
     cluster's likeliest value, beside that of shuffled values; `separation` is how often the nearest
     events predict an event's value, in the space of the features, of the player's input, of the
-    layer and of both planes, beside the likeliest value's share.
+    layer and of both planes, beside the likeliest value's share. `generated` are generated events
+    on the components of the true ones that a critic sees, and `told_apart` how often the nearest
+    events tell which are which, in the same spaces but the plane of t-SNE. `dataset` is the digest
+    of that of the true events, or of their conditions.
     """
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     spec: LatentSpec
     checkpoint: str
     dataset: str
     width: int
     explained: Point
     pca: tuple[Point, ...]
+    generated: tuple[Point, ...]
     tsne: tuple[Point, ...]
     cluster: tuple[int, ...]
     clusters: tuple[Cluster, ...]
     purity: dict[str, Estimate]
     separation: dict[str, dict[str, Estimate]]
+    told_apart: dict[str, Estimate]
     environment: dict[str, str]
+
+    @property
+    def largest(self) -> list[Cluster]:
+        """The clusters, the largest first; what is in none is no cluster."""
+        found = [cluster for cluster in self.clusters if cluster.number != NONE]
+        return sorted(found, key=lambda cluster: -cluster.events)
 
 
 @dataclass(frozen=True)
@@ -147,11 +164,13 @@ def network_of(checkpoint: Checkpoint, spec: LatentSpec) -> Network:
     return network
 
 
-def activations(checkpoint: Checkpoint, events: Events, spec: LatentSpec) -> Activations:
+def activations(
+    checkpoint: Checkpoint, events: Events, spec: LatentSpec, *, generated: bool = False
+) -> Activations:
     """Run a player up to a hidden layer.
 
-    `events` are physical ones, as `validation_events` draws them; for the generator only their
-    conditions count.
+    `events` are physical ones, as `random_events` draws them. For the generator only their
+    conditions count, and for a critic too if it shall see `generated` events.
 
     Raises:
         CheckpointError: see `network_of`; what comes out is NaN or infinite.
@@ -161,20 +180,19 @@ def activations(checkpoint: Checkpoint, events: Events, spec: LatentSpec) -> Act
     events = events.to(checkpoint.device)
     with torch.no_grad():
         condition = feature_map.condition(events)
-        if spec.player == "generator":
+        inputs: list[Tensor] = []  # what the generator is given while it makes events
+        if generated or spec.player == "generator":
             generator = stream(derive_seed(spec.seed, "latent/noise"), checkpoint.device)
             noise = model.draw(len(events), generator=generator)
-            inputs: list[Tensor] = []  # what the network is given while it makes events
             heard = network.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
             features = model.decode(noise, condition)
             heard.remove()
-            [seen] = inputs
             events = feature_map.decode(features, events)
         else:
             encoding = Noise(checkpoint.device)
             encoding.seed(derive_seed(spec.seed, "latent/encode"))
             features = feature_map.encode(events, noise=encoding).x
-            seen = feature_map.view(features, condition)
+        [seen] = inputs or [feature_map.view(features, condition)]
         layer = network.hidden(seen, condition, spec.layer)
     if not (features.isfinite().all() and layer.isfinite().all()):
         raise CheckpointError(
@@ -185,14 +203,22 @@ def activations(checkpoint: Checkpoint, events: Events, spec: LatentSpec) -> Act
 
 
 def latent(
-    checkpoint: Checkpoint, seen: Activations, labels: Mapping[str, Tensor], spec: LatentSpec
+    checkpoint: Checkpoint,
+    seen: Activations,
+    labels: Mapping[str, Tensor],
+    spec: LatentSpec,
+    *,
+    dataset: str,
+    generated: Activations | None = None,
 ) -> Latent:
     """Project a layer's activations, find their clusters, and tell what is separated.
 
     `labels` are what is known of the events, (n,) by name: true ones' labels, and conditions of few
-    values.
+    values. `dataset` is the digest of theirs. `generated` is what a critic makes of as many
+    generated events.
     """
-    pca, explained = principal_plane(seen.layer)
+    others = [generated.layer] if generated else []
+    (pca, *others), explained = principal_plane(seen.layer, *others)
     tsne = embedded(seen.layer, spec)
     cluster = DBSCAN(eps=spec.eps, min_samples=spec.min_samples).fit_predict(tsne)
     given = {name: values.numpy() for name, values in labels.items()}
@@ -202,10 +228,11 @@ def latent(
     return Latent(
         spec=spec,
         checkpoint=checkpoint.digest,
-        dataset=checkpoint.card.dataset.dataset_digest,
+        dataset=dataset,
         width=seen.layer.shape[1],
         explained=explained,
         pca=pca.tolist(),
+        generated=others[0].tolist() if others else (),
         tsne=tsne.tolist(),
         cluster=cluster.tolist(),
         clusters=tuple(_described(cluster, given)),
@@ -214,27 +241,35 @@ def latent(
             name: {where: separation(points, values, spec) for where, points in spaces.items()}
             for name, values in given.items()
         },
+        told_apart=_told_apart((seen, pca), (generated, others[0]), spec) if generated else {},
         environment=environment(),
     )
 
 
-def principal_plane(points: FloatArray) -> tuple[FloatArray, Point]:
+def principal_plane(points: FloatArray, *others: FloatArray) -> tuple[list[FloatArray], Point]:
     """Return points (n, d) on their two principal components, (n, 2), and these' variance shares.
 
-    The largest entry of each component is positive, so that the picture is no mirror image of
-    itself from one machine to the other.
+    Other points (m, d) are projected on the same components. The largest entry of each component is
+    positive, so that the picture is no mirror image of itself from one machine to the other.
     """
     components = PCA(2, svd_solver="full")
     with threadpool_limits(1):
-        plane = components.fit_transform(points)
+        components.fit(points)
+        planes = [components.transform(each) for each in (points, *others)]
     first, second = components.explained_variance_ratio_.tolist()
-    return plane, (first, second)
+    return planes, (first, second)
 
 
 def embedded(points: FloatArray, spec: LatentSpec) -> FloatArray:
     """Return points (n, d) in the plane of t-SNE, (n, 2), begun at their principal components."""
     seed = derive_seed(spec.seed, "latent/t-sne") % 2**32
-    tsne = TSNE(perplexity=spec.perplexity, init="pca", random_state=seed)
+    tsne = TSNE(
+        perplexity=spec.perplexity,
+        learning_rate=spec.learning_rate or "auto",
+        max_iter=spec.iterations,
+        init="pca",
+        random_state=seed,
+    )
     with threadpool_limits(1):  # where another process wants a core, threads that wait spin
         plane = tsne.fit_transform(points)
     return np.asarray(plane, dtype=np.float64)
@@ -340,6 +375,24 @@ def write_clusters(
     )
     write_json(join(folder, PREPARED), written.model_dump(mode="json"))
     return Dataset.open(folder)
+
+
+def _told_apart(
+    true: tuple[Activations, FloatArray], made: tuple[Activations, FloatArray], spec: LatentSpec
+) -> dict[str, Estimate]:
+    """Return how often the nearest events tell a true event from a generated one, by space.
+
+    Given are what the player makes of either, and its principal plane (n, 2).
+    """
+    sides = [
+        {"features": of.features, "input": of.input, "layer": of.layer, "pca": plane}
+        for of, plane in (true, made)
+    ]
+    which = np.repeat([0.0, 1.0], [len(side["pca"]) for side in sides])
+    return {
+        space: separation(np.concatenate([side[space] for side in sides]), which, spec)
+        for space in sides[0]
+    }
 
 
 def _described(cluster: Clusters, labels: Mapping[str, Labels]) -> Iterator[Cluster]:

@@ -7,13 +7,16 @@ distinct in hue, lightness and shape, so also in print and to colour-blind reade
 import io
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.samples.sample import Axis
+from mleg_ray.evaluation.statistics.ensemble import Band
 
 DPI = 180
+PULLS = 4  # deviations to which pulls are drawn
 INK, FAINT = "#1d2733", "#8a95a3"
 TRUTH, TRUTH_FILL, GENERATED = "#52677d", "#d5dee8", "#d1570c"
 STYLE: dict[str, Any] = {
@@ -80,3 +83,27 @@ def draw_band(axes: Axes, edges: FloatArray, middle: FloatArray, error: FloatArr
         alpha=0.35,
         linewidth=0,
     )
+
+
+def mark_beyond(axes: Axes, x: FloatArray, y: FloatArray) -> None:
+    """Mark points (n,) above or below a panel by triangles at its edge: none vanishes silently."""
+    low, high = axes.get_ylim()
+    look: dict[str, Any] = {"color": GENERATED, "markersize": 4, "clip_on": False, "zorder": 5}
+    for beyond, edge, marker in ((y > high, high, "^"), (y < low, low, "v")):
+        if beyond.any():  # an empty line that is not clipped counts as one at the figure's corner
+            axes.plot(x[beyond], np.full(beyond.sum(), edge), marker, **look)
+
+
+def draw_pulls(axes: Axes, band: Band) -> None:
+    """Draw the pulls of the bins used as points; dotted lines are at one deviation.
+
+    Of a good ensemble two in three lie between them. Source: Alanazi, Machine Learning-Based Event
+    Generator, Old Dominion University 2022, eq. 29 and Fig. 30.
+    """
+    centres = (band.edges[1:] + band.edges[:-1])[band.used] / 2
+    axes.axhline(0, color=TRUTH, linewidth=0.9)
+    for deviation in (-1, 1):
+        axes.axhline(deviation, color=TRUTH, linestyle=":", linewidth=0.9)
+    axes.plot(centres, band.pulls, "o", color=GENERATED, markersize=2.6)
+    axes.set(ylabel="pull", ylim=(-PULLS, PULLS))
+    mark_beyond(axes, centres, band.pulls)

@@ -30,6 +30,7 @@ from mleg_ray.report.drawing import (
     TRUTH_FILL,
     axis_label,
     draw_band,
+    mark_beyond,
     panel,
     png,
     unit_text,
@@ -231,14 +232,8 @@ def _draw_ratio(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) -> No
     precise = filled & (np.nan_to_num(error, nan=np.inf) < 0.2)
     spread = np.abs(ratio[precise] - 1).max(initial=0.1)
     half = next((step for step in (0.25, 0.5) if spread <= 0.8 * step), 1.0)
-    low, high = 1 - half, 1 + half
-    axes.set_ylim(low, high)
-    # A point outside the panel must not vanish silently: a triangle marks it at the edge.
-    for beyond, edge, marker in ((ratio > high, high, "^"), (ratio < low, low, "v")):
-        x = _centres(edges)[beyond]
-        axes.plot(
-            x, np.full_like(x, edge), marker, color=GENERATED, markersize=4, clip_on=False, zorder=5
-        )
+    axes.set_ylim(1 - half, 1 + half)
+    mark_beyond(axes, _centres(edges), ratio)
 
 
 @style.context(STYLE)
@@ -254,8 +249,8 @@ def _plane_png(
         cmap="viridis" if scale else "RdBu_r",
         norm=scale or LogNorm(1 / 3, 3),
     )
-    kind = "log" if plane.log else "linear"
-    axes.set(xscale=kind, yscale=kind)
+    x_scale, y_scale = ("log" if log else "linear" for log in plane.logs)
+    axes.set(xscale=x_scale, yscale=y_scale)
     bar = figure.colorbar(mesh, ax=axes, pad=0.02)
     bar.set_label("events per bin" if scale else "generated / truth")
     if scale is None:

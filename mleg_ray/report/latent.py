@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib import colormaps, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.events import Field
@@ -16,12 +18,16 @@ from mleg_ray.interpret.latent import (
     CLUSTER,
     NONE,
 )
-from mleg_ray.report.drawing import FAINT, STYLE, png, unit_text
+from mleg_ray.report.drawing import FAINT, INK, STYLE, png, unit_text
 
 COLOURS = (*colormaps["tab10"].colors[:7], *colormaps["tab10"].colors[8:])  # type: ignore[attr-defined]
 MARKS = ("o", "^", "s", "v", "D", "P", "X")  # of another number: their cycles meet late
 GROUPS = len(COLOURS) * len(MARKS)  # those that differ in colour or mark
 ROWS = 16  # of a legend's column, as high as a panel
+CELLS = 40  # of a map of heat, along each axis
+HEATED = (0.002, 0.998)  # quantiles between which it is drawn
+SMOOTHED = 1.5  # cells
+CONTOURS = (0.05, 0.2, 0.5, 0.8)
 DOTS: dict[str, Any] = {"linewidth": 0, "alpha": 0.75}
 LEGEND: dict[str, Any] = {
     "loc": "outside right center",
@@ -62,6 +68,37 @@ def planes_png(planes: Mapping[str, FloatArray], values: FloatArray, field: Fiel
         figure.colorbar(panels[-1].collections[-1], ax=list(panels), label=label, pad=0.01)
     text = textwrap.fill(field.description, int(14 * width))
     figure.supxlabel(text, fontsize="small", parse_math=False)
+    return png(figure)
+
+
+@style.context(STYLE)
+def true_generated_png(
+    true: FloatArray, generated: FloatArray, groups: Mapping[str, NDArray[np.bool_]]
+) -> bytes:
+    """Draw generated events (n, 2) as a map of heat, true ones (n, 2) as contours, by group.
+
+    A panel each; a group (n,) chooses among both. Contours are of the smoothed density, at shares
+    of its largest value: of few events they would be ragged.
+    """
+    both = np.concatenate([true, generated])
+    low, high = np.quantile(both, HEATED, axis=0)
+    x, y = np.linspace(low, high, CELLS + 1).T
+    figure = Figure(figsize=(3.2 * len(groups), 3.3), layout="constrained")
+    panels = figure.subplots(1, len(groups), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, (title, rows) in zip(panels, groups.items(), strict=True):
+        heat, lines = (
+            np.histogram2d(points[rows, 0], points[rows, 1], [x, y])[0]
+            for points in (generated, true)
+        )
+        axes.pcolormesh(x, y, np.ma.masked_equal(heat, 0).T, cmap="YlOrBr")
+        density = gaussian_filter(lines, SMOOTHED)
+        centres = [(edges[1:] + edges[:-1]) / 2 for edges in (x, y)]
+        if density.max() > 0:
+            levels = density.max() * np.array(CONTOURS)
+            axes.contour(*centres, density.T, levels, colors=INK, linewidths=0.8)
+        axes.set(title=title, xlabel="first component")
+    panels[0].set_ylabel("second component")
+    figure.suptitle("lines: true events, colours: generated ones", fontsize="small")
     return png(figure)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,8 +10,10 @@ import torch
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
+from mleg_ray.evaluation.metrics.histograms import prepare_relative_chi2
 from mleg_ray.evaluation.samples.column import Column, columns_of
-from mleg_ray.evaluation.statistics.distances import prepare_ks, two_sample
+from mleg_ray.evaluation.statistics.distances import Preparation, prepare_ks, two_sample
+from mleg_ray.evaluation.statistics.estimate import NotComputableError
 from mleg_ray.models.base import GENERATED
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.run import PlateauConfig, RunConfig
@@ -22,11 +24,16 @@ TIE = 0.01  # relative: chance alone moves the ks_sum of a model that no longer 
 
 
 class Snapshot(Config):
-    """One judged moment of a run; `ks` holds the distance of each observable."""
+    """One judged moment of a run; `ks` and `chi2_paper` hold figures of each observable.
+
+    The sum of the first chooses the snapshot; the second are there for the training curves, where
+    they can be computed.
+    """
 
     step: int
     ks_sum: float
     ks: dict[str, float]
+    chi2_paper: dict[str, float] = {}
     losses: dict[str, float]
     seconds: float
     finite: bool
@@ -38,7 +45,8 @@ class Snapshot(Config):
 
     def flat(self) -> dict[str, float]:
         """Return the numbers of the training curves, by name."""
-        return {"step": self.step, "seconds": self.seconds} | self.distances | self.losses
+        chi2 = {f"chi2_paper.{name}": value for name, value in self.chi2_paper.items()}
+        return {"step": self.step, "seconds": self.seconds} | self.distances | chi2 | self.losses
 
 
 class SnapshotSelector:
@@ -93,11 +101,12 @@ class SnapshotSelector:
 
     def consider(self, progress: Progress, loop: TrainingLoop, seconds: float) -> Snapshot:
         """Judge the loop's model now and keep its weights if it is the best so far."""
-        ks = self._distances(loop) if progress.finite else {}
+        ks, chi2 = self._judged(loop) if progress.finite else ({}, {})
         snapshot = Snapshot(
             step=progress.step,
             ks_sum=sum(ks.values()) if ks else float(len(self._names)),
             ks=ks,
+            chi2_paper=chi2,
             losses={k: v for k, v in progress.losses.items() if math.isfinite(v)},
             seconds=seconds,
             finite=progress.finite,
@@ -107,7 +116,17 @@ class SnapshotSelector:
             self.best_weights = {k: v.clone() for k, v in loop.ema.state_dict().items()}
         return snapshot
 
-    def _distances(self, loop: TrainingLoop) -> dict[str, float]:
+    def _judged(self, loop: TrainingLoop) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the KS distance and, where it is finite, `chi2_paper` of each observable."""
+        generated = self._generated(loop)
+        ks = self._compared(generated, prepare_ks)
+        chi2 = self._compared(generated, prepare_relative_chi2)
+        return (
+            {name: 1.0 if math.isnan(value) else value for name, value in ks.items()},
+            {name: value for name, value in chi2.items() if math.isfinite(value)},
+        )
+
+    def _generated(self, loop: TrainingLoop) -> dict[str, Column]:
         device = next(loop.ema.parameters()).device
         generator = stream(self._seed, device)
         parts: list[dict[str, Column]] = []
@@ -115,13 +134,18 @@ class SnapshotSelector:
             for given in self._given.split(GENERATED.of(loop.feature_map.space.nbytes)):
                 events = loop.observed(given.to(device), generator=generator).to("cpu")
                 parts.append(columns_of(self._definitions.joined(events).choose(self._names)))
+        return {name: Column.concatenate([part[name] for part in parts]) for name in self._truth}
+
+    def _compared(self, generated: Mapping[str, Column], prepare: Preparation) -> dict[str, float]:
+        """Return a distance of each observable from the truth, NaN where there is none."""
         found = {}
         for name, truth in self._truth.items():
-            generated = Column.concatenate([part[name] for part in parts])
-            known, made = truth.weights(self._weight), generated.weights(self._given.weight.numpy())
-            samples = truth.values, generated.values, known, made
-            value = two_sample(prepare_ks, *samples) if made.sum() > 0 else math.nan
-            found[name] = 1.0 if math.isnan(value) else value
+            made = generated[name]
+            weights = truth.weights(self._weight), made.weights(self._given.weight.numpy())
+            try:
+                found[name] = two_sample(prepare, truth.values, made.values, *weights)
+            except NotComputableError:
+                found[name] = math.nan
         return found
 
     def state_dict(self) -> dict[str, Any]:

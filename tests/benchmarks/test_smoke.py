@@ -24,11 +24,12 @@ COMMANDS = (
     *("toys parts-toy-jets", "toys vae-toy-images --set dataset=toy-layers"),
     *("coordinates --root {tapes}", "losses --root {tapes}", "families --root {tapes}"),
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
-    *("latent", "unfolding"),
+    *("latent", "mleg", "quickstart", "unfolding"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
-    "unfolding": "-sigma-r",
+    "exclusive": "-flow-photoproduction",
+    **dict.fromkeys(("mleg", "unfolding"), "-sigma-r"),
     **dict.fromkeys(("acceptance", "compare-tape --root {tapes}", "landscapes --root {tapes}"), ""),
 }
 

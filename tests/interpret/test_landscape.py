@@ -10,7 +10,7 @@ from torch import nn
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.config import parse
 from mleg_ray.errors import CheckpointError, ConfigError, DataError
-from mleg_ray.interpret.events import own_dataset, validation_events
+from mleg_ray.interpret.events import SPLIT, own_dataset, random_events
 from mleg_ray.interpret.landscape import (
     LandscapeSpec,
     filter_normalised,
@@ -170,15 +170,15 @@ def test_impossible_values_are_named(values, message):
 
 def test_events_are_of_the_validation_split_of_the_own_dataset(tmp_path):
     dataset = prepared_dataset(tmp_path / "datasets" / "dis-ep-50", 100, beams=(20.0, 50.0))
-    events = validation_events(dataset, 60, seed=1)
+    events = random_events(dataset, SPLIT, 60, seed=1)
     known = dataset.load("validation")
     rows = (momenta(events)[:, None] == momenta(known)[None]).all(dim=2)
     assert (rows.sum(dim=1) == 1).all()
     assert (rows.sum(dim=0) <= 1).all()
     assert set(events.columns["beam_energy"].tolist()) == {20.0, 50.0}
-    assert torch.equal(momenta(validation_events(dataset, 60, seed=1)), momenta(events))
+    assert torch.equal(momenta(random_events(dataset, SPLIT, 60, seed=1)), momenta(events))
     with pytest.raises(DataError, match="100 validation events, not 101; lower --events"):
-        validation_events(dataset, 101, seed=1)
+        random_events(dataset, SPLIT, 101, seed=1)
     checkpoint = small_checkpoint(tmp_path / "checkpoint")
     with pytest.raises(DataError, match="not the dataset that .* was trained on"):
         own_dataset(checkpoint, str(tmp_path))

@@ -12,12 +12,14 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.config import parse
 from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.events import Events, EventSchema, Field
+from mleg_ray.interpret import latent as interpreted
 from mleg_ray.interpret.events import FEW, known_conditions
 from mleg_ray.interpret.latent import (
     CLUSTER,
     LatentSpec,
     activations,
     clustered,
+    embedded,
     latent,
     principal_plane,
     purity,
@@ -63,13 +65,39 @@ def test_the_principal_plane_is_that_of_the_covariance() -> None:
     scales = np.array([3.0, 2.0, 1.0, 0.5])
     turn, _ = np.linalg.qr(rng.standard_normal((4, 4)))
     points = rng.standard_normal((50_000, 4)) * scales @ turn.T + 7
-    plane, explained = principal_plane(points)
+    [plane], explained = principal_plane(points)
     assert plane.mean(axis=0) == pytest.approx(0, abs=1e-9)
     assert plane.std(axis=0) == pytest.approx(scales[:2], rel=0.02)
     assert explained == pytest.approx(scales[:2] ** 2 / (scales**2).sum(), rel=0.03)
     assert np.corrcoef(plane.T)[0, 1] == pytest.approx(0, abs=1e-9)
     along = (points - 7) @ turn[:, 0]
     assert abs(np.corrcoef(plane[:, 0], along)[0, 1]) > 0.999
+
+
+def test_other_points_are_projected_on_the_same_components() -> None:
+    """About (5, 5) the first four spread by 8 along x, by 2 along y: these are the components."""
+    points = np.array([[7.0, 5], [3, 5], [5, 6], [5, 4]])
+    (plane, other), explained = principal_plane(points, np.array([[6.0, 9], [5, 5]]))
+    assert plane == pytest.approx(points - 5)
+    assert other == pytest.approx(np.array([[1.0, 4], [0, 0]]))
+    assert explained == pytest.approx((0.8, 0.2))
+
+
+def test_t_sne_is_asked_for_what_the_spec_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Heard:
+        def __init__(self, **settings: object) -> None:
+            asked.append(settings)
+
+        def fit_transform(self, points: np.ndarray) -> np.ndarray:
+            return points[:, :2]
+
+    monkeypatch.setattr(interpreted, "TSNE", Heard)
+    embedded(np.zeros((5, 3)), spec())
+    embedded(np.zeros((5, 3)), spec(learning_rate=200.0, iterations=5000, perplexity=7.0))
+    told = [(s["learning_rate"], s["max_iter"], s["perplexity"]) for s in asked]
+    assert told == [("auto", 1000, 10.0), (200.0, 5000, 7.0)]
 
 
 def test_neighbours_tell_clouds_as_far_as_they_are_apart() -> None:
@@ -187,6 +215,8 @@ def test_a_diverged_checkpoint_is_refused(tmp_path: Path) -> None:
         ({"events": 300, "perplexity": 100.0}, "events must be more than 300: 3 x perplexity"),
         ({"eps": 0}, "eps"),
         ({"min_samples": 0}, "min_samples"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"iterations": 249}, "iterations"),
     ],
 )
 def test_impossible_values_are_named(values: dict, message: str) -> None:
@@ -204,8 +234,8 @@ def test_clusters_are_found_described_and_written_back(tmp_path: Path) -> None:
     clouds, label = blobs(120, 40.0)
     seen = replace(seen, layer=clouds)
     labels = {"channel": torch.from_numpy(label)}
-    result = latent(checkpoint, seen, labels, asked)
-    assert latent(checkpoint, seen, labels, asked) == result
+    result = latent(checkpoint, seen, labels, asked, dataset="")
+    assert latent(checkpoint, seen, labels, asked, dataset="") == result
     assert [cluster.number for cluster in result.clusters] == [0, 1, 2]
     assert [cluster.purity["channel"] for cluster in result.clusters] == [1, 1, 1]
     assert {cluster.majority["channel"] for cluster in result.clusters} == {0, 1, 2}
@@ -213,7 +243,7 @@ def test_clusters_are_found_described_and_written_back(tmp_path: Path) -> None:
     spaces = result.separation["channel"]
     assert spaces["layer"].value == spaces["t-sne"].value == 1
     assert spaces["features"].significance < 4  # the electrons know nothing of the clouds
-    unlabelled = latent(checkpoint, seen, {}, asked)
+    unlabelled = latent(checkpoint, seen, {}, asked, dataset="")
     assert unlabelled.purity == unlabelled.separation == {}
     assert unlabelled.tsne == result.tsne
 
@@ -231,6 +261,54 @@ def test_clusters_are_found_described_and_written_back(tmp_path: Path) -> None:
     described = written.manifest.provenance["latent"]
     assert [cluster["number"] for cluster in described["clusters"]] == [0, 1, 2]
     assert "tsne" not in described
+
+
+@pytest.mark.parametrize("recipe", ["fatgan-quick", "fatgan-mmd-gan"])
+def test_a_critic_sees_what_is_generated_as_it_sees_true_events(
+    checkpoints: dict[str, Checkpoint], recipe: str
+) -> None:
+    """Generated events that are encoded again are seen as they were, up to single precision."""
+    checkpoint, events = checkpoints[recipe], training_events(50)
+    asked = spec(player=players_of(recipe)[-1], layer=2)
+    made = activations(checkpoint, events, asked, generated=True)
+    assert not torch.equal(momenta(made.events), momenta(events))
+    assert torch.equal(made.events.columns["beam_energy"], events.columns["beam_energy"])
+    again = activations(checkpoint, made.events, asked)
+    assert again.layer == pytest.approx(made.layer, rel=1e-3, abs=1e-3)
+
+
+def test_true_and_generated_events_are_told_apart_where_they_differ(tmp_path: Path) -> None:
+    checkpoint, asked = small_checkpoint(tmp_path), spec(iterations=250)
+    seen = activations(checkpoint, training_events(120), asked)
+    rng = np.random.default_rng(4)
+    clouds = [rng.standard_normal((120, 5)) for _ in range(3)]
+    seen = replace(seen, features=clouds[0], input=clouds[0], layer=clouds[0])
+    like = replace(seen, features=clouds[1], input=clouds[1], layer=clouds[1])
+    made = replace(like, layer=clouds[2] + 40.0)
+    result = latent(checkpoint, seen, {}, asked, dataset="", generated=made)
+    told = result.told_apart
+    assert set(told) == {"features", "input", "layer", "pca"}
+    assert told["layer"].value == told["pca"].value == 1
+    assert told["layer"].floor == 0.5
+    assert told["features"].significance < 4
+    assert np.array(result.generated).shape == (120, 2)
+    alone = latent(checkpoint, seen, {}, asked, dataset="")
+    assert (alone.generated, alone.told_apart) == ((), {})
+    assert alone.pca == result.pca
+
+
+def test_the_largest_clusters_are_told_with_their_channels(tmp_path: Path) -> None:
+    """Clouds of 60, 40 and 20 events; one in four of the second has another channel."""
+    checkpoint, asked = small_checkpoint(tmp_path), spec(eps=8.0)
+    seen = activations(checkpoint, training_events(120), asked)
+    cloud = np.repeat([0, 1, 2], [20, 60, 40])
+    rng = np.random.default_rng(5)
+    layer = rng.standard_normal((120, 3)) + 40.0 * np.eye(3)[cloud]
+    channel = np.where(np.arange(120) >= 110, 7.0, cloud + 0.0)
+    labels = {"channel": torch.from_numpy(channel)}
+    result = latent(checkpoint, replace(seen, layer=layer), labels, asked, dataset="")
+    largest = [(c.events, c.majority["channel"], c.purity["channel"]) for c in result.largest]
+    assert largest == [(60, 1.0, 1.0), (40, 2.0, 0.75), (20, 0.0, 1.0)]
 
 
 def test_conditions_of_few_values_group_events() -> None:
@@ -253,7 +331,7 @@ def test_a_condition_is_told_and_stays_one_column(tmp_path: Path, player: str) -
     labels = known_conditions(dataset.schema, events)
     asked = spec(player=player, events=300)
     seen = activations(checkpoint, events, asked)
-    result = latent(checkpoint, seen, labels, asked)
+    result = latent(checkpoint, seen, labels, asked, dataset="")
     told = result.separation["beam_energy"]
     assert told["input"].significance < 4 < told["layer"].significance
     assert set(result.clusters[0].majority) == {"beam_energy"}

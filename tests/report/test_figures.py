@@ -1,16 +1,19 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
 from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
+from mleg_ray.evaluation.statistics.ensemble import Band
 from mleg_ray.events import Field
 from mleg_ray.interpret.latent import CLUSTER
 from mleg_ray.report import figures, latent
-from mleg_ray.report.drawing import axis_label
+from mleg_ray.report.drawing import axis_label, draw_pulls
 from mleg_ray.report.figures import (
     correlation_pngs,
     drawable,
@@ -119,6 +122,33 @@ def test_only_clusters_have_events_in_none(monkeypatch):
     planes_png(plane, values, CLUSTER)
     planes_png(plane, values, Field(name="charge", role="label"))
     assert [list(groups) for groups in seen] == [[1], [-1, 1]]
+
+
+def test_pulls_are_points_of_the_bins_used_and_one_beyond_the_panel_is_marked():
+    """(E_gen - E_truth) / sqrt(V_gen + V_truth), bin by bin."""
+    band = Band(
+        edges=np.array([0.0, 1, 2, 4, 6]),
+        truth=np.array([0.5, 0.25, 0.2, 0.05]),
+        truth_error=np.array([0.03, 0.03, 0.04, 0.0]),
+        generated=np.array([0.6, 0.2, 0.2, 0.0]),
+        generated_error=np.array([0.04, 0.0, 0.03, 0.0]),
+        used=np.array([True, True, True, False]),
+    )
+    axes = Figure().subplots()
+    draw_pulls(axes, band)
+    lines = [line.get_xydata().tolist() for line in axes.lines]
+    pulls = [0.1 / 0.05, -0.05 / 0.03, 0.0]
+    [points] = [line for line in lines if len(line) == 3]
+    assert np.array(points) == pytest.approx(np.array([[0.5, pulls[0]], [1.5, pulls[1]], [3, 0]]))
+    across = [line[0][1] for line in lines if len(line) == 2]
+    assert across == [0, -1, 1]
+    assert [line for line in lines if len(line) == 1] == []
+
+    far = replace(band, generated=np.array([0.6, 0.2, 0.5, 0.0]))  # 0.3 / 0.05 = 6 deviations
+    axes = Figure().subplots()
+    draw_pulls(axes, far)
+    edges = [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "^"]
+    assert edges == [[[3.0, axes.get_ylim()[1]]]]
 
 
 def test_axes_are_labelled_with_units():

@@ -13,12 +13,13 @@ from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cli import main
 from mleg_ray.commands import analyses
 from mleg_ray.events import four_momentum
-from mleg_ray.interpret.events import validation_events
+from mleg_ray.interpret.events import SPLIT, random_events
 from mleg_ray.physics.dis import PROTON_MASS
 from mleg_ray.physics.photoproduction import PION_MASS
 from mleg_ray.run import RunConfig
 from mleg_ray.training.trainee import Trainee
 from tests.dis_events import momenta
+from tests.prepared import prepared_dataset
 from tests.recipes import ADVERSARIES
 
 QUICK = (*ADVERSARIES, "training.steps=4", "training.batch_size=64", "selection.every=4")
@@ -55,7 +56,7 @@ def test_training_sees_momenta_and_no_label(storage: Path) -> None:
 
 def test_labels_belong_to_their_events(storage: Path) -> None:
     dataset = Dataset.prepared(str(storage), "gamma-p-to-p-pi-pi")
-    events = validation_events(dataset, 200, seed=3)
+    events = random_events(dataset, SPLIT, 200, seed=3)
     whole, names = dataset.load("validation"), four_momentum("p")
     for row in (0, 17, 199):
         same = (momenta(whole, names) == momenta(events, names)[row]).all(dim=1).nonzero()
@@ -81,7 +82,9 @@ def test_the_command_writes_figures_clusters_and_pictures(
     assert set(result["separation"]) == set(result["purity"]) == {"channel", "photon_energy"}
     assert set(result["separation"]["channel"]) == {"features", "input", "layer", "pca", "t-sne"}
     assert len(result["tsne"]) == 200
-    assert {place.stem for place in out.glob("*.png")} == {"cluster", "channel", "photon_energy"}
+    pictures = {"cluster", "channel", "photon_energy", "true-generated"}
+    assert {place.stem for place in out.glob("*.png")} == pictures
+    assert set(result["told_apart"]) == {"features", "input", "layer", "pca"}
     clusters = Dataset.open(str(out / "clusters"))
     assert clusters.rows("validation") == 200
     assert set(clusters.schema.labels) == {"channel", "cluster"}
@@ -100,6 +103,33 @@ def test_a_generators_events_are_told_by_their_condition(storage: Path, tmp_path
     clusters = Dataset.open(str(tmp_path / "clusters"))
     assert clusters.schema.conditions == ("photon_energy",)
     assert clusters.schema.labels == ("cluster",)
+
+
+def test_events_at_other_conditions_are_looked_at(storage: Path, tmp_path: Path) -> None:
+    """At 2.5 GeV, between the energies that were learned; a generator takes the conditions."""
+    values = ("name=between", "source.photon_energies=[2.5, 3]", "source.events=600")
+    spec = DatasetSpec.load("gamma-p-to-p-pi-pi", (*values, "shard_events=50"))
+    plan = plan_dataset(spec, str(storage))
+    between = finish(plan, {shard.index: make_shard(plan, shard.index) for shard in plan.shards})
+    for player, asked in (("critic", "between:test"), ("generator", "between")):
+        out = tmp_path / player
+        assert run(storage, out, f"--player={player}", "--layer=1", f"--truth={asked}") == 0
+        result = json.loads((out / "latent.json").read_text())
+        assert result["dataset"] == between.digest
+        found = Dataset.open(str(out / "clusters")).load().columns["photon_energy"]
+        assert set(found.tolist()) == {2.5, 3.0}
+
+
+def test_events_of_another_kind_are_refused(
+    storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = prepared_dataset(tmp_path / "electrons", 300)
+    out = tmp_path / "out"
+    assert run(storage, out, "--player=critic", "--layer=1", f"--truth={other.uri}") == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "it lacks, or has in other units, p.px, p.py" in told
+    assert "choose another --truth" in told
+    assert not out.exists()
 
 
 def test_an_analysis_takes_the_place_of_another(storage: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from mleg_ray.events import Batch, Events, EventSchema, Field, Group
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
 from mleg_ray.training.batches import Minibatches, resident
-from mleg_ray.training.loop import TrainingLoop
+from mleg_ray.training.loop import Progress, TrainingLoop
 from mleg_ray.training.selection import Snapshot, SnapshotSelector
 from tests.dis_events import SCHEMA, electrons
 from tests.recipes import (
@@ -313,7 +313,8 @@ class TestSelectionOfObjects:
         run = small_run("bvae-dis", 'selection.observables=["jet.count", "jet.pt"]')
         truth = self.truth if truth is None else truth
         selector = selector_of(run, truth, JETS, Definitions())
-        return selector._distances(Made(generated))  # type: ignore[arg-type]
+        ks, _ = selector._judged(Made(generated))  # type: ignore[arg-type]
+        return ks
 
     def test_all_jets_count_with_the_weights_of_their_events(self) -> None:
         generated = with_jets([1, 2, 2, 0, 1, 1] * 5, scale=0.2)
@@ -340,6 +341,22 @@ class TestSelectionOfObjects:
     def test_a_truth_without_jets_is_refused(self) -> None:
         with pytest.raises(ConfigError, match=r"weights of 'jet\.pt' sum to 0 over the validation"):
             self.judged(self.truth, with_jets([0] * 6))
+
+
+def test_training_curves_have_the_papers_chi2() -> None:
+    """500 true events at 0 and at 1, 3000 and 2000 generated: ½ (100² / 500 + 100² / 500) = 20."""
+    run = small_run("bvae-dis", 'selection.observables=["x"]')
+
+    def events(zeros: int, ones: int) -> Events:
+        x = torch.cat([torch.zeros(zeros), torch.ones(ones)]).double()
+        return Events({"x": x}, {}, torch.ones(zeros + ones).double())
+
+    selector = selector_of(run, events(500, 500), EventSchema((Field(name="x"),)), Definitions())
+    made = Made(events(3000, 2000))
+    snapshot = selector.consider(Progress(1, {}, finite=True), made, 0.0)  # type: ignore[arg-type]
+    assert snapshot.chi2_paper == pytest.approx({"x": 20.0})
+    assert snapshot.flat()["chi2_paper.x"] == snapshot.chi2_paper["x"]
+    assert snapshot.ks_sum == pytest.approx(0.1)
 
 
 def test_weights_travel_into_the_loss() -> None:

@@ -70,6 +70,17 @@ def relative_chi2(
     return float(np.mean(np.square(g - t)[filled] / t[filled]))
 
 
+def prepare_relative_chi2(values: FloatArray, truth: FloatArray) -> Statistic:
+    """Prepare `chi2_paper` of one observable."""
+    index = percentile_bins(values, truth)
+
+    def statistic(a: FloatArray, b: FloatArray) -> float:
+        t, g = (Histogram.fill(index, weights, INNER_BINS + 2) for weights in (a, b))
+        return relative_chi2(t, g)
+
+    return statistic
+
+
 # The distances that share one set of histograms, by the names of their metrics.
 HISTOGRAM_DISTANCES: dict[str, Callable[[Histogram, Histogram], float]] = {
     "js": js_distance,

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.statistics.binning import percentile_bins, weighted_quantiles
@@ -28,3 +29,14 @@ def test_plane_bins_are_logarithmic_and_know_outside():
     x = np.array([0.05, 0.5, 0.5, 0.001, 0.5, np.nan])
     y = np.array([5.0, 5.0, 50.0, 5.0, 1e3, 5.0])
     assert plane.index(x, y).tolist() == [0, 2, 3, 4, 4, 4]
+
+
+def test_each_axis_of_a_plane_has_its_own_scale():
+    """Bins of x end at 0.1, the middle of [0.01, 1] on its logarithmic scale, those of y at 0."""
+    ranges = {"x_range": (1e-2, 1.0), "y_range": (-50.0, 50.0), "bins": 2}
+    plane = Plane(x="x", y="y", log=(True, False), **ranges)
+    x, y = np.array([0.05, 0.2, 0.05, 0.2]), np.array([-49.0, -1.0, 1.0, 49.0])
+    assert plane.index(x, y).tolist() == [0, 2, 1, 3]
+    assert np.allclose(plane.edges, [[0.01, 0.1, 1], [-50, 0, 50]])
+    with pytest.raises(ValueError, match="y_range: two positive, increasing numbers"):
+        Plane(x="x", y="y", log=(False, True), **ranges)

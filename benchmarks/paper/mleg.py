@@ -1,0 +1,60 @@
+"""The vertex-level generator without a detector, by bootstrap replicas.
+
+The baseline of unfolding (dissertation, sec. 7.4.1): electrons at the vertex teach the generator
+themselves. Bands and pulls of ν1, ν2, x and Q² (Fig. 30), the reduced cross section against Q² in
+bins of x (Fig. 31), px-py (Figs. 36 and 49, the latter of ten times as many events), and which ν2
+each bin of x and Q² hangs on (Fig. 37). Beside the replicas stand bootstrap samples of the events
+that taught them, which are what learning nothing but these events scores.
+"""
+
+import numpy as np
+import torch
+
+from benchmarks.common.dis_figures import (
+    electrons,
+    judge_bands,
+    judge_cross_sections,
+    kinematic_plane,
+)
+from benchmarks.common.options import Ensemble
+from benchmarks.common.results import Results
+from benchmarks.common.transverse import planes, transverse
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.events import Events
+
+RECIPE, DATASET = "mleg-lightcone", "dis-ep-50-y"
+EVENTS = 100_000  # of each replica
+MORE = 10  # times as many events as true ones, to look at
+REACH = 10.0  # GeV, of px and py
+MLEG, TAUGHT = "MLEG", "train events"
+
+
+def measure(options: Ensemble, results: Results) -> None:
+    """Train as many replicas for each seed, and judge the ensemble."""
+    options.require(RECIPE)
+    vertex = options.prepared(DATASET)
+    truth = vertex.load("test")
+    true, taught = electrons(truth), electrons(vertex.load("train"))
+    results.draw(kinematic_plane, true, name="kinematics")
+    for seed in options.seeds:
+        replicas = list(options.bootstrapped(RECIPE, seed))
+        made = [generated(model, options.few(EVENTS), replica) for replica, model in replicas]
+        rng = np.random.default_rng(seed)
+        drawn = [rng.integers(len(taught["y"]), size=len(taught["y"])) for _ in replicas]
+        copies = [{name: values[rows] for name, values in taught.items()} for rows in drawn]
+        ensembles = {MLEG: [electrons(events) for events in made], TAUGHT: copies}
+        judge_bands(dict.fromkeys(ensembles, true), ensembles, seed, results)
+        judge_cross_sections(true, ensembles, seed, results)
+        replica, model = replicas[0]
+        more = {1: made[0], MORE: generated(model, MORE * len(truth), replica)}
+        shown = {"truth": transverse(truth)} | {
+            f"MLEG, {times} x": transverse(events)[: times * len(truth)]
+            for times, events in more.items()
+        }
+        results.draw(planes, shown, REACH, name="transverse")
+
+
+def generated(model: Checkpoint, events: int, seed: int) -> Events:
+    """Return as many events of a replica."""
+    rng = torch.Generator().manual_seed(seed)
+    return model.generate(model.given(events), generator=rng)
