@@ -30,18 +30,19 @@ class Migration:
         k = len(edges) + 1
         pairs = np.zeros((k, k))
         np.add.at(pairs, (rows, columns), 1.0)
-        return Migration(pairs, np.bincount(columns, 1 / seen, minlength=k))
+        return Migration(pairs, np.bincount(columns, 1 / seen, minlength=k).astype(float))
 
 
 def counted(measured: FloatArray, weight: FloatArray, edges: FloatArray) -> FloatArray:
     """Return the sums of weights (k,) of measured numbers in the bins."""
-    return np.bincount(np.digitize(measured, edges), weight, minlength=len(edges) + 1)
+    bins = np.digitize(measured, edges)
+    return np.bincount(bins, weight, minlength=len(edges) + 1).astype(float)
 
 
 def bin_by_bin(migration: Migration, data: FloatArray) -> FloatArray:
     """Return data (k,) times what is true over what is measured in each bin of the simulation."""
     measured = migration.pairs.sum(axis=1)
-    return data * np.divide(migration.true, measured, out=np.zeros_like(data), where=measured > 0)
+    return data * _over(migration.true, measured)
 
 
 def dagostini(migration: Migration, data: FloatArray, *, iterations: int) -> FloatArray:
@@ -54,14 +55,17 @@ def dagostini(migration: Migration, data: FloatArray, *, iterations: int) -> Flo
     Source: G. D'Agostini, Nucl. Instrum. Meth. A 362 (1995) 487, sec. 4.
     """
     true = migration.true
-    response = np.divide(migration.pairs, true, out=np.zeros_like(migration.pairs), where=true > 0)
+    response = _over(migration.pairs, np.broadcast_to(true, migration.pairs.shape))
     efficiency = response.sum(axis=0)
-    spectrum = true * (data.sum() / migration.pairs.sum())
+    spectrum: FloatArray = true * (data.sum() / migration.pairs.sum())
     for _ in range(iterations):
-        expected = response @ spectrum
-        ratio = np.divide(data, expected, out=np.zeros_like(data), where=expected > 0)
-        back = response.T @ ratio
-        spectrum = spectrum * np.divide(
-            back, efficiency, out=np.zeros_like(back), where=efficiency > 0
-        )
+        back = response.T @ _over(data, response @ spectrum)
+        spectrum = spectrum * _over(back, efficiency)
     return spectrum
+
+
+def _over(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Return the ratio, 0 where the denominator is."""
+    out = np.zeros(numerator.shape)
+    np.divide(numerator, denominator, out=out, where=denominator > 0)
+    return out

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from benchmarks.common.dis_figures import (
+    cross_sections,
     electrons,
-    judge_bands,
-    judge_cross_sections,
+    judge,
     kinematic_plane,
+    shares,
+    spectra,
 )
 from benchmarks.common.options import Ensemble
 from benchmarks.common.results import Results
@@ -22,7 +24,7 @@ from benchmarks.common.transverse import planes, transverse
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.events import Events
 
-RECIPE, DATASET = "mleg-lightcone", "dis-ep-50-y"
+RECIPE, DATASET = "mleg-lightcone", "dis-ep-hera-y"
 EVENTS = 100_000  # of each replica
 MORE = 10  # times as many events as true ones, to look at
 REACH = 10.0  # GeV, of px and py
@@ -39,12 +41,17 @@ def measure(options: Ensemble, results: Results) -> None:
     for seed in options.seeds:
         replicas = list(options.bootstrapped(RECIPE, seed))
         made = [generated(model, options.few(EVENTS), replica) for replica, model in replicas]
-        rng = np.random.default_rng(seed)
-        drawn = [rng.integers(len(taught["y"]), size=len(taught["y"])) for _ in replicas]
-        copies = [{name: values[rows] for name, values in taught.items()} for rows in drawn]
-        ensembles = {MLEG: [electrons(events) for events in made], TAUGHT: copies}
-        judge_bands(dict.fromkeys(ensembles, true), ensembles, seed, results)
-        judge_cross_sections(true, ensembles, seed, results)
+        weights = np.random.default_rng(seed).poisson(1.0, (len(replicas), len(taught["y"])))
+        ensembles = {
+            MLEG: [shares(electrons(events)) for events in made],
+            TAUGHT: [shares(taught, weight.astype(float)) for weight in weights],
+        }
+        bands = {
+            name: judge({"of": name}, true, ensemble, len(taught["y"]), seed, results)
+            for name, ensemble in ensembles.items()
+        }
+        results.draw(spectra, bands)
+        results.draw(cross_sections, bands, true, name="sigma-r")
         replica, model = replicas[0]
         more = {1: made[0], MORE: generated(model, MORE * len(truth), replica)}
         shown = {"truth": transverse(truth)} | {

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.common.dis_figures import Q2_BINS, X_BINS, electrons, reduced
+from benchmarks.common.dis_figures import (
+    ALL_EDGES,
+    CELL,
+    Q2_EDGES,
+    X_EDGES,
+    electrons,
+    reductions,
+    shares,
+)
 from benchmarks.common.transverse import transverse
 from mleg_ray.events import Events
 
@@ -14,42 +22,60 @@ ALPHA = 1 / 137.035999
 
 
 def events(*momenta: tuple[float, float, float]) -> Events:
-    """Electrons of beams of 50 GeV with these px, py and pz."""
+    """Electrons of HERA's beams with these px, py and pz."""
     columns = torch.tensor(momenta, dtype=torch.float64).T
     names = ("electron.px", "electron.py", "electron.pz")
-    beam = {"beam_energy": torch.full((len(momenta),), 50.0, dtype=torch.float64)}
-    return Events(dict(zip(names, columns, strict=True)) | beam, {}, torch.ones(len(momenta)))
+    ones = torch.ones(len(momenta), dtype=torch.float64)
+    beams = {"electron_beam": 27.5 * ones, "proton_beam": 920 * ones}
+    return Events(dict(zip(names, columns, strict=True)) | beams, {}, ones)
 
 
-# Q² = 2E_b (E' - pz) = 100 GeV² and y = 1 - (E' + pz) / 2E_b = 0.5: E' - pz = 1, E' + pz = 50, so
-# pz = 24.5 and pT² = 50; x = Q² / (s y) = 100 / (10⁴ · 0.5) = 0.02.
-AT_HALF = (5.0, 5.0, 24.5)
-# Q² = 2500 and y = 0.75: 25 GeV at 90 degrees, x = 2500 / 7500.
+# E' - pz = 2 and E' + pz = 22 GeV: pz = 10, pT² = 44, Q² = 55 · 2 = 110 GeV², y = 1 - 22/55 = 0.6,
+# x = 110 / (101,200 · 0.6) = 0.0018116.
+FORWARD = (math.sqrt(44), 0.0, 10.0)
+# 25 GeV at 90 degrees: Q² = 1375 GeV², y = 1 - 25/55, x = 1375 / (101,200 · 0.54545) = 0.024909.
 SIDEWAYS = (0.0, 25.0, 0.0)
 
 
 def test_variables_of_two_electrons() -> None:
-    """ν1 = ln(E' - pz) and ν2 = ln(2E_b - E' - pz), in GeV: dissertation, eq. 24."""
-    found = electrons(events(AT_HALF, SIDEWAYS))
-    assert found["nu1"] == pytest.approx([math.log(1), math.log(25)], abs=1e-12)
-    assert found["nu2"] == pytest.approx([math.log(50), math.log(75)])
-    assert found["log10 Q2"] == pytest.approx([2, math.log10(2500)])
-    assert found["log10 x"] == pytest.approx([math.log10(0.02), math.log10(1 / 3)])
-    assert found["y"] == pytest.approx([0.5, 0.75])
+    """ν1 = ln(E' - pz) and ν2 = ln(2E_e - E' - pz), in GeV: dissertation, eq. 24."""
+    found = electrons(events(FORWARD, SIDEWAYS))
+    assert found["nu1"] == pytest.approx([math.log(2), math.log(25)])
+    assert found["nu2"] == pytest.approx([math.log(33), math.log(30)])
+    assert found["log10 Q2"] == pytest.approx([math.log10(110), math.log10(1375)])
+    assert 10 ** found["log10 x"] == pytest.approx([0.0018116, 0.024909], rel=1e-4)
+    assert found["y"] == pytest.approx([0.6, 30 / 55])
+    for number, (x, q2) in zip(found[CELL], ((0.0018116, 110), (0.024909, 1375)), strict=True):
+        at_x, at_q2 = divmod(int(number), len(Q2_EDGES) - 1)
+        assert X_EDGES[at_x] < x < X_EDGES[at_x + 1]
+        assert Q2_EDGES[at_q2] < q2 < Q2_EDGES[at_q2 + 1]
+
+
+def test_an_electron_beyond_all_cells_is_in_none() -> None:
+    x_of_one_half = (math.sqrt(400 * 51.06), 0.0, (51.06 - 400) / 2)  # Q² = 22,000 GeV²
+    found = electrons(events(x_of_one_half, FORWARD))
+    assert found[CELL][0] == -1
+    assert shares(found)[CELL].sum() == 0.5
+
+
+def test_weighted_shares_are_of_all_events() -> None:
+    made = shares(electrons(events(FORWARD, SIDEWAYS)), np.array([3.0, 1.0]))
+    for name in ALL_EDGES:
+        assert sorted(made[name][made[name] > 0]) == [0.25, 0.75]
 
 
 def test_the_reduced_cross_section_of_one_electron_in_two() -> None:
-    """σ_r = x Q⁴ / (2π α² Y₊) d²σ/dx dQ² / σ with Y₊ = 1 + (1 - y)² = 1.25; d²σ/σ = 1/2 a bin."""
-    x_bin = next(ends for ends in X_BINS if ends[0] < 0.02 < ends[1])
-    sigma_r, error = reduced(electrons(events(AT_HALF, SIDEWAYS)), x_bin)
-    [there] = np.flatnonzero(sigma_r)
-    low, high = Q2_BINS[there : there + 2]
-    assert low < 100 < high
-    factor = 0.02 * 100**2 / (2 * math.pi * ALPHA**2 * 1.25)
-    expected = factor / 2 / ((high - low) * (x_bin[1] - x_bin[0]))
-    assert sigma_r[there] == pytest.approx(expected)
-    assert error[there] == pytest.approx(expected)  # of one event
+    """σ_r = x Q⁴ / (2π α² Y₊) d²σ/dx dQ² / σ with Y₊ = 1 + (1 - y)² = 1.16; d²σ/σ = 1/2 a bin."""
+    columns = electrons(events(FORWARD, SIDEWAYS))
+    cell = int(columns[CELL][0])
+    at_x, at_q2 = divmod(cell, len(Q2_EDGES) - 1)
+    area = (X_EDGES[at_x + 1] - X_EDGES[at_x]) * (Q2_EDGES[at_q2 + 1] - Q2_EDGES[at_q2])
+    factor = 110 / (101_200 * 0.6) * 110**2 / (2 * math.pi * ALPHA**2 * 1.16)
+    found = shares(columns)[CELL] * reductions(columns)
+    assert found[cell] == pytest.approx(factor / 2 / area)
+    assert np.count_nonzero(found) == 2
 
 
 def test_transverse_momenta() -> None:
-    assert transverse(events(AT_HALF, SIDEWAYS)).tolist() == [[5, 5], [0, 25]]
+    assert transverse(events(FORWARD, SIDEWAYS))[0].tolist() == pytest.approx([math.sqrt(44), 0])
+    assert transverse(events(SIDEWAYS)).tolist() == [[0, 25]]

@@ -24,13 +24,16 @@ COMMANDS = (
     *("toys parts-toy-jets", "toys vae-toy-images --set dataset=toy-layers"),
     *("coordinates --root {tapes}", "losses --root {tapes}", "families --root {tapes}"),
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
-    *("latent", "mleg", "quickstart", "unfolding"),
+    *("hera", "latent", "mleg", "quickstart", "unfolding"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
     "exclusive": "-flow-photoproduction",
-    **dict.fromkeys(("mleg", "unfolding"), "-sigma-r"),
-    **dict.fromkeys(("acceptance", "compare-tape --root {tapes}", "landscapes --root {tapes}"), ""),
+    "mleg": "-sigma-r",
+    "unfolding": "-sigma-r-handbook",
+    **dict.fromkeys(
+        ("acceptance", "hera", "compare-tape --root {tapes}", "landscapes --root {tapes}"), ""
+    ),
 }
 
 

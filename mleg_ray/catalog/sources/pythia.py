@@ -28,6 +28,7 @@ from mleg_ray.randomness import derive_seed
 
 ELECTRON_ID, PROTON_ID = 11, 2212  # Particle Data Group numbers
 MAX_SEED = 900_000_000  # Pythia's own limit
+MB_GEV2 = 0.389379372  # (ħc)², mb GeV²: Particle Data Group
 MOST_OUTSIDE = 1000  # events, for one that fulfils the cut on y
 
 
@@ -153,14 +154,8 @@ class PythiaDIS(Source):
         }
 
     def _settings(self, index: int) -> dict[str, str]:
-        electron, proton = self._energies[self.locate(index)[0]]
-        return {
-            **self._config.settings,
-            "Beams:eA": f"{electron}",
-            "Beams:eB": f"{proton}",
-            "Random:setSeed": "on",
-            "Random:seed": f"{self.seed(index)}",
-        }
+        energies = self._energies[self.locate(index)[0]]
+        return self._config.settings | _of_beams(energies, self.seed(index))
 
     def _told(self, energies: tuple[float, ...]) -> tuple[float, ...]:
         """Return the energies of the electron and the proton, or the one of both."""
@@ -195,8 +190,32 @@ def dis_settings(q2_min: float, m_hat_min: float, pdf: int = 13) -> dict[str, st
     }
 
 
-def _generate(settings: Mapping[str, str], rows: int, y_min: float) -> np.ndarray:
-    """Return scattered electrons' (px, py, pz, E) in GeV with y >= y_min, shape (rows, 4)."""
+def cross_section(config: PythiaDISConfig, conditions: Mapping[str, float], events: int) -> float:
+    """Return the cross section in GeV⁻² of the hard process under fixed conditions in GeV.
+
+    Pythia learns it from as many `events`, and better the more there are. It is that of all y.
+
+    Raises:
+        ConfigError: Pythia finds no phase space.
+    """
+    energies = conditions[config.electron_beam], conditions[config.proton_beam]
+    pythia = _initialised(config.settings | _of_beams(energies, config.seed % MAX_SEED + 1))
+    for _ in range(events):
+        pythia.next()
+    return float(pythia.infoPython().sigmaGen()) / MB_GEV2
+
+
+def _of_beams(energies: Sequence[float], seed: int) -> dict[str, str]:
+    electron, proton = energies
+    return {
+        "Beams:eA": f"{electron}",
+        "Beams:eB": f"{proton}",
+        "Random:setSeed": "on",
+        "Random:seed": f"{seed}",
+    }
+
+
+def _initialised(settings: Mapping[str, str]) -> Any:  # noqa: ANN401 - Pythia has no types
     pythia = _pythia()
     for key, value in settings.items():
         assert pythia.readString(f"{key} = {value}"), key
@@ -207,6 +226,12 @@ def _generate(settings: Mapping[str, str], rows: int, y_min: float) -> np.ndarra
                 f"{key} = {settings[key]}" for key in ("Beams:eA", "Beams:eB", "PhaseSpace:Q2Min")
             )
         )
+    return pythia
+
+
+def _generate(settings: Mapping[str, str], rows: int, y_min: float) -> np.ndarray:
+    """Return scattered electrons' (px, py, pz, E) in GeV with y >= y_min, shape (rows, 4)."""
+    pythia = _initialised(settings)
     electrons = np.empty((rows, 4))
     most = 2 * float(settings["Beams:eA"]) * (1 - y_min)  # of E' + pz
     row = failures = outside = 0
