@@ -1,13 +1,14 @@
-"""Unfolding of measured electrons by six methods, beside none.
+"""Unfolding of measured electrons by five methods, beside none.
 
 A closure test: electrons that a spectrometer of the EIC detector handbook, and one twice as bad,
 smears and in part does not see are to give back the spectrum at the vertex, which is known. Beside
-no unfolding stand a correction bin by bin, D'Agostini's iteration, OmniFold, the dissertation's
-vertex-level GAN (ch. 7) and the most likely flow through the response. The first three have
-simulated pairs of a spectrum like the true one (other parton distributions); the generators learn
-the response from pairs that are spread evenly, and the spectrum from measured electrons alone. All
-know which share of electrons is seen. Bands are of bootstrap replicas of the measured electrons;
-for what the figures are, see `benchmarks.common.dis_figures.judge`.
+no unfolding, and the simulation's own spectrum, stand a correction bin by bin, D'Agostini's
+iteration, OmniFold, the dissertation's vertex-level GAN (ch. 7) and the most likely flow through
+the response. The first three have simulated pairs of a spectrum like the true one, of other parton
+distributions; the generators learn the response from pairs that are spread evenly, and the spectrum
+from measured electrons alone. All know which share of electrons is seen. Bands are of bootstrap
+replicas of the measured electrons; for what the figures are, see
+`benchmarks.common.dis_figures.judge`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -123,6 +124,12 @@ def generated(model: Checkpoint, measured: Dataset, events: int, seed: int) -> S
     return shares(electrons(made), 1 / efficiency(measured, made).clip(min=1e-3))
 
 
+def simulated(known: Known, weight: FloatArray, seed: int) -> Shares:
+    """Return the spectra of the simulation, whatever is measured, by a bootstrap of its own."""
+    times = np.random.default_rng(seed).poisson(1.0, len(known.seen))
+    return shares(known.vertex, times / known.seen)
+
+
 def nothing(known: Known, weight: FloatArray, seed: int) -> Shares:
     """Return the spectra of what is measured."""
     return shares(known.data, weight)
@@ -154,6 +161,7 @@ def by_omnifold(known: Known, weight: FloatArray, seed: int) -> Shares:
 
 
 METHODS: Mapping[str, Method] = {
+    "simulation alone": simulated,
     NOTHING: nothing,
     "bin by bin": by_histograms(bin_by_bin),
     "D'Agostini": by_histograms(lambda m, data: dagostini(m, data, iterations=BAYES_ITERATIONS)),
