@@ -11,11 +11,14 @@ replicas of the measured electrons; for what the figures are, see
 `benchmarks.common.dis_figures.judge`.
 """
 
+import enum
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
+import typer
 
 from benchmarks.common.dis_figures import (
     ALL_EDGES,
@@ -42,8 +45,31 @@ DETECTOR_NAMES = {"handbook": "", "twice as bad": "-worse"}  # endings of the da
 EVENTS = 400_000  # of each generator
 ITERATIONS = 5  # of OmniFold
 BAYES_ITERATIONS = 4
-NOTHING, GAN, FLOW = "no unfolding", "vertex-level GAN", "likelihood of a flow"
-DRAWN = (NOTHING, "D'Agostini", GAN, FLOW)
+# A recipe of electrons of equal beams, with HERA's.
+AT_HERA = (
+    "features.steps=[{ kind = 'dis-lightcone', electron_beam = 'electron_beam' }]",
+    "features.conditions=[]",
+)
+
+
+class Name(enum.StrEnum):
+    """The methods, and two that unfold nothing."""
+
+    NONE = "none"
+    SIMULATION = "simulation"
+    BIN_BY_BIN = "bin-by-bin"
+    DAGOSTINI = "dagostini"
+    OMNIFOLD = "omnifold"
+    GAN = "gan"
+    FLOW = "flow"
+
+
+DRAWN = (Name.NONE, Name.DAGOSTINI, Name.GAN, Name.FLOW)
+# The recipes of a response and of a generator, and what the latter is assigned.
+GENERATORS: Mapping[Name, tuple[str, str, tuple[str, ...]]] = {
+    Name.GAN: ("response-electrons", "unfold-dis", AT_HERA),
+    Name.FLOW: ("response-flow", "unfold-flow", ()),
+}
 SPLITS = ("train", "validation", "test")
 
 
@@ -63,7 +89,19 @@ class Known(NamedTuple):
 Method = Callable[[Known, FloatArray, int], Shares]  # by the weights of the data, and a seed
 
 
-def measure(options: Ensemble, results: Results) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Asked(Ensemble):
+    """Which methods unfold."""
+
+    methods: Annotated[
+        list[Name],
+        typer.Option(
+            "--method", default_factory=lambda: list(Name), show_default="all", help="Repeatable."
+        ),
+    ]
+
+
+def measure(options: Asked, results: Results) -> None:
     """Unfold what each detector measures, by each method, for each seed."""
     options.require("response-flow", "unfold-flow", "response-electrons", "unfold-dis")
     true = electrons(whole(options.prepared(VERTEX)))
@@ -76,13 +114,15 @@ def measure(options: Ensemble, results: Results) -> None:
                 labels = {"detector": detector, "method": method}
                 events = len(known.data["y"])
                 bands[method] = judge(labels, true, replicas, events, seed, results)
-            drawn = {method: bands[method] for method in DRAWN}
+            drawn = {method: bands[method] for method in DRAWN if method in bands}
+            if not drawn:
+                continue
             name = detector.replace(" ", "-")
             results.draw(spectra, drawn, name=name)
             results.draw(cross_sections, drawn, true, name=f"sigma-r-{name}")
 
 
-def prepared(options: Ensemble, measured: Dataset, ending: str) -> Known:
+def prepared(options: Asked, measured: Dataset, ending: str) -> Known:
     """Prepare what is known of a detector."""
     pairs = whole(options.prepared(f"folding-hera-simulated{ending}"))
     vertex = electrons(pairs, "vertex")
@@ -91,30 +131,24 @@ def prepared(options: Ensemble, measured: Dataset, ending: str) -> Known:
 
 
 def unfolded(
-    options: Ensemble, known: Known, measured: Dataset, ending: str, seed: int
+    options: Asked, known: Known, measured: Dataset, ending: str, seed: int
 ) -> Iterator[tuple[str, list[Shares]]]:
     """Yield the replicas of each method."""
     size = options.few(options.replicas, 3)
     weights = np.random.default_rng(seed).poisson(1.0, (size, len(known.data["y"])))
-    for method, unfold in METHODS.items():
+    for method in [name for name in METHODS if name in options.methods]:
+        unfold = METHODS[method]
         yield method, [unfold(known, w.astype(float), k) for k, w in enumerate(weights)]
+    trained = [(name, *of) for name, of in GENERATORS.items() if name in options.methods]
+    if not trained:
+        return
     flat = options.prepared(f"folding-hera-flat{ending}")
-    for method, response, recipe, own in (
-        (GAN, "response-electrons", "unfold-dis", AT_HERA),
-        (FLOW, "response-flow", "unfold-flow", ()),
-    ):
+    for method, response, recipe, own in trained:
         teacher = options.trained(response, 1, dataset=flat)
         values = (*own, f"dataset={measured.manifest.name}", f"teacher={teacher.uri}")
         replicas = options.bootstrapped(recipe, seed, *values)
         events = options.few(EVENTS)
         yield method, [generated(model, measured, events, k) for k, model in replicas]
-
-
-# Recipes of electrons of equal beams, with HERA's.
-AT_HERA = (
-    "features.steps=[{ kind = 'dis-lightcone', electron_beam = 'electron_beam' }]",
-    "features.conditions=[]",
-)
 
 
 def generated(model: Checkpoint, measured: Dataset, events: int, seed: int) -> Shares:
@@ -160,12 +194,12 @@ def by_omnifold(known: Known, weight: FloatArray, seed: int) -> Shares:
     return shares(known.vertex, weights / known.seen)
 
 
-METHODS: Mapping[str, Method] = {
-    "simulation alone": simulated,
-    NOTHING: nothing,
-    "bin by bin": by_histograms(bin_by_bin),
-    "D'Agostini": by_histograms(lambda m, data: dagostini(m, data, iterations=BAYES_ITERATIONS)),
-    "OmniFold": by_omnifold,
+METHODS: Mapping[Name, Method] = {
+    Name.SIMULATION: simulated,
+    Name.NONE: nothing,
+    Name.BIN_BY_BIN: by_histograms(bin_by_bin),
+    Name.DAGOSTINI: by_histograms(lambda m, data: dagostini(m, data, iterations=BAYES_ITERATIONS)),
+    Name.OMNIFOLD: by_omnifold,
 }
 
 

@@ -3,9 +3,9 @@
 Events of `dis-ep-hera`, which stand where a dissertation has those of the JAM global analysis
 (Alanazi, Old Dominion University 2022, sec. 7.4): their σ_r about each published point, from the
 events within 10% of its Q² and 15% of its x and Pythia's cross section, over the published one.
-Medians in bins of x of points with ten events or more, and how many points there are. Pythia is of
-leading order and its electrons radiate no photons; correlated errors of the data, some percent, are
-left out. The picture is Fig. 31 of that source: σ_r against Q², apart by powers of two.
+Medians in bins of x of points with ten events or more, away from Pythia's cuts. It is of leading
+order and its electrons radiate no photons; correlated errors of the data, some percent, are left
+out. The picture is Fig. 31 of that source: σ_r against Q², apart by powers of two.
 """
 
 import csv
@@ -70,6 +70,10 @@ def measure(options: Stored, results: Results) -> None:
     found, counts = about(points, q2.numpy(), x.numpy(), dis.reduction(q2, x, y).numpy())
     made = found * total / len(q2)
     known = counts >= options.few(FEWEST, 1)
+    # About these points all events are made: none lies beyond Pythia's cuts, or y = 1.
+    known &= points.y * NEAR_Q2 * NEAR_X <= 1
+    known &= points.q2 / NEAR_Q2 >= source.q2_min
+    known &= points.x / NEAR_X * float(dis.mandelstam_s(*beams)[0]) >= source.m_hat_min**2
     for low, high in itertools.pairwise(X_EDGES):
         inside = known & (points.x >= low) & (points.x < high)
         if not inside.any():
@@ -143,5 +147,6 @@ def _picture(points: Points, made: np.ndarray, counts: np.ndarray, known: np.nda
             va="center",
         )
     axes.set(xscale="log", yscale="log", xlabel="Q² [GeV²]", ylabel="σ_r · 2^i")
+    axes.set_xlim(points.q2[known].min() / 1.3, 3 * points.q2[known].max())  # room for the texts
     axes.legend(fontsize=8)
     return figure
