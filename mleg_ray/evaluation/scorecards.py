@@ -93,7 +93,7 @@ def scorecard(
     training: EventSample | Arrays | None = None,
     seed: int = 0,
     metrics: Mapping[str, Metric] | Iterable[str] = METRICS,
-    progress: Callable[[int, str], None] = lambda done, metric: None,
+    progress: Callable[[float, str], None] = lambda share, metric: None,
 ) -> Scorecard:
     """Compute every metric; each has its own random stream, whatever others are computed.
 
@@ -103,7 +103,7 @@ def scorecard(
     `metrics` are some of `METRICS`, by name, or a mapping of names to the caller's own `Metric`s.
 
     `training` are the events that the generator learned from, if they are at hand. `progress` hears
-    how many metrics are done and which one begins.
+    which share of the work is done, and the metric at work, "" at the end.
 
     Raises:
         ConfigError: a metric that does not exist, or is none.
@@ -115,15 +115,21 @@ def scorecard(
     if training is not None:
         training = comparable(truth, _sample(training, "training"))
     seed = operator.index(seed)
-    comparison = Comparison(truth, generated, training, seed)
+    name, begun, effort = "", 0.0, 0.0
+    comparison = Comparison(
+        truth, generated, training, seed, lambda share: progress(begun + share * effort, name)
+    )
+    whole = sum(metric.effort for metric in metrics.values())
     start = time.monotonic()
     figures = {}
-    for done, (name, metric) in enumerate(metrics.items()):
-        progress(done, name)
+    for name, metric in metrics.items():
+        progress(begun, name)
+        effort = metric.effort / whole
         rng = np.random.default_rng(derive_seed(seed, f"evaluate/{name}"))
         with np.errstate(all="ignore"):  # of what is not finite in the end the figure says so
             figures[name] = metric.figures(comparison, rng)
-    progress(len(metrics), "")
+        begun += effort
+    progress(1.0, "")
     return Scorecard(
         truth=truth.origin,
         generated=generated.origin,

@@ -24,14 +24,15 @@ QUICK = {name: METRICS[name] for name in ("chi2_ndf", "unphysical_rate", "ks")}
 
 def test_json_round_trip_and_determinism():
     truth, generated = gaussian(1000, 1), gaussian(500, 2)
-    heard: list[tuple[int, str]] = []
+    heard: list[tuple[float, str]] = []
     card = scorecard(
         truth, generated, seed=3, metrics=QUICK, progress=lambda *step: heard.append(step)
     )
     again = scorecard(truth, generated, seed=3, metrics=QUICK)
     assert Scorecard.model_validate_json(card.to_json()) == card
     assert card.figures == again.figures
-    assert heard == [(0, "chi2_ndf"), (1, "unphysical_rate"), (2, "ks"), (3, "")]
+    shares = [0, 1 / 3, 2 / 3, 1]
+    assert heard == [*zip(map(pytest.approx, shares), [*QUICK, ""], strict=True)]
     document = json.loads(card.to_json())
     assert document["format_version"] == 2
     assert document["figures"]["ks"]["x"]["verdict"] == "at the floor"
@@ -41,6 +42,22 @@ def test_json_round_trip_and_determinism():
         "of_all_events": False,
         "headline": "",
     }
+
+
+def test_progress_is_told_within_a_metric_of_many_parts():
+    """Two classifiers take nearly all of the time, one after the other."""
+    heard: list[tuple[float, str]] = []
+    scorecard(
+        gaussian(1500, 1),
+        gaussian(800, 2),
+        metrics=["c2st_auc", "ks"],
+        progress=lambda *step: heard.append(step),
+    )
+    shares = [share for share, _ in heard]
+    end = METRICS["c2st_auc"].effort / (METRICS["c2st_auc"].effort + METRICS["ks"].effort)
+    assert [metric for _, metric in heard] == ["c2st_auc"] * 3 + ["ks", ""]
+    assert shares == pytest.approx([0, end / 2, end, end, 1])
+    assert end > 0.9
 
 
 def test_a_metrics_figures_do_not_depend_on_the_other_metrics():

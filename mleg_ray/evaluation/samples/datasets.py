@@ -133,7 +133,7 @@ def from_generated(
             assert shard.tally is not None
             yield f"{dataset.uri}/{shard.tally.file}", shard.tally.read(dataset.uri)
             done += shard.rows
-            progress(done)
+            progress(max(done, subset.rows()))  # never back: these were read before
 
     tally = merge(tallies(), bins)
     origin = sample.origin.model_copy(update={"events": dataset.rows()})

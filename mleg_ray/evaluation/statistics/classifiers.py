@@ -78,12 +78,13 @@ def classify(
     generated: EventSample,
     rng: np.random.Generator,
     wanted: Collection[str] | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Classification]:
     """Train gradient-boosted trees, an MLP, and the same MLP on the columns that are not derived.
 
     Features are those of all compared columns (`EventSample.features`), standardised on the truth.
     The third is left out where no column is derived: it would be the second. `wanted` names those
-    to train, by default all.
+    to train, by default all; `progress` hears which share of them is done.
 
     Raises:
         NotComputableError: too few events, a value is not finite, or the weights cancel.
@@ -103,12 +104,13 @@ def classify(
     }
     if 0 < len(low_level) < len(names):
         learners["MLP, fields alone"] = (mlp, low_level)
+    chosen = {name: how for name, how in learners.items() if wanted is None or name in wanted}
     result = {}
-    for name, (learn, used) in learners.items():
-        if wanted is None or name in wanted:
-            train, validation, test = (part.columns(used) for part in parts)
-            score = learn(train, validation, int(rng.integers(2**31)))
-            result[name] = Classification(scored(score, validation), scored(score, test), events=n)
+    for name, (learn, used) in chosen.items():
+        train, validation, test = (part.columns(used) for part in parts)
+        score = learn(train, validation, int(rng.integers(2**31)))
+        result[name] = Classification(scored(score, validation), scored(score, test), events=n)
+        progress(len(result) / len(chosen))
     return result
 
 
