@@ -10,7 +10,13 @@ from mleg_ray.checkpoint import CARD, Card, run_folder
 from mleg_ray.config import read_config
 from mleg_ray.console import console, progress_bar, say
 from mleg_ray.errors import ConfigError
-from mleg_ray.evaluation.samples.datasets import MAX_EVENTS, from_dataset, from_generated, matched
+from mleg_ray.evaluation.samples.datasets import (
+    MAX_EVENTS,
+    from_dataset,
+    from_generated,
+    matched,
+    of_independent_fields,
+)
 from mleg_ray.evaluation.samples.provenance import recorded
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.folder import SealedFolder
@@ -89,9 +95,16 @@ def _judged(
             if learned
             else None
         )
+        taken = TRAIN if learned else split
+        null = of_independent_fields(truth, taken, seed=seed, max_events=len(generated_events))
     with progress_bar("Evaluating", 1.0) as bar:
         card = scorecard(
-            true_events, generated_events, training=training, seed=seed, progress=bar.update
+            true_events,
+            generated_events,
+            training=training,
+            null=null,
+            seed=seed,
+            progress=bar.update,
         )
     renew(folder)
     write_report(card, true_events, generated_events, folder.uri, _trained(generated))

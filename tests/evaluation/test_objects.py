@@ -18,7 +18,11 @@ from mleg_ray.evaluation import scorecard
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.metrics.base import Comparison
 from mleg_ray.evaluation.metrics.chi2 import chi2_all
-from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated
+from mleg_ray.evaluation.samples.datasets import (
+    from_dataset,
+    from_generated,
+    of_independent_fields,
+)
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.samples.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.samples.unphysical import ANY
@@ -31,6 +35,7 @@ from mleg_ray.folder import FileEntry
 from mleg_ray.randomness import derive_seed
 from mleg_ray.storage import write_json
 from tests.evaluation.conftest import joined, with_jets
+from tests.prepared import prepared_dataset
 
 HISTOGRAMS = ("js", "kl", "separation", "chi2_paper")
 
@@ -573,6 +578,26 @@ def test_datasets_bring_numbers_of_objects_and_objects_and_no_images(dataset: Da
     assert np.array_equal(column.count, sample.numbers["jet.count"])
     falls = np.diff(column.values) <= 0
     assert falls[column.rank[1:] > 0].all()
+
+
+def test_independent_fields_are_each_those_of_another_event(dataset: Dataset) -> None:
+    """All jets of an event stay together, and what is computed of fields is computed again."""
+    truth, null = (from_dataset(dataset, seed=1), of_independent_fields(dataset, "test", seed=1))
+    assert null is not None
+    assert list(null.axes) == list(truth.axes)
+    assert np.array_equal(np.sort(null.numbers["met"]), np.sort(truth.numbers["met"]))
+    assert np.array_equal(null.columns["jet.half"].values, null.columns["jet.pt"].values / 2)
+    owned, known = (
+        {met: pt.tolist() for met, pt in zip(s.numbers["met"], np.split(*splits(s)), strict=True)}
+        for s in (null, truth)
+    )
+    assert sorted(owned.values()) == sorted(known.values())
+    assert sum(owned[met] == known[met] for met in known) < 0.4 * len(known)  # 1 in 4 has no jet
+
+
+def test_weighted_events_have_no_independent_fields(tmp_path: Path) -> None:
+    dataset = prepared_dataset(tmp_path, shard_rows=20, weighted=True)
+    assert of_independent_fields(dataset, "train", seed=1) is None
 
 
 def test_drawn_events_keep_their_objects_and_all_are_counted(dataset: Dataset) -> None:

@@ -1,6 +1,6 @@
 """What a metric is: its texts, and how its figures are computed of a comparison."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ class Comparison:
     """A generated sample, the truth that judges it and, if known, what the generator learned from.
 
     `seed` is the root of the random choices that metrics share. `progress` hears which share of a
-    long computation is done.
+    long computation is done. `classifiers` names those that are trained, None all.
     """
 
     truth: EventSample
@@ -36,6 +36,7 @@ class Comparison:
     training: EventSample | None = None
     seed: int = 0
     progress: Callable[[float], None] = lambda share: None
+    classifiers: Collection[str] | None = None
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def pooled(self, rng: np.random.Generator) -> PooledSample:

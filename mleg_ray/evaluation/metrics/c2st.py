@@ -220,7 +220,11 @@ def _classifications(comparison: Comparison) -> Mapping[str, Classification]:
     return comparison.shared(
         "classifiers",
         lambda rng: classify(
-            comparison.truth, comparison.generated, rng, progress=comparison.progress
+            comparison.truth,
+            comparison.generated,
+            rng,
+            comparison.classifiers,
+            progress=comparison.progress,
         ),
     )
 
