@@ -1,5 +1,6 @@
 """One run: a dataset, how it is mapped, what is trained, and how its snapshot is chosen."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -16,6 +17,7 @@ from mleg_ray.randomness import derive_seed
 
 CHUNK_BYTES = 128 * MIB  # as events are stored
 TABLES = ("run", "space", "study")  # of a recipe
+TOO_LARGE = re.compile("can't allocate|overflow", re.IGNORECASE)  # in PyTorch's words
 Fraction = Annotated[float, Option(ge=0, lt=1)]
 
 
@@ -124,13 +126,22 @@ class RunConfig(Config):
         """Build the model that fits the map; its first weights depend on `training.seed` alone.
 
         Raises:
-            ConfigError: a network does not fit the map's spaces, or the objective its view.
+            ConfigError: a network does not fit the map's spaces, the objective its view, or the
+                model the memory.
         """
         self.objective.require(feature_map.view_space)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.training.seed, "weights"))
-            with inside("model"):
-                return self.model.build(Spaces.of(feature_map))
+            try:
+                with inside("model"):
+                    return self.model.build(Spaces.of(feature_map))
+            except (RuntimeError, TypeError) as error:
+                if not TOO_LARGE.search(str(error)):
+                    raise
+                raise ConfigError(
+                    "model: its networks are too large for this machine's memory; lower their "
+                    "widths or depths"
+                ) from None
 
     @staticmethod
     def load(recipe: str, assignments: tuple[str, ...] = ()) -> "RunConfig":

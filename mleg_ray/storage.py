@@ -19,7 +19,7 @@ import fsspec
 from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.implementations.local import LocalFileSystem
 
-from mleg_ray.errors import DataError, ResourceError
+from mleg_ray.errors import ConfigError, DataError, ResourceError
 
 MOST_JSON = 1_000_000_000  # bytes: a manifest of a million shards has fewer
 HASHED_AT_ONCE = 1 << 23
@@ -31,8 +31,13 @@ def storage_root(option: str | None = None) -> str:
 
     Inside a Ray job the working directory vanishes with the job, so `~/mleg-storage` is the last
     choice there.
+
+    Raises:
+        ConfigError: the option is an empty text.
     """
     here = "~/mleg-storage" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else "mleg-storage"
+    if option is not None and not option.strip():
+        raise ConfigError("--storage: names no folder; give a path or URI, or leave it out")
     return absolute(option or os.environ.get("MLEG_STORAGE") or here)
 
 

@@ -24,7 +24,7 @@ from mleg_ray.sampling.plan import SampleSpec
 from mleg_ray.storage import exists, sha256
 from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
-from tests.recipes import small_run
+from tests.recipes import fitted_map, small_run, training_events
 
 PLANE = {"x": "electron.px", "y": "electron.py", "x_range": [1, 2], "y_range": [1, 2]}
 
@@ -190,6 +190,12 @@ def test_damaged_provenance_hides_nothing_else(
 def test_numbers_are_not_made_of_other_things(value: str) -> None:
     with pytest.raises(ConfigError, match=r"training.steps: a number is needed \(got "):
         RunConfig.load("fatgan-quick", (f"training.steps={value}",))
+
+
+def test_networks_that_no_memory_holds_are_refused() -> None:
+    run = small_run("fatgan-quick", f"model.generator.widths=[{10**19}]")
+    with pytest.raises(ConfigError, match="model: its networks are too large for this machine"):
+        run.build_model(fitted_map(run, training_events()))
 
 
 def test_interrupt_says_how_to_go_on() -> None:

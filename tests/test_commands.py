@@ -11,8 +11,9 @@ import typer
 
 import mleg_ray as mleg
 from mleg_ray.cli import app
-from mleg_ray.commands.options import assigned, count, size, uri_of, workers
+from mleg_ray.commands.options import assigned, count, size, target_of, uri_of, workers
 from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.storage import storage_root
 from tests.prepared import prepared_dataset
 
 
@@ -60,6 +61,17 @@ def test_a_place_is_a_text_a_path_or_what_lies_there(tmp_path: Path) -> None:
     assert uri_of("s3://bucket/sample/") == "s3://bucket/sample"
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_text_is_no_place(tmp_path: Path, empty: str) -> None:
+    with pytest.raises(ConfigError, match="names no folder; give a path or URI"):
+        uri_of(empty)
+    with pytest.raises(ConfigError, match="names no folder"):
+        target_of(empty, str(tmp_path))
+    with pytest.raises(ConfigError, match="--storage: names no folder"):
+        storage_root(empty)
+    assert target_of(None, str(tmp_path)) == str(tmp_path)
+
+
 def test_users_errors_are_exceptions_in_python(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no dataset 'nope'"):
         mleg.evaluate("nothing", truth="nope", storage=str(tmp_path))
@@ -75,7 +87,12 @@ def test_numbers_are_read_as_people_write_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("read", "text"), [(count, "1.5"), (count, "inf"), (size, "50"), (size, "MB"), (workers, "0")]
+    ("read", "text"),
+    [
+        *((count, text) for text in ("1.5", "inf", "1e300", "-1e300")),
+        *((size, text) for text in ("50", "MB", "0kB", "-1MB", "1e300GB")),
+        (workers, "0"),
+    ],
 )
 def test_what_is_no_number_is_refused(read: object, text: str) -> None:
     assert callable(read)

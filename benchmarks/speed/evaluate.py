@@ -45,11 +45,11 @@ def judged(n: int, d: int) -> tuple[Scorecard, dict[str, float]]:
     samples = events(n, d, 1), events(n, d, 2, STRETCH)
     training = events(n, d, 3)
     begun: dict[str, float] = {}
-    card = scorecard(
-        *samples,
-        training=training,
-        progress=lambda done, metric: begun.update({metric: time.perf_counter()}),
-    )
+
+    def progress(share: float, metric: str) -> None:
+        begun.setdefault(metric, time.perf_counter())
+
+    card = scorecard(*samples, training=training, progress=progress)
     starts = list(begun.values())
     seconds = {name: starts[i + 1] - starts[i] for i, name in enumerate(METRICS)}
     return card, seconds

@@ -128,8 +128,8 @@ def _warn_of_extrapolation(job: SampleJob) -> None:
     for name, found in extrapolations(job.checkpoint.card, job.spec.ranges).items():
         low, high = found.trained
         say(
-            f"warning: {name} = {found.value:g} lies {found.distance:g} outside the "
-            f"range that the checkpoint was trained on, {low:g} to {high:g}",
+            f"warning: {name} = {found.value:g} is outside the range that the checkpoint was "
+            f"trained on, {low:g} to {high:g}, by {found.distance:g}",
             style="yellow",
         )
 

@@ -81,6 +81,6 @@ def work(config: dict[str, Task]) -> None:
             if rank == 0:
                 trainee.save(folder)
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
-                note = f"ks_sum {snapshot.ks_sum:.4f}"
+                note = f"ks_sum {snapshot.ks_sum:.4f}, floor {trainee.selector.floor:.4f}"
                 task.board.post(snapshot.step, note)
             ray.train.report(trainee.metrics(moment), checkpoint=checkpoint)

@@ -244,6 +244,7 @@ class _Progress(tune.Callback):
         }
         scores = [(trial.figures["ks_sum"], trial.name) for trial in before if trial.figures]
         self._best = min(scores, default=(float("inf"), ""))
+        self._floor = ""
 
     @property
     def ended(self) -> int:
@@ -269,6 +270,8 @@ class _Progress(tune.Callback):
         **info: Any,  # noqa: ANN401
     ) -> None:
         self._best = min(self._best, (result["best"], trial.config["name"]))
+        if "floor" in result:  # the same of all trials
+            self._floor = f", floor {result['floor']:.4f}"
         self._show()
 
     def on_trial_complete(
@@ -299,7 +302,7 @@ class _Progress(tune.Callback):
         parts += [f"{count} {how}" for how, count in self._counts.items() if count]
         best, name = self._best
         if name:
-            parts.append(f"best ks_sum {best:.4f} ({name})")
+            parts.append(f"best ks_sum {best:.4f} ({name}){self._floor}")
         self.bar.update(self.ended, ", ".join(parts))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mleg_ray.commands.options import DatasetPlace, uri_of
+from mleg_ray.commands.options import DatasetPlace, target_of, uri_of
 from mleg_ray.console import tell_place
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def convert(
     from mleg_ray.cluster.convert import convert
 
     source = uri_of(dataset)
-    target = uri_of(out or f"{source}-{to}")
+    target = target_of(out, f"{source}-{to}")
     made = convert(source, to, target)
     tell_place(target)
     return made

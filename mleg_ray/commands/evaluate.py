@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mleg_ray.commands.options import Place, ReportFolder, Storage, assigned, uri_of
+from mleg_ray.commands.options import Place, ReportFolder, Storage, assigned, target_of, uri_of
 from mleg_ray.console import tell_place
 from mleg_ray.errors import ConfigError
 
@@ -41,7 +41,7 @@ def evaluate(
 
     root, uri = storage_root(storage), uri_of(generated)
     by, split = _judge(uri, truth, condition or [], root)
-    folder = uri_of(out or report_folder(root, [uri], by, split))
+    folder = target_of(out, report_folder(root, [uri], by, split))
     card = evaluate(sampled(uri, by, split, root, seed=seed), by, split, folder, seed=seed)
     tell_place(join(folder, REPORT))
     return card
@@ -65,7 +65,7 @@ def compare(
     root, uris = storage_root(storage), [uri_of(place) for place in generated]
     new = next((uri for uri in uris if not exists(join(uri, SCORECARD))), None)
     by, split = _judge(new, truth, condition or [], root) if new or truth else (None, "test")
-    folder = uri_of(out or report_folder(root, uris, by, split))
+    folder = target_of(out, report_folder(root, uris, by, split))
     cards = compare(uris, by, split, folder, root, seed=seed)
     tell_place(join(folder, PAGE))
     return cards

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mleg_ray.commands.options import Place, PoolSize, Storage, Target, uri_of
+from mleg_ray.commands.options import Place, PoolSize, Storage, Target, target_of, uri_of
 from mleg_ray.console import tell_place
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def fold(
     root, place = storage_root(storage), uri_of(checkpoint)
     dataset, split = Dataset.find(root, events)
     made = "-of-".join((run_label(place), dataset.manifest.name))
-    target = uri_of(out or join(root, "samples", f"{made}-{split or 'all'}-seed{seed}"))
+    usual = join(root, "samples", f"{made}-{split or 'all'}-seed{seed}")
+    target = target_of(out, usual)
     detector = Checkpoint.load(place)
     job = plan_fold(detector, dataset, split, target, seed=seed, extrapolate=extrapolate)
     folded = complete(job, workers=workers)

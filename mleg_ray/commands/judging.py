@@ -10,10 +10,14 @@ from mleg_ray.checkpoint import CARD, Card, run_folder
 from mleg_ray.config import read_config
 from mleg_ray.console import console, progress_bar, say
 from mleg_ray.errors import ConfigError
-from mleg_ray.evaluation.metrics import METRICS
-from mleg_ray.evaluation.samples.datasets import MAX_EVENTS, from_dataset, from_generated, matched
+from mleg_ray.evaluation.samples.datasets import (
+    MAX_EVENTS,
+    from_dataset,
+    from_generated,
+    matched,
+    of_independent_fields,
+)
 from mleg_ray.evaluation.samples.provenance import recorded
-from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.folder import SealedFolder
 from mleg_ray.report import side_by_side
@@ -22,6 +26,8 @@ from mleg_ray.report.html import FIGURES, REPORT, SCORECARD, write_report
 from mleg_ray.report.side_by_side import require_same_truth, summary_lines, write_side_by_side
 from mleg_ray.sampling.spectra import constant
 from mleg_ray.storage import absolute, exists, join
+
+TRAIN = "train"  # the split that generators learn from
 
 # Of a checkpoint so many times the compared events are generated: for rates of rare faults.
 SAMPLED_TIMES = 10
@@ -66,8 +72,10 @@ def evaluate(sample_uri: str, truth: Dataset, split: str, out: str, *, seed: int
 def _judged(
     truth: Dataset, split: str, generated: Dataset, folder: SealedFolder[EvaluationPlan], seed: int
 ) -> Scorecard:
+    learned = _taught(generated) == truth.digest
     true_rows, generated_rows = truth.rows(split), generated.rows()
-    with progress_bar("Reading events", true_rows + generated_rows) as bar:
+    both = true_rows + generated_rows
+    with progress_bar("Reading events", both + (truth.rows(TRAIN) if learned else 0)) as bar:
         generated_events = from_generated(
             generated,
             seed=seed,
@@ -82,11 +90,19 @@ def _judged(
             bins=tally.bins if tally else None,
             progress=lambda done: bar.update(generated_rows + done),
         )
-    with progress_bar("Evaluating", len(METRICS)) as bar:
+        training = (
+            from_dataset(truth, TRAIN, seed=seed, progress=lambda done: bar.update(both + done))
+            if learned
+            else None
+        )
+        taken = TRAIN if learned else split
+        null = of_independent_fields(truth, taken, seed=seed, max_events=len(generated_events))
+    with progress_bar("Evaluating", 1.0) as bar:
         card = scorecard(
             true_events,
             generated_events,
-            training=_training_events(truth, generated, seed),
+            training=training,
+            null=null,
             seed=seed,
             progress=bar.update,
         )
@@ -199,12 +215,10 @@ def short_names(uris: Sequence[str]) -> dict[str, str]:
     return {uri: "-".join(path[-depth:]) for uri, path in paths.items()}
 
 
-def _training_events(truth: Dataset, generated: Dataset, seed: int) -> EventSample | None:
-    """Return the train split, if it is what the sample's checkpoint was trained on."""
+def _taught(generated: Dataset) -> object:
+    """Return the digest of the dataset that the sample's checkpoint was trained on, if known."""
     keys = ("checkpoint", "card", "dataset", "dataset_digest")
-    if recorded(generated.manifest.provenance, *keys) != truth.digest:
-        return None
-    return from_dataset(truth, "train", seed=seed)
+    return recorded(generated.manifest.provenance, *keys)
 
 
 def _trained(generated: Dataset) -> Card | None:

@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mleg_ray.commands.options import CheckpointPlace, ReportFolder, Storage, count, uri_of
+from mleg_ray.commands.options import (
+    CheckpointPlace,
+    ReportFolder,
+    Storage,
+    count,
+    target_of,
+    uri_of,
+)
 from mleg_ray.console import tell_place
 
 if TYPE_CHECKING:
@@ -35,7 +42,7 @@ def landscape(
     values = {"player": player, "grid": grid, "reach": reach, "pairs": pairs}
     spec = parse(LandscapeSpec, {**values, "events": events, "seed": seed}, "mleg landscape")
     root, place = storage_root(storage), uri_of(checkpoint)
-    target = uri_of(out or join(root, "reports", f"landscape-{run_label(place)}-{player}"))
+    target = target_of(out, join(root, "reports", f"landscape-{run_label(place)}-{player}"))
     found = survey(Checkpoint.load(place), spec, root, target)
     tell_place(join(target, LANDSCAPE))
     return found

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mleg_ray.commands.options import CheckpointPlace, Events, Storage, uri_of
+from mleg_ray.commands.options import CheckpointPlace, Events, Storage, target_of, uri_of
 from mleg_ray.console import tell_place
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def latent(
     spec = parse(LatentSpec, values | embedding | clustering, "mleg latent")
     root, place = storage_root(storage), uri_of(checkpoint)
     name = f"latent-{run_label(place)}-{player}-{layer}"
-    target = uri_of(out or join(root, "reports", name))
+    target = target_of(out, join(root, "reports", name))
     by = Dataset.find(root, truth) if truth else None
     found = look(Checkpoint.load(place), spec, root, target, by)
     tell_place(target)

@@ -9,6 +9,8 @@ import typer
 
 from mleg_ray.errors import ConfigError
 
+MOST = 10**15  # events: more than any storage holds
+
 
 class Located(Protocol):
     """What lies in a folder: a `Dataset`, a `Checkpoint`."""
@@ -25,10 +27,25 @@ else:  # a command line has texts only
 
 
 def uri_of(place: Place) -> str:
-    """Return the URI of what is named by it, by its path or by itself."""
+    """Return the URI of what is named by it, by its path or by itself.
+
+    Raises:
+        ConfigError: it is an empty text.
+    """
     from mleg_ray.storage import absolute
 
-    return absolute(str(getattr(place, "uri", place)))
+    text = str(getattr(place, "uri", place))
+    if not text.strip():
+        raise ConfigError(f"{text!r}: names no folder; give a path or URI, or leave the option out")
+    return absolute(text)
+
+
+def target_of(out: str | None, usual: str) -> str:
+    """Return the URI of the folder that `--out` names, or the `usual` one without it.
+
+    Raises as `uri_of` does.
+    """
+    return uri_of(usual if out is None else out)
 
 
 def count(text: str) -> int:
@@ -39,6 +56,8 @@ def count(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is not a number") from None
     if not math.isfinite(value) or value != int(value):
         raise typer.BadParameter(f"{text!r} is not a whole number")
+    if abs(value) > MOST:
+        raise typer.BadParameter(f"{text!r}: at most {MOST:.0e}")
     return int(value)
 
 
@@ -58,7 +77,10 @@ def size(text: str) -> int:
     unit = units.get(text[-2:])
     if unit is None:
         raise typer.BadParameter(f"{text!r} has no unit: write kB, MB or GB, as in 50MB")
-    return count(text[:-2].strip()) * unit
+    number = count(text[:-2].strip())
+    if number < 1:
+        raise typer.BadParameter(f"{text!r}: a file has at least a byte")
+    return number * unit
 
 
 def assigned(assignments: Sequence[str]) -> dict[str, str]:

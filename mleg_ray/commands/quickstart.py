@@ -25,6 +25,7 @@ def quickstart(
     ),
 ) -> None:
     """Run the main job: prepare, train, sample, evaluate; again completes what is missing."""
+    from mleg_ray.catalog.sources.base import MAX_SHARDS
     from mleg_ray.catalog.spec import DatasetSpec
     from mleg_ray.cluster.session import ray_session
     from mleg_ray.commands.judging import report_folder
@@ -37,6 +38,8 @@ def quickstart(
     spec = DatasetSpec.load(run.dataset)
     if events < 1:
         raise ConfigError(f"--events {events}: at least one is needed")
+    if events > (most := MAX_SHARDS * SHARD_EVENTS):
+        raise ConfigError(f"--events {events}: at most {most:,}; mleg sample makes larger shards")
     if varying := spec.schema_.varying(spec.conditions):
         raise ConfigError(
             f"{recipe}: {', '.join(varying)} of {spec.name} varies from event to event, and the "

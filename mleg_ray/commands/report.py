@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mleg_ray.commands.options import Place, ReportFolder, uri_of
+from mleg_ray.commands.options import Place, ReportFolder, target_of, uri_of
 from mleg_ray.console import tell_place
 
 if TYPE_CHECKING:
@@ -23,5 +23,5 @@ def report_study(
 
     folder = uri_of(study)
     summary = summarise(folder)
-    tell_place(write_study_report(summary, uri_of(out or join(folder, "report"))))
+    tell_place(write_study_report(summary, target_of(out, join(folder, "report"))))
     return summary

@@ -13,6 +13,7 @@ from mleg_ray.commands.options import (
     assigned,
     count,
     size,
+    target_of,
     uri_of,
 )
 from mleg_ray.console import tell_place
@@ -108,11 +109,12 @@ def sample(
     root = storage_root(storage)
     given = assigned(condition or [])
     conditions = {name: read_condition(name, text, root) for name, text in given.items()}
-    target = out or default_target(root, place, events, seed, conditions, where or [])
+    usual = default_target(root, place, events, seed, conditions, where or [])
+    target = target_of(out, usual)
     job = plan_sample(
         Checkpoint.load(place),
         events,
-        uri_of(target),
+        target,
         seed=seed,
         shard_events=shard_events,
         shard_bytes=shard_size,

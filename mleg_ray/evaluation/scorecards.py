@@ -24,11 +24,14 @@ from mleg_ray.evaluation.samples.sample import (
     from_arrays,
 )
 from mleg_ray.evaluation.samples.unphysical import ANY
+from mleg_ray.evaluation.statistics.classifiers import TREES
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure
 from mleg_ray.evaluation.statistics.resampling import WEIGHTED_MEAN
 from mleg_ray.randomness import derive_seed
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")
+
+NULL_EFFORT = 0.2  # of a metric's: of its classifiers the quickest alone
 
 # Which subject stands for a metric of many: all that break a rule, the mean over objects, or all
 # observables together; where there is none of these, the worst.
@@ -36,7 +39,11 @@ REPRESENTATIVES = (ANY, WEIGHTED_MEAN, ALL)
 
 
 class Scorecard(Config):
-    """Figures by metric and subject, their meaning, and what is needed to compute them again."""
+    """Figures by metric and subject, their meaning, and what is needed to compute them again.
+
+    `null` are those of doing nothing, where it is known: of the highlights that compare equal
+    numbers of events.
+    """
 
     format_version: Literal[2] = 2
     truth: Origin
@@ -45,6 +52,7 @@ class Scorecard(Config):
     definitions: Definitions = NO_DEFINITIONS
     metrics: dict[str, MetricTexts]
     figures: dict[str, dict[str, Figure]]
+    null: dict[str, dict[str, Figure]] = {}
     seed: int
     seconds: float
     versions: dict[str, str]
@@ -60,7 +68,20 @@ class Scorecard(Config):
 
     def headline(self) -> list[str]:
         """Return the highlights as lines of text."""
-        return [f"{metric} ({subject}): {figure}" for metric, subject, figure in self.highlights()]
+        lines = []
+        for metric, subject, figure in self.highlights():
+            line = f"{metric} ({subject}): {figure}"
+            if (nothing := self.doing_nothing(metric)) is not None:
+                line += f"; doing nothing {nothing.value:.4g} ± {nothing.uncertainty:.2g}"
+            lines.append(line)
+        return lines
+
+    def doing_nothing(self, metric: str) -> Estimate | None:
+        """Return the figure of doing nothing that stands for a metric, if there is one."""
+        if not self.null.get(metric):
+            return None
+        _, figure = representative(self.null[metric])
+        return figure if isinstance(figure, Estimate) else None
 
     def to_json(self) -> str:
         """Return the document, verdicts included; `Scorecard.model_validate_json` reads it."""
@@ -91,9 +112,10 @@ def scorecard(
     generated: EventSample | Arrays,
     *,
     training: EventSample | Arrays | None = None,
+    null: EventSample | Arrays | None = None,
     seed: int = 0,
     metrics: Mapping[str, Metric] | Iterable[str] = METRICS,
-    progress: Callable[[int, str], None] = lambda done, metric: None,
+    progress: Callable[[float, str], None] = lambda share, metric: None,
 ) -> Scorecard:
     """Compute every metric; each has its own random stream, whatever others are computed.
 
@@ -102,8 +124,9 @@ def scorecard(
 
     `metrics` are some of `METRICS`, by name, or a mapping of names to the caller's own `Metric`s.
 
-    `training` are the events that the generator learned from, if they are at hand. `progress` hears
-    how many metrics are done and which one begins.
+    `training` are the events that the generator learned from, if they are at hand, and `null` what
+    doing nothing makes (see `samples.datasets.of_independent_fields`), which boosted trees alone
+    judge. `progress` hears which share of the work is done, and the metric at work, "" at the end.
 
     Raises:
         ConfigError: a metric that does not exist, or is none.
@@ -114,16 +137,33 @@ def scorecard(
     generated = comparable(truth, _sample(generated, "generated"))
     if training is not None:
         training = comparable(truth, _sample(training, "training"))
+    if null is not None:
+        null = comparable(truth, _sample(null, "null"))
     seed = operator.index(seed)
-    comparison = Comparison(truth, generated, training, seed)
+    name, begun, effort = "", 0.0, 0.0
+    comparison = Comparison(
+        truth, generated, training, seed, lambda share: progress(begun + share * effort, name)
+    )
+    figures: dict[str, dict[str, Figure]] = {}
+    nothing: dict[str, dict[str, Figure]] = {}
+    work = [(name, comparison, figures, metric.effort) for name, metric in metrics.items()]
+    if null is not None:
+        rival = Comparison(truth, null, None, seed, classifiers=(TREES,))
+        work += [
+            (name, rival, nothing, NULL_EFFORT * metric.effort)
+            for name, metric in metrics.items()
+            if metric.headline and not metric.of_all_events
+        ]
+    whole = sum(own for *_, own in work)
     start = time.monotonic()
-    figures = {}
-    for done, (name, metric) in enumerate(metrics.items()):
-        progress(done, name)
+    for name, compared, found, own in work:
+        progress(begun, name)
+        effort = own / whole
         rng = np.random.default_rng(derive_seed(seed, f"evaluate/{name}"))
         with np.errstate(all="ignore"):  # of what is not finite in the end the figure says so
-            figures[name] = metric.figures(comparison, rng)
-    progress(len(metrics), "")
+            found[name] = metrics[name].figures(compared, rng)
+        begun += effort
+    progress(1.0, "")
     return Scorecard(
         truth=truth.origin,
         generated=generated.origin,
@@ -131,6 +171,7 @@ def scorecard(
         definitions=truth.definitions,
         metrics={name: metric.texts for name, metric in metrics.items()},
         figures=figures,
+        null=nothing,
         seed=seed,
         seconds=time.monotonic() - start,
         versions={"mleg-ray": __version__} | {name: version(name) for name in LIBRARIES},

@@ -173,7 +173,7 @@ def activations(
     conditions count, and for a critic too if it shall see `generated` events.
 
     Raises:
-        CheckpointError: see `network_of`; what comes out is NaN or infinite.
+        CheckpointError: see `network_of`; what comes out is NaN or infinite, or one number only.
     """
     model, feature_map = checkpoint.model, checkpoint.feature_map
     network = network_of(checkpoint, spec)
@@ -198,6 +198,11 @@ def activations(
         raise CheckpointError(
             f"{checkpoint.uri}: what layer {spec.layer} of '{spec.player}' makes is not finite; "
             "the training diverged, train again"
+        )
+    if layer.shape[1] < 2:
+        raise CheckpointError(
+            f"{checkpoint.uri}: layer {spec.layer} of '{spec.player}' is 1 wide, and has no plane "
+            "to look at; choose another --layer"
         )
     return Activations(events.to("cpu"), _array(features), _array(seen), _array(layer))
 

@@ -9,7 +9,7 @@ from pydantic import PositiveInt, SerializeAsAny
 from torch import Tensor, nn
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import Batch, Events, EventSchema
+from mleg_ray.events import Batch, Events, EventSchema, Group, group_of
 from mleg_ray.models.flow import Flow
 from mleg_ray.models.gan import GAN
 from mleg_ray.objectives.adversarial import ScoreAdversarial
@@ -41,6 +41,20 @@ class ThroughResponse(Objective, ABC):
             raise ConfigError(
                 f"teacher: measures {', '.join(teacher.schema.event)}; not {', '.join(lacking)}"
             )
+        units = {field.name: field.unit for field in teacher.schema.fields}
+        for ours in schema.fields:
+            if ours.role == "event" and units[ours.name] != ours.unit:
+                raise ConfigError(
+                    f"teacher: measures {ours.name} in {units[ours.name]}; the dataset has it in "
+                    f"{ours.unit}"
+                )
+        for group in dict.fromkeys(map(group_of, schema.event)):
+            known, wanted = (s.groups.get(group, Group()).pdg_id for s in (teacher.schema, schema))
+            if None not in (known, wanted) and known != wanted:
+                raise ConfigError(
+                    f"teacher: its {group} is PDG {known}, of another reaction than the dataset's, "
+                    f"PDG {wanted}"
+                )
         for name in teacher.schema.conditions:
             if truth.get(name) not in schema.event and name not in schema.conditions:
                 field = (

@@ -86,7 +86,7 @@ def drawable(name: str, truth: EventSample) -> bool:
 def plane_pngs(plane: Plane, truth: EventSample, generated: EventSample) -> dict[str, bytes]:
     """Draw the plane's events of truth and generated on one colour scale, and their ratio.
 
-    The ratio is shown where the truth has 10 events or more, the bins that `chi2_ndf` counts.
+    The ratio is shown where the truth has 10 events or more.
     """
     true, imitated = truth.cells(plane), generated.cells(plane)
     scale_to_truth = true.weight.sum() / imitated.weight.sum()

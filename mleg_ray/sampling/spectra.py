@@ -187,7 +187,7 @@ class HistogramSpectrum(Spectrum):
         """
         try:
             first, *others = filter(None, csv.reader(Path(path).read_text().splitlines()))
-            has_header = re.search("[a-df-zA-DF-Z]", first[0])
+            has_header = re.search("[a-df-zA-DF-Z]", first[0]) and not _is_number(first[0])
             lines = others if has_header else [first, *others]
             rows = [[float(cell) for cell in line] for line in lines]
             lows, highs, contents = zip(*rows, strict=True)
@@ -253,6 +253,15 @@ def read_condition(name: str, text: str, storage: str) -> Spectrum:
         f"{origin}: write it as {name}=NUMBER, or in place of the number uniform(LOW,HIGH), "
         "log-uniform(LOW,HIGH), choice(A,B,...), histogram(FILE.csv) or data(DATASET)"
     )
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether a text is read as a number; so are `nan` and `inf`."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _inner_shares(weights: Sequence[float]) -> Tensor:

@@ -235,13 +235,13 @@ def load(plan: Plan, folder: str) -> optuna.Study:
     """Open the record of the study in a folder.
 
     Raises:
-        DataError: the journal is damaged.
+        DataError: the journal is damaged, or of other objectives than the plan.
         ResourceError: the record is gone, or the database does not answer.
     """
     name, place = PurePosixPath(folder).name, plan.study.storage or _journal(folder)
     with _storage_errors(plan.study.storage):
         try:
-            return optuna.load_study(study_name=name, storage=_storage(plan, folder))
+            study = optuna.load_study(study_name=name, storage=_storage(plan, folder))
         except UserError:
             raise
         except KeyError:
@@ -251,6 +251,14 @@ def load(plan: Plan, folder: str) -> optuna.Study:
                 f"{place}: damaged ({error or type(error).__name__}); put back a copy of it, or "
                 "begin another study with --name"
             ) from None
+    objectives = plan.study.objectives
+    if [way.name.lower() for way in study.directions] != [DIRECTIONS[name] for name in objectives]:
+        raise DataError(
+            f"{join(folder, PLAN)}: altered: study.objectives are {', '.join(objectives)}, but "
+            f"{place} records {len(study.directions)} other; put back a copy of it, or begin "
+            "another study with --name"
+        )
+    return study
 
 
 def _storage(plan: Plan, folder: str) -> optuna.storages.BaseStorage:

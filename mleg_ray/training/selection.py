@@ -3,8 +3,10 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from mleg_ray.catalog.dataset import Dataset
@@ -14,6 +16,7 @@ from mleg_ray.evaluation.metrics.histograms import prepare_relative_chi2
 from mleg_ray.evaluation.samples.column import Column, columns_of
 from mleg_ray.evaluation.statistics.distances import Preparation, prepare_ks, two_sample
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
+from mleg_ray.evaluation.statistics.resampling import SPLITS
 from mleg_ray.models.base import GENERATED
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.run import PlateauConfig, RunConfig
@@ -98,6 +101,31 @@ class SnapshotSelector:
         smallest = min((snapshot.ks_sum for snapshot in finite), default=math.inf)
         tied = [snapshot for snapshot in finite if snapshot.ks_sum <= smallest * (1 + TIE)]
         return tied[-1] if tied else None
+
+    @cached_property
+    def floor(self) -> float:
+        """The `ks_sum` of a perfect generator: of two samples of the truth, of the sizes compared.
+
+        Halves of the validation events are n / 2 each, and a distance between n and m events falls
+        as √(1/n + 1/m). Generated events have the conditions of true ones: so neighbours in the
+        conditions are in different halves. Where there are many conditions these are no pairs, and
+        a perfect generator may lie below.
+        """
+        rng = np.random.default_rng(derive_seed(self._seed, "floor"))
+        n, sums = len(self._weight), []
+        given = [column[:n].numpy() for column in self._given.columns.values()]
+        statistics = [
+            column.of_events(prepare_ks(column.values, column.weights(self._weight)))
+            for column in self._truth.values()
+        ]
+        with np.errstate(all="ignore"):  # a half may be without an object, or without weight
+            for _ in range(SPLITS):
+                order = np.lexsort((rng.random(n), *given))
+                first = np.empty(n, dtype=bool)
+                first[order] = (np.arange(n) + np.repeat(rng.integers(2, size=n), 2)[:n]) % 2 == 0
+                a, b = self._weight * first, self._weight * ~first
+                sums.append(sum(statistic(a, b) for statistic in statistics))
+        return float(np.mean(sums)) * math.sqrt((1 + 1 / OVERSAMPLING) / (2 + 2))
 
     def consider(self, progress: Progress, loop: TrainingLoop, seconds: float) -> Snapshot:
         """Judge the loop's model now and keep its weights if it is the best so far."""

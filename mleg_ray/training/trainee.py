@@ -137,6 +137,7 @@ class Trainee:
         return {
             "step": moment.step,
             "ks_sum": moment.snapshot.ks_sum,
+            "floor": self.selector.floor,
             "best": best.ks_sum if best else moment.snapshot.ks_sum,
             "best_step": best.step if best else None,
             "seconds": moment.snapshot.seconds,

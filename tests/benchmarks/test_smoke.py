@@ -20,7 +20,7 @@ COMMANDS = (
     *("pool {checkpoint}", "production {student} --workers 1"),
     *("tune-overhead --root {tapes}", "tune-search --root {tapes}", "tune-tape2 --root {tapes}"),
     *("compare-tape --root {tapes}", "tape2-quality --root {tapes}"),
-    *("energies --root {tapes} --energy 50", "energies --recipe cfatgan"),
+    *("energies --root {tapes} --energy 50", "energies --recipe cfatgan", "limits --root {tapes}"),
     *("toys parts-toy-jets", "toys vae-toy-images --set dataset=toy-layers"),
     *("coordinates --root {tapes}", "losses --root {tapes}", "families --root {tapes}"),
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),

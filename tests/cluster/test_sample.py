@@ -255,7 +255,8 @@ def test_extrapolation_is_said(
         workers=1,
     )
     said = " ".join(capsys.readouterr().err.split())
-    assert "beam_energy = 60 lies 10 outside the range" in said
+    assert "beam_energy = 60 is outside the range" in said
+    assert "10 to 50, by 10" in said
 
 
 def test_default_target_is_named_after_the_run() -> None:

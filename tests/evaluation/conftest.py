@@ -81,6 +81,19 @@ def rebuilt(
     )
 
 
+def joined(truth: np.ndarray, squares: np.ndarray) -> list[list[int]]:
+    """The bins that χ² compares together, of the truth's Σw and Σw² by bin, by a loop over bins."""
+    alone = [b for b in range(len(truth)) if truth[b] > 0 and truth[b] ** 2 / squares[b] >= 10]
+    groups: list[list[int]] = [[]]
+    for b in [b for b in range(len(truth)) if b not in alone]:
+        groups[-1].append(b)
+        weight, square = truth[groups[-1]].sum(), squares[groups[-1]].sum()
+        if weight > 0 and weight**2 / square >= 10:
+            groups.append([])
+    alone.sort(key=lambda b: truth[b] ** 2 / squares[b])
+    return [*groups[:-1], [*groups[-1], alone[0]], *([b] for b in alone[1:])]
+
+
 # What makes samples, and two of their columns.
 Toy = tuple[Callable[..., EventSample], str, str]
 TOYS: dict[str, Toy] = {

@@ -44,7 +44,10 @@ def test_a_sample_is_judged_end_to_end(make_dataset, tmp_path):
     assert rate.value > 0.1
     assert card.figures["unphysical_rate"]["mass_shell"].value == 0
     assert card.figures["c2st_auc"]["boosted trees"].verdict == "large"
-    assert (out / "report.html").is_file()
+    nothing = card.doing_nothing("c2st_auc")
+    assert nothing is not None
+    assert nothing.value > 0.9  # momenta of others are off the mass shell
+    assert "Doing nothing" in (out / "report.html").read_text()
     assert (out / "figures" / "training-ks.png").is_file()
 
 

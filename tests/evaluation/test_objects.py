@@ -18,7 +18,11 @@ from mleg_ray.evaluation import scorecard
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.metrics.base import Comparison
 from mleg_ray.evaluation.metrics.chi2 import chi2_all
-from mleg_ray.evaluation.samples.datasets import from_dataset, from_generated
+from mleg_ray.evaluation.samples.datasets import (
+    from_dataset,
+    from_generated,
+    of_independent_fields,
+)
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.samples.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.samples.unphysical import ANY
@@ -30,7 +34,8 @@ from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.folder import FileEntry
 from mleg_ray.randomness import derive_seed
 from mleg_ray.storage import write_json
-from tests.evaluation.conftest import with_jets
+from tests.evaluation.conftest import joined, with_jets
+from tests.prepared import prepared_dataset
 
 HISTOGRAMS = ("js", "kl", "separation", "chi2_paper")
 
@@ -113,11 +118,13 @@ def expected(name: str, truth: EventSample, generated: EventSample, axis: str) -
         scaled = b / b.sum() * counts.sum()
         used = counts > 0
         return float(np.mean((scaled - counts)[used] ** 2 / counts[used]))
-    sums, squares = filled(whole, whole_weights, edges)
-    used = (sums > 0) & (sums**2 >= 10 * squares)
+    by = (a, va)
+    if name == "chi2_ndf":  # bins are joined by other truth than is compared
+        by = filled(*plain(truth, axis, pooled.other_truth[: len(truth)]), edges)
+    groups = joined(*by)
+    a, va, b, vb = (np.array([sums[bins].sum() for bins in groups]) for sums in (a, va, b, vb))
     factor = a.sum() / b.sum()
-    chi2 = (a - factor * b)[used] ** 2 / (va + factor**2 * vb)[used]
-    return float(np.sum(chi2) / (used.sum() - 1))
+    return float(np.sum((a - factor * b) ** 2 / (va + factor**2 * vb)) / (len(groups) - 1))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -265,9 +272,10 @@ class TestTallies:
             np.histogram(s.columns["jet.eta"].values.astype(np.float32), edges)[0]
             for s in (whole_truth, whole)
         )
-        used, factor = t >= 10, t.sum() / g.sum()
-        chi2 = np.sum((t - factor * g)[used] ** 2 / (t + factor**2 * g)[used])
-        assert found.value == pytest.approx(chi2 / (used.sum() - 1))
+        t, g = (np.array([n[group].sum() for group in joined(t, t)]) for n in (t, g))
+        factor = t.sum() / g.sum()
+        chi2 = np.sum((t - factor * g) ** 2 / (t + factor**2 * g))
+        assert found.value == pytest.approx(chi2 / (len(t) - 1))
         assert found.events == 90_000
 
     def test_marginals_of_jets_are_those_of_drawn_events(self) -> None:
@@ -570,6 +578,26 @@ def test_datasets_bring_numbers_of_objects_and_objects_and_no_images(dataset: Da
     assert np.array_equal(column.count, sample.numbers["jet.count"])
     falls = np.diff(column.values) <= 0
     assert falls[column.rank[1:] > 0].all()
+
+
+def test_independent_fields_are_each_those_of_another_event(dataset: Dataset) -> None:
+    """All jets of an event stay together, and what is computed of fields is computed again."""
+    truth, null = (from_dataset(dataset, seed=1), of_independent_fields(dataset, "test", seed=1))
+    assert null is not None
+    assert list(null.axes) == list(truth.axes)
+    assert np.array_equal(np.sort(null.numbers["met"]), np.sort(truth.numbers["met"]))
+    assert np.array_equal(null.columns["jet.half"].values, null.columns["jet.pt"].values / 2)
+    owned, known = (
+        {met: pt.tolist() for met, pt in zip(s.numbers["met"], np.split(*splits(s)), strict=True)}
+        for s in (null, truth)
+    )
+    assert sorted(owned.values()) == sorted(known.values())
+    assert sum(owned[met] == known[met] for met in known) < 0.4 * len(known)  # 1 in 4 has no jet
+
+
+def test_weighted_events_have_no_independent_fields(tmp_path: Path) -> None:
+    dataset = prepared_dataset(tmp_path, shard_rows=20, weighted=True)
+    assert of_independent_fields(dataset, "train", seed=1) is None
 
 
 def test_drawn_events_keep_their_objects_and_all_are_counted(dataset: Dataset) -> None:

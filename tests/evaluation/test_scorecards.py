@@ -24,14 +24,15 @@ QUICK = {name: METRICS[name] for name in ("chi2_ndf", "unphysical_rate", "ks")}
 
 def test_json_round_trip_and_determinism():
     truth, generated = gaussian(1000, 1), gaussian(500, 2)
-    heard: list[tuple[int, str]] = []
+    heard: list[tuple[float, str]] = []
     card = scorecard(
         truth, generated, seed=3, metrics=QUICK, progress=lambda *step: heard.append(step)
     )
     again = scorecard(truth, generated, seed=3, metrics=QUICK)
     assert Scorecard.model_validate_json(card.to_json()) == card
     assert card.figures == again.figures
-    assert heard == [(0, "chi2_ndf"), (1, "unphysical_rate"), (2, "ks"), (3, "")]
+    shares = [0, 1 / 8, 2 / 8, 1]  # ks takes six times as long as each of the others
+    assert heard == [*zip(map(pytest.approx, shares), [*QUICK, ""], strict=True)]
     document = json.loads(card.to_json())
     assert document["format_version"] == 2
     assert document["figures"]["ks"]["x"]["verdict"] == "at the floor"
@@ -41,6 +42,42 @@ def test_json_round_trip_and_determinism():
         "of_all_events": False,
         "headline": "",
     }
+
+
+def test_doing_nothing_stands_beside_the_highlights_of_equal_numbers():
+    """Independent fields have the truth's distributions, and not its correlation of 0.6."""
+    truth, null = gaussian(3000, 1), gaussian(1500, 2, correlation=0.0)
+    names = ("c2st_auc", "chi2_ndf", "chi2_all", "ks")
+    card = scorecard(truth, gaussian(1500, 3), null=null, metrics=names)
+    assert list(card.null) == ["c2st_auc", "chi2_ndf"]
+    assert list(card.null["c2st_auc"]) == ["boosted trees"]
+    nothing = card.doing_nothing("c2st_auc")
+    assert nothing is not None
+    assert nothing.verdict == "visible"
+    assert card.doing_nothing("chi2_ndf").verdict == "at the floor"
+    assert card.doing_nothing("ks") is None
+    first, second, third = card.headline()
+    assert first.endswith(f"; doing nothing {nothing.value:.4g} ± {nothing.uncertainty:.2g}")
+    assert "doing nothing" in second
+    assert "doing nothing" not in third
+    without = scorecard(truth, gaussian(1500, 3), metrics=["chi2_ndf"])
+    assert (without.null, without.figures["chi2_ndf"]) == ({}, card.figures["chi2_ndf"])
+
+
+def test_progress_is_told_within_a_metric_of_many_parts():
+    """Two classifiers take nearly all of the time, one after the other."""
+    heard: list[tuple[float, str]] = []
+    scorecard(
+        gaussian(1500, 1),
+        gaussian(800, 2),
+        metrics=["c2st_auc", "ks"],
+        progress=lambda *step: heard.append(step),
+    )
+    shares = [share for share, _ in heard]
+    end = METRICS["c2st_auc"].effort / (METRICS["c2st_auc"].effort + METRICS["ks"].effort)
+    assert [metric for _, metric in heard] == ["c2st_auc"] * 3 + ["ks", ""]
+    assert shares == pytest.approx([0, end / 2, end, end, 1])
+    assert end > 0.5
 
 
 def test_a_metrics_figures_do_not_depend_on_the_other_metrics():

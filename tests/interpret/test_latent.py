@@ -184,6 +184,12 @@ def test_residual_layers_are_layers(tmp_path: Path) -> None:
     assert seen.layer.shape == (20, 16)
 
 
+def test_a_layer_of_one_unit_has_no_plane(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint(tmp_path, "model.critic.widths=[16, 1]")
+    with pytest.raises(CheckpointError, match="layer 2 of 'critic' is 1 wide, .* another --layer"):
+        activations(checkpoint, training_events(20), spec(layer=2))
+
+
 @pytest.mark.parametrize(("recipe", "known"), [("flow-dis", "flow"), ("bvae-dis", "autoencoder")])
 def test_a_model_without_the_player_names_those_it_has(
     checkpoints: dict[str, Checkpoint], recipe: str, known: str

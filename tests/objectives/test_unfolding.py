@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import Events, EventSchema, Field
+from mleg_ray.events import Events, EventSchema, Field, Group
 from mleg_ray.objectives.unfolding import Unfolding
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
@@ -73,6 +73,14 @@ def test_what_is_judged_is_measured() -> None:
         (
             PAIRS.without(ELECTRON[2:] + VERTEX[2:]),
             "measures electron.px, electron.py; not electron.pz, electron.energy",
+        ),
+        (
+            EventSchema(PAIRS.fields, {**PAIRS.groups, "electron": Group(pdg_id=211)}),
+            "its electron is PDG 211, of another reaction than the dataset's, PDG 11",
+        ),
+        (
+            EventSchema([f.model_copy(update={"unit": "MeV"}) for f in PAIRS.fields], PAIRS.groups),
+            "measures electron.px in MeV; the dataset has it in GeV",
         ),
         (
             EventSchema(

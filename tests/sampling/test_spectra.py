@@ -107,6 +107,13 @@ def test_what_a_command_line_cannot_say(text: str, message: str) -> None:
         read_condition("beam_energy", text, "/nowhere")
 
 
+def test_a_histogram_that_begins_with_nan_is_no_header(tmp_path: Path) -> None:
+    place = tmp_path / "beam.csv"
+    place.write_text("nan,1,2\n")
+    with pytest.raises(ConfigError, match=r"beam.csv: edges.0: .*finite number"):
+        HistogramSpectrum.read(str(place))
+
+
 @pytest.mark.parametrize("header", ["", "low,high,content\n"])
 def test_histogram_file(tmp_path: Path, header: str) -> None:
     place = tmp_path / "spectrum.csv"

@@ -289,3 +289,12 @@ def test_optunas_storage_opens_without_us(tmp_path: Path) -> None:
     [summary] = optuna.get_all_study_summaries(optuna.storages.JournalStorage(backend))
     assert summary.study_name == "study"
     assert summary.n_trials == 1
+
+
+def test_a_plan_of_other_objectives_than_the_record_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    plan = small_plan(tmp_path)
+    complete(started(plan, folder), 1.0)
+    other = small_plan(tmp_path, 'objectives = ["ks_sum", "flops"]')
+    with pytest.raises(DataError, match=r"plan.json: altered: study.objectives are ks_sum, flops"):
+        load(other, str(folder))

@@ -271,6 +271,12 @@ class TestSelection:
         assert other.history == selector.history
         assert other.best == selector.best
 
+    def test_the_floor_is_what_a_perfect_generator_would_score(self) -> None:
+        """Kolmogorov's limit has the mean √(π/2) ln 2, in units of √(1/n + 1/5n)."""
+        selector, _ = self.make()
+        of_each = math.sqrt(math.pi / 2) * math.log(2) * math.sqrt(1.2 / 2000)
+        assert selector.floor == pytest.approx(4 * of_each, rel=0.15)
+
     def test_unknown_observable_is_named(self) -> None:
         with pytest.raises(ConfigError, match="w2"):
             self.make("electron.px", "w2")

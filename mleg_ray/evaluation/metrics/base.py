@@ -1,11 +1,11 @@
 """What a metric is: its texts, and how its figures are computed of a comparison."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import PositiveFloat, ValidationError
 
 from mleg_ray.config import Config
 from mleg_ray.evaluation.samples.sample import EventSample
@@ -27,13 +27,16 @@ T = TypeVar("T")
 class Comparison:
     """A generated sample, the truth that judges it and, if known, what the generator learned from.
 
-    `seed` is the root of the random choices that metrics share.
+    `seed` is the root of the random choices that metrics share. `progress` hears which share of a
+    long computation is done. `classifiers` names those that are trained, None all.
     """
 
     truth: EventSample
     generated: EventSample
     training: EventSample | None = None
     seed: int = 0
+    progress: Callable[[float], None] = lambda share: None
+    classifiers: Collection[str] | None = None
     _shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def pooled(self, rng: np.random.Generator) -> PooledSample:
@@ -78,15 +81,17 @@ class Metric(MetricTexts):
 
     `compute` returns a figure of each subject: an observable, a plane, a constraint, a classifier.
     It may raise `NotComputableError`. Without subjects (the dataset declares no selection) the
-    metric is not applicable.
+    metric is not applicable. `effort` is about the time that it takes of many events, in units of
+    that of a quick one.
     """
 
     compute: Compute
+    effort: PositiveFloat = 1.0
 
     @property
     def texts(self) -> MetricTexts:
         """Its texts alone, which a scorecard keeps."""
-        return MetricTexts(**self.model_dump(exclude={"compute"}))
+        return MetricTexts(**self.model_dump(include=set(MetricTexts.model_fields)))
 
     def figures(self, comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
         """Return a figure of each subject; what cannot be computed says why."""

@@ -218,7 +218,14 @@ def _tail_fraction(tail: np.ndarray, weights: FloatArray, events: int) -> Estima
 def _classifications(comparison: Comparison) -> Mapping[str, Classification]:
     """Return the trained classifiers by name: the costly part of both metrics."""
     return comparison.shared(
-        "classifiers", lambda rng: classify(comparison.truth, comparison.generated, rng)
+        "classifiers",
+        lambda rng: classify(
+            comparison.truth,
+            comparison.generated,
+            rng,
+            comparison.classifiers,
+            progress=comparison.progress,
+        ),
     )
 
 
@@ -227,6 +234,7 @@ AUC = Metric(
     meaning="area under the ROC curve of a classifier of generated and true events; 0.5 at best",
     headline="By {subject}; 0.5: cannot be told apart.",
     compute=lambda comparison, rng: auc_figures(_classifications(comparison), rng),
+    effort=24,
 )
 WEIGHTS = Metric(
     title="Classifier weights",

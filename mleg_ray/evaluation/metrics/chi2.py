@@ -7,161 +7,237 @@ on both sizes, so it says how far a sample can be trusted, not which of two is b
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from mleg_ray.definitions import Plane
-from mleg_ray.evaluation.metrics.base import Comparison, Metric, resampled
+from mleg_ray.evaluation.metrics.base import Comparison, Metric
 from mleg_ray.evaluation.samples.column import Column, FloatArray
-from mleg_ray.evaluation.samples.histogram import BinIndex, Histogram
+from mleg_ray.evaluation.samples.histogram import MINIMUM_TRUTH_EVENTS, BinIndex, Histogram
 from mleg_ray.evaluation.samples.sample import binned
 from mleg_ray.evaluation.statistics.binning import INNER_BINS, percentile_bins, percentile_range
-from mleg_ray.evaluation.statistics.distances import Statistic
 from mleg_ray.evaluation.statistics.estimate import (
     Estimate,
     Figure,
     NotComputable,
     NotComputableError,
 )
-from mleg_ray.evaluation.statistics.resampling import PooledSample, Subjects, per_observable
-
-Inside = NDArray[np.bool_] | bool  # which bins (bins,) are compared; the others count in the totals
 
 
-def pearson_chi2(truth: Histogram, generated: Histogram, bins: NDArray[np.bool_]) -> float:
-    """Σ (g - t)² / (σ_g² + σ_t²) / ndf over the chosen `bins`: 1 at the floor.
+@dataclass(frozen=True)
+class PearsonTest:
+    """χ² = Σ d² / v, d = t - s g and v = σ_t² + s² σ_g², over all bins of two histograms.
 
-    Both statistical errors enter. The generated histogram is scaled to the truth's total, which
-    takes one degree of freedom.
+    s scales the generated histogram to the truth's total, which takes one degree of freedom, so
+    that `ndf` is one less than bins. `first_order` is the variance of χ² to first order in the
+    fluctuations of the bins, see `of`.
     """
-    scale = truth.weight.sum() / generated.weight.sum()
-    variance = truth.variance + scale**2 * generated.variance
-    filled = bins & (variance > 0)
-    difference = (truth.weight - scale * generated.weight)[filled]
-    return float(np.sum(np.square(difference) / variance[filled]) / (bins.sum() - 1))
+
+    chi2: float
+    ndf: int
+    first_order: float
+
+    @staticmethod
+    def of(truth: Histogram, generated: Histogram) -> "PearsonTest":
+        """Compare two histograms of the same bins, shape (bins,).
+
+        One more true event of weight w in a bin adds 2 a w - a² w² to χ², with a = d / v; one more
+        generated event of weight w / s adds -2 a w - a² w². The squares of these, summed over all
+        events, are the variance of χ² to first order; less what their mean makes of it, since it is
+        the shares of the bins that fluctuate and not the numbers of events. The weights within a
+        bin count as the mean weight of their sample, Σw² / Σw.
+        """
+        generated = generated.scaled(truth.weight.sum() / generated.weight.sum())
+        variance = truth.variance + generated.variance
+        filled = variance > 0
+        difference = (truth.weight - generated.weight)[filled]
+        slope = np.zeros(len(variance))
+        slope[filled] = difference / variance[filled]
+
+        def first_order(sample: Histogram, sign: float) -> float:
+            event = sample.variance.sum() / sample.weight.sum()
+            change = sign * 2 * slope - event * np.square(slope)  # of χ², for a unit of weight
+            mean = sample.weight @ change / sample.weight.sum()
+            return float(sample.variance @ np.square(change) - sample.variance.sum() * mean**2)
+
+        return PearsonTest(
+            chi2=float(np.sum(np.square(difference) / variance[filled])),
+            ndf=len(variance) - 1,
+            first_order=first_order(truth, +1) + first_order(generated, -1),
+        )
+
+    @property
+    def value(self) -> float:
+        """χ² / ndf: 1 at the floor."""
+        return self.chi2 / self.ndf
+
+    def uncertainty(self, design: float = 1.0) -> float:
+        """Return the standard deviation of `value` over samples like these.
+
+        Of a bin whose true d is δ, d² varies by 4 δ² v + 2 v². The first order takes d² for δ²,
+        which is larger by v on average, and lacks the second order: so 4 - 2 = 2 of each degree of
+        freedom are taken off. Without any difference 2 are left, the variance of a χ². The `design`
+        effect of events that are not independent multiplies all errors (J. Rao, A. Scott, JASA 76
+        (1981) 221).
+        """
+        least = 2 * design**2 * self.ndf
+        return math.sqrt(max(design * self.first_order - least, least)) / self.ndf
 
 
-def prepare_chi2(values: FloatArray, truth: FloatArray) -> Statistic:
-    """Prepare `chi2_ndf` of one observable."""
-    return prepare_binned_chi2(percentile_bins(values, truth), INNER_BINS + 2, truth)
+def joined_bins(truth: Histogram) -> BinIndex:
+    """Return a new number of each bin (bins,), so that the truth has ten events in each number.
 
-
-def prepare_binned_chi2(
-    index: BinIndex, bins: int, truth: FloatArray, inside: Inside = True
-) -> Statistic:
-    """Prepare `chi2_ndf` of pooled events in the bins `index` (N,) where the truth has 10 events.
-
-    Bins chosen by the very sample that is compared would favour its upward fluctuations and lift
-    the floor above 1; the whole truth favours none of its parts.
+    A bin that has them stands alone. The others are joined, each with the next of them, until they
+    have ten together; what is left joins the emptiest that stands alone. So every event counts,
+    also where the truth has none.
 
     Raises:
         NotComputableError: fewer than two bins hold 10 truth events.
     """
-    compared = _compared(Histogram.fill(index, truth, bins), inside)
-
-    def statistic(a: FloatArray, b: FloatArray) -> float:
-        t, g = (Histogram.fill(index, weights, bins) for weights in (a, b))
-        return pearson_chi2(t, g, compared)
-
-    return statistic
-
-
-def _compared(truth: Histogram, inside: Inside) -> NDArray[np.bool_]:
-    compared = truth.populated & inside
-    if compared.sum() < 2:
+    alone = truth.populated
+    sizes = np.where(alone, truth.effective, 0.0)
+    number = np.zeros(len(sizes), dtype=np.intp)
+    made, weight, variance = 0, 0.0, 0.0
+    for place in np.argsort(sizes, kind="stable"):
+        number[place] = made
+        weight, variance = weight + truth.weight[place], variance + truth.variance[place]
+        if alone[place] or (weight > 0 and weight**2 >= MINIMUM_TRUTH_EVENTS * variance):
+            made, weight, variance = made + 1, 0.0, 0.0
+    if made < 2:
         raise NotComputableError("fewer than two bins hold 10 truth events")
-    return compared
+    return np.minimum(number, made - 1)
 
 
-def _subjects(pooled: PooledSample) -> Subjects:
-    """Make a subject of each plane that the dataset declares, and of each observable."""
+@dataclass(frozen=True)
+class _Filling:
+    """How the histogram of a subject is filled: `index` (m,) are the bins of its numbers."""
 
-    def of_plane(plane: Plane) -> Statistic:
-        index = pooled.cells(plane)
-        return prepare_binned_chi2(index, plane.cells, pooled.whole_truth, plane.inside)
+    column: Column
+    index: BinIndex
+    bins: int
 
-    planes = {plane.name: partial(of_plane, plane) for plane in pooled.definitions.planes}
-    return {**planes, **per_observable(pooled, prepare_chi2)}
+    def histogram(self, events: FloatArray) -> Histogram:
+        """Fill with the numbers of pooled events of those weights (N,)."""
+        return Histogram.fill(self.index, self.column.weights(events), self.bins)
+
+
+def _compared(truth: Histogram, generated: Histogram, bins: BinIndex) -> PearsonTest:
+    return PearsonTest.of(truth.joined(bins), generated.joined(bins))
+
+
+class _Subjects:
+    """The planes that a dataset declares and its observables, each beside halves of the truth."""
+
+    def __init__(self, comparison: Comparison, rng: np.random.Generator) -> None:
+        self.pooled = comparison.pooled(rng)
+        self._splits = list(self.pooled.splits(rng))
+
+    def figures(
+        self, of_plane: Callable[[Plane], Estimate], of_observable: Callable[[str], Estimate]
+    ) -> dict[str, Figure]:
+        """Compute a figure of each subject, or why there is none."""
+        subjects: dict[str, Callable[[], Estimate]] = {
+            plane.name: partial(of_plane, plane) for plane in self.pooled.definitions.planes
+        }
+        subjects |= {name: partial(of_observable, name) for name in self.pooled.axes}
+        figures: dict[str, Figure] = {}
+        for subject, compute in subjects.items():
+            try:
+                figures[subject] = compute()
+            except NotComputableError as error:
+                figures[subject] = NotComputable(reason=str(error))
+        return figures
+
+    def bins(self, filling: _Filling) -> BinIndex:
+        """Join bins by other truth than is compared, or they would follow its fluctuations."""
+        return joined_bins(filling.histogram(self.pooled.other_truth))
+
+    def estimate(self, test: PearsonTest, filling: _Filling, events: int) -> Estimate:
+        """Set a test beside those of the truth's halves in the bins of a `filling`.
+
+        Objects of one event are not independent, and bins of them scatter more than their numbers
+        say: all is larger by the design effect, which the floor measures. So there is no p-value.
+        """
+        bins = self.bins(filling)
+        floors = [
+            _compared(filling.histogram(a), filling.histogram(b), bins).value
+            for a, b in self._splits
+        ]
+        floor, independent = float(np.mean(floors)), filling.column.count is None
+        return Estimate(
+            value=test.value,
+            uncertainty=test.uncertainty(1.0 if independent else max(floor, 1.0)),
+            floor=floor,
+            floor_spread=float(np.std(floors, ddof=1)),
+            events=events,
+            p_value=float(stats.chi2.sf(test.chi2, test.ndf)) if independent else None,
+        )
+
+
+def chi2_ndf(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return Pearson's χ² / ndf of equal samples for each plane and observable.
+
+    Raises:
+        NotComputableError: see `PooledSample`.
+    """
+    subjects = _Subjects(comparison, rng)
+    pooled = subjects.pooled
+
+    def estimate(filling: _Filling) -> Estimate:
+        t, g = (filling.histogram(weights) for weights in (pooled.truth, pooled.generated))
+        return subjects.estimate(_compared(t, g, subjects.bins(filling)), filling, pooled.n)
+
+    def of_plane(plane: Plane) -> Estimate:
+        return estimate(_Filling(pooled.varying(plane.x), pooled.cells(plane), plane.cells))
+
+    def of_observable(name: str) -> Estimate:
+        column = pooled.marginal(name)
+        index = percentile_bins(column.values, column.weights(pooled.whole_truth))
+        return estimate(_Filling(column, index, INNER_BINS + 2))
+
+    return subjects.figures(of_plane, of_observable)
 
 
 def chi2_all(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
-    """Return `pearson_chi2` of each plane and observable over the bins with 10 truth events.
+    """Return Pearson's χ² / ndf of all events that there are for each plane and observable.
 
     Between the truth's 0.1 and 99.9 percentiles an observable has 100 bins that are equal on its
-    own scale: of logarithmic ones, equal steps would see the largest values only.
-
-    The p-value is that of χ² with ndf degrees of freedom, the uncertainty that of a noncentral one,
-    √(2 ndf + 4 λ) / ndf with λ = χ² - ndf. The floor is the same figure between disjoint halves of
-    the drawn truth events: 1 for samples of any size.
-
-    Objects of one event are not independent, and bins of them scatter more than their numbers say:
-    all is larger by the design effect c, which the floor measures. So their figure is c times one
-    of such a χ² (J. Rao, A. Scott, JASA 76 (1981) 221), and has no p-value.
+    own scale: of logarithmic ones, equal steps would see the largest values only. The floor is that
+    of disjoint halves of the drawn truth events: 1 for samples of any size.
 
     Raises:
         NotComputableError: see `PooledSample`.
     """
     truth, generated = comparison.truth, comparison.generated
-    pooled, n = comparison.pooled(rng), len(truth)
-    halves = [(a[:n], b[:n]) for a, b in pooled.splits(rng)]
-
-    def estimate(
-        t: Histogram, g: Histogram, events: int, drawn: BinIndex, column: Column, inside: Inside
-    ) -> Estimate:
-        """Compare histograms; `drawn` are the bins of the drawn truth's numbers, the column's."""
-        compared = _compared(t, inside)
-        value, ndf = pearson_chi2(t, g, compared), int(compared.sum()) - 1
-        floors = []
-        for pair in halves:
-            a, b = (Histogram.fill(drawn, column.weights(w), len(t.weight)) for w in pair)
-            floors.append(pearson_chi2(a, b, _compared(a, inside)))
-        floor, independent = float(np.mean(floors)), column.count is None
-        design = 1.0 if independent else max(floor, 1.0)
-        excess = max(value / design - 1, 0.0)
-        return Estimate(
-            value=value,
-            uncertainty=design * math.sqrt((2 + 4 * excess) / ndf),
-            floor=floor,
-            floor_spread=float(np.std(floors, ddof=1)),
-            events=events,
-            p_value=float(stats.chi2.sf(value * ndf, ndf)) if independent else None,
-        )
+    subjects = _Subjects(comparison, rng)
+    pooled = subjects.pooled
 
     def of_plane(plane: Plane) -> Estimate:
-        x, y = (pooled.column(name)[:n] for name in (plane.x, plane.y))
-        t, g, drawn = truth.cells(plane), generated.cells(plane), plane.index(x, y)
-        column = truth.columns[plane.x]
-        return estimate(t, g, generated.counted, drawn, column, plane.inside)
+        x, y = (pooled.varying(name) for name in (plane.x, plane.y))
+        t, g = truth.cells(plane), generated.cells(plane)
+        filling = _Filling(x, plane.index(x.values, y.values), plane.cells)
+        return subjects.estimate(_compared(t, g, joined_bins(t)), filling, generated.counted)
 
     def of_observable(name: str) -> Estimate:
-        everything, column = pooled.varying(name), truth.columns[name]
-        low, high = percentile_range(everything.values, everything.weights(pooled.whole_truth))
+        column = pooled.varying(name)
+        low, high = percentile_range(column.values, column.weights(pooled.whole_truth))
         wanted = truth.axes[name].edges(low, high, INNER_BINS)
         edges, t, g, events = binned(truth, generated, name, wanted)
-        drawn = np.searchsorted(edges, column.values, side="right")
-        return estimate(t, g, events, drawn, column, inside=True)
+        index = np.searchsorted(edges, column.values, side="right")
+        filling = _Filling(column, index, len(edges) + 1)
+        return subjects.estimate(_compared(t, g, joined_bins(t)), filling, events)
 
-    subjects: dict[str, Callable[[], Estimate]] = {
-        plane.name: partial(of_plane, plane) for plane in pooled.definitions.planes
-    }
-    subjects |= {name: partial(of_observable, name) for name in pooled.axes}
-    figures: dict[str, Figure] = {}
-    for subject, compute in subjects.items():
-        try:
-            figures[subject] = compute()
-        except NotComputableError as error:
-            figures[subject] = NotComputable(reason=str(error))
-    return figures
+    return subjects.figures(of_plane, of_observable)
 
 
 CHI2_NDF = Metric(
     title="χ² / ndf",
     meaning="binned difference in units of both statistical errors; 1 at best",
     headline="In {subject}, of {events} events each.",
-    compute=resampled(_subjects),
+    compute=chi2_ndf,
 )
 CHI2_ALL = Metric(
     title="χ² / ndf, all events",

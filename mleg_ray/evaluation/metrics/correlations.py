@@ -71,4 +71,5 @@ CORR_FROBENIUS = Metric(
     title="Correlations",
     meaning="norm of the difference of the correlation matrices",
     compute=resampled(correlation_subjects, p_values=True),
+    effort=3,
 )

@@ -130,14 +130,14 @@ def _chi2_paper(comparison: Comparison, rng: np.random.Generator) -> Mapping[str
     return {**planes, **_distances(comparison)["chi2_paper"]}
 
 
-def _metric(name: str, title: str, meaning: str) -> Metric:
+def _metric(name: str, title: str, meaning: str, effort: float = 1.0) -> Metric:
     def compute(comparison: Comparison, rng: np.random.Generator) -> Mapping[str, Figure]:
         return _distances(comparison)[name]
 
-    return Metric(title=title, meaning=meaning, compute=compute)
+    return Metric(title=title, meaning=meaning, compute=compute, effort=effort)
 
 
-JS = _metric("js", "JS", "Jensen-Shannon distance of the histograms, 0 to 1")
+JS = _metric("js", "JS", "Jensen-Shannon distance of the histograms, 0 to 1", effort=5)
 KL = _metric("kl", "KL", "Kullback-Leibler divergence of the histograms, in nats")
 SEPARATION = _metric("separation", "Separation", "separation power of the histograms, 0 to 1")
 CHI2_PAPER = Metric(

@@ -29,4 +29,5 @@ KS = Metric(
     title="KS",
     meaning="largest difference of the two distribution functions",
     compute=kolmogorov_smirnov,
+    effort=6,
 )

@@ -81,4 +81,5 @@ MEMORISATION = Metric(
     title="Memorisation",
     meaning="distance to training events over that among them; 1 at best",
     compute=memorisation,
+    effort=2,
 )

@@ -200,4 +200,5 @@ KPD = Metric(
     title="KPD",
     meaning="kernel distance of the observables' joint distributions",
     compute=joint(partial(physics_distance, compute=median_kpd, p_value=False)),
+    effort=4,
 )

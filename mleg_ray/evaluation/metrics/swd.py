@@ -58,4 +58,5 @@ SWD = Metric(
     title="Sliced W₁",
     meaning="mean Wasserstein distance in random directions",
     compute=joint(swd),
+    effort=11,
 )

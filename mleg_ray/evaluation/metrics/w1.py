@@ -10,4 +10,5 @@ W1 = Metric(
     title="W₁",
     meaning="Wasserstein distance in units of the truth's standard deviation",
     compute=resampled(partial(per_observable, prepare=prepare_w1), averaged=True),
+    effort=4,
 )

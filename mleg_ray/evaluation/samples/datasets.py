@@ -5,7 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from mleg_ray.catalog.codec import bytes_of
 from mleg_ray.catalog.dataset import Dataset, DatasetManifest
 from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.shards import ShardEntry
@@ -22,10 +25,12 @@ from mleg_ray.evaluation.samples.sample import (
 )
 from mleg_ray.evaluation.samples.tally import FineBins, Tally, merge
 from mleg_ray.evaluation.samples.unphysical import UnphysicalTally, broken
-from mleg_ray.events import COUNT, Events, Field, unlabelled
+from mleg_ray.events import COUNT, Events, Field, group_of, unlabelled
+from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.randomness import derive_seed
 
 MAX_EVENTS = 100_000
+NULL_BYTES = 512 * MIB
 READ_SHARDS = 8  # at least, of a dataset with tallies
 
 
@@ -133,11 +138,41 @@ def from_generated(
             assert shard.tally is not None
             yield f"{dataset.uri}/{shard.tally.file}", shard.tally.read(dataset.uri)
             done += shard.rows
-            progress(done)
+            progress(max(done, subset.rows()))  # never back: these were read before
 
     tally = merge(tallies(), bins)
     origin = sample.origin.model_copy(update={"events": dataset.rows()})
     return replace(sample, unphysical=tally.unphysical, tally=tally, origin=origin)
+
+
+def of_independent_fields(
+    dataset: Dataset, split: str, *, seed: int, max_events: int = MAX_EVENTS
+) -> EventSample | None:
+    """Make events whose fields are those of different events of a split: what doing nothing scores.
+
+    Every distribution of a field alone is the truth's, and no two fields know of each other; the
+    objects of a group stay together. What observables and constraints make of it follows. Of large
+    events so many are taken as memory holds. Events with weights have no such sample, for a weight
+    belongs to all fields of its event.
+    """
+    if dataset.schema.weight:
+        return None
+    most = AtOnce(NULL_BYTES, events=max_events).of(bytes_of(dataset.schema))
+    events = dataset.load(split, most)
+    rng = np.random.default_rng(derive_seed(seed, "evaluate/independent"))
+
+    def order() -> Tensor:
+        return torch.from_numpy(rng.permutation(len(events)))
+
+    together = {group: order() for group in events.present}
+    moved = {
+        name: column[together[group] if (group := group_of(name)) in together else order()]
+        for name, column in events.columns.items()
+        if name in dataset.schema.event
+    }
+    present = {group: there[together[group]] for group, there in events.present.items()}
+    shuffled = Events({**events.columns, **moved}, present, events.weight)
+    return ordered(from_events(shuffled, dataset.manifest))
 
 
 def matched(truth: Dataset, generated: Dataset) -> tuple[Dataset, Dataset]:

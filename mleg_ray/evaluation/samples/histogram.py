@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mleg_ray.evaluation.samples.column import FloatArray
 
-MINIMUM_TRUTH_EVENTS = 10  # of a bin that enters chi2_ndf
+MINIMUM_TRUTH_EVENTS = 10  # of a bin that is compared
 
 BinIndex = NDArray[np.signedinteger]
 
@@ -42,6 +42,13 @@ class Histogram:
         """Return coarser bins; `first`, increasing from 0, is where each begins."""
         return Histogram(np.add.reduceat(self.weight, first), np.add.reduceat(self.variance, first))
 
+    def joined(self, number: BinIndex) -> "Histogram":
+        """Return the sums of bins that have the same `number` (bins,), in the order of numbers."""
+        return Histogram(
+            np.bincount(number, self.weight).astype(np.float64),
+            np.bincount(number, self.variance).astype(np.float64),
+        )
+
     def scaled(self, factor: float) -> "Histogram":
         """Return the histogram with all weights multiplied."""
         return Histogram(self.weight * factor, self.variance * factor**2)
@@ -59,12 +66,16 @@ class Histogram:
         return result
 
     @property
+    def effective(self) -> FloatArray:
+        """Effective events by bin, (Σw)² / Σw²; none where weights cancel."""
+        squares = np.where(self.variance > 0, self.variance, 1.0)
+        result: FloatArray = np.square(np.maximum(self.weight, 0.0)) / squares
+        return result
+
+    @property
     def populated(self) -> NDArray[np.bool_]:
-        """Whether a bin holds at least 10 effective events, (Σw)² / Σw²: those of chi2_ndf."""
-        enough: NDArray[np.bool_] = (
-            np.square(self.weight) >= MINIMUM_TRUTH_EVENTS * self.variance
-        ) & (self.weight > 0)
-        return enough
+        """Whether a bin holds at least 10 effective events."""
+        return self.effective >= MINIMUM_TRUTH_EVENTS
 
     @property
     def counts(self) -> FloatArray:

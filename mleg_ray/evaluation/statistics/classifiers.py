@@ -23,6 +23,7 @@ from mleg_ray.evaluation.statistics.estimate import NotComputableError
 from mleg_ray.evaluation.statistics.resampling import require_weight
 
 MINIMUM_EVENTS = 500
+TREES = "boosted trees"  # the quickest classifier, by its name
 VALIDATION_SHARE, TEST_SHARE = 0.2, 0.2  # of the events; the others train
 
 LARGEST_BATCH, SMALLEST_BATCH = 1000, 64
@@ -78,12 +79,13 @@ def classify(
     generated: EventSample,
     rng: np.random.Generator,
     wanted: Collection[str] | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Classification]:
     """Train gradient-boosted trees, an MLP, and the same MLP on the columns that are not derived.
 
     Features are those of all compared columns (`EventSample.features`), standardised on the truth.
     The third is left out where no column is derived: it would be the second. `wanted` names those
-    to train, by default all.
+    to train, by default all; `progress` hears which share of them is done.
 
     Raises:
         NotComputableError: too few events, a value is not finite, or the weights cancel.
@@ -98,17 +100,18 @@ def classify(
     names = [name for name, values in truth.features.items() for _ in range(values.shape[1])]
     low_level = [i for i, name in enumerate(names) if not truth.axes[name].derived]
     learners: dict[str, tuple[Learner, list[int]]] = {
-        "boosted trees": (boosted_trees, list(range(len(names)))),
+        TREES: (boosted_trees, list(range(len(names)))),
         "MLP": (mlp, list(range(len(names)))),
     }
     if 0 < len(low_level) < len(names):
         learners["MLP, fields alone"] = (mlp, low_level)
+    chosen = {name: how for name, how in learners.items() if wanted is None or name in wanted}
     result = {}
-    for name, (learn, used) in learners.items():
-        if wanted is None or name in wanted:
-            train, validation, test = (part.columns(used) for part in parts)
-            score = learn(train, validation, int(rng.integers(2**31)))
-            result[name] = Classification(scored(score, validation), scored(score, test), events=n)
+    for name, (learn, used) in chosen.items():
+        train, validation, test = (part.columns(used) for part in parts)
+        score = learn(train, validation, int(rng.integers(2**31)))
+        result[name] = Classification(scored(score, validation), scored(score, test), events=n)
+        progress(len(result) / len(chosen))
     return result
 
 

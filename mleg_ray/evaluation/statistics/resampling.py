@@ -44,6 +44,7 @@ class PooledSample:
         numbers: the compared observables of which each event has one, in the order of `axes`.
         whole_truth: the weights of all truth events, zero for generated ones, shape (N,).
         truth, generated: the weights of the n compared events of each sample, shape (N,).
+        other_truth: those of as many other truth events, by which bins are chosen.
 
     Raises:
         NotComputableError: a sample is empty, tiny, or its weights (nearly) cancel.
@@ -64,7 +65,9 @@ class PooledSample:
         self._tally = generated.tally
         self._rng = rng
         self.whole_truth = np.concatenate([truth.weight, np.zeros(self.n)])
-        self.truth = _chosen(self.whole_truth, rng.permutation(len(truth))[: self.n])
+        order = rng.permutation(len(truth))
+        self.truth = _chosen(self.whole_truth, order[: self.n])
+        self.other_truth = _chosen(self.whole_truth, order[self.n : 2 * self.n])
         self.generated = np.concatenate([np.zeros(len(truth)), generated.weight[drawn]])
         self._columns = {
             name: Column.concatenate([truth.columns[name], generated.columns[name].take(drawn)])
