@@ -65,7 +65,7 @@ def resonances(
     m(pπ⁺) and of the ρ⁰ at fixed m(π⁺π⁻), which overlap.
     """
     figure = Figure(figsize=(11, 6.4), layout="constrained")
-    (*spectra, blank), (true_plane, made_plane, *rest) = figure.subplots(2, len(PAIRS) + 1)
+    spectra, (true_plane, made_plane, blank) = figure.subplots(2, len(PAIRS))
     colours = np.array(list(CHANNELS.values()))
     for axes, (name, label) in zip(spectra, PAIRS.items(), strict=True):
         edges = np.linspace(true[name].min(), true[name].max(), 61)
@@ -78,8 +78,7 @@ def resonances(
         axes.set(xlabel=f"{label} [GeV]")
     spectra[0].set_ylabel("share of events")
     blank.legend(*spectra[0].get_legend_handles_labels(), loc="center")
-    for axes in (blank, *rest):
-        axes.set_axis_off()
+    blank.set_axis_off()
     channel = true[CHANNEL][:DOTS].astype(int)
     planes = (true_plane, "truth", true, colours[channel]), (made_plane, recipe, made, GENERATED)
     for axes, title, events, colour in planes:
