@@ -255,32 +255,6 @@ def test_what_lies_outside_is_moved_inside(config: dict, columns: dict) -> None:
     assert all(c.isfinite().all() for c in step(events, noise=noise()).columns.values())
 
 
-@pytest.mark.parametrize(
-    ("kind", "x", "made"),
-    [
-        ({"kind": "logarithm", "fields": ["x"]}, 2.718281828459045, 1.0),
-        ({"kind": "logarithm", "fields": ["x"], "above": 1.0}, 3.718281828459045, 1.0),
-        ({"kind": "gap", "field": "x", "below": "c"}, 7.0, 1.0986122886681098),  # log(10 - 7)
-        ({"kind": "interval", "fields": ["x"], "low": 1.0, "high": 5.0}, 4.0, 1.0986122886681098),
-        ({"kind": "difference", "field": "x", "to": "c"}, 7.0, -3.0),
-        ({"kind": "ratio", "field": "x", "to": "c"}, 27.182818284590452, 1.0),
-        ({"kind": "angle", "fields": ["x"]}, -1.5707963267948966, -0.5),
-        (
-            {"kind": "pixels", "fields": ["x"], "scale": 2.0, "threshold": 0.1},
-            3.436563656918090,
-            1.0,
-        ),
-    ],
-)
-def test_values_by_hand(kind: dict, x: float, made: float) -> None:
-    layout = Layout({"x": Quantity(), "c": Quantity()}, {})
-    step = STEPS.parse(kind).build(layout)
-    values = {"x": [x], "c": [10.0]}
-    columns = {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
-    [value] = step.encode(columns).values()
-    assert value.item() == pytest.approx(made, rel=1e-12)
-
-
 NEAR = [  # of each pair the first is inside, the second closer to an edge than the resolution
     ({"kind": "gap", "field": "x", "below": "c", "resolution": 0.1}, {"x": [9.8, 9.95]}),
     ({"kind": "interval", "fields": ["x"], "high": 2.0, "resolution": 0.1}, {"x": [1.7, 1.9]}),
