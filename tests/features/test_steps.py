@@ -333,6 +333,15 @@ def test_momenta_across_one_axis_have_an_azimuth() -> None:
     assert case.build().outside(events).tolist() == [False, False, True]
 
 
+def test_electrons_beyond_each_edge_of_the_phase_space_are_outside() -> None:
+    """Of beams of 50 GeV: Q² = 1 GeV², x = 0.51/0.49, and y = 1, where x is as small as can be."""
+    plus, minus = 40.0, 0.01
+    low = ((plus * minus) ** 0.5, 0.0, (plus - minus) / 2, (plus + minus) / 2)
+    events = momenta((3.0, 0.0, 4.0, 5.0), low, (51.0, 0.0, 0.0, 51.0), (0.0, 0.0, -5.0, 5.0))
+    step = CASES["dis-kinematic"][0].build()
+    assert step.outside(events).tolist() == [False, True, True, True]
+
+
 def test_electrons_that_lost_nothing_or_fly_along_the_beam_are_outside() -> None:
     case = CASES["dis-lightcone"][0]
     pt = 10.0  # with E' + pz = 2 E_b and E' - pz = 1 GeV, so y = 0

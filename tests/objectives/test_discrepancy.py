@@ -64,7 +64,7 @@ def test_sliced_distance_of_two_points_each_by_hand() -> None:
     expected = (1 + 1 + 1 + 1 + (2 / 5) ** 2 + (2 / 5) ** 2) / 6
     found = sliced_wasserstein2(x, y, torch.ones(2).double(), directions)
     assert found.item() == pytest.approx(expected)
-    # With the weights 3 and -1 of y the second point is never reached: along the first direction
-    # 1 meets 0 and 3.
-    signed = sliced_wasserstein2(x, y, torch.tensor([3.0, -1.0]).double(), directions[:1])
-    assert signed.item() == pytest.approx((1 + 4) / 2)
+    # Weights of 2, -1 and 2 first sum to 3 at the last point: the first has two of three quantiles.
+    x, y = torch.tensor([[0.0], [1], [2]]).double(), torch.tensor([[0.0], [10], [20]]).double()
+    weight, along = torch.tensor([2.0, -1, 2]).double(), torch.ones(1, 1).double()
+    assert sliced_wasserstein2(x, y, weight, along).item() == pytest.approx((0 + 1 + 18**2) / 3)
