@@ -130,7 +130,8 @@ class ChoiceSpectrum(Spectrum):
 
     def quantile(self, u: Tensor) -> Tensor:
         """Return the values below which lie the shares u."""
-        chosen = torch.searchsorted(_inner_shares(self.weights or (1.0,) * len(self.values)), u)
+        shares = _inner_shares(self.weights or (1.0,) * len(self.values))
+        chosen = torch.searchsorted(shares, u, right=True)  # no u chooses what has no weight
         return torch.tensor(self.values, dtype=torch.float64)[chosen]
 
     @property

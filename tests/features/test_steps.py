@@ -255,32 +255,6 @@ def test_what_lies_outside_is_moved_inside(config: dict, columns: dict) -> None:
     assert all(c.isfinite().all() for c in step(events, noise=noise()).columns.values())
 
 
-@pytest.mark.parametrize(
-    ("kind", "x", "made"),
-    [
-        ({"kind": "logarithm", "fields": ["x"]}, 2.718281828459045, 1.0),
-        ({"kind": "logarithm", "fields": ["x"], "above": 1.0}, 3.718281828459045, 1.0),
-        ({"kind": "gap", "field": "x", "below": "c"}, 7.0, 1.0986122886681098),  # log(10 - 7)
-        ({"kind": "interval", "fields": ["x"], "low": 1.0, "high": 5.0}, 4.0, 1.0986122886681098),
-        ({"kind": "difference", "field": "x", "to": "c"}, 7.0, -3.0),
-        ({"kind": "ratio", "field": "x", "to": "c"}, 27.182818284590452, 1.0),
-        ({"kind": "angle", "fields": ["x"]}, -1.5707963267948966, -0.5),
-        (
-            {"kind": "pixels", "fields": ["x"], "scale": 2.0, "threshold": 0.1},
-            3.436563656918090,
-            1.0,
-        ),
-    ],
-)
-def test_values_by_hand(kind: dict, x: float, made: float) -> None:
-    layout = Layout({"x": Quantity(), "c": Quantity()}, {})
-    step = STEPS.parse(kind).build(layout)
-    values = {"x": [x], "c": [10.0]}
-    columns = {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
-    [value] = step.encode(columns).values()
-    assert value.item() == pytest.approx(made, rel=1e-12)
-
-
 NEAR = [  # of each pair the first is inside, the second closer to an edge than the resolution
     ({"kind": "gap", "field": "x", "below": "c", "resolution": 0.1}, {"x": [9.8, 9.95]}),
     ({"kind": "interval", "fields": ["x"], "high": 2.0, "resolution": 0.1}, {"x": [1.7, 1.9]}),
@@ -357,6 +331,15 @@ def test_momenta_across_one_axis_have_an_azimuth() -> None:
     [case] = CASES["spherical"]
     events = momenta((1.0, 0.0, 1.0, 2**0.5), (0.0, 1.0, 1.0, 2**0.5), (0.0, 0.0, 1.0, 1.0))
     assert case.build().outside(events).tolist() == [False, False, True]
+
+
+def test_electrons_beyond_each_edge_of_the_phase_space_are_outside() -> None:
+    """Of beams of 50 GeV: Q² = 1 GeV², x = 0.51/0.49, and y = 1, where x is as small as can be."""
+    plus, minus = 40.0, 0.01
+    low = ((plus * minus) ** 0.5, 0.0, (plus - minus) / 2, (plus + minus) / 2)
+    events = momenta((3.0, 0.0, 4.0, 5.0), low, (51.0, 0.0, 0.0, 51.0), (0.0, 0.0, -5.0, 5.0))
+    step = CASES["dis-kinematic"][0].build()
+    assert step.outside(events).tolist() == [False, True, True, True]
 
 
 def test_electrons_that_lost_nothing_or_fly_along_the_beam_are_outside() -> None:

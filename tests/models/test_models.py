@@ -76,6 +76,24 @@ def test_condition_changes_the_sample(recipe: str) -> None:
     assert not torch.equal(shifted, sample(model, 50, 1, 1))
 
 
+@pytest.mark.parametrize("kind", ["fatgan-quick", "fatgan-mmd-gan"])
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_critic_sees_conditions_only_if_it_is_conditional(kind: str, conditional: bool) -> None:
+    setting = f"model.conditional_critic={str(conditional).lower()}"
+    model = small_run(kind, setting).model.build(spaces(3, 1, 7, (2,)))
+    seen = torch.randn(5, 7)
+    here, there = (model.critic(seen, torch.full((5, 1), value)) for value in (0.0, 1.0))
+    assert torch.equal(here, there) is not conditional
+
+
+def test_a_generator_without_noise_maps_each_condition_to_one_event() -> None:
+    model = small_run("fatgan-quick", "model.noise_dim=0").model.build(spaces(3, 1, 7))
+    condition = torch.tensor([[0.0], [1.0], [0.0]])
+    made = model.sample(3, condition, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(made[0], made[2])
+    assert not torch.equal(made[0], made[1])
+
+
 class TestNoiseHarmonics:
     def test_the_generator_turns_them(self) -> None:
         """A generator that turns by nothing leaves the circle as even as the noise is."""

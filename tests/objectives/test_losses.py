@@ -7,8 +7,17 @@ import pytest
 import torch
 
 from mleg_ray.events import Batch, Events
+from mleg_ray.models.flow_matching import FlowMatchingConfig
+from mleg_ray.models.networks.mlp import MLPConfig
 from mleg_ray.objectives import OBJECTIVES
-from mleg_ray.objectives.adversarial import MMDGAN, LeastSquares, points_between, slopes
+from mleg_ray.objectives.adversarial import (
+    MMDGAN,
+    LeastSquares,
+    Vanilla,
+    WassersteinGP,
+    points_between,
+    slopes,
+)
 from mleg_ray.objectives.autoencoding import (
     AlphaVariational,
     Autoencoding,
@@ -18,9 +27,12 @@ from mleg_ray.objectives.autoencoding import (
 )
 from mleg_ray.objectives.base import Views
 from mleg_ray.objectives.discrepancy import mean_kernel, sliced_wasserstein2
-from mleg_ray.objectives.distillation import Distillation
+from mleg_ray.objectives.distillation import Distillation, _given
+from mleg_ray.objectives.flow_matching import VelocityMatching
+from mleg_ray.objectives.likelihood import Likelihood
 from mleg_ray.randomness import Noise
 from tests.dis_events import ELECTRON
+from tests.models.spaces import spaces
 from tests.recipes import (
     SMALL,
     features_of,
@@ -350,6 +362,52 @@ class Itself(torch.nn.Module):
         return x
 
 
+class Squared(torch.nn.Module):
+    """A critic x²/2, whose slope is x."""
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        return x.square() / 2
+
+
+@pytest.mark.parametrize(
+    ("one_sided", "penalty"),
+    [
+        # Between 0 and 1 at 1/4, and between 2 and 3 at 5/2, the slopes are these numbers.
+        (False, (1.5 * (1 / 4 - 1) ** 2 + 0.5 * (5 / 2 - 1) ** 2) / 2),
+        (True, 0.5 * (5 / 2 - 1) ** 2 / 2),
+    ],
+)
+def test_a_gradient_penalty_between_two_pairs_by_hand(one_sided: bool, penalty: float) -> None:
+    objective = WassersteinGP(critic_updates=1, gradient_penalty=7.0, one_sided=one_sided)
+    loss = objective.critic_loss(Squared(), PAIR, Given([[0.25], [0.5]]))
+    # The critic gives the real ones 0 and 2, the generated ones 1/2 and 9/2.
+    real, fake = (1.5 * 0 + 0.5 * 2) / 2, (1.5 * 1 / 2 + 0.5 * 9 / 2) / 2
+    assert loss.parts["gradient_penalty"].item() == pytest.approx(penalty)
+    assert loss.parts["wasserstein"].item() == pytest.approx(real - fake)
+    assert loss.value.item() == pytest.approx(fake - real + 7 * penalty)
+    assert objective.generator_loss(Squared(), PAIR).value.item() == pytest.approx(-fake)
+
+
+def test_a_cross_entropy_of_two_pairs_by_hand() -> None:
+    """A score is a log-odds: -log σ(D) = log(1 + e^-D), -log(1 - σ(D)) = log(1 + e^D)."""
+    objective = Vanilla(critic_updates=1)
+    real = (1.5 * math.log(2) + 0.5 * math.log(1 + math.exp(-2))) / 2
+    fake = (1.5 * math.log(1 + math.exp(1)) + 0.5 * math.log(1 + math.exp(3))) / 2
+    fooled = (1.5 * math.log(1 + math.exp(-1)) + 0.5 * math.log(1 + math.exp(-3))) / 2
+    assert objective.critic_loss(Itself(), PAIR, Given()).value.item() == pytest.approx(real + fake)
+    assert objective.generator_loss(Itself(), PAIR).value.item() == pytest.approx(fooled)
+
+
+def test_least_squares_of_two_pairs_by_hand() -> None:
+    objective = LeastSquares(critic_updates=1, a=-1.0, b=2.0, c=0.5)
+    real = (1.5 * (0 - 2) ** 2 + 0.5 * (2 - 2) ** 2) / 2
+    fake = (1.5 * (1 + 1) ** 2 + 0.5 * (3 + 1) ** 2) / 2
+    fooled = (1.5 * (1 - 0.5) ** 2 + 0.5 * (3 - 0.5) ** 2) / 2
+    loss = objective.critic_loss(Itself(), PAIR, Given())
+    assert loss.value.item() == pytest.approx((real + fake) / 2)
+    assert objective.generator_loss(Itself(), PAIR).value.item() == pytest.approx(fooled / 2)
+
+
 def test_points_between_lie_where_their_shares_say() -> None:
     views = PAIR._replace(
         real=torch.tensor([[0.0, 0.0], [10.0, 0.0]]), fake=torch.tensor([[4.0, 8.0], [10.0, 2.0]])
@@ -454,6 +512,48 @@ def test_a_student_of_two_pairs_by_hand() -> None:
     assert loss.parts["regression"].item() == pytest.approx((4 + 9) / 2)
     assert loss.parts["sliced"].item() == pytest.approx((1 + 4) / 2)  # 1 and 2, both from 0
     assert loss.value.item() == pytest.approx(2 * 6.5 + 3 * 2.5)
+
+
+class Field(torch.nn.Module):
+    """A velocity 2x + t."""
+
+    def forward(self, seen: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        return 2 * seen[:, :1] + seen[:, 1:]
+
+
+def test_velocities_of_two_events_by_hand() -> None:
+    config = FlowMatchingConfig(network=MLPConfig(widths=(1,)))
+    model = config.build(spaces(1, 0, 0))
+    model.field = Field()
+    batch = Batch(torch.tensor([[3.0], [1.0]]), torch.zeros(2, 0), torch.tensor([1.5, 0.5]))
+    # From 1 and -1, so with a velocity of 2 each; at the times 1/4 and 1/2 they are at 3/2 and 0.
+    noise = Given([[1.0], [-1.0]], [[], []], [[0.25], [0.5]])
+    loss = VelocityMatching().loss("field", model, SimpleNamespace(), batch, noise=noise)
+    first, second = 2 * 3 / 2 + 1 / 4 - 2, 2 * 0 + 1 / 2 - 2
+    assert loss.value.item() == pytest.approx((1.5 * first**2 + 0.5 * second**2) / 2)
+
+
+def test_a_likelihood_of_three_events_by_hand() -> None:
+    """The event of negative weight counts down to -30 only."""
+    flow = SimpleNamespace(log_prob=lambda x, condition: torch.tensor([-1.0, -50.0, -50.0]))
+    seen = SimpleNamespace(mean_log_abs_det=torch.tensor(0.25))
+    batch = Batch(torch.zeros(3, 1), torch.zeros(3, 0), torch.tensor([1.5, -1.0, 2.5]))
+    loss = Likelihood().loss("flow", flow, seen, batch, noise=Given())
+    expected = -(1.5 * -1 - 1 * -30 + 2.5 * -50) / 3
+    assert loss.value.item() == pytest.approx(expected)
+    assert loss.parts["nll_physical"].item() == pytest.approx(expected - 0.25)
+
+
+def test_conditions_of_a_teacher_by_hand() -> None:
+    """Positive ranges are widened twofold, to 5 and 80, of which the geometric mean is 20."""
+    ranges = {"positive": (10.0, 40.0), "one": (3.0, 3.0), "signed": (-1.0, 3.0)}
+    columns = _given(ranges, 2.0, 10_000, torch.Generator().manual_seed(1)).columns
+    assert columns["positive"].min().item() == pytest.approx(5, rel=1e-2)
+    assert columns["positive"].max().item() == pytest.approx(80, rel=1e-2)
+    assert columns["positive"].median().item() == pytest.approx(20, rel=0.05)
+    assert set(columns["one"].tolist()) == {3.0}
+    assert columns["signed"].min().item() == pytest.approx(-1, abs=0.01)
+    assert columns["signed"].median().item() == pytest.approx(1, abs=0.08)
 
 
 def test_a_code_of_the_beta_vae_by_hand() -> None:

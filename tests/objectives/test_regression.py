@@ -5,7 +5,7 @@ import torch
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch
-from mleg_ray.objectives.regression import Regression
+from mleg_ray.objectives.regression import Regression, difference
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
 from tests.recipes import features_of, fitted_map, objective_of, small_run, training_events
@@ -13,6 +13,21 @@ from tests.recipes import features_of, fitted_map, objective_of, small_run, trai
 COLUMN = "electron.log_pt"
 GAN = "{ kind = 'lsgan', critic_updates = 1 }"
 VAE = "{ kind = 'beta-vae', beta = 0.1 }"
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        # Means 9/4 and 3/4; variances (25 + 2 · 1 + 49)/64 and (9 + 2 · 1 + 1)/64.
+        ("mean", (9 / 4 - 3 / 4) ** 2),
+        ("width", ((19 / 16) ** 0.5 - (3 / 16) ** 0.5) ** 2),
+        ("squared-error", (1 * 1 + 2 * 1 + 1 * 9) / 3),
+    ],
+)
+def test_differences_of_three_events_by_hand(match: str, expected: float) -> None:
+    fake, real = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0.0, 1.0, 1.0])
+    found = difference(match, fake, real, torch.tensor([1.0, 2.0, 1.0]))
+    assert found.item() == pytest.approx(expected)
 
 
 def with_terms(recipe: str, to: str, match: str, column: str = COLUMN) -> RunConfig:

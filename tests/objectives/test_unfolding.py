@@ -1,4 +1,4 @@
-"""Unfolding: what its critic sees, what its teacher must be, and a detector that is undone."""
+"""Unfolding: what its critic sees, and what its teacher must be."""
 
 import pytest
 import torch

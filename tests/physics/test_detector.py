@@ -1,11 +1,11 @@
-"""A toroid's coils by closed forms."""
+"""Measured momenta by hand, and a toroid's coils by closed forms."""
 
 import math
 
 import pytest
 import torch
 
-from mleg_ray.physics.detector import coil_distance
+from mleg_ray.physics.detector import coil_distance, momentum_resolution, smeared
 
 SIX = torch.tensor(6.0)
 
@@ -14,6 +14,23 @@ def directions(theta: float, phi: torch.Tensor, p: float = 2.0) -> tuple[torch.T
     """Return px, py, pz of momentum `p`."""
     polar = torch.full_like(phi, theta)
     return p * polar.sin() * phi.cos(), p * polar.sin() * phi.sin(), p * polar.cos()
+
+
+def test_resolution_of_a_tracker_by_hand() -> None:
+    found = momentum_resolution(torch.tensor([2.0, 0.0, 9.0]), 0.03, 0.08)
+    assert found.tolist() == pytest.approx([0.1, 0.08, math.hypot(0.27, 0.08)])
+
+
+def test_measured_momenta_by_hand() -> None:
+    """Of (3, 4, 12), with |p| = 13: 10% more, 0.2 rad further from the beam, and 0.1 rad around."""
+    px, py, pz = (torch.full((3,), value).double() for value in (3.0, 4.0, 12.0))
+    noise = torch.tensor([[2.0, 0, 0], [0, 2, 0], [0, 0, -1]]).double()
+    found = smeared(px, py, pz, noise, resolution=torch.full((3,), 0.05), theta=0.1, phi=0.1)
+    theta, phi = math.atan2(5, 12) + 0.2, math.atan2(4, 3) - 0.1
+    pt = 13 * math.sin(theta)
+    assert found[0].tolist() == pytest.approx([3.3, pt * 3 / 5, 5 * math.cos(phi)])
+    assert found[1].tolist() == pytest.approx([4.4, pt * 4 / 5, 5 * math.sin(phi)])
+    assert found[2].tolist() == pytest.approx([13.2, 13 * math.cos(theta), 12])
 
 
 def test_distance_is_that_of_the_point_one_unit_away_from_the_nearest_plane() -> None:

@@ -60,6 +60,24 @@ def test_closed_forms() -> None:
     np.testing.assert_allclose(shares, [0.25, 0.25, 0.25, 0, 0.25], atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("spectrum", "u", "values"),
+    [
+        (SPECTRA[0], (0, 1 / 4, 3 / 4), (10, 20, 40)),
+        (SPECTRA[1], (0, 1 / 4, 1 / 2), (1, 10**0.5, 10)),
+        (SPECTRA[2], (0, 1 / 2, 0.9), (10, 20, 30)),
+        (SPECTRA[3], (0, 1 / 4, 0.9), (20, 30, 30)),  # shares of 0, 1/4 and 3/4
+        (SPECTRA[4], (1 / 8, 1 / 2, 3 / 4), (1 / 2, 1 + 3 / 2, 5)),  # and of 1/4, 1/2, 0 and 1/4
+    ],
+    ids=lambda given: given.told if isinstance(given, Spectrum) else "",
+)
+def test_quantiles_by_hand(
+    spectrum: Spectrum, u: tuple[float, ...], values: tuple[float, ...]
+) -> None:
+    found = spectrum.quantile(torch.tensor(u, dtype=torch.float64))
+    assert found.tolist() == pytest.approx(list(values))
+
+
 def test_names_of_folders() -> None:
     assert [s.suffix for s in (*SPECTRA[:3], constant(7.5), constant(50))] == [
         "-uniform-10-50",

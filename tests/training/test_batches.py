@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mleg_ray.events import Batch
-from mleg_ray.training.batches import Minibatches, resident, streamed
+from mleg_ray.training.batches import Minibatches, bootstrap, resident, streamed
 
 ROWS, BATCH = 1000, 64
 
@@ -63,3 +63,15 @@ def test_conditions_and_weights_stay_with_their_events(minibatches: Minibatches)
 def test_a_batch_larger_than_the_share_wraps_around() -> None:
     values = taken(resident(numbered(range(10)), BATCH, seed=1), 0, 5)
     assert torch.bincount(values.long()).tolist() == [32] * 10
+
+
+def test_a_bootstrap_counts_each_event_poisson_times() -> None:
+    events = numbered(range(20_000)).weighted(torch.full((20_000,), -0.5))
+    replica = bootstrap(events, seed=1)
+    times = replica.weight / -0.5
+    shares = torch.bincount(times.long())[:3] / 20_000
+    # e⁻¹ of the events not at all and once, half as many twice, each within four deviations.
+    assert shares.tolist() == pytest.approx([0.3679, 0.3679, 0.1839], abs=0.014)
+    assert torch.equal(times, times.round())
+    assert torch.equal(replica.x, events.x)
+    assert not torch.equal(bootstrap(events, seed=2).weight, replica.weight)

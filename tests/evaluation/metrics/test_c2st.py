@@ -8,10 +8,13 @@ from sklearn.metrics import roc_auc_score
 from mleg_ray.evaluation.metrics.c2st import (
     auc_figures,
     calibrated,
+    calibration,
     calibration_curve,
+    divergence,
     prepare_auc,
     roc_curve,
     weight_figures,
+    weight_histogram,
 )
 from mleg_ray.evaluation.statistics.classifiers import Classification, Scored
 
@@ -39,6 +42,68 @@ def test_area_is_sklearns_with_weights_and_ties():
     weights = rng.uniform(0.5, 2, 1000)
     area = prepare_auc(scores)(weights * (label == 0), weights * (label == 1))
     assert area == pytest.approx(roc_auc_score(label, scores, sample_weight=weights))
+
+
+SCORES = np.array([0.0, 1, 1, 1, 2])
+TRUE, MADE = np.array([1.0, 2, 1, 0, 0]), np.array([0.0, 0, 0, 3, 1])
+
+
+def test_area_by_hand():
+    """The generated event at 1 beats a weight of 1 and ties with 3, that at 2 beats all 4."""
+    assert prepare_auc(SCORES)(TRUE, MADE) == pytest.approx((3 * (1 + 3 / 2) + 1 * 4) / (4 * 4))
+    ones = (TRUE > 0).astype(float), (MADE > 0).astype(float)
+    assert prepare_auc(SCORES)(*ones) == pytest.approx((1 + 2 / 2 + 3) / (3 * 2))
+
+
+def test_floor_of_the_area_by_hand():
+    """Effective sizes are 4²/6 and 4²/10 of these, a hundred times over."""
+    test = Scored(*(np.tile(values, 100) for values in (SCORES, TRUE, MADE)))
+    [figure] = auc_figures(
+        {"c": Classification(test, test, events=9)}, np.random.default_rng(0)
+    ).values()
+    assert (figure.value, figure.floor) == (pytest.approx(11.5 / 16), 0.5)
+    a, b = 100 * 16 / 6, 100 * 16 / 10
+    assert figure.floor_spread == pytest.approx(math.sqrt((a + b + 1) / (12 * a * b)))
+
+
+def test_divergence_by_hand():
+    """1 + log₂ p of each event's own class: 3/4, 1/2 and 3/4 are p = 1/(1 + e^∓s)."""
+    score = np.array([-math.log(3), 0.0, math.log(3)])
+    test = Scored(score, np.array([1.0, 1, 0]), np.array([0.0, 0, 1]))
+    validation = Scored(np.zeros(4), np.array([1.0, 1, 0, 0]), np.array([0.0, 0, 1, 1]))
+    figure = divergence(Classification(validation, test, events=9), test)
+    gain = 1 + math.log2(3 / 4)
+    # True events gain this and 0, a mean of half of it, each by the weight 1/2 of 1/2.
+    assert figure.value == pytest.approx((gain / 2 + gain) / 2)
+    assert figure.uncertainty == pytest.approx(math.sqrt(2 * (1 / 4 * gain / 2) ** 2))
+    assert figure.floor_spread == pytest.approx(1 / (math.log(2) * math.sqrt(4 * 3)))
+
+
+def test_calibration_of_a_constant_score_by_hand():
+    """Both classes count alike, with Platt's targets 1/(2 + 2) and (8 + 1)/(8 + 2)."""
+    truth = np.repeat([1.0, 0], [2, 8])
+    _, offset = calibration(Scored(np.zeros(10), truth, 1 - truth))
+    share = (1 / 4 + 9 / 10) / 2
+    assert offset == pytest.approx(math.log(share / (1 - share)), rel=1e-4)
+
+
+def test_tails_by_hand(monkeypatch):
+    """Of true events that count 2, 1 and 1 the first has w = e² > 5, and none has w < 0.2."""
+    monkeypatch.setattr("mleg_ray.evaluation.metrics.c2st.calibrated", lambda given: given.test)
+    test = Scored(np.array([-2.0, 0, 0, 0]), np.array([2.0, 1, 1, 0]), np.array([0.0, 0, 0, 1]))
+    found = weight_figures({"c": Classification(test, test, events=9)})
+    large, small = found["c, w > 5, truth"], found["c, w < 0.2, truth"]
+    assert (large.value, large.uncertainty) == pytest.approx((2 / 4, 2 / 4))
+    assert (small.value, small.uncertainty) == pytest.approx((0, 6 / 16))
+    assert large.floor_spread == small.floor_spread == pytest.approx(6 / 16)
+
+
+def test_histogram_of_weights_by_hand():
+    """40 bins of log₁₀ w from -2 to 2, as w = e^-s: 1, 10 and 1/1000, which is below them."""
+    score = -np.log([1.001, 10.01, 1e-3])
+    curve = weight_histogram(score, np.array([1.0, 2, 1]))
+    filled = {x: (y, e) for x, y, e in zip(curve.x, curve.y, curve.error, strict=True) if y}
+    assert filled == {0.05: (0.25, 0.25), 1.05: (0.5, 0.5), -1.95: (0.25, 0.25)}
 
 
 def test_gaussians_have_their_analytic_area_and_curve():

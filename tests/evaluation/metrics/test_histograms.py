@@ -9,6 +9,7 @@ from mleg_ray.evaluation.metrics.histograms import (
     kl_divergence,
     prepare_histogram_distances,
     relative_chi2,
+    separation_power,
 )
 from mleg_ray.evaluation.samples.histogram import Histogram
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
@@ -49,6 +50,23 @@ def test_half_counts_of_samples_of_different_sizes_are_no_difference():
     assert kl_divergence(t, g) == pytest.approx(stats.entropy(p, q))
 
 
+def test_separation_by_hand():
+    """Shares of 1/2 and 1/2 against 1/4 and 3/4; a bin that nobody fills adds nothing."""
+    t, g = filled([5.0, 5, 0]), filled([10.0, 30, 0])
+    assert separation_power(t, g) == pytest.approx(
+        ((1 / 4) ** 2 / (3 / 4) + (1 / 4) ** 2 / (5 / 4)) / 2
+    )
+
+
+def test_divergences_by_hand():
+    """Of 3 events each: shares (3 + 1/2)/4 and 1/8 of the truth, 1/8 and 7/8 of the generated."""
+    t, g = filled([3.0, 0]), filled([0.0, 3])
+    assert kl_divergence(t, g) == pytest.approx(7 / 8 * np.log(7) - 1 / 8 * np.log(7))
+    # Half of each is the same, so both entropies are against (1/2, 1/2): 1 - H(1/8) bits.
+    entropy = -(7 / 8 * np.log2(7 / 8) + 1 / 8 * np.log2(1 / 8))
+    assert js_distance(t, g) == pytest.approx(np.sqrt(1 - entropy))
+
+
 def test_relative_chi2_by_hand():
     assert relative_chi2(filled([10.0, 0, 20]), filled([13.0, 1, 16])) == pytest.approx(
         (9 / 10 + 16 / 20) / 2
@@ -82,3 +100,10 @@ def test_what_has_no_bins_is_not_computable():
     spike = np.concatenate([np.zeros(5000), [1.0]])
     with pytest.raises(NotComputableError, match=r"99.8% of the truth's values are 0"):
         histogram_distances(spike, spike)
+
+
+def test_relative_chi2_counts_effective_events_by_hand():
+    """Truth weights of 2 count one event each; the generated ones are scaled to 30."""
+    truth = Histogram(np.array([20.0, 40]), np.array([40.0, 80]))
+    generated = Histogram(np.array([15.0, 45]), np.array([15.0, 45]))
+    assert relative_chi2(truth, generated) == pytest.approx((2.5**2 / 10 + 2.5**2 / 20) / 2)

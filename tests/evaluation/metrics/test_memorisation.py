@@ -45,3 +45,12 @@ def test_reasons_why_there_is_no_ratio():
         measured(gaussian(100, 1), gaussian(3, 2))
     with pytest.raises(NotComputableError, match="exact copy"):
         measured(gaussian(100, 1), from_arrays({"x": np.ones(100), "y": np.ones(100)}))
+
+
+def test_ratio_of_distances_by_hand():
+    """Training events are 1 apart, generated ones 1/4 from them, and true ones 1/2."""
+    places = np.arange(60.0)
+    training, generated, truth = (from_arrays({"x": places + d}) for d in (0, 1 / 4, 1 / 2))
+    figure = measured(generated, training, truth)
+    assert (figure.value, figure.floor) == pytest.approx((1 / 4, 1 / 2))
+    assert (figure.direction, figure.events) == ("higher", 60)

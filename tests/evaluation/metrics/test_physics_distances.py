@@ -34,6 +34,25 @@ def analytic(mean: np.ndarray, c1: np.ndarray, c2: np.ndarray) -> float:
     return float(mean @ mean + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real))
 
 
+def one_batch(values: list[list[float]], weights: list[float]) -> Moments:
+    features = np.array(values)
+    return Moments.of_chunks(features, np.array(weights), 1)
+
+
+def test_frechet_distances_by_hand():
+    """On a line it is the distance of the means and of the widths, both squared."""
+    first = one_batch([[-1.0], [1.0]], [1, 1])  # mean 0, variance 2
+    second = one_batch([[0.0], [4.0], [8.0]], [1, 1, 1])  # mean 4, variance 16
+    assert frechet_distance(first, second) == pytest.approx(16 + (4 - np.sqrt(2)) ** 2)
+    # Of weights 1 and 2 at 0 and 3 the mean is 2, the variance (4 + 2)/3 / (1 - 5/9).
+    weighted = one_batch([[0.0], [3.0]], [1, 2])
+    assert frechet_distance(first, weighted) == pytest.approx(4 + (np.sqrt(4.5) - np.sqrt(2)) ** 2)
+    # In the plane: variances of 4/3 and 16/3 along the axes, and the other way round.
+    wide = one_batch([[-1.0, -2], [1, 2], [-1, 2], [1, -2]], [1] * 4)
+    tall = one_batch([[-2.0, -1], [2, 1], [-2, 1], [2, -1]], [1] * 4)
+    assert frechet_distance(wide, tall) == pytest.approx(2 * (4 - 2) ** 2 / 3)
+
+
 def test_frechet_distance_is_the_closed_form_of_numpys_moments():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(500, D)), rng.normal(1, 2, size=(400, D))
@@ -74,6 +93,23 @@ def test_fpd_of_equal_distributions_scatters_around_zero_for_any_size():
     rng = np.random.default_rng(2)
     values = [extrapolated_fpd(*pooled(*rng.normal(size=(2, 2000, D))), rng)[0] for _ in range(40)]
     assert np.mean(values) == pytest.approx(0, abs=3 * np.std(values) / np.sqrt(40))
+
+
+def test_mmd_of_two_points_each_by_hand():
+    """k = (x y + 1)⁴: 1 of 0 and anything, 16 of 1 and 1, 81 of 1 and 2."""
+    x, y = np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])
+    within = 1 + 81  # one pair in each
+    assert unbiased_mmd2(x, y, np.ones(2), np.ones(2)) == pytest.approx(
+        within - 2 * (1 + 1 + 16 + 81) / 4
+    )
+    wx, wy = np.array([1.0, 2]), np.array([3.0, 1])
+    between = (1 * 3 * 1 + 1 * 1 * 1 + 2 * 3 * 16 + 2 * 1 * 81) / 12
+    assert unbiased_mmd2(x, y, wx, wy) == pytest.approx(within - 2 * between)
+    # In the plane it is (x·y/2 + 1)⁴: of (1, 0) and (2, 2) 16, of (0, 2) and these 1 and 81.
+    x, y = np.array([[1.0, 0], [0, 2]]), np.array([[2.0, 2], [2.0, 2]])
+    assert unbiased_mmd2(x, y, np.ones(2), np.ones(2)) == pytest.approx(
+        1 + (8 / 2 + 1) ** 4 - 2 * (16 + 81) / 2
+    )
 
 
 def test_mmd_is_the_sum_over_pairs():

@@ -36,6 +36,24 @@ def test_ks_is_symmetric_and_unchanged_by_growing_functions(x, y):
     assert ks(x, y) == pytest.approx(ks(np.exp(x), np.exp(y)))
 
 
+def test_ks_of_ties_by_hand():
+    """At 0 the shares are 2/3 and 1/3, at 1 both are whole: within a tie nothing is compared."""
+    assert ks(np.array([0.0, 0, 1]), np.array([0.0, 1, 1])) == pytest.approx(1 / 3)
+    assert ks(np.zeros(5), np.zeros(3)) == pytest.approx(0, abs=1e-12)
+
+
+def test_distances_of_weighted_samples_by_hand():
+    """Shares up to 0, 1 and 2: 1/4, 2/4, 1 of the truth, and 2/4, 3/4, 1."""
+    x, truth, generated = np.arange(3.0), np.array([1.0, 1, 2]), np.array([2.0, 1, 1])
+    assert ks(x, x, truth, generated) == pytest.approx(1 / 4)
+    spread = np.sqrt((1 * 0 + 1 * 1 + 2 * 4) / 4 - (5 / 4) ** 2)
+    assert w1(x, x, truth, generated) == pytest.approx((1 / 4 + 1 / 4) / spread)
+    # With a negative weight 1/2, 0 and 1 of the generated events lie up to there.
+    signed = np.array([1.0, -1, 2])
+    assert ks(x, x, truth, signed) == pytest.approx(1 / 2)
+    assert w1(x, x, truth, signed) == pytest.approx((1 / 4 + 1 / 2) / spread)
+
+
 def test_w1_is_scipys_with_weights():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=500), rng.normal(0.3, 1.2, size=700)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mleg_ray.errors import DataError
-from mleg_ray.evaluation.statistics.ensemble import pulls
+from mleg_ray.evaluation.statistics.ensemble import Band, pulls
 
 EDGES = np.linspace(-2.5, 2.5, 41)
 
@@ -104,3 +104,13 @@ def test_numbers_that_are_none_are_refused(part: str, values: np.ndarray, messag
 def test_what_has_no_bands_is_refused(replicas: int, truth: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
         pulls(truth, np.ones(50), [np.zeros(50)] * replicas, EDGES)
+
+
+def test_coverage_by_hand() -> None:
+    """Errors of 0.6 and 0.8 are 1 together; the last bin is not used."""
+    zero, one = np.zeros(4), np.ones(4)
+    generated = np.array([0.5, -1.5, 2.5, 9.0])
+    used = np.array([True, True, True, False])
+    band = Band(np.arange(5.0), zero, 0.6 * one, generated, 0.8 * one, used)
+    assert band.pulls == pytest.approx([0.5, -1.5, 2.5])
+    assert band.coverage == pytest.approx({0.683: 1 / 3, 0.954: 2 / 3})

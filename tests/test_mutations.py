@@ -1,0 +1,647 @@
+"""Mutations: one formula is flipped at a time, and tests that have values by hand must notice.
+
+A flipped formula that nobody notices is one that nobody checks. Each mutant names the tests that
+must fail; they run in a process of their own, on a copy of the repository in which that one place
+differs. `pytest -m slow tests/test_mutations.py` tells the mutants that survive.
+"""
+
+import compileall
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("mleg_ray", "tests", "tuning", "data_catalog")
+# What takes long to import, once for all mutants; nothing of this repository.
+PRELOADED = (
+    "hypothesis",
+    "pyarrow.parquet",
+    "pydantic",
+    "s3fs",
+    "safetensors.torch",
+    "scipy.stats",
+    "sklearn.ensemble",
+    "torch.distributed.tensor",
+    "typer.testing",
+    "zuko",
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A place of a file, what stands there instead, and the tests that must fail.
+
+    `survives` says why an equivalent mutant, which changes no result, is not noticed.
+    """
+
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]  # files, and maybe `-k` and an expression
+    survives: str = ""
+
+
+def mutants(
+    file: str, tests: str, *flips: tuple[str, str] | tuple[str, str, str], k: str = ""
+) -> list[Mutant]:
+    """Return the mutants of a file, noticed by the same tests; a third text is `survives`."""
+    chosen = (*tests.split(), *(("-k", k) if k else ()))
+    return [Mutant(file, old, new, chosen, *why) for old, new, *why in flips]
+
+
+VALUES = "tests/features/test_values.py"
+STEPS = "tests/features/test_steps.py"
+LOSSES = "tests/objectives/test_losses.py"
+METRICS = "tests/evaluation/metrics"
+STATISTICS = "tests/evaluation/statistics"
+
+MUTANTS = [
+    # What a critic sees.
+    *mutants(
+        "tuning/cfatgan.toml",
+        VALUES,
+        ("product(electron.px, electron.pz)", "product(electron.px, electron.py)"),
+        ("product(electron.py, electron.pz)", "product(electron.px, electron.py)"),
+    ),
+    *mutants(
+        "tuning/fatgan.toml",
+        VALUES,
+        ("kinematics.cot_theta(electron)", "kinematics.polar_angle(electron)"),
+        ('  "electron.energy",\n', ""),
+    ),
+    *mutants(
+        "tuning/fatgan-clas.toml",
+        VALUES,
+        ("kinematics.sin_turns(electron.phi, 6)", "kinematics.sin_turns(electron.phi, 3)"),
+    ),
+    *mutants(
+        "tuning/fatgan-photoproduction.toml",
+        VALUES,
+        ("photoproduction.pair_mass(p, pim)", "photoproduction.pair_mass(p, pip)"),
+    ),
+    *mutants(
+        "mleg_ray/physics/kinematics.py",
+        VALUES,
+        ("return torch.hypot(px, py)\n", "return torch.hypot(px, py).square()\n"),
+        ("return pz / torch.hypot(px, py)\n", "return pz * torch.hypot(px, py)\n"),
+        ("return first * second", "return first + second"),
+        ("return torch.cos(times * math.pi", "return torch.cos(math.pi"),
+        ("torch.atan2(torch.hypot(px, py), pz)", "torch.atan2(pz, torch.hypot(px, py))"),
+        ("return torch.atan2(py, px)", "return torch.atan2(px, py)"),
+        ("torch.where(pz > 0, transverse", "torch.where(pz < 0, transverse"),
+        ("+ mass**2).sqrt()", "+ mass).sqrt()"),
+    ),
+    *mutants(
+        "mleg_ray/features/view.py",
+        "tests/features/test_map.py",
+        ("label: function(math.pi * known[name])", "label: function(known[name])"),
+        k="seam",
+    ),
+    # The steps.
+    *mutants(
+        "mleg_ray/features/steps/dis_lightcone.py",
+        VALUES,
+        ("lost = 2 * columns[self._beam] -", "lost = 6 * columns[self._beam] -"),
+        ("plus = 2 * columns[self._beam] -", "plus = 6 * columns[self._beam] -"),
+        ("- momentum(px, py, pz) - pz", "- momentum(px, py, pz) + pz"),
+        ("(plus - minus) / 2, (plus + minus) / 2", "(plus + minus) / 2, (plus - minus) / 2"),
+        ("/ 2 * minus * lost  #", "/ 2 * minus / lost  #"),
+        ("return -(volume * math.pi).log()", "return -volume.log()"),
+        ("(px, py, pz, pt.log())", "(px, py, pz, pt)"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/dis_kinematic.py",
+        VALUES,
+        ("u1 = excess.log() - torch.log1p(-tau)", "u1 = excess.log() + torch.log1p(-tau)"),
+        ("tau = ((self._q2_min + excess) / s)", "tau = (excess / s)"),
+        ("log_odds = mirrored.log() - complement", "log_odds = mirrored.log() + complement"),
+        ("u2 = log_odds - share.log()", "u2 = log_odds + share.log()"),
+        ("- math.log(self._smearing)\n            u2", "\n            u2"),
+        ("r = 1 - log_odds.exp() * past", "r = 1 + log_odds.exp() * past"),
+        ("(1 / (q2 - self._q2_min) + 1 / (s - q2)).log()", "(1 / (q2 - self._q2_min)).log()"),
+        ("span.log() + log_y)", "span.log() - log_y)"),
+        ("math.log(2 / math.pi)", "math.log(2)"),
+        ("log_energy_gap = log_beam + log_q2", "log_energy_gap = log_beam - log_q2"),
+        ("q2 = (excess + self._q2_min) / (1 + excess / s)", "q2 = excess + self._q2_min"),
+        ("log_minus = log_q2 - math.log(2) - log_beam", "log_minus = log_q2 - log_beam"),
+        ("beyond = fraction / rest * past", "beyond = rest / fraction * past"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/dis_kinematic.py",
+        STEPS,
+        ("inside & (rest >= self._resolution)", "inside"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/spherical.py",
+        VALUES,
+        ("volume = 2 * momentum", "volume = momentum"),
+        ("pt = p * theta.sin()", "pt = p * theta.cos()"),
+        ("-volume - math.log(math.pi)", "-volume"),
+        ("azimuth(px, py) / math.pi", "azimuth(px, py)"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/electron_response.py",
+        VALUES,
+        ("(p / p_v).log()", "p / p_v"),
+        ("turned = math.pi * wrapped((phi - phi_v) / math.pi)", "turned = phi - phi_v"),
+        ("return -3 * p.log()", "return -2 * p.log()"),
+        ("theta - theta_v", "theta_v - theta"),
+        ("phi_v + turn", "phi_v - turn"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/mass_shell.py",
+        STEPS,
+        (".abs() > OFF_SHELL", " > OFF_SHELL"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/pion_pair.py",
+        VALUES,
+        ("by_share = -(share * (1 - share)).log()", "by_share = -share.log()"),
+        ("math.log(2) - (1 - c.square()).log()", "-(1 - c.square()).log()"),
+        ("- 2 * math.log(math.pi)", "- math.log(math.pi)"),
+        ("cosine = pair[:, 2] / pair", "cosine = -pair[:, 2] / pair"),
+        ("torch.atan2(y, x)", "torch.atan2(x, y)"),
+        ("(both - turned).sqrt(), mass)", "(both + turned).sqrt(), mass)"),
+        ("before * after * cosine)", "before * after)"),
+        ("- PROTON_MASS - THRESHOLD", "- PROTON_MASS"),
+        ("-sine], dim=1)", "sine], dim=1)"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/dequantise.py",
+        VALUES,
+        ("torch.full_like(x, 0.5,", "torch.full_like(x, 0.0,"),
+        ("mean = 2 + self.levels", "mean = 2 - self.levels"),
+        ("return mean - math.log(self.levels)", "return mean"),
+        ("(self.levels * y.sigmoid()).floor()", "(self.levels * y.sigmoid()).round()"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/count.py",
+        STEPS,
+        (".sum(dim=1).double()", ".any(dim=1).double()"),
+        ("device=count.device) < count", "device=count.device) <= count"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/elementwise.py",
+        VALUES,
+        ("return wrapped(x / math.pi)", "return wrapped(x / 2)"),
+        ("x.new_full(x.shape, -math.log(math.pi))", "x.new_full(x.shape, math.log(math.pi))"),
+        ("return self.above + y.exp()", "return y.exp()"),
+        ("return -(x - self.above).log()", "return (x - self.above).log()"),
+        ("return self.low + (self.high - self.low)", "return self.low + self.high"),
+        ("- math.log(self.high - self.low)", ""),
+        ("return (x - self.low) / (self.high - self.low)", "return (x - self.low) / self.high"),
+        ("x = self.scale * torch.expm1(y)", "x = torch.expm1(y)"),
+        ("- math.log(self.scale)", "+ math.log(self.scale)"),
+        ("(columns[self.below] - x).clamp", "(columns[self.below] + x).clamp"),
+        ("return columns[self.below] - y.exp()", "return columns[self.below] + y.exp()"),
+        ("return -(columns[self.below] - x).log()", "return (columns[self.below] - x).log()"),
+        ("return x - columns[self.to]", "return x + columns[self.to]"),
+        ("return x.clamp(min=LEAST).log() -", "return x.clamp(min=LEAST).log() +"),
+        ("return -x.log()", "return -(x / columns[self.to]).log()"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/elementwise.py",
+        STEPS,
+        ("clamp(min=self.resolution).log()", "clamp(min=LEAST).log()"),
+        ("return columns[self.below] - x < self.resolution", "return columns[self.below] < x"),
+        (".logit(eps=self.resolution)", ".logit(eps=1e-12)"),
+        ("x < self.threshold, 0.0", "x <= 2 * self.threshold, 0.0"),
+        ("| (share > 1 - self.resolution)", ""),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/dis_kinematic.py",
+        "tests/features/test_dis_steps.py",
+        ("pz * (1 / beam - 1 / proton_beam)", "pz * (1 / beam + 1 / proton_beam)"),
+        ("1 + electron_beam / proton_beam", "1 + proton_beam / electron_beam"),
+        ("span = whole.clamp(max=self._longest)", "span = whole"),
+        ("log_beam + proton_beam.log()", "2 * log_beam"),
+    ),
+    # What a detector measures.
+    *mutants(
+        "mleg_ray/physics/detector.py",
+        "tests/physics/test_detector.py tests/catalog/test_spectrometer.py",
+        ("return torch.hypot(sagitta * p", "return torch.hypot(sagitta / p"),
+        ("stochastic * energy.rsqrt()", "stochastic / energy"),
+        ("1 + resolution * noise[:, 0]", "1 - resolution * noise[:, 0]"),
+        ("theta * noise[:, 1]", "theta * noise[:, 0]"),
+        ("phi * noise[:, 2]", "theta"),
+        k="by_hand or quadrature",
+    ),
+    *mutants(
+        "mleg_ray/catalog/sources/detectors.py",
+        "tests/catalog/test_spectrometer.py",
+        ("own * other / torch.hypot(own, other)", "own * other / (own + other)"),
+        ("self.scale * zone.resolution", "zone.resolution"),
+        ("self.identification * zone.efficiency", "zone.efficiency"),
+        k="one_mean or efficiency",
+    ),
+    # The losses.
+    *mutants(
+        "mleg_ray/objectives/adversarial.py",
+        LOSSES,
+        ("softplus(-critic(views.real", "softplus(critic(views.real"),
+        ("return softplus(-scores)", "return -softplus(scores)"),
+        ("views.condition) - self.b)", "views.condition) - self.c)"),
+        ("views.condition) - self.a)", "views.condition) + self.a)"),
+        ("return (scores - self.c).square() / 2", "return (scores - self.c).square()"),
+        ("views.mean(real) - views.mean(fake)", "views.mean(fake) - views.mean(real)"),
+        ("penalty.value - distance", "penalty.value + distance"),
+        ("return -scores", "return scores"),
+        ("torch.lerp(views.real, views.fake, share)", "torch.lerp(views.real, views.real, share)"),
+        ("noise.uniform(len(views.weight), 1)\n", "noise.uniform(len(views.weight), 1)[:1]\n"),
+        ("penalty = views.mean(excess.square())", "penalty = views.mean(excess.abs())"),
+        ("excess = excess.clamp(min=0)", "excess = excess.clamp(max=0)"),
+        ("views.condition), between) - 1", "views.condition), between)"),
+        ("Loss(self.gradient_penalty * penalty, {", "Loss(penalty, {"),
+        ("self.gradient_penalty * penalty - discrepancy", "penalty - discrepancy"),
+        ("            - mean_kernel(embedded", "            + mean_kernel(embedded"),
+        ("witness = len(w) * (", "witness = ("),
+        ("gradient.norm(dim=1, keepdim=True)", "gradient.sum(dim=1, keepdim=True)"),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/objectives/adversarial.py",
+        LOSSES,
+        ("score + self.mmd_weight * discrepancy", "score - self.mmd_weight * discrepancy"),
+        ("mmd2(views.real, views.fake, w, w,", "mmd2(views.real, views.fake, w, w / w,"),
+        k="joins",
+    ),
+    *mutants(
+        "mleg_ray/objectives/adversarial.py",
+        f"{LOSSES} tests/objectives/test_unfolding.py",
+        ("parameter.clamp_(-self.clip, self.clip)", "parameter.clamp_(max=self.clip)"),
+        k="bounds",
+    ),
+    *mutants(
+        "mleg_ray/objectives/discrepancy.py",
+        "tests/objectives/test_discrepancy.py",
+        ("        - 2 * mean_kernel(x, y", "        - mean_kernel(x, y"),
+        ("weight_x, weight_x, bandwidths, without_diagonal=True", "weight_x, weight_x, bandwidths"),
+        ("/ (2 * s * s)", "/ (2 * s)"),
+        ("alpha=-2", "alpha=-1"),
+        ("pairs = u[:, None] * v[None, :]", "pairs = u[:, None] * torch.ones_like(v)[None, :]"),
+        ("unit = directions / directions.norm(dim=1, keepdim=True)", "unit = directions"),
+        ("weight_y[order].cumsum", "torch.ones_like(weight_y)[order].cumsum"),
+        (".cumsum(dim=1).cummax(dim=1).values", ".cumsum(dim=1)"),
+        ("b.gather(1, rows)).square()", "b.gather(1, rows)).abs()"),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/objectives/autoencoding.py",
+        LOSSES,
+        (".square().sum(dim=1)).mean()", ".square().mean(dim=1)).mean()"),
+        ("return code, beta * kl,", "return code, kl,"),
+        ("kl = (batch.weight * divergence)", "kl = divergence"),
+        ("torch.zeros_like(prior))", "prior)"),
+        ("return code, self.discrepancy_weight * discrepancy", "return code, discrepancy"),
+        ("prior, weight, weight.new_ones(len(prior))", "prior, weight, weight"),
+        ("(prior, code, weight, directions)", "(prior, code, torch.ones_like(weight), directions)"),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/models/vae.py",
+        LOSSES,
+        ("log_variance.exp() - 1 - log_variance", "log_variance.exp() - 1 + log_variance"),
+        ("(0.5 * log_variance).exp() * noise", "log_variance.exp() * noise"),
+        ("kl = 0.5 * (", "kl = ("),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/models/vae.py",
+        LOSSES,
+        ("+ self.alpha * noise", "+ noise"),
+        ("self.reference_condition.copy_(condition[rows])", "pass"),
+        k="alpha_vae",
+    ),
+    *mutants(
+        "mleg_ray/objectives/distillation.py",
+        LOSSES,
+        ("loss = self.regression * regression", "loss = regression"),
+        ("loss + self.sliced * sliced", "loss + sliced"),
+        ("real, batch.weight, directions", "real, torch.ones_like(batch.weight), directions"),
+        ("rows = (chosen * every)", "rows = (0 * chosen)"),
+        ("low, high = low / reach, high * reach", "low, high = low * reach, high * reach"),
+        ("low * (high / low) ** u", "low + (high - low) * u"),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/objectives/likelihood.py",
+        LOSSES,
+        ("nll = -(batch.weight * bounded)", "nll = (batch.weight * bounded)"),
+        ("batch.weight < 0, log_prob.clamp", "batch.weight > 0, log_prob.clamp"),
+        ("nll - seen.mean_log_abs_det", "nll + seen.mean_log_abs_det"),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/objectives/flow_matching.py",
+        LOSSES,
+        ("(found - velocity).square()", "(found - batch.x).square()"),
+        ("batch.weight * error", "error"),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/models/flow_matching.py",
+        f"{LOSSES} tests/models/test_flow_matching.py",
+        ("return start + time * velocity", "return end + time * velocity"),
+        ("wrapped(circle))\n        return start", "circle)\n        return start"),
+        ("(v1 + 2 * v2 + 2 * v3 + v4)", "(v1 + 2 * v2 + v3 + 2 * v4)"),
+        ("x + step / 2 * v2", "x + step / 2 * v1"),
+        ("divide(end - start)", "divide(start - end)"),
+        k="by_hand or ways or solver",
+    ),
+    *mutants(
+        "mleg_ray/models/flow.py",
+        "tests/models/test_flow.py",
+        ("circle.shape[1] * math.log(math.pi)", "circle.shape[1] * math.log(2)"),
+        k="integrates",
+    ),
+    *mutants(
+        "mleg_ray/objectives/regression.py",
+        "tests/objectives/test_regression.py",
+        ("variance.clamp(min=1e-12).sqrt()", "variance.clamp(min=1e-12)"),
+        ("(weight * values).sum() / weight.sum()", "values.mean()"),
+        ("return (weight * (fake - real).square()).mean()", "return (fake - real).square().mean()"),
+        ("total = total + term.weight * value", "total = total + value"),
+        ("values - _mean(values, weight)).square()", "values - _mean(values, weight)).abs()"),
+    ),
+    *mutants(
+        "mleg_ray/objectives/unfolding.py",
+        "tests/objectives/test_unfolding.py",
+        ("noise=noise, measured=self._measured)", "noise=noise)"),
+        ("        self.adversary.constrain(player, module)", "        pass"),
+        ("vertex.columns[schema.truth.get(n, n)]", "vertex.columns[n]"),
+        k="measured or bounds",
+    ),
+    *mutants(
+        "mleg_ray/objectives/unfolding.py",
+        "tests/objectives/test_unfolding_likelihood.py",
+        ("ratio = ratio - self._response", "ratio = ratio + self._response"),
+        ("x.condition) + slope.clamp", "x.condition) - slope.clamp"),
+        ("logsumexp(dim=0) - math.log(k)", "logsumexp(dim=0)"),
+        k="smeared_density",
+    ),
+    *mutants(
+        "mleg_ray/models/gan.py",
+        "tests/models/test_models.py",
+        ("n if config.conditional_critic else 0", "n"),
+        (" + angle))", "))"),
+        k="sees_conditions or without_noise or turns",
+    ),
+    # The figures of merit.
+    *mutants(
+        "mleg_ray/evaluation/metrics/chi2.py",
+        f"{METRICS}/test_chi2_ndf.py",
+        ("variance = truth.variance + generated.variance", "variance = generated.variance"),
+        (
+            "generated.scaled(truth.weight.sum() / generated",
+            "generated.scaled(truth.weight.sum() / truth",
+        ),
+        ("np.square(difference) / variance[filled]", "np.square(difference)"),
+        ("slope[filled] = difference / variance[filled]", "slope[filled] = difference"),
+        ("ndf=len(variance) - 1", "ndf=len(variance)"),
+        ("change = sign * 2 * slope - event", "change = sign * 2 * slope + event"),
+        ("design * self.first_order - least", "design * self.first_order"),
+        ("weight**2 >= MINIMUM_TRUTH_EVENTS * variance", "weight**2 >= MINIMUM_TRUTH_EVENTS"),
+        k="value_and_uncertainty or joined",
+    ),
+    *mutants(
+        "mleg_ray/evaluation/metrics/chi2.py",
+        f"{METRICS}/test_chi2_all.py",
+        ("stats.chi2.sf(test.chi2, test.ndf)", "stats.chi2.sf(test.value, test.ndf)"),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/evaluation/samples/histogram.py",
+        f"{METRICS}/test_chi2_ndf.py {METRICS}/test_histograms.py",
+        ("self.effective >= MINIMUM_TRUTH_EVENTS", "self.effective > MINIMUM_TRUTH_EVENTS + 5"),
+        ("self.weight.sum() / self.variance.sum()", "self.variance.sum() / self.weight.sum()"),
+        k="effective_events or joined",
+    ),
+    *mutants(
+        "mleg_ray/evaluation/metrics/histograms.py",
+        f"{METRICS}/test_histograms.py",
+        ("np.square(g - t)[filled] / t[filled]", "np.square(g - t)[filled] / g[filled]"),
+        ("filled = (t > 0) & inside", "filled = t > 0"),
+        ("PSEUDO_COUNT = 0.5", "PSEUDO_COUNT = 1.0"),
+        ("float(p @ np.log(p / q))", "float(q @ np.log(q / p))"),
+        ("0.5 * np.sum(np.square(difference)", "np.sum(np.square(difference)"),
+        ("return math.sqrt(max(float(divergence), 0.0))", "return max(float(divergence), 0.0)"),
+        ("n = min(truth.counts.sum(), generated.counts.sum())", "n = truth.counts.sum()"),
+        ("g = generated.density * t.sum()", "g = generated.weight"),
+    ),
+    *mutants(
+        "mleg_ray/evaluation/statistics/distances.py",
+        f"{STATISTICS}/test_distances.py",
+        ("order)[ends]).max()", "order)).max()"),
+        ("ordered[1:] != ordered[:-1], True", "ordered[1:] == ordered[:-1], True"),
+        ("@ steps / scale)", "@ steps)"),
+        ("a / a.sum() - b / b.sum()", "a / a.sum() - b / a.sum()"),
+        ("n_truth * n_generated / (n_truth + n_generated)", "n_truth + n_generated"),
+        ("float(weights.sum()) ** 2 / squares", "float(weights.sum()) / squares"),
+        ("np.square(values - w @ values)", "np.square(values)"),
+        k="by_hand or limit or effective",
+    ),
+    *mutants(
+        "mleg_ray/evaluation/statistics/ensemble.py",
+        f"{STATISTICS}/test_ensemble.py",
+        ("np.hypot(self.generated_error, self.truth_error)", "self.generated_error"),
+        ("(self.generated - self.truth)", "(self.truth - self.generated)"),
+        ("{0.683: 1.0, 0.954: 2.0}", "{0.683: 1.0, 0.954: 3.0}"),
+        ("np.mean(size < sigmas)", "np.mean(size > sigmas)"),
+        ("size = np.abs(self.pulls)", "size = self.pulls"),
+        ("np.square(1 - share) * squares", "squares"),
+        ("np.std(shares, axis=0, ddof=1)", "np.std(shares, axis=0)"),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/evaluation/statistics/resampling.py",
+        f"{STATISTICS}/test_resampling.py",
+        ("floor=float(np.mean(floors))", "floor=float(np.max(floors))"),
+        ("np.std(floors, ddof=1)", "np.std(floors)"),
+        ("(1 + larger) / (1 + len(floors))", "larger / len(floors)"),
+        ("np.asarray(floors) >= value", "np.asarray(floors) > value"),
+        ("order[: self.n], order[self.n : 2 * self.n]", "order[: self.n], order[: self.n]"),
+        ("rng.poisson(1.0, len(self.truth))", "rng.poisson(2.0, len(self.truth))"),
+    ),
+    *mutants(
+        "mleg_ray/evaluation/metrics/c2st.py",
+        f"{METRICS}/test_c2st.py",
+        ("np.cumsum(truth) - truth / 2", "np.cumsum(truth)"),
+        ("(12 * n_truth * n_generated)", "(n_truth * n_generated)"),
+        ("value += mean / 2", "value += mean"),
+        ("gain = 1 + gain / math.log(2)", "gain = 1 + gain"),
+        ("floor_spread=1 / (math.log(2) * math.sqrt(", "floor_spread=1 / (math.sqrt("),
+        ("max(math.sqrt(variance), one_event)", "math.sqrt(variance)"),
+        ("(n_generated + 1) / (n_generated + 2), 1 / (n_truth + 2)", "1.0, 0.0"),
+        ("a / a.sum() + b / b.sum()\n    target", "a + b\n    target"),
+        ("weight = np.exp(-test.score)", "weight = np.exp(test.score)"),
+        ("(-score / math.log(10) - low)", "(score / math.log(10) - low)"),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/evaluation/metrics/physics_distances.py",
+        f"{METRICS}/test_physics_distances.py",
+        ("return mean, covariance / (1 - lost)", "return mean, covariance"),
+        ("+ trace - 2 * overlap", "+ trace - overlap"),
+        ("np.square(m1 - m2).sum(axis=-1)", "np.abs(m1 - m2).sum(axis=-1)"),
+        ("root @ c2 @ root", "c1 @ c2"),
+        ("(np.sum(mean_x * mean_x) - own_x)", "np.sum(mean_x * mean_x)"),
+        ("within_x + within_y - 2 * np", "within_x + within_y - np"),
+        ("features / math.sqrt(d), np.ones", "features / d, np.ones"),
+        ("i == j, 1.0, math.sqrt(2)", "i == j, 1.0, 2.0"),
+        ("np.square(w) @ np.square", "w @ np.square"),
+        k="by_hand or numpys_moments",
+    ),
+    *mutants(
+        "mleg_ray/evaluation/metrics/amplification.py",
+        f"{METRICS}/test_amplification.py",
+        ("(1 / effective_size(a) + 1 / effective_size(b))", "(1 / effective_size(a))"),
+        ("variance = p * (1 - p)", "variance = p"),
+        ("float(capacity / value / train_events)", "float(value / capacity / train_events)"),
+        ('"edge": (1, 5)', '"edge": (1, 6)'),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/evaluation/metrics/memorisation.py",
+        f"{METRICS}/test_memorisation.py",
+        ('rank = 2 if whose == "training" else 1', "rank = 1"),
+        ('median(distances["generated"])) / own', 'median(distances["generated"]))'),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/evaluation/metrics/correlations.py",
+        f"{METRICS}/test_correlations.py",
+        ("spread = np.sqrt(np.diag(covariance))", "spread = np.diag(covariance)"),
+        ("features - w @ features", "features - features.mean(axis=0)"),
+        ("(features, b) - correlation_matrix(features, a)", "(features, b)"),
+    ),
+    *mutants(
+        "mleg_ray/evaluation/metrics/swd.py",
+        f"{METRICS}/test_swd.py",
+        ("np.abs(gap) @ steps", "gap @ steps"),
+        ("/ spreads\n", "\n"),
+        k="one_dimension",
+    ),
+    *mutants(
+        "mleg_ray/evaluation/metrics/unphysical.py",
+        f"{METRICS}/test_unphysical.py",
+        ("floor=whole * floor,", "floor=floor,"),
+        ("uncertainty=whole * uncertainty", "uncertainty=uncertainty"),
+        ('whole=100, direction="equal"', 'whole=100, direction="lower"'),
+    ),
+    # What is drawn, and what is learned of and kept.
+    *mutants(
+        "mleg_ray/sampling/spectra.py",
+        "tests/sampling/test_spectra.py",
+        ("(math.log(self.high / self.low) * u).exp()", "(1 + (self.high / self.low - 1) * u)"),
+        ("return self.low + (self.high - self.low) * u", "return self.high * u"),
+        ("(u - shares[chosen]) / size[chosen]", "u - shares[chosen]"),
+        k="by_hand",
+    ),
+    *mutants(
+        "mleg_ray/training/batches.py",
+        "tests/training/test_batches.py",
+        ('derive_seed(seed, "epoch", epoch)', 'derive_seed(seed, "epoch")'),
+        ('derive_seed(seed, "chunk", epoch, index)', 'derive_seed(seed, "chunk", index)'),
+        (
+            "if skip >= len(chunk):",
+            "if skip > len(chunk):",
+            "nothing is left of a chunk that is skipped whole, and nothing is added",
+        ),
+        ("Batch.concatenate([rest, chunk])", "chunk"),
+        ("torch.poisson(torch.ones(len(events))", "torch.poisson(2 * torch.ones(len(events))"),
+        ("events.weighted(events.weight * times)", "events.weighted(times)"),
+    ),
+    *mutants(
+        "mleg_ray/training/selection.py",
+        "tests/training/test_loop.py",
+        ("TIE = 0.01", "TIE = 0.0"),
+        ("return tied[-1] if tied", "return tied[0] if tied"),
+        ("1.0 if math.isnan(value)", "0.0 if math.isnan(value)"),
+        k="Selection",
+    ),
+    *mutants(
+        "mleg_ray/training/selection.py",
+        "tests/training/test_stopping.py",
+        ("return since >= config.patience", "return since > config.patience"),
+        ("reference * (1 - config.min_improvement)", "reference - config.min_improvement"),
+    ),
+    *mutants(
+        "mleg_ray/physics/dis.py",
+        "tests/physics/test_dis.py",
+        ("return 4 * electron_beam * proton_beam", "return 4 * electron_beam * electron_beam"),
+        ("return 2 * electron_beam * minus", "return electron_beam * minus"),
+        ("1 - (momentum(px, py, pz) + pz)", "1 - (momentum(px, py, pz) - pz)"),
+        ("return PROTON_MASS**2 + sy", "return sy"),
+        ("y_plus = 1 + (1 - inelasticity)", "y_plus = 1 - (1 - inelasticity)"),
+    ),
+]
+
+
+def name(mutant: Mutant) -> str:
+    return f"{Path(mutant.file).stem}: {mutant.old.strip()[:40]} -> {mutant.new.strip()[:40]}"
+
+
+def test_each_mutant_changes_one_place() -> None:
+    texts = {mutant.file: (ROOT / mutant.file).read_text() for mutant in MUTANTS}
+    assert [one for one in MUTANTS if texts[one.file].count(one.old) != 1] == []
+    assert len({(one.file, one.old, one.new) for one in MUTANTS}) == len(MUTANTS)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy in which a file may be changed."""
+    root = tmp_path_factory.mktemp("repository")
+    for folder in COPIED:
+        shutil.copytree(ROOT / folder, root / folder)
+    shutil.copy2(ROOT / "pyproject.toml", root)
+    compileall.compile_dir(root, quiet=2)
+    return root
+
+
+@pytest.fixture(scope="module")
+def processes(repository: Path) -> Iterator[Executor]:
+    """What runs `pytest.main` in the copy, each time in a process that knows nothing of it yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*PRELOADED])
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        ProcessPoolExecutor(
+            1, context, initializer=os.chdir, initargs=(repository,), max_tasks_per_child=1
+        ) as executor,
+    ):
+        patched.setenv("PYTHONDONTWRITEBYTECODE", "1")  # a mutant leaves nothing behind
+        yield executor
+
+
+def outcome(processes: Executor, tests: tuple[str, ...]) -> pytest.ExitCode:
+    quiet = ("-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "--timeout=60")
+    return processes.submit(pytest.main, [*quiet, *tests]).result()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tests", sorted({mutant.tests for mutant in MUTANTS}), ids=" ".join)
+def test_nothing_is_noticed_where_nothing_is_changed(
+    tests: tuple[str, ...], processes: Executor
+) -> None:
+    assert outcome(processes, tests) is pytest.ExitCode.OK
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=name)
+def test_it_is_noticed(mutant: Mutant, processes: Executor, repository: Path) -> None:
+    place, kept = repository / mutant.file, repository / "kept"
+    shutil.copy2(place, kept)
+    place.write_text(place.read_text().replace(mutant.old, mutant.new))
+    try:
+        found = outcome(processes, mutant.tests)
+    finally:
+        shutil.move(kept, place)  # with its time, by which Python knows it again
+    expected = pytest.ExitCode.OK if mutant.survives else pytest.ExitCode.TESTS_FAILED
+    assert found is expected, mutant
