@@ -107,9 +107,9 @@ def read_extended(
     """Read `NAME.toml` of `folder`, or a path, with what it extends; return that and the path.
 
     `folder` is `data_catalog` or `tuning`. A file may say `extends = "OTHER"`: the other file's
-    keys and tables then hold wherever this one has none of its own; tables are replaced whole,
-    never merged. With `tables`, a file has these alone; those are then the keys and tables of the
-    first of them, and of all others the file has its own.
+    keys and tables then hold wherever this one has none of its own, and a table that it has is all
+    there is. With `tables`, a file has these alone. Then it inherits the first of them key by key,
+    see `inherited`, and has all others of its own.
 
     Raises:
         ConfigError: a file is absent, not valid TOML or extends itself, or has something else than
@@ -137,8 +137,41 @@ def _extended(
     other = _extended(place, folder, tables, (*extending, path.resolve()))
     if not tables:
         return other | values
-    inherited = tables[0]
-    return values | {inherited: other.get(inherited, {}) | values.get(inherited, {})}
+    first = tables[0]
+    with inside(f"{path}: {first}"):
+        return values | {first: inherited(values.get(first, {}), other.get(first, {}))}
+
+
+def inherited(own: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table with all keys of another one that it has not, and so for the tables in both.
+
+    A table of another `kind` inherits nothing, as the keys of one kind mean nothing to another; nor
+    does one that says `extends = false`. Lists are never merged.
+
+    >>> base = {"critic": {"widths": [512], "dropout": 0.1}, "loss": {"kind": "a", "weight": 1}}
+    >>> inherited({"critic": {"widths": [64]}, "loss": {"kind": "b"}}, base)
+    {'critic': {'widths': [64], 'dropout': 0.1}, 'loss': {'kind': 'b'}}
+
+    Raises:
+        ConfigError: the `extends` of a table is something else.
+    """
+    extends = own.get("extends", True)
+    if not isinstance(extends, bool):
+        raise ConfigError(
+            f"extends: a table inherits of the recipe that the file extends, or, with "
+            f"`extends = false`, nothing (got {extends!r})"
+        )
+    if not extends or own.get("kind", other.get("kind")) != other.get("kind"):
+        other = {}
+    result = dict(other)
+    for key, value in own.items():
+        if isinstance(value, Mapping):
+            below = other.get(key)
+            with inside(key):
+                result[key] = inherited(value, below if isinstance(below, Mapping) else {})
+        elif key != "extends":
+            result[key] = value
+    return result
 
 
 def _require_tables(values: Mapping[str, Any], tables: tuple[str, ...], path: Path) -> None:

@@ -157,7 +157,7 @@ class RunConfig(Config):
 def read_recipe(recipe: str, needed: tuple[str, ...] = ("run",)) -> tuple[dict[str, Any], str]:
     """Return the tables of `tuning/RECIPE.toml` or a path, and that path.
 
-    A recipe may extend another one's `[run]`, see `read_extended`.
+    A recipe may extend another one's `[run]`, see `inherited`.
 
     Raises:
         ConfigError: the recipe cannot be read, lacks a `needed` table, or has other than `TABLES`.

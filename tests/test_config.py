@@ -10,7 +10,7 @@ import pytest
 
 from mleg_ray.config import Config, Registry, find_named, named_folders, override, parse, read_toml
 from mleg_ray.errors import ConfigError
-from mleg_ray.run import RunConfig
+from mleg_ray.run import RunConfig, read_recipe
 from mleg_ray.study.plan import Plan
 
 RECIPES = sorted(path.stem for path in named_folders("tuning")[0].glob("*.toml"))
@@ -36,10 +36,6 @@ def test_a_digest_is_that_of_the_canonical_json_of_values_or_of_some() -> None:
 
 
 def test_a_recipe_extends_the_run_of_another(tmp_path: Path) -> None:
-    base, run = RunConfig.load("fatgan"), RunConfig.load("dsgan")
-    assert [step.kind for step in run.features.steps] == ["mass-shell"]
-    assert run.training == base.training
-    assert run.model == base.model
     mine = tmp_path / "mine.toml"
     mine.write_text('extends = "fatgan-quick"\n[run]\ndataset = "mine"\n')
     assert RunConfig.load(str(mine)).dataset == "mine"
@@ -51,6 +47,40 @@ def test_a_recipe_extends_the_run_of_another(tmp_path: Path) -> None:
     assert RunConfig.load(str(other)).dataset == "mine"  # a path is seen from its file
     mine.write_text('extends = "nowhere"\n')
     with pytest.raises(ConfigError, match=r"no nowhere\.toml"):
+        RunConfig.load(str(mine))
+
+
+def test_an_extended_recipe_s_tables_are_inherited_key_by_key(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        'extends = "fatgan"\n[run.model]\nnoise_dim = 7\ncritic = { widths = [8] }\n'
+        '[run.features]\nview = ["*"]\n[run.objective]\nkind = "lsgan"\ncritic_updates = 2\n'
+        "[run.training.optimisers.critic]\nlearning_rate = 2e-4\n"
+    )
+    base, run = RunConfig.load("fatgan"), RunConfig.load(str(mine))
+    assert (run.model.noise_dim, run.model.critic.widths) == (7, (8,))
+    assert run.model.critic.dropout == base.model.critic.dropout == 0.1
+    assert run.model.generator == base.model.generator
+    assert run.features.steps == base.features.steps
+    assert run.features.view == ("*",)  # a list is never merged
+    # The weight of the MMD belongs to the other kind, as does the penalty.
+    assert run.objective.mmd_weight == 0 < base.objective.mmd_weight
+    critic = run.training.optimisers["critic"]
+    assert (critic.learning_rate, critic.betas) == (2e-4, (0.5, 0.9))
+    assert run.training.optimisers["generator"] == base.training.optimisers["generator"]
+
+
+def test_a_table_that_extends_nothing(tmp_path: Path) -> None:
+    mine, grandchild = tmp_path / "mine.toml", tmp_path / "grandchild.toml"
+    own = "{ extends = false, steps = 3, batch_size = 4, optimisers = { extends = false } }"
+    mine.write_text(f'extends = "fatgan"\n[run]\ntraining = {own}\n')
+    training = {"steps": 3, "batch_size": 4, "optimisers": {}}
+    assert read_recipe(str(mine))[0]["run"]["training"] == training
+    grandchild.write_text('extends = "mine.toml"\n[run.training]\nseed = 5\n')
+    assert read_recipe(str(grandchild))[0]["run"]["training"] == {**training, "seed": 5}
+    mine.write_text('extends = "fatgan"\n[run.model]\nextends = "dsgan"\n')
+    message = r"mine.toml: run.model.extends: .* `extends = false`, nothing \(got 'dsgan'\)"
+    with pytest.raises(ConfigError, match=message):
         RunConfig.load(str(mine))
 
 

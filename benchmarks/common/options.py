@@ -46,19 +46,35 @@ Seeds = Annotated[
     ),
 ]
 
-# The same small networks and steps for every GAN of the dissertation: some minutes of one CPU.
+# The same small networks and steps for every GAN of the dissertation: some minutes of one CPU. A
+# rival of another kind, with its own networks, may have the same steps.
+SMALL_STEPS = (
+    "training.steps=3000",
+    "training.batch_size=512",
+    "training.threads=1",
+    "selection.every=100",
+)
 ADAM = '{ learning_rate = 5e-4, betas = [0.5, 0.9], schedule = "cosine" }'
 SMALL_GAN = (
     "model.noise_dim=8",
     "model.generator.widths=[64, 64, 64]",
     "model.critic.widths=[128, 128, 128]",
-    "training.steps=3000",
-    "training.batch_size=512",
-    "training.threads=1",
     f"training.optimisers.generator={ADAM}",
     f"training.optimisers.critic={ADAM}",
-    "selection.every=100",
+    *SMALL_STEPS,
 )
+# With the dissertation's own values, a GPU's work, in place of recipes of some minutes of one CPU.
+PAPER = {
+    "dsgan": "dsgan-paper",
+    "fatgan": "fatgan-paper",
+    "fatgan-spherical": "fatgan-spherical-paper",
+    "cfatgan": "cfatgan-paper",
+    "fold-toy": "fold-toy-paper",
+    "fold-toy-direct": "fold-toy-direct-paper",
+    "response-electrons": "response-paper",
+    "mleg-lightcone": "mleg-lightcone-paper",
+    "unfold-dis": "unfold-paper",
+}
 # The small form of a dataset and of a training.
 FEW_EVENTS = 2000
 FEW_STEPS = (
@@ -212,12 +228,14 @@ class Training(Assigned):
 
 @dataclass(frozen=True, kw_only=True)
 class Paper(Training):
-    """What a row of the dissertation takes, whose recipes have networks for a GPU."""
+    """What a row of the dissertation takes, whose own recipes have networks for a GPU."""
 
     full: Annotated[
         bool,
         typer.Option(
-            "--full", help="The recipes as they are, for a GPU; else some minutes of one CPU each."
+            "--full",
+            help="Recipes with the dissertation's own values, or as they are, for a GPU; else some "
+            "minutes of one CPU each.",
         ),
     ] = False
 
@@ -230,9 +248,13 @@ class Paper(Training):
         """Return what recipes are assigned if they are not trained in full."""
         return () if self.full else values
 
+    def for_budget(self, name: str) -> str:
+        """Return a recipe, or in full the one with the dissertation's own values if there is."""
+        return PAPER.get(name, name) if self.full else name
+
 
 @dataclass(frozen=True, kw_only=True)
-class Ensemble(Training):
+class Ensemble(Paper):
     """What a row takes that trains replicas: of fewer than three the spread means nothing."""
 
     replicas: Annotated[int, typer.Option(min=3, help="Of an ensemble.")] = 10

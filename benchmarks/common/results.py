@@ -11,6 +11,7 @@ from matplotlib import style
 from matplotlib.figure import Figure as Picture
 
 from benchmarks.common.options import Options
+from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.session import environment
 from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure
@@ -91,6 +92,19 @@ def timed(work: Callable[[], T], clock: Callable[[], float] = time.perf_counter)
     start = clock()
     result = work()
     return result, clock() - start
+
+
+def budget(checkpoint: Checkpoint) -> Row:
+    """Return what a training was given, without which its figures and another's do not compare.
+
+    `features` are those that are generated. A step of a GAN has a batch for each of its updates.
+    """
+    run, parts = checkpoint.run, checkpoint.feature_map.space.parts.values()
+    return {
+        "steps x batch": f"{run.training.steps} x {run.training.batch_size}",
+        "features": " ".join(name for part in parts for name in part.names),
+        "training s": checkpoint.card.seconds,
+    }
 
 
 def estimates(card: Scorecard, *metrics: str, **quoted: Sequence[str]) -> Row:

@@ -6,7 +6,7 @@ events makes of ten times as many generated events the worth of 10 a / (10 + a) 
 """
 
 from benchmarks.common.options import Paper
-from benchmarks.common.results import Results, Row
+from benchmarks.common.results import Results, Row, budget
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.cluster.prepare import prepare
@@ -41,7 +41,7 @@ def measure(options: Paper, results: Results) -> None:
                     judged_by(truth, made), seed=seed, max_events=made_of_each
                 )
                 card = scorecard(judge, generated, metrics=metrics, seed=seed)
-                figures: Row = {}
+                figures = budget(checkpoint)
                 for region, figure in card.figures["amplification"].items():
                     figures |= worth(region, figure)
                 labels = {"recipe": recipe, "train events": dataset.rows("train")}

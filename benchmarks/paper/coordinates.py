@@ -13,4 +13,5 @@ RECIPES = ("dsgan", "fatgan", "fatgan-spherical")
 
 def measure(options: OnTapes, results: Results) -> None:
     """Train, judge and draw the three."""
-    compare(RECIPES, options.root, options, results, *options.quick(*SMALL_GAN))
+    recipes = [options.for_budget(name) for name in RECIPES]
+    compare(recipes, options.root, options, results, *options.quick(*SMALL_GAN))

@@ -25,14 +25,15 @@ QUICK = (*SMALL_GAN, "training.steps=1000", "selection.every=50")
 
 def measure(options: OnTapes, results: Results) -> None:
     """Train each network, and compute both players' surfaces."""
-    options.require("fatgan")
+    recipe = options.for_budget("fatgan")
+    options.require(recipe)
     dataset = options.tape2(options.root)
     drawn: dict[tuple[str, str], Landscape] = {}
     for name, (blocks, residual) in options.some(list(NETWORKS.items())):
         for seed in options.seeds:
             own = networks(blocks, residual, 512 if options.full else 64)
             values = (*options.quick(*QUICK), *own)
-            checkpoint = options.trained("fatgan", seed, *values, dataset=dataset)
+            checkpoint = options.trained(recipe, seed, *values, dataset=dataset)
             for player, reach in REACH.items():
                 spec = LandscapeSpec(
                     player=player,

@@ -42,11 +42,11 @@ Player = Literal["critic", "generator"]
 
 def measure(options: Paper, results: Results) -> None:
     """Look into every hidden layer of both players of the exclusive GAN and of cFAT-GAN."""
-    options.require(exclusive.GAN, energies.CFATGAN)
+    options.require(exclusive.GAN, options.for_budget(energies.CFATGAN))
     pythia = energies.prepared(options)
     beyond = at_energies(options)
     for seed in options.seeds:
-        gan = exclusive.trained(options, exclusive.GAN, seed)
+        gan = exclusive.trained(options, "GAN", seed)
         cfatgan = energies.trained(options, energies.CFATGAN, seed, pythia)
         for checkpoint, truth in ((gan, None), (cfatgan, None), (cfatgan, beyond)):
             for player, layer in options.some(hidden(checkpoint)):

@@ -33,13 +33,14 @@ MLEG, TAUGHT = "MLEG", "train events"
 
 def measure(options: Ensemble, results: Results) -> None:
     """Train as many replicas for each seed, and judge the ensemble."""
-    options.require(RECIPE)
+    recipe = options.for_budget(RECIPE)
+    options.require(recipe)
     vertex = options.prepared(DATASET)
     truth = vertex.load("test")
     true, taught = electrons(truth), electrons(vertex.load("train"))
     results.draw(kinematic_plane, true, name="kinematics")
     for seed in options.seeds:
-        replicas = list(options.bootstrapped(RECIPE, seed))
+        replicas = list(options.bootstrapped(recipe, seed))
         made = [generated(model, options.few(EVENTS), replica) for replica, model in replicas]
         weights = np.random.default_rng(seed).poisson(1.0, (len(replicas), len(taught["y"])))
         ensembles = {

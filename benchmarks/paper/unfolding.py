@@ -103,7 +103,8 @@ class Asked(Ensemble):
 
 def measure(options: Asked, results: Results) -> None:
     """Unfold what each detector measures, by each method, for each seed."""
-    options.require("response-flow", "unfold-flow", "response-electrons", "unfold-dis")
+    used = (recipe for pair in GENERATORS.values() for recipe in pair[:2])
+    options.require(*map(options.for_budget, used))
     true = electrons(whole(options.prepared(VERTEX)))
     for detector, ending in options.some(list(DETECTOR_NAMES.items())):
         measured = options.prepared(f"dis-ep-hera-measured{ending}")
@@ -144,9 +145,9 @@ def unfolded(
         return
     flat = options.prepared(f"folding-hera-flat{ending}")
     for method, response, recipe, own in trained:
-        teacher = options.trained(response, 1, dataset=flat)
+        teacher = options.trained(options.for_budget(response), 1, dataset=flat)
         values = (*own, f"dataset={measured.manifest.name}", f"teacher={teacher.uri}")
-        replicas = options.bootstrapped(recipe, seed, *values)
+        replicas = options.bootstrapped(options.for_budget(recipe), seed, *values)
         events = options.few(EVENTS)
         yield method, [generated(model, measured, events, k) for k, model in replicas]
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.common.options import SMALL_GAN, TAPES, Paper
-from benchmarks.common.results import Results, Row, estimate, estimates
+from benchmarks.common.results import Results, Row, budget, estimate, estimates
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
@@ -56,7 +56,8 @@ class Asked(Paper):
 
 def measure(options: Asked, results: Results) -> None:
     """Train with each seed, and judge at each energy."""
-    options.require(options.recipe)
+    recipe = options.for_budget(options.recipe)
+    options.require(recipe)
     dataset = prepared(options, options.root)
     beams = TRAINED if options.root else sorted(TRAINED + BETWEEN + BEYOND)
     for seed in options.seeds:
@@ -64,8 +65,8 @@ def measure(options: Asked, results: Results) -> None:
         for energy in options.some(options.energies or beams):
             beam = {"beam_energy": float(energy)}
             truth = dataset.at(beam) if options.root else _fresh(energy, options)
-            labels = {"recipe": options.recipe, "dataset": dataset.manifest.name}
-            figures = {"training s": checkpoint.card.seconds}
+            labels = {"recipe": recipe, "dataset": dataset.manifest.name}
+            figures = budget(checkpoint)
             figures |= judged(truth, checkpoint, options.place, beam)
             results.add(labels | {"beam energy": energy}, figures, seed=seed)
 
@@ -81,7 +82,7 @@ def prepared(options: Paper, root: Path | None = None) -> Dataset:
 def trained(options: Paper, recipe: str, seed: int, dataset: Dataset) -> Checkpoint:
     """Train a recipe, cFAT-GAN with less than its own budget if that is not asked for."""
     quick = options.quick(*SMALL_GAN, "training.steps=4000") if recipe == CFATGAN else ()
-    return options.trained(recipe, seed, *quick, dataset=dataset)
+    return options.trained(options.for_budget(recipe), seed, *quick, dataset=dataset)
 
 
 def judged(truth: Dataset, checkpoint: Checkpoint, storage: str, beam: dict[str, float]) -> Row:

@@ -14,7 +14,7 @@ import typer
 from matplotlib.figure import Figure
 
 from benchmarks.common.options import Tapes, Training
-from benchmarks.common.results import Results, Row, estimates
+from benchmarks.common.results import Results, Row, budget, estimates
 from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.evaluation.statistics.estimate import Estimate
 
@@ -53,7 +53,7 @@ def compare(
         for seed in options.seeds:
             checkpoint = options.trained(recipe, seed, *own, dataset=dataset)
             _, card = options.judged(checkpoint, dataset, seed)
-            cost: Row = {"steps": checkpoint.card.step, "training s": checkpoint.card.seconds}
+            cost = budget(checkpoint) | {"snapshot of step": checkpoint.card.step}
             results.add({"recipe": recipe}, cost | quoted(card), seed=seed)
             histories.setdefault(recipe, checkpoint.card.history)
     results.draw(convergence, histories)

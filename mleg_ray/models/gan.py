@@ -18,7 +18,9 @@ class GAN(Model):
     Source: FAT-GAN, Alanazi et al., arXiv:2001.11103; conditional form: both networks see the
     standardised conditions, or the generator alone. With `noise_harmonics` the generator turns a
     uniform angle φ for each feature angle and sees it as cos kφ and sin kφ: an even azimuth is what
-    it starts from, and no part of the circle is left out where holes divide it.
+    it starts from, and no part of the circle is left out where holes divide it. With `even_angles`
+    that uniform angle is the feature itself, and the generator neither sees nor turns it: of beams
+    and a detector that look the same from all sides an azimuth is not learned but drawn.
     """
 
     def __init__(self, config: "AdversariesConfig", spaces: Spaces) -> None:
@@ -26,11 +28,13 @@ class GAN(Model):
         self._names = config.players
         self._features = spaces.features
         self._harmonics = config.noise_harmonics
-        angles = len(spaces.features.circle) if self._harmonics else 0
+        self._even = config.even_angles
+        angles = len(spaces.features.circle) if self._harmonics or self._even else 0
         self.noise_space = Space.numbers(config.noise_dim, angles)
         n, seen = spaces.condition.width, self.noise_space.seamless_width(self._harmonics)
         with inside("generator"):
-            self.generator = config.generator.build(Space.numbers(seen), n, spaces.features)
+            made = Space.numbers(len(spaces.features.line)) if self._even else spaces.features
+            self.generator = config.generator.build(Space.numbers(seen), n, made)
         judged = n if config.conditional_critic else 0
         with inside("critic"):
             out = Space.numbers(config.critic_outputs)
@@ -44,11 +48,13 @@ class GAN(Model):
         """Map noise (n, d) under `condition` (n, C) to features (n, features)."""
         seen = self.noise_space.seamless(noise, self._harmonics)
         out: Tensor = self.generator(seen, condition)
-        _, turned = self.noise_space.divide(noise)
-        if not turned.shape[1]:
+        _, uniform = self.noise_space.divide(noise)
+        if not uniform.shape[1]:
             return out
+        if self._even:
+            return self._features.join(out, uniform)
         line, angle = self._features.divide(out)
-        return self._features.join(line, wrapped(turned + angle))
+        return self._features.join(line, wrapped(uniform + angle))
 
 
 class AdversariesConfig(ModelConfig):
@@ -57,12 +63,14 @@ class AdversariesConfig(ModelConfig):
     A generator without noise, `noise_dim = 0`, maps each event's conditions to one event. Without
     `conditional_critic` only the distribution of all events together is compared.
     `noise_harmonics` adds a uniform angle for each feature that is an angle, which the generator
-    turns: [1] is its cosine and sine, [1, 6] also tells where in one of six sectors it is.
+    turns: [1] is its cosine and sine, [1, 6] also tells where in one of six sectors it is. With
+    `even_angles` features that are angles are drawn evenly instead, whatever the others are.
     """
 
     players: ClassVar[tuple[str, ...]] = ("generator", "critic")
     noise_dim: NonNegativeInt
     noise_harmonics: tuple[PositiveInt, ...] = ()
+    even_angles: bool = False
     generator: AnyNetwork
     critic: AnyNetwork
     conditional_critic: bool = True
@@ -78,8 +86,11 @@ class AdversariesConfig(ModelConfig):
         Raises:
             ConfigError: the generator would see no noise that it is to see.
         """
-        if self.noise_harmonics and not spaces.features.circle:
-            raise ConfigError("noise_harmonics: no feature is an angle; leave it out")
+        if self.noise_harmonics and self.even_angles:
+            raise ConfigError("even_angles: nothing turns them; leave noise_harmonics out")
+        for key in ("noise_harmonics", "even_angles"):
+            if getattr(self, key) and not spaces.features.circle:
+                raise ConfigError(f"{key}: no feature is an angle; leave it out")
         if self.noise_dim == spaces.condition.width == 0 and not self.noise_harmonics:
             raise ConfigError(
                 "noise_dim: 0 leaves the generator without any input, as no condition of the "

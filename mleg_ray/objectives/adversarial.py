@@ -119,8 +119,9 @@ class LeastSquares(ScoreAdversarial):
     """LSGAN: the critic's score is drawn to b on real events and to a on generated ones.
 
     Critic: E_w[(D(x) - b)²]/2 + E_w[(D(x̃) - a)²]/2; generator: E_w[(D(x̃) - c)²]/2 (Mao et al.,
-    arXiv:1611.04076, eq. 2). With b - c = 1 and b - a = 2 the generator minimises Pearson's χ²
-    between p + p̃ and 2 p̃ (eq. 8).
+    arXiv:1611.04076, eq. 2). With b - c = 1 and b - a = 2, such as a, b, c = -1, 1, 0 (eq. 9), the
+    generator minimises Pearson's χ² between p + p̃ and 2 p̃; with c = b, as by default, generated
+    events are to be as real as can be.
     """
 
     kind: Literal["lsgan"] = "lsgan"

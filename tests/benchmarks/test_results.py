@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from benchmarks.common.options import Options, Paper, Repeated
-from benchmarks.common.results import Results, text
+from benchmarks.common.options import PAPER, Options, Paper, Repeated
+from benchmarks.common.results import Results, budget, text
+from tests.checkpoints import small_checkpoint
 
 
 def read(file: Path) -> list[dict[str, object]]:
@@ -17,6 +18,20 @@ def read(file: Path) -> list[dict[str, object]]:
 
 def asked(out: Path, small: bool = False, seeds: tuple[int, ...] = (1,), *values: str) -> Paper:
     return Paper(out=out, small=small, seeds=list(seeds), assignments=list(values))
+
+
+def test_a_row_of_the_paper_trains_its_own_recipes_in_full(tmp_path: Path) -> None:
+    small, full = (Paper(out=tmp_path, seeds=[1], full=full) for full in (False, True))
+    for recipe, paper in PAPER.items():
+        assert (small.for_budget(recipe), full.for_budget(recipe)) == (recipe, paper)
+    assert full.for_budget("flow-dis") == "flow-dis"  # the paper has none
+    assert (small.quick("a=1"), full.quick("a=1")) == (("a=1",), ())
+
+
+def test_a_row_says_what_its_training_was_given(tmp_path: Path) -> None:
+    row = budget(small_checkpoint(tmp_path / "checkpoint", "training.steps=7"))
+    assert row["steps x batch"] == "7 x 64"
+    assert row["features"] == "electron.u1 electron.u2 electron.phi"
 
 
 def test_small_form() -> None:

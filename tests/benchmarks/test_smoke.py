@@ -28,7 +28,7 @@ COMMANDS = (
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
-    "exclusive": "-flow-photoproduction",
+    "exclusive": "-flow",
     "mleg": "-sigma-r",
     "unfolding": "-sigma-r-handbook",
     **dict.fromkeys(

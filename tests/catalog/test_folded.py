@@ -21,17 +21,28 @@ def columns(spec: DatasetSpec) -> dict[str, np.ndarray]:
     return dict(spec.source.open(spec.schema_, spec.conditions, spec.shard_events).shard(0))
 
 
-@pytest.mark.parametrize("name", ["normal", "uniform"])
+@pytest.mark.parametrize("name", ["normal", "uniform", "gamma", "normal-2d", "uniform-2d"])
 def test_toys_are_what_they_say(name: str) -> None:
     spec = DatasetSpec.load(
         f"folding-toy-{name}", ("source.of.events=20_000", "shard_events=20_000")
     )
     table = columns(spec)
-    expected = stats.norm if name == "normal" else stats.uniform(-math.sqrt(3), 2 * math.sqrt(3))
-    assert stats.kstest(table["vertex.x"], expected.cdf).pvalue > 0.01
-    error = (table["particle.x"] - table["vertex.x"]) / 0.05
-    assert stats.kstest(error, stats.norm.cdf).pvalue > 0.01
-    assert abs(np.corrcoef(error, table["vertex.x"])[0, 1]) < 0.03
+    expected = {
+        "normal": stats.norm,
+        "uniform": stats.uniform(-math.sqrt(3), 2 * math.sqrt(3)),
+        "gamma": stats.gamma(4, loc=-2, scale=0.5),  # mean -2 + 4/2, variance 4/4
+    }[name.removesuffix("-2d")]
+    assert (expected.mean(), expected.var()) == pytest.approx((0, 1))
+    numbers = ("x", "y") if name.endswith("2d") else ("x",)
+    assert len(spec.schema_.truth) == len(numbers)
+    independent = []
+    for number in numbers:
+        true = table[f"vertex.{number}"]
+        assert stats.kstest(true, expected.cdf).pvalue > 0.01
+        error = (table[f"particle.{number}"] - true) / 0.05
+        assert stats.kstest(error, stats.norm.cdf).pvalue > 0.01
+        independent += [true, error]
+    assert np.abs(np.corrcoef(independent) - np.eye(2 * len(numbers))).max() < 0.03
 
 
 def test_flat_electrons_fill_their_phase_space_evenly() -> None:

@@ -114,7 +114,28 @@ class TestNoiseHarmonics:
         assert turned.abs().max() <= 1
         torch.testing.assert_close((turned - noise[:, 4]).remainder(2), torch.full((100,), 0.7))
 
+    def test_are_drawn_evenly_beside_what_is_generated(self) -> None:
+        """The generator makes two of three features, of four numbers; the angle is the noise's."""
+        small = ("model.noise_harmonics=[]", "model.even_angles=true")
+        model = small_run("fatgan-clas", *small).model.build(spaces(3, 0, 7, (1,)))
+        assert isinstance(model, GAN)
+        noise = model.draw(1000, generator=torch.Generator().manual_seed(1))
+        assert noise.shape == (1000, 5)
+        features = model.decode(noise, torch.zeros(1000, 0))
+        torch.testing.assert_close(features[:, 1], noise[:, 4])
+        made = model.generator(noise[:, :4], torch.zeros(1000, 0))
+        torch.testing.assert_close(features[:, [0, 2]], made)
+        quarters = torch.histc(features[:, 1], 4, -1, 1)  # 250 each, a spread of √(1000 3/16) = 14
+        assert (quarters - 250).abs().max() < 60
+
+    def test_are_not_both_drawn_and_turned(self) -> None:
+        with pytest.raises(ConfigError, match=r"^even_angles: nothing turns them"):
+            small_run("fatgan-clas", "model.even_angles=true").model.build(spaces(3, 0, 7, (1,)))
+
     def test_need_a_feature_that_is_one(self) -> None:
+        with pytest.raises(ConfigError, match=r"^even_angles: no feature"):
+            small = ("model.noise_harmonics=[]", "model.even_angles=true")
+            small_run("fatgan-clas", *small).model.build(spaces(3, 0, 7))
         with pytest.raises(ConfigError, match=r"^noise_harmonics: no feature"):
             small_run("fatgan-clas").model.build(spaces(3, 0, 7))
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field as Option
 from pydantic import PositiveFloat, model_validator
 
@@ -38,20 +39,35 @@ JETS = EventSchema(
 
 @SOURCES.register
 class ToyConfig(DrawnConfig):
-    """One number `particle.x`, of mean 0 and variance 1: normal, or uniform in (-√3, √3)."""
+    """Independent `numbers` of mean 0 and variance 1: `particle.x`, and `particle.y` if two.
+
+    They are normal, uniform in (-√3, √3), or `gamma`: (Γ - 4)/2 with Γ from the gamma distribution
+    of shape 4 and scale 1, above -2 and skew: no mirror image of itself, its skewness is 1.
+    """
 
     kind: Literal["toy"] = "toy"
-    distribution: Literal["normal", "uniform"]
+    distribution: Literal["normal", "uniform", "gamma"]
+    numbers: Literal[1, 2] = 1
 
     def makes(self) -> EventSchema:
-        """Return the number."""
-        return EventSchema((Field(name="particle.x"),), {"particle": Group()})
+        """Return the numbers."""
+        fields = tuple(Field(name=name) for name in self._names)
+        return EventSchema(fields, {"particle": Group()})
 
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
-        """Return n numbers."""
+        """Return n events."""
+        return {name: self._standard(rng, n) for name in self._names}
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return ("particle.x", "particle.y")[: self.numbers]
+
+    def _standard(self, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
         if self.distribution == "normal":
-            return {"particle.x": rng.standard_normal(n)}
-        return {"particle.x": rng.uniform(-math.sqrt(3), math.sqrt(3), n)}
+            return rng.standard_normal(n)
+        if self.distribution == "gamma":
+            return (rng.standard_gamma(4.0, n) - 4) / 2
+        return rng.uniform(-math.sqrt(3), math.sqrt(3), n)
 
 
 @SOURCES.register
