@@ -131,13 +131,16 @@ class UnfoldingLikelihood(ThroughResponse):
         ∫ R(m|v) p(v) dv ≈ 1/K Σ_k p(v_k) R(m|v_k) / R(v_k|m).
 
     It is unbiased for every response, and precise where a detector distorts neighbours alike; its
-    logarithm is a lower bound, which K tightens. Nothing is assumed of the spectrum but what the
-    feature map and the flow's smoothness say. Sources: Vandegar et al., arXiv:2011.05836, eq. 4
-    (empirical Bayes), and Burda et al., arXiv:1509.00519, eq. 8 (the bound).
+    logarithm is a lower bound, of which the gap falls like 1/K: a spectrum that is narrower than
+    the resolution, or ends within it, needs many. K times the minibatch is what a step costs, and
+    many proposals for few events serve better than the reverse. Nothing is assumed of the spectrum
+    but what the feature map and the flow's smoothness say. Sources: Vandegar et al.,
+    arXiv:2011.05836, eq. 4 (empirical Bayes), and Burda et al., arXiv:1509.00519, eq. 8 (the
+    bound).
     """
 
     kind: Literal["unfolding-likelihood"] = "unfolding-likelihood"
-    proposals: PositiveInt = 16
+    proposals: PositiveInt = 64
     traits: ClassVar[Traits] = Traits(
         {"flow": 1}, needs_teacher=True, teacher_has_own_dataset=True, takes_features=False
     )

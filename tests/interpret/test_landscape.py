@@ -98,7 +98,8 @@ def players() -> list[tuple[str, str]]:
     return [
         (recipe, player)
         for recipe in SMALL
-        if recipe != "unfold-dis"  # its teacher is a detector's; it adds no other kind of player
+        # Their teachers are detectors'; they add no other kinds of players.
+        if not recipe.startswith("unfold")
         for player in RunConfig.load(recipe).objective.traits.schedule
     ]
 

@@ -74,6 +74,8 @@ AFTER_20_STEPS = {
     "student-dis energies": 2.29514,
     "flow-matching-dis one energy": 4.95626,
     "flow-matching-dis energies": 4.86658,
+    "unfold-flow one energy": 7.4217,
+    "unfold-flow energies": 6.51792,
     "flow-dis one energy": 3.87697,
     "flow-dis energies": 3.43909,
 }
@@ -84,12 +86,12 @@ def loss_of(recipe: str, player: str, chosen: Events, *assignments: str) -> torc
     events = training_events()
     feature_map = fitted_map(run, events)
     model = run.build_model(feature_map).eval()
-    features = features_of(feature_map, events)
+    features = features_of(feature_map, events, run)
     model.remember(features.x, features.condition)
     noise = Noise(torch.device("cpu"))
     noise.seed(5)
     loss, *_ = objective_of(run, feature_map).loss(
-        player, model, feature_map, features_of(feature_map, chosen), noise=noise
+        player, model, feature_map, features_of(feature_map, chosen, run), noise=noise
     )
     return loss.detach()
 

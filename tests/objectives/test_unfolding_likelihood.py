@@ -102,13 +102,13 @@ def test_a_spectrum_comes_back_that_doing_nothing_does_not_give() -> None:
         return sign + 0.3 * torch.randn(n, generator=rng)
 
     x = drawn(20_000) + 0.6 * torch.randn(20_000, generator=rng)
-    feature_map, batch, objective = unfolding(x, Smearing(0.6), proposals=16)
+    feature_map, batch, objective = unfolding(x, Smearing(0.6), proposals=256)
     torch.manual_seed(1)
     model = FlowConfig(transforms=2, bins=8, hidden=(16,)).build(Spaces.of(feature_map))
-    adam = {"learning_rate": 1e-2, "betas": [0.9, 0.99], "schedule": "cosine"}
-    training = TrainingConfig(steps=300, batch_size=512, ema_decay=0.98, optimisers={"flow": adam})
+    adam = {"learning_rate": 2e-2, "betas": [0.9, 0.99], "schedule": "cosine"}
+    training = TrainingConfig(steps=600, batch_size=64, ema_decay=0.98, optimisers={"flow": adam})
     loop = TrainingLoop(model, feature_map, objective, training, CPU)
-    *_, last = loop.run(resident(batch, 512, 1), 300)
+    *_, last = loop.run(resident(batch, 64, 1), 600)
     assert last.finite
     made = feature_map.decode(
         loop.ema.sample(50_000, torch.zeros(50_000, 0), generator=rng), numbers(torch.zeros(50_000))
@@ -116,8 +116,8 @@ def test_a_spectrum_comes_back_that_doing_nothing_does_not_give() -> None:
     true, ones = drawn(50_000).double().numpy(), torch.ones(50_000).double().numpy()
     unfolded = two_sample(prepare_ks, true, made.columns["particle.x"].detach().numpy(), ones, ones)
     nothing = two_sample(prepare_ks, true, x.double().numpy(), ones, ones[:20_000])
-    assert nothing > 0.08
-    assert unfolded < 0.025
+    assert nothing > 0.12
+    assert unfolded < 0.03
 
 
 def test_a_response_without_density_is_refused() -> None:
