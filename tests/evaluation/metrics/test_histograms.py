@@ -44,10 +44,11 @@ def test_half_counts_of_samples_of_different_sizes_are_no_difference():
     shares = np.array([0.0, 0, 1, 3])
     assert js_distance(filled(5 * shares), filled(500 * shares)) == pytest.approx(0, abs=1e-9)
     assert kl_divergence(filled(500 * shares), filled(5 * shares)) == pytest.approx(0, abs=1e-9)
-    # 20 and 40 counts: of the larger sample half of each is taken.
+    # 20 and 40 counts: of the larger sample half of each is taken, whichever that is.
     t, g = filled([5.0, 15]), filled([0.0, 40])
     p, q = np.array([5.5, 15.5]) / 21, np.array([0.5, 20.5]) / 21
     assert kl_divergence(t, g) == pytest.approx(stats.entropy(p, q))
+    assert kl_divergence(g, t) == pytest.approx(stats.entropy(q, p))
 
 
 def test_separation_by_hand():
