@@ -26,7 +26,7 @@ from mleg_ray.config import Config, parse, parse_toml, read_config
 from mleg_ray.errors import CheckpointError, ConfigError, UserError
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.features import FeatureMap
-from mleg_ray.models import Model, generate
+from mleg_ray.models import Model, generate, log_density
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
@@ -151,14 +151,8 @@ class Checkpoint:
         return self.model.has_density
 
     def log_density(self, events: Events) -> Tensor:
-        """Return the log density (n,) of events under their conditions, per unit of their fields.
-
-        For a momentum that is per GeV³, its energy left out. It is -inf outside the domain of the
-        feature map.
-        """
-        batch = self.feature_map.encode(events, noise=Noise(self.device))
-        features: Tensor = self.model.log_prob(batch.x, batch.condition)
-        return features + self.feature_map.log_abs_det(events)
+        """Return the log density (n,) of events, see `mleg_ray.models.log_density`."""
+        return log_density(self.model, self.feature_map, events, noise=Noise(self.device))
 
     @property
     def digest(self) -> str:

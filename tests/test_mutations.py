@@ -382,8 +382,13 @@ MUTANTS = [
         "mleg_ray/objectives/unfolding.py",
         "tests/objectives/test_unfolding_likelihood.py",
         ("ratio = ratio - self._response", "ratio = ratio + self._response"),
-        ("x.condition) + slope.clamp", "x.condition) - slope.clamp"),
         ("logsumexp(dim=0) - math.log(k)", "logsumexp(dim=0)"),
+        k="smeared_density",
+    ),
+    *mutants(
+        "mleg_ray/models/base.py",
+        "tests/objectives/test_unfolding_likelihood.py",
+        ("condition) + feature_map.log_abs_det", "condition) - feature_map.log_abs_det"),
         k="smeared_density",
     ),
     *mutants(

@@ -13,6 +13,7 @@ from mleg_ray.events import Events
 from mleg_ray.features import FeatureMap
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.models.networks import NETWORKS, NetworkConfig
+from mleg_ray.randomness import Noise
 from mleg_ray.space import Space
 
 # Of features in single precision; a network's activations may take a hundred times as much.
@@ -94,6 +95,19 @@ def generate(
         features = model.sample(len(part), feature_map.condition(part), generator=generator)
         made.append(feature_map.decode(features, part))
     return Events.concatenate(made)
+
+
+def log_density(model: Model, feature_map: FeatureMap, events: Events, *, noise: Noise) -> Tensor:
+    """Return the log density (n,) of physical events under their conditions, per unit of fields.
+
+    For a momentum that is per GeV³, its energy left out. It is -inf outside the domain of the map.
+    `noise` is for what the map's steps need.
+
+    Raises:
+        NotImplementedError: the model has none.
+    """
+    batch = feature_map.encode(events, noise=noise)
+    return model.log_prob(batch.x, batch.condition) + feature_map.log_abs_det(events)
 
 
 class ModelConfig(Config):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch, Events, EventSchema, Group, group_of
+from mleg_ray.models.base import log_density
 from mleg_ray.models.flow import Flow
 from mleg_ray.models.gan import GAN
 from mleg_ray.objectives.adversarial import ScoreAdversarial
@@ -166,10 +167,8 @@ class UnfoldingLikelihood(ThroughResponse):
             )
             ratio = self._response_density(measured, vertex)
             ratio = ratio - self._response_density(vertex, measured)
-            slope = own.log_abs_det(vertex)
-            x = own.encode(vertex, noise=noise)
-        log_prob = model.log_prob(x.x, x.condition) + slope.clamp(min=IMPOSSIBLE)
-        possible = torch.where(slope.isinf(), IMPOSSIBLE, log_prob) + ratio
+        density = log_density(model, own, vertex, noise=noise)
+        possible = torch.where(density.isinf(), IMPOSSIBLE, density) + ratio
         log_likelihood = possible.view(k, -1).logsumexp(dim=0) - math.log(k)
         bounded = log_likelihood.clamp(min=LEAST_LOG_LIKELIHOOD)
         return Loss(-(batch.weight * bounded).mean(), {})
