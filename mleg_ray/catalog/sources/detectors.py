@@ -25,6 +25,8 @@ from mleg_ray.randomness import derive_seed
 class DetectorConfig(Config):
     """Base of the `detector` tables of a source."""
 
+    loses_events: ClassVar[bool] = False
+
     kind: str
 
     @abstractmethod
@@ -37,8 +39,6 @@ class DetectorConfig(Config):
     @abstractmethod
     def measured(self, columns: Columns, rng: np.random.Generator) -> Columns:
         """Return what is measured of true columns (n,), in the same units."""
-
-    loses_events: ClassVar[bool] = False
 
     def efficiency(self, columns: Columns) -> NDArray[np.float64]:
         """Return the share of such true events that is seen, (n,)."""
@@ -80,7 +80,7 @@ class ElectronDetector(DetectorConfig):
 
     group: str = "electron"
     theta: NonNegativeFloat = 1e-3
-    phi: NonNegativeFloat = 1e-3
+    phi: PositiveFloat = 1e-3
 
     def check(self, schema: EventSchema) -> None:
         """Raise `ConfigError` unless the event fields are the group's four-momentum, in GeV."""
