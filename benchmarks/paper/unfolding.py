@@ -70,20 +70,20 @@ GENERATORS: Mapping[Name, tuple[str, str, tuple[str, ...]]] = {
     Name.GAN: ("response-electrons", "unfold-dis", AT_HERA),
     Name.FLOW: ("response-flow", "unfold-flow", ()),
 }
-SPLITS = ("train", "validation", "test")
 
 
 class Known(NamedTuple):
     """What is known for an unfolding.
 
-    Measured electrons, simulated ones as measured and at the vertex, and the share (n,) of the
-    likes of each of the latter that the detector sees.
+    Measured electrons, simulated ones as measured and at the vertex, the share (n,) of the likes of
+    each of the latter that the detector sees, and how they migrate between each variable's bins.
     """
 
     data: Columns
     measured: Columns
     vertex: Columns
     seen: FloatArray
+    migrations: Mapping[str, Migration]
 
 
 Method = Callable[[Known, FloatArray, int], Shares]  # by the weights of the data, and a seed
@@ -105,7 +105,7 @@ def measure(options: Asked, results: Results) -> None:
     """Unfold what each detector measures, by each method, for each seed."""
     used = (recipe for pair in GENERATORS.values() for recipe in pair[:2])
     options.require(*map(options.for_budget, used))
-    true = electrons(whole(options.prepared(VERTEX)))
+    true = electrons(options.prepared(VERTEX).load())
     for detector, ending in options.some(list(DETECTOR_NAMES.items())):
         measured = options.prepared(f"dis-ep-hera-measured{ending}")
         known = prepared(options, measured, ending)
@@ -125,10 +125,15 @@ def measure(options: Asked, results: Results) -> None:
 
 def prepared(options: Asked, measured: Dataset, ending: str) -> Known:
     """Prepare what is known of a detector."""
-    pairs = whole(options.prepared(f"folding-hera-simulated{ending}"))
+    pairs = options.prepared(f"folding-hera-simulated{ending}").load()
     vertex = electrons(pairs, "vertex")
     seen = efficiency(measured, pairs, "vertex")
-    return Known(electrons(measured.load("train")), electrons(pairs), vertex, seen)
+    found = electrons(pairs)
+    migrations = {
+        name: Migration.of(vertex[name], found[name], seen, edges)
+        for name, edges in ALL_EDGES.items()
+    }
+    return Known(electrons(measured.load("train")), found, vertex, seen, migrations)
 
 
 def unfolded(
@@ -176,8 +181,8 @@ def by_histograms(unfold: Callable[[Migration, FloatArray], FloatArray]) -> Meth
     def spectra_of(known: Known, weight: FloatArray, seed: int) -> Shares:
         found = {}
         for name, edges in ALL_EDGES.items():
-            migration = Migration.of(known.vertex[name], known.measured[name], known.seen, edges)
-            spectrum = unfold(migration, counted(known.data[name], weight, edges))
+            data = counted(known.data[name], weight, edges)
+            spectrum = unfold(known.migrations[name], data)
             found[name] = spectrum[1:-1] / spectrum.sum()
         return found
 
@@ -209,8 +214,3 @@ def efficiency(measured: Dataset, events: Events, group: str = "electron") -> Fl
     detector: DetectorConfig = DETECTORS.parse(measured.manifest.provenance["source"]["detector"])
     names = zip(four_momentum("electron"), four_momentum(group), strict=True)
     return detector.efficiency({name: events.columns[own].double().numpy() for name, own in names})
-
-
-def whole(dataset: Dataset) -> Events:
-    """Return the events of all splits."""
-    return Events.concatenate([dataset.load(split) for split in SPLITS])

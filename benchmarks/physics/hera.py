@@ -27,7 +27,6 @@ from mleg_ray.report.drawing import GENERATED, TRUTH
 
 DATASET = "dis-ep-hera"
 POINTS = Path(__file__).parents[1] / "data" / "hera-nc-ep-318.csv"
-SPLITS = ("train", "validation", "test")
 NEAR_Q2, NEAR_X = 1.1, 1.15  # factors
 FEWEST = 10  # events about a point
 X_EDGES = (2e-4, 5e-4, 1.3e-3, 3.2e-3, 8e-3, 0.02, 0.05, 0.13, 0.4)
@@ -58,11 +57,8 @@ def measure(options: Stored, results: Results) -> None:
     assert isinstance(source, PythiaDISConfig)
     conditions = dataset.manifest.conditions
     total = cross_section(source, conditions, options.few(20_000, 200))
-    parts: list[torch.Tensor] = []
-    for split in SPLITS:
-        columns = dataset.load(split).columns
-        parts.append(torch.stack([columns[n].double() for n in four_momentum("electron")[:3]]))
-    px, py, pz = torch.cat(parts, dim=1)
+    columns = dataset.load().columns
+    px, py, pz = (columns[name].double() for name in four_momentum("electron")[:3])
     beams = [torch.full_like(px, conditions[f"{name}_beam"]) for name in ("electron", "proton")]
     q2 = dis.q2(px, py, pz, beams[0])
     x, y = dis.x_bj(px, py, pz, *beams), dis.inelasticity(px, py, pz, beams[0])
@@ -111,7 +107,7 @@ def about(
 
 
 def _picture(points: Points, made: np.ndarray, counts: np.ndarray, known: np.ndarray) -> Figure:
-    """Draw σ_r against Q² at every other published x, times 2^i from the largest x."""
+    """Draw σ_r against Q² at each x of five points or more, times 2^i from the largest x."""
     figure = Figure(figsize=(5.6, 7), layout="constrained")
     axes = figure.subplots()
     values, number = np.unique(points.x[known], return_counts=True)
