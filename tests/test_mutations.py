@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("mleg_ray", "tests", "tuning", "data_catalog")
+COPIED = ("mleg_ray", "benchmarks", "tests", "tuning", "data_catalog")
 # What takes long to import, once for all mutants; nothing of this repository.
 PRELOADED = (
     "hypothesis",
@@ -585,6 +585,48 @@ MUTANTS = [
         ("1 - (momentum(px, py, pz) + pz)", "1 - (momentum(px, py, pz) - pz)"),
         ("return PROTON_MASS**2 + sy", "return sy"),
         ("y_plus = 1 + (1 - inelasticity)", "y_plus = 1 - (1 - inelasticity)"),
+    ),
+    # What benchmarks judge by, and the rivals.
+    *mutants(
+        "benchmarks/common/histogram_unfolding.py",
+        "tests/benchmarks/test_histogram_unfolding.py",
+        ("np.bincount(columns, 1 / seen,", "np.bincount(columns, seen,"),
+        ("np.add.at(pairs, (rows, columns), 1.0)", "np.add.at(pairs, (columns, rows), 1.0)"),
+        ("migration.pairs.sum(axis=1)", "migration.pairs.sum(axis=0)"),
+        ("data * _over(migration.true, measured)", "data * _over(measured, migration.true)"),
+        ("efficiency = response.sum(axis=0)", "efficiency = np.ones(len(true))"),
+        ("spectrum: FloatArray = true ", "spectrum: FloatArray = np.ones(len(true)) "),
+        ("response.T @ _over(data, response @ spectrum)", "response.T @ _over(data, spectrum)"),
+        ("spectrum * _over(back, efficiency)", "spectrum * back"),
+    ),
+    *mutants(
+        "benchmarks/common/dis_figures.py",
+        "tests/benchmarks/test_dis_figures.py",
+        ('"nu1": (q2 / (2 * beam)).log()', '"nu1": (q2 / beam).log()'),
+        ('"nu2": (2 * beam * y).log()', '"nu2": (beam * y).log()'),
+        ("x = q2 / (dis.mandelstam_s(beam, proton) * y)", "x = q2 / (4 * beam**2 * y)"),
+        ("inside, at_x * (len(Q2_EDGES) - 1) + at_q2", "inside, at_x + (len(X_EDGES) - 1) * at_q2"),
+        ("[0] / weight.sum()", "[0] / len(weight)"),
+        ("sums / np.maximum(counts, 1) / area", "sums / area"),
+        ("np.outer(np.diff(X_EDGES), np.diff(Q2_EDGES))", "np.outer(X_EDGES[1:], Q2_EDGES[1:])"),
+        ("expected * (1 / len(ones) + 1 / events)", "expected / len(ones)"),
+        ("difference[used] ** 2 / variance[used]", "difference[used] / variance[used]"),
+        ("np.abs(np.cumsum(difference)).max()", "np.abs(difference).max()"),
+        ("v[used] / expected[used]", "v[used]"),
+        ("products = (centred[:, 1:] * centred[:, :-1])", "products = (centred[:, 1:] ** 2)"),
+    ),
+    *mutants(
+        "benchmarks/physics/hera.py",
+        "tests/benchmarks/test_hera.py",
+        (
+            "sigma * np.hypot(statistical, uncorrelated) / 100",
+            "np.hypot(statistical, uncorrelated)",
+        ),
+        ("at_q2 * (NEAR_Q2 - 1 / NEAR_Q2) * at_x", "at_q2 * (NEAR_Q2 - 1) * at_x"),
+        ("(NEAR_X - 1 / NEAR_X)\n", "(NEAR_X - 1)\n"),
+        ("(near > at_x / NEAR_X) & (near < at_x * NEAR_X)", "near < at_x * NEAR_X"),
+        ("[at_q2 / NEAR_Q2, at_q2 * NEAR_Q2]", "[at_q2 / NEAR_Q2, at_q2 * NEAR_X]"),
+        ("factor[first:last][inside].sum() / area", "inside.sum() / area"),
     ),
 ]
 

@@ -57,7 +57,7 @@ def dagostini(migration: Migration, data: FloatArray, *, iterations: int) -> Flo
     true = migration.true
     response = _over(migration.pairs, np.broadcast_to(true, migration.pairs.shape))
     efficiency = response.sum(axis=0)
-    spectrum: FloatArray = true * (data.sum() / migration.pairs.sum())
+    spectrum: FloatArray = true  # in any unit, which cancels
     for _ in range(iterations):
         back = response.T @ _over(data, response @ spectrum)
         spectrum = spectrum * _over(back, efficiency)

@@ -23,8 +23,8 @@ def test_the_table_is_consistent() -> None:
 def test_cross_sections_are_sums_of_factors_near_a_point_over_its_area() -> None:
     ten = np.array([10.0])
     points = Points(ten, np.array([0.01]), ten, ten, ten)
-    q2, x = np.array([10.0, 10.9, 12.0, 9.5]), np.array([0.01, 0.009, 0.01, 0.02])
-    sums, counts = about(points, q2, x, np.array([1.0, 2.0, 4.0, 8.0]))
-    area = 10 * (1.1 - 1 / 1.1) * 0.01 * (1.15 - 1 / 1.15)  # the third and fourth lie outside
+    q2, x = np.array([10.0, 10.9, 11.2, 9.5, 10.0]), np.array([0.01, 0.009, 0.01, 0.02, 0.008])
+    sums, counts = about(points, q2, x, np.array([1.0, 2.0, 4.0, 8.0, 16.0]))
+    area = 10 * (1.1 - 1 / 1.1) * 0.01 * (1.15 - 1 / 1.15)  # all but two lie outside
     assert counts.tolist() == [2]
     assert sums == pytest.approx([3 / area])
