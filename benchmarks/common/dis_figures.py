@@ -27,6 +27,7 @@ X_EDGES = (
     *(0.013, 0.02, 0.032, 0.05, 0.08, 0.13, 0.21),
 )
 Q2_EDGES = 10 ** np.linspace(0.3, 3.5, 17)  # GeV²
+NARROW, INTERVALS = 0.1, (0.1, 0.5, 0.9)  # width, and where of ν1's and ν2's quantiles
 CELL = "cell"  # of x and Q², numbered by x first
 CELLS = (len(X_EDGES) - 1) * (len(Q2_EDGES) - 1)
 EDGES: Mapping[str, FloatArray] = {
@@ -190,6 +191,33 @@ def cross_sections(bands: Mapping[str, Mapping[str, Band]], true: Columns) -> Fi
         )
         axes.set_xlim(Q2_EDGES[0], 4 * Q2_EDGES[-1])  # room for the texts
     panels[0].set_ylabel("σ_r · 2^i, arbitrary units")
+    return figure
+
+
+def distortions(true: Columns, measured: Mapping[str, Columns]) -> Figure:
+    """Draw ν1 and ν2 of true electrons and of the same as measured, by a detector and its models.
+
+    Below is what becomes of the electrons in some narrow intervals. Source: Alanazi, Machine
+    Learning-Based Event Generator, Old Dominion University 2022, Fig. 32.
+    """
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    panels = figure.subplots(2, 2, sharex="col")
+    for (whole, parts), variable in zip(panels.T, ("nu1", "nu2"), strict=True):
+        edges, own = EDGES[variable], true[variable]
+        fine = np.linspace(edges[0], edges[-1], 4 * len(edges) - 3)
+        whole.hist(own, edges, color=TRUTH, alpha=0.2, label="vertex")
+        for k, (name, columns) in enumerate(measured.items()):
+            line = {"histtype": "step", "color": f"C{k}", "linestyle": ("-", "--", ":")[k % 3]}
+            whole.hist(columns[variable], edges, label=name, **line)
+            for middle in np.quantile(own, INTERVALS):
+                near = np.abs(own - middle) < NARROW / 2
+                parts.hist(columns[variable][near], fine, **line)
+        for middle in np.quantile(own, INTERVALS):
+            parts.axvspan(middle - NARROW / 2, middle + NARROW / 2, color=TRUTH, alpha=0.2, lw=0)
+        parts.set(xlabel=variable)
+    panels[0, 0].set_ylabel("electrons")
+    panels[1, 0].set_ylabel("electrons of an interval")
+    panels[0, 0].legend(fontsize=7.5)
     return figure
 
 

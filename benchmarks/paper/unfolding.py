@@ -25,6 +25,7 @@ from benchmarks.common.dis_figures import (
     Columns,
     Shares,
     cross_sections,
+    distortions,
     electrons,
     judge,
     shares,
@@ -85,6 +86,17 @@ class Known(NamedTuple):
     seen: FloatArray
     migrations: Mapping[str, Migration]
 
+    @staticmethod
+    def of(measured: Dataset, pairs: Events) -> "Known":
+        """Prepare what is known of the measured electrons' detector by simulated pairs."""
+        vertex, found = electrons(pairs, "vertex"), electrons(pairs)
+        seen = efficiency(measured, pairs, "vertex")
+        migrations = {
+            name: Migration.of(vertex[name], found[name], seen, edges)
+            for name, edges in ALL_EDGES.items()
+        }
+        return Known(electrons(measured.load("train")), found, vertex, seen, migrations)
+
 
 Method = Callable[[Known, FloatArray, int], Shares]  # by the weights of the data, and a seed
 
@@ -108,50 +120,58 @@ def measure(options: Asked, results: Results) -> None:
     true = electrons(options.prepared(VERTEX).load())
     for detector, ending in options.some(list(DETECTOR_NAMES.items())):
         measured = options.prepared(f"dis-ep-hera-measured{ending}")
-        known = prepared(options, measured, ending)
+        pairs = options.prepared(f"folding-hera-simulated{ending}").load()
+        known = Known.of(measured, pairs)
+        name = detector.replace(" ", "-")
+        responses = trained(options, ending)
+        shown = {detector: known.measured}
+        shown |= {f"response of {of}": fold(made, pairs) for of, made in responses.items()}
+        results.draw(distortions, known.vertex, shown, name=f"response-{name}")
         for seed in options.seeds:
             bands = {}
-            for method, replicas in unfolded(options, known, measured, ending, seed):
+            for method, replicas in unfolded(options, known, measured, responses, seed):
                 labels = {"detector": detector, "method": method}
                 events = len(known.data["y"])
                 bands[method] = judge(labels, true, replicas, events, seed, results)
             drawn = {method: bands[method] for method in DRAWN if method in bands}
             if not drawn:
                 continue
-            name = detector.replace(" ", "-")
             results.draw(spectra, drawn, name=name)
             results.draw(cross_sections, drawn, true, name=f"sigma-r-{name}")
 
 
-def prepared(options: Asked, measured: Dataset, ending: str) -> Known:
-    """Prepare what is known of a detector."""
-    pairs = options.prepared(f"folding-hera-simulated{ending}").load()
-    vertex = electrons(pairs, "vertex")
-    seen = efficiency(measured, pairs, "vertex")
-    found = electrons(pairs)
-    migrations = {
-        name: Migration.of(vertex[name], found[name], seen, edges)
-        for name, edges in ALL_EDGES.items()
+def trained(options: Asked, ending: str) -> dict[Name, Checkpoint]:
+    """Train the responses that the methods asked for need, by method."""
+    return {
+        method: options.trained(
+            options.for_budget(response), 1, dataset=options.prepared(f"folding-hera-flat{ending}")
+        )
+        for method, (response, *_) in GENERATORS.items()
+        if method in options.methods
     }
-    return Known(electrons(measured.load("train")), found, vertex, seen, migrations)
+
+
+def fold(response: Checkpoint, pairs: Events) -> Columns:
+    """Return what a response makes of the true electrons of pairs."""
+    return electrons(response.generate(pairs, generator=torch.Generator().manual_seed(1)))
 
 
 def unfolded(
-    options: Asked, known: Known, measured: Dataset, ending: str, seed: int
-) -> Iterator[tuple[str, list[Shares]]]:
+    options: Asked,
+    known: Known,
+    measured: Dataset,
+    responses: Mapping[Name, Checkpoint],
+    seed: int,
+) -> Iterator[tuple[Name, list[Shares]]]:
     """Yield the replicas of each method."""
     size = options.few(options.replicas, 3)
     weights = np.random.default_rng(seed).poisson(1.0, (size, len(known.data["y"])))
     for method in [name for name in METHODS if name in options.methods]:
         unfold = METHODS[method]
         yield method, [unfold(known, w.astype(float), k) for k, w in enumerate(weights)]
-    trained = [(name, *of) for name, of in GENERATORS.items() if name in options.methods]
-    if not trained:
-        return
-    flat = options.prepared(f"folding-hera-flat{ending}")
-    for method, response, recipe, own in trained:
-        teacher = options.trained(options.for_budget(response), 1, dataset=flat)
-        values = (*own, f"dataset={measured.manifest.name}", f"teacher={teacher.uri}")
+    for method, response in responses.items():
+        _, recipe, own = GENERATORS[method]
+        values = (*own, f"dataset={measured.manifest.name}", f"teacher={response.uri}")
         replicas = options.bootstrapped(options.for_budget(recipe), seed, *values)
         events = options.few(EVENTS)
         yield method, [generated(model, measured, events, k) for k, model in replicas]

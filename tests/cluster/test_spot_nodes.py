@@ -18,7 +18,7 @@ from mleg_ray.cluster.verify import verify
 from tests.checkpoints import small_checkpoint
 from tests.processes import running
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ROUNDS = 20
 COMMAND = ["--events", "3_000_000", "--shard-events", "50_000", "--workers", "2"]
