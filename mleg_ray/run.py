@@ -1,7 +1,7 @@
 """One run: a dataset, how it is mapped, what is trained, and how its snapshot is chosen."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import torch
 from pydantic import Field as Option
@@ -13,20 +13,12 @@ from mleg_ray.features import FeatureMap, FeatureMapConfig
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.models import MODELS, Model, ModelConfig, Spaces
 from mleg_ray.objectives import AnyObjective
+from mleg_ray.optimisers import OPTIMISERS, Fraction, OptimiserConfig
 from mleg_ray.randomness import derive_seed
 
 CHUNK_BYTES = 128 * MIB  # as events are stored
 TABLES = ("run", "space", "study")  # of a recipe
 TOO_LARGE = re.compile("can't allocate|overflow", re.IGNORECASE)  # in PyTorch's words
-Fraction = Annotated[float, Option(ge=0, lt=1)]
-
-
-class AdamConfig(Config):
-    """Adam of one player; the cosine schedule falls to zero at the last step."""
-
-    learning_rate: PositiveFloat
-    betas: tuple[Fraction, Fraction]
-    schedule: Literal["constant", "cosine"] = "constant"
 
 
 class TrainingConfig(Config):
@@ -51,7 +43,7 @@ class TrainingConfig(Config):
     chunk_events: PositiveInt = 131_072
     threads: PositiveInt | None = None
     bootstrap: bool = False
-    optimisers: dict[str, AdamConfig]
+    optimisers: dict[str, SerializeAsAny[Annotated[OptimiserConfig, OPTIMISERS.chosen()]]]
 
     @property
     def chunk(self) -> AtOnce:

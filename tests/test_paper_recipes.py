@@ -22,7 +22,8 @@ from tests.recipes import TEACHERS, features_of
 
 PAPERS = sorted(path.stem for path in named_folders("tuning")[0].glob("*-paper.toml"))
 FIVE, EIGHT = (512,) * 5, (512,) * 8
-ADAM = {"learning_rate": 1e-4, "betas": (0.5, 0.9), "schedule": "constant"}  # sec. 7.4, the code
+# Sec. 7.4, and the code.
+ADAM = {"kind": "adam", "learning_rate": 1e-4, "betas": (0.5, 0.9), "schedule": "constant"}
 COMMON = {
     "model.noise_dim": 100,  # standard normal, sec. 4.3, 5.3, 6.5 and 7.4
     "model.generator.widths": FIVE,

@@ -147,15 +147,15 @@ class _StackedNoise(Noise):
 
 def _shared(config: TrainingConfig) -> TrainingConfig:
     optimisers = {
-        name: adam.model_copy(update={"learning_rate": 1.0})
-        for name, adam in config.optimisers.items()
+        name: own.model_copy(update={"learning_rate": 1.0})
+        for name, own in config.optimisers.items()
     }
     return config.model_copy(update={"seed": 0, "optimisers": optimisers})
 
 
 def _fastest(configs: Sequence[TrainingConfig]) -> TrainingConfig:
     optimisers = {
-        name: max((c.optimisers[name] for c in configs), key=lambda adam: adam.learning_rate)
+        name: max((c.optimisers[name] for c in configs), key=lambda own: own.learning_rate)
         for name in configs[0].optimisers
     }
     return configs[0].model_copy(update={"optimisers": optimisers})

@@ -14,7 +14,7 @@ from mleg_ray.features import FeatureMap
 from mleg_ray.models import Model, generate
 from mleg_ray.objectives import Loss, Objective
 from mleg_ray.randomness import Noise, derive_seed
-from mleg_ray.run import AdamConfig, TrainingConfig
+from mleg_ray.run import TrainingConfig
 from mleg_ray.training.batches import Minibatches
 from mleg_ray.training.parallel import average_gradients, rank_and_size
 
@@ -58,7 +58,7 @@ class TrainingLoop:
         self._noise = Noise(device, *rank_and_size())
         self._players = dict(model.players())
         self._optimisers = {
-            name: torch.optim.Adam(player.parameters(), fused=True)
+            name: config.optimisers[name].build(player.parameters())
             for name, player in self._players.items()
         }
 
@@ -83,7 +83,7 @@ class TrainingLoop:
         for name, times in self._schedule.items():
             self._freeze_all_but(name)
             optimiser = self._optimisers[name]
-            self._set_rates(optimiser, self._config.optimisers[name])
+            self._config.optimisers[name].set(optimiser, self.step, self._config.steps)
             for _ in range(times):
                 optimiser.zero_grad(set_to_none=True)
                 loss, parts, _ = self._loss(name, next(batches))
@@ -105,13 +105,6 @@ class TrainingLoop:
         if len(self._players) > 1:
             for name, module in self._players.items():
                 module.requires_grad_(name == player)
-
-    def _set_rates(self, optimiser: torch.optim.Optimizer, config: AdamConfig) -> None:
-        """Set the rates of this step, whatever a state that was loaded has from another run."""
-        rate = config.learning_rate
-        if config.schedule == "cosine":
-            rate *= 0.5 * (1 + math.cos(math.pi * self.step / self._config.steps))
-        optimiser.param_groups[0].update(lr=rate, betas=config.betas)
 
     def _average_weights(self) -> None:
         decay = min(self._config.ema_decay, (1 + self.step) / (10 + self.step))

@@ -1,0 +1,83 @@
+"""Optimisers of players, by `kind`, and how their learning rates fall."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field as Option
+from pydantic import PositiveFloat
+from torch import nn
+
+from mleg_ray.config import Config, Registry
+
+Fraction = Annotated[float, Option(ge=0, lt=1)]
+
+
+class OptimiserConfig(Config):
+    """Base of the `[run.training.optimisers.PLAYER]` tables.
+
+    The `cosine` schedule falls from `learning_rate` to zero at the last step.
+    """
+
+    kind: str
+    learning_rate: PositiveFloat
+    schedule: Literal["constant", "cosine"] = "constant"
+
+    @abstractmethod
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Build the optimiser of these parameters."""
+
+    @property
+    @abstractmethod
+    def constants(self) -> dict[str, Any]:
+        """What else it is told, by PyTorch's names."""
+
+    def set(self, optimiser: torch.optim.Optimizer, step: int, steps: int) -> None:
+        """Set rate and constants of a step, whatever a state that was loaded has of another run."""
+        rate = self.learning_rate
+        if self.schedule == "cosine":
+            rate *= 0.5 * (1 + math.cos(math.pi * step / steps))
+        optimiser.param_groups[0].update(lr=rate, **self.constants)
+
+
+OPTIMISERS: Registry[OptimiserConfig] = Registry("optimiser", default="adam")
+
+
+@OPTIMISERS.register
+class Adam(OptimiserConfig):
+    """Adam (Kingma & Ba, arXiv:1412.6980) with its `betas`."""
+
+    kind: Literal["adam"] = "adam"
+    betas: tuple[Fraction, Fraction]
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Build Adam."""
+        return torch.optim.Adam(parameters, fused=True)
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The betas."""
+        return {"betas": self.betas}
+
+
+@OPTIMISERS.register
+class Adadelta(OptimiserConfig):
+    """Adadelta (Zeiler, arXiv:1212.5701) with the decay `rho` of its averages, and `epsilon`.
+
+    Libraries differ in what they take by default: so all of it is to be given.
+    """
+
+    kind: Literal["adadelta"] = "adadelta"
+    rho: Fraction
+    epsilon: PositiveFloat
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Build Adadelta."""
+        return torch.optim.Adadelta(parameters, foreach=True)
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """ρ and ε."""
+        return {"rho": self.rho, "eps": self.epsilon}
