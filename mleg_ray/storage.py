@@ -72,6 +72,12 @@ def sizes(folder: str) -> dict[str, int]:
         return {path.removeprefix(f"{root}/"): info["size"] for path, info in files}
 
 
+def size(uri: str) -> int:
+    """Return the bytes of a file."""
+    with _opened(uri) as (fs, path):
+        return int(fs.size(path))
+
+
 def matching(pattern: str) -> list[str]:
     """Return the URIs that match a pattern with `*`, sorted."""
     with _opened(pattern) as (fs, path):

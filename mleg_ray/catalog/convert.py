@@ -9,20 +9,23 @@ import numpy as np
 from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.formats.base import Format
-from mleg_ray.catalog.formats.records import DARK_MACHINES, LES_HOUCHES
-from mleg_ray.catalog.formats.tables import CSV, HDF5, ROOT
+from mleg_ray.catalog.formats.dark_machines import DarkMachines
+from mleg_ray.catalog.formats.hepmc import HepMC
+from mleg_ray.catalog.formats.les_houches import LesHouches
+from mleg_ray.catalog.formats.tables import Csv, Hdf5, Root
 from mleg_ray.catalog.shards import ShardEntry, read_columns
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.folder import FileEntry, FolderPlan, Record, SealedFolder, write_record
 from mleg_ray.storage import join, storage_errors, write_bytes
 
-FORMATS = {
-    "root": ROOT,
-    "hdf5": HDF5,
-    "csv": CSV,
-    "dark-machines": DARK_MACHINES,
-    "lhe": LES_HOUCHES,
+FORMATS: dict[str, Format] = {
+    "root": Root(),
+    "hdf5": Hdf5(),
+    "csv": Csv(),
+    "dark-machines": DarkMachines(),
+    "lhe": LesHouches(),
+    "hepmc": HepMC(),
 }
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def convert(
     dataset: DatasetPlace,
-    to: Annotated[str, typer.Option(help="root, hdf5, csv, dark-machines or lhe.")],
+    to: Annotated[str, typer.Option(help="root, hdf5, csv, dark-machines, lhe or hepmc.")],
     *,
     out: Annotated[str | None, typer.Option(help="Where the files go; also s3://.")] = None,
 ) -> "Converted":

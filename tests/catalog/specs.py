@@ -149,3 +149,37 @@ def shaped_dataset(folder: Path, columns: dict[str, np.ndarray] | None = None) -
     )
     write_json(str(folder / PREPARED), manifest.model_dump(mode="json"))
     return Dataset.open(str(folder))
+
+
+def record_spec(folder: Path) -> DatasetSpec:
+    """Return an import of 200 events of Dark Machines' lines: an electron and 0 to 3 jets each."""
+    rng = np.random.default_rng(3)
+    lines = []
+    for i in range(200):
+        pt, phi = rng.uniform(2e4, 1e5, 4), rng.uniform(-3, 3, 4)
+        objects = [f"j,{1.1 * pt[k]:.6g},{pt[k]:.6g},0,{phi[k]:.6g}" for k in range(i % 4)]
+        electron = f"e-,{pt[3]:.6g},{pt[3]:.6g},0,{phi[3]:.6g}"
+        head = f"{i};x;1;{rng.uniform(0, 1e5):.6g};0.5"
+        lines.append(";".join([head, electron, *objects]) + ";\n")
+    (folder / "t.csv").write_text("".join(lines))
+    fields = [Field(name="met.pt", unit="GeV"), Field(name="electron.pt", unit="GeV")]
+    parts = {"pt": "GeV", "eta": "1", "phi": "rad", "mass": "GeV"}
+    jets = [{"name": f"jet.{part}", "unit": unit} for part, unit in parts.items()]
+    return DatasetSpec.model_validate(
+        {
+            "name": "records",
+            "version": 1,
+            "description": "",
+            "citation": "",
+            "licence": "",
+            "shard_events": 20,
+            "fields": [*fields, *jets],
+            "groups": {
+                "met": Group(),
+                "electron": Group(pdg_id=11, mass=0.0),
+                "jet": Group(most=3, ordered_by="pt", pdg_id=21),
+            },
+            "source": {"kind": "records", "files": [{"path": "t.csv"}], "root": str(folder)},
+            "splits": {"train": 0.5, "validation": 0.25, "test": 0.25},
+        }
+    )

@@ -179,14 +179,44 @@ def test_dark_machines(shaped: Dataset, tmp_path: Path) -> None:
         number, process, weight, met, met_phi, *objects, end = line.split(";")
         assert (number, process, end) == (str(i + 1), "shaped", "")
         told = [columns["weight"][i], 1000 * columns["met.pt"][i], columns["met.phi"][i]]
-        assert [float(text) for text in (weight, met, met_phi)] == pytest.approx(told, rel=1e-6)
-        particles = jets_and_muon(columns, i)
-        assert [text.split(",")[0] for text in objects] == ["m+", *["j"] * (len(particles) - 1)]
+        assert [float(text) for text in (weight, met, met_phi)] == pytest.approx(told, rel=1e-5)
+        muon, *jets = jets_and_muon(columns, i)
+        particles = [*jets, muon]
+        assert [text.split(",")[0] for text in objects] == [*["j"] * len(jets), "m+"]
         for text, (_, (px, py, pz, energy)) in zip(objects, particles, strict=True):
             pt = np.hypot(px, py)
             expected = (1000 * energy, 1000 * pt, np.arcsinh(pz / pt), np.arctan2(py, px))
             found = [float(value) for value in text.split(",")[1:]]
             assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_dark_machines_lines_have_the_order_of_the_challenge(tmp_path: Path) -> None:
+    """B-jets, jets, leptons, photons, the hardest first, in MeV with six digits.
+
+    E of the b-jet is √(30² + 5²) = 30.4138 GeV, of the massless others pT cosh 0.
+    """
+    numbers = {"photon": 22, "muon": 13, "jet": 1, "bjet": 5}
+    parts = {"pt": "GeV", "eta": "1", "phi": "rad", "mass": "GeV"}
+    fields = [
+        Field(name="met.pt", unit="GeV"),
+        Field(name="met.phi", unit="rad"),
+        *(Field(name=f"{g}.{p}", unit=unit) for g in numbers for p, unit in parts.items()),
+    ]
+    groups = {g: Group(most=2, ordered_by="eta", pdg_id=number) for g, number in numbers.items()}
+    manifest = shaped_dataset(tmp_path / "dataset").manifest.model_copy(
+        update={"name": "ttbar", "fields": tuple(fields), "groups": {"met": Group(), **groups}}
+    )
+    columns = {"met.pt": np.array([12.3456789]), "met.phi": np.array([0.5])}
+    for group in numbers:
+        pt = np.array([30.0, 40.0]) if group == "jet" else np.array([30.0])
+        columns |= {f"{group}.count": np.array([len(pt)]), f"{group}.pt": pt}
+        columns |= {f"{group}.{part}": np.zeros(len(pt)) for part in ("eta", "phi", "mass")}
+    columns["bjet.mass"] = np.array([5.0])
+    FORMATS["dark-machines"].write(tmp_path / "t.csv", columns, manifest)
+    assert (tmp_path / "t.csv").read_text() == (
+        "1;ttbar;1;12345.7;0.5;b,30413.8,30000,0,0;j,40000,40000,0,0;j,30000,30000,0,0;"
+        "m-,30000,30000,0,0;g,30000,30000,0,0;\n"
+    )
 
 
 def test_events_without_any_object(tmp_path: Path) -> None:
@@ -211,7 +241,7 @@ def test_events_without_any_object(tmp_path: Path) -> None:
     [
         (
             "xml",
-            "--to xml: there are root, hdf5, csv, dark-machines, lhe; shards are Parquet already",
+            "--to xml: there are root, hdf5, csv, dark-machines, lhe, hepmc; shards are Parquet",
         ),
         ("dark-machines", "needs the fields met.pt and met.phi .*there is no field met.pt"),
     ],
@@ -250,7 +280,7 @@ def test_particles_that_make_no_record(
 @pytest.mark.parametrize(
     ("parts", "mass", "units", "wanted"),
     [
-        (("px", "py", "pz"), None, ("GeV",) * 3, "and its energy, or groups.jet.mass"),
+        (("px", "py", "pz"), None, ("GeV",) * 3, "and its energy or mass, or groups.jet.mass"),
         (("px", "py", "pz"), 0.0, ("GeV", "GeV", "MeV"), "px, py, pz, or pt, eta, phi"),
         (("pt", "eta", "phi"), 0.0, ("GeV", "1", "deg"), "of 'jet' in GeV and rad"),
     ],
@@ -273,11 +303,11 @@ def test_momenta_that_no_record_can_tell(
         require_convertible(Dataset(dataset.uri, manifest, dataset.digest), "lhe")
 
 
-@pytest.mark.parametrize("kind", ["root", "hdf5", "lhe"])
+@pytest.mark.parametrize("kind", ["root", "hdf5", "lhe", "hepmc"])
 def test_missing_library_names_the_mend(
     dataset: Dataset, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for library in ("uproot", "h5py", "pylhe"):
+    for library in ("uproot", "h5py", "pylhe", "pyhepmc"):
         monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(UserError, match=r"pip install 'mleg-ray\[hep\]'"):
         require_convertible(dataset, kind)
@@ -290,4 +320,4 @@ def test_an_altered_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="truncated or altered"):
         converted(dataset, "csv", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert set(FORMATS) == {"root", "hdf5", "csv", "dark-machines", "lhe"}
+    assert set(FORMATS) == {"root", "hdf5", "csv", "dark-machines", "lhe", "hepmc"}

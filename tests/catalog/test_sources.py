@@ -7,7 +7,7 @@ from mleg_ray.catalog.codec import checked, rows_of
 from mleg_ray.catalog.sources import SOURCES
 from mleg_ray.catalog.sources.base import cut, divide
 from mleg_ray.catalog.spec import DatasetSpec
-from tests.catalog.specs import pythia_spec, shaped_spec, table_spec, write_tape
+from tests.catalog.specs import pythia_spec, record_spec, shaped_spec, table_spec, write_tape
 
 
 class SourceContract:
@@ -111,6 +111,15 @@ class TestImport(SourceContract):
     def spec(self, tmp_path):
         write_tape(tmp_path)
         return table_spec(tmp_path)
+
+
+class TestRecords(SourceContract):
+    kind = "records"
+    converts = True
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        return record_spec(tmp_path)
 
 
 class TestFolded(SourceContract):

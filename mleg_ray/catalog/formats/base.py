@@ -1,9 +1,8 @@
-"""What the writers of all formats share."""
+"""What the formats of other programs share."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,24 +13,27 @@ from mleg_ray.catalog.dataset import DatasetManifest
 HEADER = "mleg"  # the name under which a file tells where its events are from
 
 
-@dataclass(frozen=True)
-class Format:
-    """A format: what ends its files' names, what writes one, and what a dataset must have for it.
+class Format(ABC):
+    """A format to convert to: what ends its files' names, and what writes one."""
 
-    `write` takes a local path, the columns (n,) of all fields by name in their stored precision,
-    and the dataset's manifest; units are those of the fields unless the format fixes its own.
-    `require` raises `ConfigError` for a dataset that cannot be written so.
-    """
+    suffix: ClassVar[str]
 
-    suffix: str
-    write: Callable[[Path, Columns, DatasetManifest], None]
-    require: Callable[[DatasetManifest], None] = lambda manifest: None
+    @abstractmethod
+    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+        """Write a file at a local path.
+
+        `columns` are (n,) of all fields by name in their stored precision; units are those of the
+        fields unless the format fixes its own. Raises `UserError` if a library is missing.
+        """
+
+    def require(self, manifest: DatasetManifest) -> None:  # noqa: B027 - most need nothing
+        """Raise `ConfigError` for a dataset that cannot be written so."""
 
 
 def weights(manifest: DatasetManifest, columns: Columns) -> NDArray[np.float64]:
     """Return the events' weights (n,), 1 where the dataset has none."""
     if manifest.schema_.weight:
-        return columns[manifest.schema_.weight]
+        return columns[manifest.schema_.weight].astype(np.float64)
     return np.ones(len(next(iter(columns.values()))))
 
 

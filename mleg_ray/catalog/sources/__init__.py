@@ -5,6 +5,7 @@ from mleg_ray.catalog.sources import (
     fixed_target,
     photoproduction,
     pythia,
+    records,
     tables,
     toys,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "fixed_target",
     "photoproduction",
     "pythia",
+    "records",
     "tables",
     "toys",
 ]

@@ -2,9 +2,7 @@
 
 import functools
 import math
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,23 +12,13 @@ from pydantic import NonNegativeInt
 
 from mleg_ray.catalog.codec import Columns, checked
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig, cut
+from mleg_ray.catalog.sources.files import Input, InputFiles, inputs
 from mleg_ray.catalog.sources.readers import Content, FileFormat, Key, Lists, read_table
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import COUNT, EventSchema, Field, Unit, conversion, group_of
 from mleg_ray.randomness import derive_seed
-from mleg_ray.storage import (
-    absolute,
-    exists,
-    is_remote,
-    join,
-    matching,
-    read_bytes,
-    sha256,
-    version,
-)
-
-ROOT_VARIABLE = "MLEG_IMPORT_ROOT"
+from mleg_ray.storage import version
 
 
 class Column(Config):
@@ -42,16 +30,6 @@ class Column(Config):
 
     column: NonNegativeInt | str
     unit: Unit = "1"
-
-
-class InputFiles(Config):
-    """One file, or all that a glob pattern matches, and what is constant in them.
-
-    `constants` are in the schema's units: a beam energy that only the file's name tells, say.
-    """
-
-    path: str
-    constants: dict[str, float] = {}
 
 
 @SOURCES.register
@@ -100,17 +78,7 @@ class ImportConfig(SourceConfig):
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
     ) -> "Tables":
         """Find the files; `DataError` if some are absent."""
-        root = absolute(self.root or os.environ.get(ROOT_VARIABLE) or ".")
-        inputs = [Input(uri, files) for files in self.files for uri in _matches(root, files.path)]
-        return Tables(self, inputs, schema, shard_events)
-
-
-@dataclass(frozen=True)
-class Input:
-    """One file to read, and the entry of the catalog that names it."""
-
-    uri: str
-    entry: InputFiles
+        return Tables(self, inputs(self.files, self.root), schema, shard_events)
 
 
 class Tables(Source):
@@ -170,10 +138,7 @@ class Tables(Source):
     def provenance(self) -> dict[str, Any]:
         """Return each file's path as the catalog names it, its size and its SHA-256."""
         if not self._files:
-            for file in self._inputs:
-                content = read_bytes(file.uri)
-                told = {"path": file.entry.path, "name": file.uri.rsplit("/", 1)[-1]}
-                self._files.append(told | {"bytes": len(content), "sha256": sha256(content)})
+            self._files = [file.provenance() for file in self._inputs]
         return {"files": self._files, "seed": self._config.seed}
 
     def _n_rows(self, file: Input) -> int:
@@ -257,15 +222,3 @@ def _arrays(content: Content, field: Field, place: str) -> NDArray[Any]:
 
 def _told(shape: tuple[int, ...]) -> str:
     return f"an array of shape {shape}" if shape else "one number"
-
-
-def _matches(root: str, path: str) -> list[str]:
-    """Return the files of a path or pattern below the root, sorted by name."""
-    place = path if is_remote(path) else join(root, path)
-    found = [place] if exists(place) else matching(place)
-    if not found:
-        raise DataError(
-            f"{place}: no such file; name the folder of the input files with "
-            f"--set source.root=FOLDER or the environment variable {ROOT_VARIABLE}"
-        )
-    return found

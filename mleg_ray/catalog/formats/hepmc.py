@@ -1,0 +1,124 @@
+"""HepMC3 event records in ASCII."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from mleg_ray.catalog.codec import Columns
+from mleg_ray.catalog.dataset import DatasetManifest
+from mleg_ray.catalog.formats.base import weights
+from mleg_ray.catalog.formats.particles import (
+    Fault,
+    RecordFormat,
+    Records,
+    final_state,
+    require_record,
+)
+from mleg_ray.errors import library
+from mleg_ray.events import MOMENTUM, Unit
+
+BEAM, FINAL = 4, 1  # status of particles
+END = b"HepMC::Asciiv3-END_EVENT_LISTING"
+MALFORMED = "malformed event"
+NO_WEIGHT = "event without the weight"
+
+
+class HepMC(RecordFormat):
+    """Vertices and particles, in units that each event tells; read are those of the final state.
+
+    Source: A. Buckley et al., Comput. Phys. Commun. 260 (2021) 107310, arXiv:1912.08005.
+    """
+
+    suffix = ".hepmc3"
+    endings = (".hepmc", ".hepmc3", ".hepmc.gz", ".hepmc3.gz")
+    begins = re.compile(rb"(?m)^E ")
+    numbers: ClassVar[Mapping[str, Unit]] = {
+        "weight": "1",
+        **dict.fromkeys((f"beam1.{part}" for part in MOMENTUM), "GeV"),
+        **dict.fromkeys((f"beam2.{part}" for part in MOMENTUM), "GeV"),
+    }
+
+    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+        """Write one vertex, at which the beams meet and all particles begin."""
+        pyhepmc = library("pyhepmc", "HepMC")
+        doubles = {name: values.astype(np.float64) for name, values in columns.items()}
+        weight = weights(manifest, doubles)
+        n = len(weight)
+        beams = [(beam.pdg_id, beam.four_momentum(doubles, n)) for beam in manifest.beams]
+        vertices = [pyhepmc.GenVertex() for _ in range(n)]
+        for pdg_id, momentum in beams:
+            for vertex, values in zip(vertices, momentum.tolist(), strict=True):
+                vertex.add_particle_in(pyhepmc.GenParticle(values, pdg_id, BEAM))
+        for particles in final_state(manifest, columns):
+            for i, values in zip(particles.owner, particles.momentum.tolist(), strict=True):
+                particle = pyhepmc.GenParticle(values, particles.pdg_id, FINAL)
+                vertices[i].add_particle_out(particle)
+        run = pyhepmc.GenRunInfo()
+        run.weight_names = ["Default"]
+        with pyhepmc.open(str(place), "w") as file:
+            for i, vertex in enumerate(vertices):
+                event = pyhepmc.GenEvent(pyhepmc.Units.GEV, pyhepmc.Units.MM)
+                event.run_info = run
+                event.event_number = i + 1
+                event.add_vertex(vertex)
+                event.weights = [weight[i]]
+                file.write(event)
+
+    def require(self, manifest: DatasetManifest) -> None:
+        """Refuse events without particles or beams."""
+        require_record(manifest)
+
+    def identity(self, text: bytes) -> bytes:
+        """Return the event without the line of its number."""
+        return text.partition(b"\n")[2].replace(END, b"").strip()
+
+    def read(
+        self, head: bytes, texts: Sequence[bytes], scale: float, weight: str | None
+    ) -> Records:
+        """Read the particles of the final state, and the beams."""
+        pyhepmc = library("pyhepmc", "HepMC")
+        numbers = {name: np.zeros(len(texts)) for name in self.numbers}
+        counts = np.zeros(len(texts), dtype=np.int64)
+        pdg_id: list[np.ndarray] = []
+        momenta: list[np.ndarray] = []
+        faults: dict[int, Fault] = {}
+        for i, text in enumerate(texts):
+            try:
+                # Each alone: what follows a damaged event is read nevertheless.
+                content = head + text.replace(END, b"").rstrip() + b"\n" + END + b"\n"
+                with pyhepmc.open(io.BytesIO(content)) as file:
+                    event = file.read()
+                if event is None:
+                    raise ValueError("HepMC finds no event")
+                event.set_units(pyhepmc.Units.GEV, pyhepmc.Units.MM)
+                names = event.weight_names if weight is not None else []
+                if weight is not None and weight not in names:
+                    faults[i] = Fault(NO_WEIGHT, f"there is no weight '{weight}'")
+                    continue
+                index = names.index(weight) if weight is not None else 0
+                numbers["weight"][i] = event.weights[index] if event.weights else np.nan
+                beams = [beam.momentum for beam in event.beams] or [(np.nan,) * 4] * 2
+                for k, beam in enumerate(beams[:2], start=1):
+                    for part, value in zip(MOMENTUM, beam, strict=True):
+                        numbers[f"beam{k}.{part}"][i] = value
+                particles = event.numpy.particles
+                final = particles.status == FINAL
+            except (RuntimeError, ValueError, OSError) as error:
+                faults[i] = Fault(MALFORMED, str(error))
+                continue
+            counts[i] = final.sum()
+            pdg_id.append(particles.pid[final])
+            columns = (particles.px, particles.py, particles.pz, particles.e)
+            momenta.append(np.stack(columns, axis=1)[final])
+        px, py, pz, e = np.concatenate([np.empty((0, 4)), *momenta]).T
+        return Records(
+            numbers,
+            counts,
+            np.concatenate([np.empty(0, dtype=np.int64), *pdg_id]).astype(np.int64),
+            {"px": px, "py": py, "pz": pz, "energy": e},
+            faults,
+        )
