@@ -3,18 +3,21 @@
 import gzip
 import io
 import math
+import pickle
 
 import numpy as np
 import pyhepmc
 import pytest
+import torch
 
 from mleg_ray.catalog.convert import FORMATS
 from mleg_ray.catalog.formats.particles import Records, blocks
+from mleg_ray.catalog.prepare import finish, make_shard, plan_dataset
 from mleg_ray.catalog.sources import records
 from mleg_ray.catalog.sources.records import RecordsConfig
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import EventSchema, Field, Group
-from tests.catalog.specs import SHAPED, shaped_columns, shaped_dataset
+from tests.catalog.specs import SHAPED, record_spec, shaped_columns, shaped_dataset
 
 KINEMATICS = {"pt": "GeV", "eta": "1", "phi": "rad", "energy": "GeV", "mass": "GeV"}
 
@@ -204,6 +207,24 @@ def test_copies_are_counted_whatever_their_number(tmp_path, capsys):
     source.shard_rows()
     assert "2 of 4 events are copies of others" in capsys.readouterr().err
     assert source.provenance()["files"][0]["copies"] == 2
+
+
+def test_a_dataset_of_records_says_what_was_left_out(tmp_path):
+    """200 good lines, and one at fault, in 10 shards, made by a copy of the source."""
+    spec = record_spec(tmp_path)
+    (tmp_path / "t.csv").write_text("broken\n" + (tmp_path / "t.csv").read_text())
+    source = spec.source.model_copy(update={"faults": "leave-out"})
+    groups = spec.groups | {"jet": spec.groups["jet"].model_copy(update={"most": 2})}
+    spec = spec.model_copy(update={"source": source, "groups": groups})
+    plan = pickle.loads(pickle.dumps(plan_dataset(spec, str(tmp_path / "storage"))))
+    dataset = finish(plan, {i: make_shard(plan, i) for i in reversed(range(10))})
+    assert dataset.rows() == 200
+    provenance = dataset.manifest.provenance
+    assert provenance["source"]["files"][0]["faults"] == {"malformed line": 1}
+    # Every fourth of 200 events has three jets, one too many.
+    assert provenance["dropped"] == {"jet": 50}
+    counts = [events.counts["jet.count"] for events in dataset.chunks()]
+    assert torch.cat(counts).long().bincount().tolist() == [50, 50, 100]
 
 
 def test_particles_that_no_group_takes_are_recorded(tmp_path):

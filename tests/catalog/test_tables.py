@@ -9,13 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import uproot
 
+from mleg_ray.catalog.convert import FORMATS as CONVERTED
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.catalog.sources.readers import FileFormat, read_table
 from mleg_ray.catalog.sources.tables import ImportConfig
+from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError, DataError, ResourceError, UserError
 from mleg_ray.events import EventSchema, Field, Group
-from tests.catalog.specs import table_spec, write_tape
+from tests.catalog.specs import SHAPED, shaped_columns, shaped_dataset, table_spec, write_tape
 
 A = np.array([1.5, -2.25, 3e-4])
 B = np.array([10.0, 20.0, 30.0])
@@ -597,6 +600,160 @@ def test_objects_have_no_constants(tmp_path):
     files = [{"path": "*.*", "constants": {"weight": 1.0, "jet.flavour": 1.0}}]
     with pytest.raises(ConfigError, match="'jet.flavour' is no single number of the event"):
         shaped(tmp_path, columns=columns, files=files).check(EVENTS, {})
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "root"])
+def test_what_was_converted_can_be_imported(tmp_path, kind):
+    """Objects, images, numbers and weights of `mleg convert`'s files, as they were stored."""
+    dataset = shaped_dataset(tmp_path / "dataset")
+    columns = shaped_columns(50)
+    form = CONVERTED[kind]
+    place = tmp_path / f"t{form.suffix}"
+    form.write(place, columns | {"energy": np.full(50, 50.0)}, dataset.manifest)
+    stored = SHAPED.without({"energy"})
+    names = {f.name: f.name.replace(".", "_") if kind == "root" else f.name for f in stored.fields}
+    values = {
+        "files": [{"path": place.name}],
+        "columns": {f.name: {"column": names[f.name], "unit": f.unit} for f in stored.fields},
+        "format": {"table": "events"},
+        "seed": 1,
+        "root": str(tmp_path),
+    }
+    source = ImportConfig.model_validate(values).open(stored, {}, 50)
+    assert source.shard_rows() == [[50]]
+    again = source.shard(0)
+    order = np.argsort(again["met.pt"])
+    expected = np.argsort(columns["met.pt"])
+    for name in ("met.pt", "muon.px", "cells", "hits", "weight", "jet.count"):
+        np.testing.assert_array_equal(again[name][order], columns[name][expected])
+    for name in ("jet.pt", "jet.tracks"):
+        found, wanted = (
+            np.split(part[name], np.cumsum(part["jet.count"])[:-1]) for part in (again, columns)
+        )
+        for i, j in zip(order, expected, strict=True):
+            np.testing.assert_array_equal(found[i], wanted[j])
+
+
+def test_counts_that_count_others_in_hdf5(tmp_path):
+    write_hdf5(tmp_path / "t.h5", **{"jet.pt": A, "jet.count": np.array([1, 1])})
+    with pytest.raises(DataError, match="'jet.pt' has 3 numbers, and 'jet.count' does not count"):
+        read_table(str(tmp_path / "t.h5"), ("jet.pt",), FileFormat())
+
+
+def test_trees_of_root(tmp_path):
+    """Numbers and lists of a TTree, and records of an RNTuple."""
+    jets = awkward.zip({name: awkward.Array(values) for name, values in JETS.items()})
+    with uproot.recreate(tmp_path / "t.root") as file:
+        file.mktree("tree", {"met": "float64", "Jet": jets.type})
+        file["tree"].extend({"met": MET, "Jet": jets})
+    with uproot.recreate(tmp_path / "n.root") as file:
+        file.mkrntuple("events", {"met": MET, "jet": jets})
+    for name, keys in (
+        ("t.root", ("met", "Jet_pt", "Jet_flavour", "nJet")),
+        ("n.root", ("met", "jet.pt", "jet.flavour")),
+    ):
+        table = read_table(str(tmp_path / name), keys, FileFormat())
+        np.testing.assert_array_equal(table["met"], MET)
+        for key, values in zip(keys[1:3], JETS.values(), strict=True):
+            assert table[key].count.tolist() == [3, 0, 1, 2]
+            assert table[key].values.tolist() == [x for row in values for x in row]
+
+
+@pytest.mark.parametrize(
+    ("key", "table", "message"),
+    [
+        ("a", None, "has 2 trees: one, two; name one with source.format.table"),
+        ("a", "three", "no table 'three'; it has one, two"),
+        ("b", "one", "no column 'b'; it has 1 columns: a"),
+    ],
+)
+def test_trees_and_branches_that_are_not_there(tmp_path, key, table, message):
+    with uproot.recreate(tmp_path / "t.root") as file:
+        for name in ("one", "two"):
+            file.mktree(name, {"a": "float64"})
+            file[name].extend({"a": A})
+    with pytest.raises(DataError, match=f"t.root: {message}"):
+        read_table(str(tmp_path / "t.root"), (key,), FileFormat(table=table))
+
+
+def test_a_truncated_root_file(tmp_path):
+    with uproot.recreate(tmp_path / "t.root") as file:
+        file.mktree("tree", {"a": "float64"})
+        file["tree"].extend({"a": np.arange(1000.0)})
+    content = (tmp_path / "t.root").read_bytes()
+    file = write(tmp_path, "t.root", content[: len(content) // 2])
+    with pytest.raises(DataError, match="t.root: not a whole ROOT file"):
+        read_table(file, ("a",), FileFormat())
+
+
+def test_real_nano_aod(reference_data):
+    """200 events; all branches of a collection have as many entries as its counter says."""
+    file = str(reference_data / "root" / "nanoAOD_2015_CMS_Open_Data_ttbar.root")
+    table = read_table(file, ("nJet", "Jet_pt", "Jet_mass", "MET_pt"), FileFormat())
+    assert len(table["MET_pt"]) == 200
+    assert table["Jet_pt"].count.tolist() == table["nJet"].tolist()
+    assert len(table["Jet_mass"].values) == table["nJet"].sum()
+    with pytest.raises(DataError, match="no column 'Jet_ptt'; it has 947 columns; alike are Jet_"):
+        read_table(file, ("Jet_ptt",), FileFormat())
+
+
+def test_rows_of_one_event_are_refused_or_left_out_but_the_first(tmp_path):
+    """Rows 0 to 4 are of events 7, 8, 7, 8 and 9: row 2 is the first copy, of row 0."""
+    content = b"event,energy\n7,10\n8,20\n7,30\n8,40\n9,50\n"
+    write(tmp_path, "t.csv", content)
+    values = {
+        "files": [{"path": "t.csv"}],
+        "columns": {"energy": {"column": "energy", "unit": "GeV"}},
+        "format": {"header": True},
+        "unique": {"by": ["event"]},
+        "seed": 1,
+        "root": str(tmp_path),
+    }
+    schema = EventSchema(SCHEMA.fields[:1])
+    message = "5 rows are 3 events by event: 2 are copies, the first of them row 2 .*, of row 0"
+    with pytest.raises(DataError, match=message):
+        ImportConfig.model_validate(values).open(schema, {}, 5).shard_rows()
+    values["unique"] |= {"copies": "leave-out"}
+    source = ImportConfig.model_validate(values).open(schema, {}, 5)
+    assert source.shard_rows() == [[3]]
+    assert sorted(source.shard(0)["energy"]) == [10, 20, 50]
+    assert source.provenance()["files"][0]["copies"] == 2
+    values["unique"]["by"] = ["other"]
+    with pytest.raises(DataError, match="no column 'other'; it has 2 columns: event, energy"):
+        ImportConfig.model_validate(values).open(schema, {}, 5).shard_rows()
+
+
+def test_real_copies_are_named(reference_data):
+    """Each of 500 collisions stands in several rows, with muons found in several ways."""
+    values = {
+        "files": [{"path": "root/uproot-Zmumu.root"}],
+        "columns": {"mass": {"column": "M", "unit": "GeV"}},
+        "unique": {"by": ["Run", "Event"]},
+        "seed": 1,
+        "root": str(reference_data),
+    }
+    schema = EventSchema([Field(name="mass", unit="GeV")])
+    message = "2,304 rows are 500 events by Run, Event: 1,804 are copies"
+    with pytest.raises(DataError, match=message):
+        ImportConfig.model_validate(values).open(schema, {}, 100).shard_rows()
+
+
+def test_real_dimuons(reference_data):
+    """10,851 pairs of muons; each mass is that which the file tells, of six printed digits."""
+    spec = DatasetSpec.load("cms-zmumu", (f"source.root={reference_data}",))
+    source = spec.source.open(spec.schema_, spec.conditions, 20_000)
+    assert source.shard_rows() == [[10_851]]
+    columns = source.shard(0)
+    p1, p2 = (
+        np.stack([columns[f"mu{k}.{part}"] for part in ("px", "py", "pz", "energy")])
+        for k in (1, 2)
+    )
+    px, py, pz, energy = p1 + p2
+    mass = np.sqrt(energy**2 - px**2 - py**2 - pz**2)
+    file = np.genfromtxt(
+        reference_data / "cms-open-data" / "Zmumu_Run2011A_masses.csv", delimiter=",", names=True
+    )
+    np.testing.assert_allclose(np.sort(mass), np.sort(file["M"]), rtol=1e-4)
 
 
 def test_text_has_no_objects(tmp_path):

@@ -1,6 +1,7 @@
 """Read chosen columns of the user's own files, and say exactly where one is at fault."""
 
 import csv
+import difflib
 import io
 import math
 import re
@@ -22,9 +23,11 @@ from pydantic import Field as Option
 
 from mleg_ray.config import Config
 from mleg_ray.errors import DataError, UserError, library
+from mleg_ray.events import COUNT, group_of
 from mleg_ray.storage import storage_errors
 
 Key = str | int
+MANY = 50  # columns that are not listed one by one
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ _FORMATS = {
     ".npz": "numpy",
     ".h5": "hdf5",
     ".hdf5": "hdf5",
+    ".root": "root",
 }
 
 
@@ -62,11 +66,12 @@ class FileFormat(Config):
 
     For text: `delimiter` separates the columns (a blank stands for any run of blanks and tabs),
     `blank` lists characters that are read as blanks, such as parentheses, `header` says whether
-    the first line names the columns, and lines that start with `comment` are skipped. For HDF5 and
-    .npz: `table` names the dataset, group or array that holds the columns.
+    the first line names the columns, and lines that start with `comment` are skipped. For HDF5,
+    .npz and ROOT: `table` names the dataset, group, array, TTree or RNTuple that holds the columns;
+    in a ROOT file with a single one it need not be named.
     """
 
-    kind: Literal["text", "parquet", "numpy", "hdf5"] | None = None
+    kind: Literal["text", "parquet", "numpy", "hdf5", "root"] | None = None
     delimiter: str = Option(default=",", min_length=1, max_length=1)
     blank: str = ""
     header: bool = False
@@ -77,13 +82,15 @@ class FileFormat(Config):
 def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
     """Read columns, by name or by number from 0, with an entry for each event.
 
-    A field of records in a Parquet file has the name of its column before it: `jet.pt`.
+    A field of records in a Parquet file or RNTuple has the name of its column before it: `jet.pt`.
+    In HDF5, flat numbers beside a column with their number in each event, `jet.pt` and `jet.count`,
+    are lists, as `mleg convert` writes them.
 
     Raises:
         DataError: names the file and the column, and the line or row of a number that is NaN,
             infinite, not a number or missing.
         ResourceError: the file cannot be opened.
-        UserError: HDF5 without the optional package h5py.
+        UserError: HDF5 or ROOT without the optional packages for it.
     """
     suffix = PurePosixPath(uri).suffix.lower()
     kind = file_format.kind or _FORMATS.get(suffix, "text")
@@ -94,6 +101,8 @@ def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
             columns = _parquet(uri, stream, keys)
         elif kind == "numpy":
             columns = _numpy(uri, stream, keys, file_format.table)
+        elif kind == "root":
+            columns = _root(uri, stream, keys, file_format.table)
         else:
             columns = _hdf5(uri, stream, keys, file_format.table)
     lengths = {key: len(content) for key, content in columns.items()}
@@ -320,11 +329,63 @@ def _hdf5(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -
                 content = {str(k): v for k, v in content.items() if isinstance(v, h5py.Dataset)}
             else:
                 content = content[()]
-            return _from_arrays(uri, content, keys)
+            read = _from_arrays(uri, content, keys)
+            if isinstance(content, dict):
+                read |= _flat_lists(uri, content, read)
+            return read
     except UserError:
         raise
     except _DAMAGES as error:
         raise DataError(f"{uri}: not a whole HDF5 file: {error}") from None
+
+
+def _flat_lists(uri: str, columns: Mapping[str, Any], read: Table) -> Table:
+    """Return as lists what was read of groups whose counts stand beside it."""
+    lists: Table = {}
+    names = list(columns)
+    for key, values in read.items():
+        name = names[key] if isinstance(key, int) else key
+        counter = f"{group_of(name)}.{COUNT}"
+        if name == counter or counter not in columns or not isinstance(values, np.ndarray):
+            continue
+        count = np.asarray(columns[counter][()])
+        if count.dtype.kind not in "iu" or count.ndim != 1 or count.sum() != len(values):
+            raise DataError(
+                f"{uri}: column {key!r} has {len(values):,} numbers, and '{counter}' does not "
+                "count as many; the file is damaged, or written in another way"
+            )
+        lists[key] = Lists(count.astype(np.int64), values)
+    return lists
+
+
+def _root(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -> Table:
+    """Read branches of a TTree or fields of an RNTuple; lists need no counter."""
+    uproot, awkward = library("uproot", f"{uri}: ROOT"), library("awkward", f"{uri}: ROOT")
+    try:
+        with uproot.open(stream) as file:
+            kinds = {name.partition(";")[0]: kind for name, kind in file.classnames().items()}
+            trees = [name for name, kind in kinds.items() if kind in ("TTree", "ROOT::RNTuple")]
+            if table is None and len(trees) != 1:
+                raise DataError(
+                    f"{uri}: has {len(trees)} trees: {', '.join(trees) or 'none'}; name one with "
+                    "source.format.table"
+                )
+            name = trees[0] if table is None else table
+            tree = _member(uri, {name: file[name] for name in trees}, name)
+            names = tree.keys(recursive=kinds[name] == "TTree")
+            chosen = {key: names[_position(uri, _outermost(key, names), names)] for key in keys}
+            arrays = {
+                branch: awkward.to_arrow(tree[branch].array(), extensionarray=False)
+                for branch in dict.fromkeys(chosen.values())
+            }
+    except UserError:
+        raise
+    except Exception as error:  # whatever altered bytes lead uproot to
+        raise DataError(f"{uri}: not a whole ROOT file: {error}") from None
+    return {
+        key: _nested(uri, key, arrays[branch], str(key).removeprefix(branch))
+        for key, branch in chosen.items()
+    }
 
 
 def _member(uri: str, members: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any array
@@ -375,10 +436,12 @@ def _position(uri: str, key: Key, names: Sequence[str]) -> int:
                 f"{uri}: {names.count(key)} columns are called {key!r}; name its number"
             )
         return names.index(key)
-    raise DataError(
-        f"{uri}: no column {key!r}; it has {len(names)} columns: {', '.join(names)}"
-        + ("" if isinstance(key, int) else " (numbers count from 0)")
-    )
+    told = f"{uri}: no column {key!r}; it has {len(names)} columns"
+    if len(names) > MANY and isinstance(key, str):
+        alike = difflib.get_close_matches(key, names, 5)
+        raise DataError(f"{told}; alike are {', '.join(alike) or 'none'}")
+    numbers = "" if isinstance(key, int) else " (numbers count from 0)"
+    raise DataError(f"{told}: {', '.join(names)}{numbers}")
 
 
 def _numbers(uri: str, key: Key, values: NDArray[Any]) -> NDArray[Any]:

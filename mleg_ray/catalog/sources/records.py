@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -302,7 +303,7 @@ class _Through:
     first: dict[str, str] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     not_taken: Counter[int] = field(default_factory=Counter)
-    hashes: list[NDArray[np.int64]] = field(default_factory=list)
+    hashes: "array[int]" = field(default_factory=lambda: array("q"))  # 8 bytes an event
     weights: set[float] = field(default_factory=set)
 
     def see(self, block: Block, records: Records, line: int) -> None:
@@ -315,8 +316,7 @@ class _Through:
         if not self.events:
             self._require_unit(form, records)
         self.events += len(block.texts)
-        hashes = [hash(form.identity(text)) for text in block.texts]
-        self.hashes.append(np.array(hashes, dtype=np.int64))
+        self.hashes.extend(hash(form.identity(text)) for text in block.texts)
         whole = records.whole()
         if len(self.weights) < 2:
             self.weights |= set(whole.numbers[WEIGHT].tolist())
@@ -351,8 +351,8 @@ class _Through:
                     f"groups.{group}.most, or say source.beyond_most = 'drop'"
                 )
         self._require_weights()
-        hashes = np.concatenate(self.hashes)
-        hashes.sort()
+        hashes = np.frombuffer(self.hashes, dtype=np.int64)
+        hashes.sort()  # in place: of 10 GB of text they are some hundred MB
         copies = int((hashes[1:] == hashes[:-1]).sum())
         if copies:
             say(f"{uri}: {copies:,} of {self.events:,} events are copies of others in the file")

@@ -1,4 +1,4 @@
-"""Import the user's own tables of events: text, Parquet, NumPy or HDF5, local or remote."""
+"""Import the user's own tables of events: text, Parquet, NumPy, HDF5 or ROOT, also remote."""
 
 import functools
 import math
@@ -15,6 +15,7 @@ from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig, cut
 from mleg_ray.catalog.sources.files import Input, InputFiles, inputs
 from mleg_ray.catalog.sources.readers import Content, FileFormat, Key, Lists, read_table
 from mleg_ray.config import Config
+from mleg_ray.console import say
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import COUNT, EventSchema, Field, Unit, conversion, group_of
 from mleg_ray.randomness import derive_seed
@@ -32,6 +33,17 @@ class Column(Config):
     unit: Unit = "1"
 
 
+class Unique(Config):
+    """The columns by which events are told apart, a run's and an event's number, say.
+
+    Rows that agree in all of them are copies of one event, which are refused, or left out but the
+    first.
+    """
+
+    by: tuple[NonNegativeInt | str, ...] = Option(min_length=1)
+    copies: Literal["refuse", "leave-out"] = "refuse"
+
+
 @SOURCES.register
 class ImportConfig(SourceConfig):
     """Columns of files become fields of events.
@@ -45,6 +57,7 @@ class ImportConfig(SourceConfig):
     kind: Literal["import"] = "import"
     files: tuple[InputFiles, ...] = Option(min_length=1)
     columns: dict[str, Column]
+    unique: Unique | None = None
     format: FileFormat = FileFormat()
     seed: int
     root: str | None = Option(default=None, exclude=True)
@@ -114,9 +127,10 @@ class Tables(Source):
         stratum, number = self.locate(index)
         file = self._inputs[stratum]
         rows = self._rows[stratum]
-        order = np.random.default_rng(self.seed(index)).permutation(sum(rows))
+        events = self._events(file)
+        order = np.random.default_rng(self.seed(index)).permutation(len(events))
         start = sum(rows[:number])
-        return self._columns(file, order[start : start + rows[number]])
+        return self._columns(file, events[order[start : start + rows[number]]])
 
     def _columns(self, file: Input, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
         """Return some rows of a file in the units of the schema."""
@@ -136,19 +150,63 @@ class Tables(Source):
         return derive_seed(self._config.seed, "import", self.locate(index)[0])
 
     def provenance(self) -> dict[str, Any]:
-        """Return each file's path as the catalog names it, its size and its SHA-256."""
+        """Return each file's path as the catalog names it, its size, its SHA-256 and copies."""
         if not self._files:
-            self._files = [file.provenance() for file in self._inputs]
+            self._files = [
+                file.provenance() | ({"copies": self._copies(file)} if self._config.unique else {})
+                for file in self._inputs
+            ]
         return {"files": self._files, "seed": self._config.seed}
 
     def _n_rows(self, file: Input) -> int:
-        rows = len(next(iter(self._read(file).values())))
-        if not rows:
+        rows = self._events(file)
+        if not len(rows):
             raise DataError(f"{file.uri}: no events")
-        columns = self._columns(file, np.arange(rows))
+        if copies := self._copies(file):
+            say(f"{file.uri}: {copies:,} rows are copies of others, and left out")
+        columns = self._columns(file, rows)
         absent = {name for name in self._fields if name not in columns}
         checked(columns, self._schema.without(absent), file.uri)
-        return rows
+        return len(rows)
+
+    def _events(self, file: Input) -> NDArray[np.intp]:
+        """Return the rows of a file that are events: all, or the first of each that is unique.
+
+        Raises:
+            DataError: there are copies, and the catalog does not say to leave them out.
+        """
+        table = self._table(file)
+        rows = np.arange(len(next(iter(table.values()))))
+        unique = self._config.unique
+        if unique is None:
+            return rows
+        numbers: list[NDArray[Any]] = []
+        for key in unique.by:
+            content = table[key]
+            if isinstance(content, Lists) or content.ndim > 1:
+                raise DataError(
+                    f"{file.uri}: column {key!r} of source.unique has several numbers an event"
+                )
+            numbers.append(content)
+        named = np.stack(numbers, axis=1)
+        first, which = np.unique(named, axis=0, return_index=True, return_inverse=True)[1:]
+        if len(first) < len(rows) and unique.copies == "refuse":
+            row = int((first[which] != rows).argmax())
+            raise DataError(
+                f"{file.uri}: {len(rows):,} rows are {len(first):,} events by "
+                f"{', '.join(map(str, unique.by))}: {len(rows) - len(first):,} are copies, the "
+                f"first of them row {row} (from 0), of row {first[which][row]}; say "
+                "source.unique.copies = 'leave-out' to keep the first of each"
+            )
+        return np.sort(first)
+
+    def _copies(self, file: Input) -> int:
+        return len(next(iter(self._table(file).values()))) - len(self._events(file))
+
+    def _table(self, file: Input) -> Mapping[Key, Content]:
+        keys = [column.column for column in self._config.columns.values()]
+        keys += self._config.unique.by if self._config.unique else ()
+        return _read_cached(file.uri, version(file.uri), tuple(keys), self._config.format)
 
     def _read(self, file: Input) -> Mapping[str, Content]:
         """Return the columns by field, each of the form that the field has.
@@ -157,7 +215,7 @@ class Tables(Source):
             DataError: a column holds something else, or lists of one group differ in length.
         """
         keys = {name: column.column for name, column in self._config.columns.items()}
-        table = _read_cached(file.uri, version(file.uri), tuple(keys.values()), self._config.format)
+        table = self._table(file)
         content: dict[str, Content] = {}
         counted: dict[str, tuple[Key, NDArray[np.int64]]] = {}
         for name, key in keys.items():
