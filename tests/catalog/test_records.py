@@ -1,5 +1,6 @@
 """Events as lists of particles: three formats read, by values of lines written here."""
 
+import contextlib
 import gzip
 import io
 import math
@@ -148,7 +149,7 @@ def test_events_at_fault_are_counted_and_refused_or_left_out(tmp_path, objects, 
     assert "they are left out" in capsys.readouterr().err
     assert source.shard(0)["lepton.count"].tolist() == [1, 1]
     [told_of] = source.provenance()["files"]
-    assert told_of["faults"] == {kind: 2}
+    assert (told_of["faults"], told_of["copies"]) == ({kind: 2}, 1)  # of the good ones
 
 
 def test_six_digits_make_no_event_unphysical(tmp_path):
@@ -344,6 +345,8 @@ def test_les_houches_events(tmp_path, name):
         (les_houches(1.0, pz=40), {}, "energy below the momentum .* line 6: E = 13, p = 40.3113"),
         (les_houches(1.0)[:-40], {}, "malformed event .* there is no </event>; .*truncated"),
         (les_houches(1.0).replace("13.0004", ""), {}, "particle 2 of 3 has 12 numbers, not 13"),
+        (les_houches(1.0).replace("-13 1", f"{10**11} 1"), {}, "100000000000 is no PDG number"),
+        (les_houches(1.0).replace("3 7 1.0", "inf 7 1.0"), {}, "cannot convert float infinity"),
     ],
 )
 def test_les_houches_events_at_fault(tmp_path, text, changes, message):
@@ -388,12 +391,12 @@ def test_real_les_houches_events(reference_data, tmp_path):
     assert np.median(mass) == pytest.approx(91.2, abs=0.5)
 
 
-def hepmc(weights, unit="GEV", scale=1.0):
+def hepmc(weights, unit="GEV", scale=1.0, version="hepmc3"):
     """Two protons make a muon of momentum (3, 4, 12), and a photon that another has swallowed."""
     run = pyhepmc.GenRunInfo()
     run.weight_names = ["nominal", "up"]
     stream = io.BytesIO()
-    with pyhepmc.open(stream, "w") as file:
+    with pyhepmc.open(stream, "w", format=version) as file:
         for number, weight in enumerate(weights):
             event = pyhepmc.GenEvent(getattr(pyhepmc.Units, unit), pyhepmc.Units.MM)
             event.run_info, event.event_number = run, number
@@ -420,10 +423,13 @@ PROTONS = EventSchema(
 )
 
 
-@pytest.mark.parametrize(("unit", "scale"), [("GEV", 1.0), ("MEV", 1000.0)])
-def test_hepmc(tmp_path, unit, scale):
+@pytest.mark.parametrize(
+    ("unit", "scale", "version"),
+    [("GEV", 1.0, "hepmc3"), ("MEV", 1000.0, "hepmc3"), ("MEV", 1000.0, "hepmc2")],
+)
+def test_hepmc(tmp_path, unit, scale, version):
     """Photons of status 2 are not of the final state, and no group would take them."""
-    content = hepmc([1.5, -1.5, 1.5], unit, scale)
+    content = hepmc([1.5, -1.5, 1.5], unit, scale, version)
     source = opened(tmp_path, content, 2, PROTONS, "t.hepmc3", particles={})
     assert source.shard_rows() == [(2, 1)]
     columns = source.shard(0)
@@ -444,6 +450,33 @@ def test_damaged_hepmc_is_told(tmp_path):
     content = hepmc([1.0, 1.0]).replace(b"P 3 -1 13 3", b"P x -1 13 3", 1)
     with pytest.raises(DataError, match="t.hepmc3: 1 of 2 events are at fault: 1 with malformed"):
         opened(tmp_path, content, 2, PROTONS, "t.hepmc3", particles={}).shard_rows()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "schema"),
+    [
+        ("t.csv", 3 * LINE.encode(), SCHEMA),
+        ("t.lhe", les_houches(1, 1, 1).encode(), MUONS),
+        ("t.hepmc3", hepmc([1, 1, 1]), PROTONS),
+    ],
+)
+def test_altered_bytes_are_told_in_one_line(tmp_path, name, content, schema):
+    """100 files with one to eight other bytes each."""
+    rng = np.random.default_rng(1)
+    particles = {"lepton": [11, -11, 13, -13]} if schema is SCHEMA else {}
+    for _ in range(100):
+        altered = bytearray(content)
+        for place in rng.integers(0, len(content), rng.integers(1, 9)):
+            altered[place] = rng.integers(0, 256)
+        source = opened(tmp_path, bytes(altered), 5, schema, name, particles=particles)
+        with contextlib.suppress(DataError):  # or read: not every byte means something
+            source.shard_rows()
+
+
+def test_events_without_particles(tmp_path):
+    source = opened(tmp_path, line() + line())
+    assert source.shard_rows() == [(2,)]
+    assert source.shard(0)["jet.count"].tolist() == [0, 0]
 
 
 def test_momenta_of_either_form():

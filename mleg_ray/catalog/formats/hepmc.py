@@ -1,4 +1,4 @@
-"""HepMC3 event records in ASCII."""
+"""HepMC event records in ASCII."""
 
 import io
 import re
@@ -22,13 +22,16 @@ from mleg_ray.errors import library
 from mleg_ray.events import MOMENTUM, Unit
 
 BEAM, FINAL = 4, 1  # status of particles
-END = b"HepMC::Asciiv3-END_EVENT_LISTING"
+END = re.compile(rb"HepMC::\w+-END_EVENT_LISTING")
+ASCII_2, ASCII_3 = b"IO_GenEvent", b"Asciiv3"  # the format's two versions
 MALFORMED = "malformed event"
 NO_WEIGHT = "event without the weight"
 
 
 class HepMC(RecordFormat):
     """Vertices and particles, in units that each event tells; read are those of the final state.
+
+    Written is version 3, read also version 2.
 
     Source: A. Buckley et al., Comput. Phys. Commun. 260 (2021) 107310, arXiv:1912.08005.
     """
@@ -73,14 +76,16 @@ class HepMC(RecordFormat):
         require_record(manifest)
 
     def identity(self, text: bytes) -> bytes:
-        """Return the event without the line of its number."""
-        return text.partition(b"\n")[2].replace(END, b"").strip()
+        """Return the event without its number, the second word."""
+        return END.sub(b"", text).split(maxsplit=2)[-1].strip()
 
     def read(
         self, head: bytes, texts: Sequence[bytes], scale: float, weight: str | None
     ) -> Records:
         """Read the particles of the final state, and the beams."""
         pyhepmc = library("pyhepmc", "HepMC")
+        version = ASCII_2 if ASCII_2 in head else ASCII_3
+        end = b"\nHepMC::" + version + b"-END_EVENT_LISTING\n"
         numbers = {name: np.zeros(len(texts)) for name in self.numbers}
         counts = np.zeros(len(texts), dtype=np.int64)
         pdg_id: list[np.ndarray] = []
@@ -89,7 +94,7 @@ class HepMC(RecordFormat):
         for i, text in enumerate(texts):
             try:
                 # Each alone: what follows a damaged event is read nevertheless.
-                content = head + text.replace(END, b"").rstrip() + b"\n" + END + b"\n"
+                content = head + END.sub(b"", text).rstrip() + end
                 with pyhepmc.open(io.BytesIO(content)) as file:
                     event = file.read()
                 if event is None:

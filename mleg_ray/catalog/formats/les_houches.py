@@ -21,6 +21,7 @@ from mleg_ray.catalog.formats.particles import (
 from mleg_ray.errors import library
 
 UNKNOWN = -1.0  # a scale or coupling
+MOST_PDG = 10**10  # of nuclei
 FINAL = 1  # status of what leaves the hard process
 WEIGHT = re.compile(rb"<wgt\s+id\s*=\s*['\"]\s*([^'\"]*?)\s*['\"]\s*>([^<]*)</wgt>")
 MALFORMED = "malformed event"
@@ -127,7 +128,7 @@ class LesHouches(RecordFormat):
                     own = float(dict(WEIGHT.findall(text))[weight.encode()])
             except KeyError:
                 faults[i] = Fault(NO_WEIGHT, f"there is no weight '{weight}'")
-            except (ValueError, IndexError) as error:
+            except (ValueError, IndexError, OverflowError) as error:
                 faults[i] = Fault(MALFORMED, str(error))
             else:
                 numbers[i] = own, process, energy
@@ -155,6 +156,8 @@ def _event(text: bytes) -> tuple[tuple[float, float, float], list[list[float]]]:
         if len(words) != 13:
             raise ValueError(f"particle {k + 1} of {n:g} has {len(words)} numbers, not 13")
         if int(words[1]) == FINAL:
-            pdg_id, momentum = words[0], words[6:11]
-            particles.append([float(word) for word in (pdg_id, *momentum)])
+            number = int(words[0])
+            if abs(number) > MOST_PDG:
+                raise ValueError(f"{number} is no PDG number")
+            particles.append([number, *(float(word) for word in words[6:11])])
     return (process, weight, scale), particles

@@ -150,30 +150,30 @@ class Records:
         The mass is zero of leptons and photons, and where it is below `MASS_NOISE` of the energy:
         a classifier would know printed events by what rounding leaves of it.
         """
-        parts = self.parts
         if name == "pdg_id":
             return self.pdg_id
-        if name in parts:
-            return parts[name]
+        if name in self.parts:
+            return self.parts[name]
+        # Of a particle along the beam η is infinite: whoever stores it finds that.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return self._derived(name)
+
+    def _derived(self, name: str) -> NDArray[np.float64]:
+        parts = self.parts
         if name == "mass":
             squared = parts["energy"] ** 2 - self.momentum**2
             noise = (MASS_NOISE * parts["energy"]) ** 2
             real = (squared > noise) & ~np.isin(np.abs(self.pdg_id), MASSLESS)
             return np.sqrt(np.where(real, squared, 0.0))
-        if "px" in parts:
-            pt = np.hypot(parts["px"], parts["py"])
-            if name == "pt":
-                return pt
-            if name == "phi":
-                return np.arctan2(parts["py"], parts["px"])
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return np.arcsinh(parts["pz"] / pt)
-        angle = {
-            "px": np.cos(parts["phi"]),
-            "py": np.sin(parts["phi"]),
-            "pz": np.sinh(parts["eta"]),
-        }
-        return parts["pt"] * angle[name]
+        if name == "pt":
+            return np.hypot(parts["px"], parts["py"])
+        if name == "phi":
+            return np.arctan2(parts["py"], parts["px"])
+        if name == "eta":
+            return np.arcsinh(parts["pz"] / np.hypot(parts["px"], parts["py"]))
+        if name == "pz":
+            return parts["pt"] * np.sinh(parts["eta"])
+        return parts["pt"] * (np.cos(parts["phi"]) if name == "px" else np.sin(parts["phi"]))
 
     @property
     def momentum(self) -> NDArray[np.float64]:

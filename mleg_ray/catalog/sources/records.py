@@ -299,6 +299,7 @@ class _Through:
     schema: EventSchema
     config: RecordsConfig
     events: int = 0
+    objects: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -313,11 +314,13 @@ class _Through:
         for i, fault in sorted(records.faults.items()):
             self.faults[fault.kind] += 1
             self.first.setdefault(fault.kind, f"line {lines[i]}: {fault.told}")
-        if not self.events:
-            self._require_unit(form, records)
-        self.events += len(block.texts)
-        self.hashes.extend(hash(form.identity(text)) for text in block.texts)
         whole = records.whole()
+        if not self.objects and not form.one_unit:
+            self._require_unit(form, whole.part("pt"))
+        self.events += len(block.texts)
+        self.objects += len(whole.pdg_id)
+        good = (text for i, text in enumerate(block.texts) if i not in records.faults)
+        self.hashes.extend(hash(form.identity(text)) for text in good)
         if len(self.weights) < 2:
             self.weights |= set(whole.numbers[WEIGHT].tolist())
         taken = [
@@ -359,16 +362,12 @@ class _Through:
         not_taken = {str(number): times for number, times in sorted(self.not_taken.items())}
         return Told(faults=dict(self.faults), copies=copies, not_taken=not_taken)
 
-    def _require_unit(self, form: RecordFormat, records: Records) -> None:
-        """Refuse energies of which the median pT tells that they are in another unit."""
-        pt = records.whole().part("pt")
-        if form.one_unit or not len(pt):
-            return
+    def _require_unit(self, form: RecordFormat, pt: NDArray[np.float64]) -> None:
+        """Refuse energies of which the median pT (GeV) tells that they are in another unit."""
         unit = self.config.unit or form.unit
-        median = float(np.median(pt))
-        number = median / conversion(unit, "GeV", "unit")
         low, high = PLAUSIBLE_PT
-        if not low < median < high:
+        if len(pt) and not low < np.median(pt) < high:
+            number = np.median(pt) / conversion(unit, "GeV", "unit")
             other = "GeV" if unit == "MeV" else "MeV"
             raise DataError(
                 f"{self.file.uri}: the median pT of the first {len(pt):,} objects is {number:g}: "
