@@ -69,6 +69,8 @@ class FeatureMap(nn.Module):
         made = {name: Quantity(schema.shapes[name]) for name in schema.event}
         self._chain, made = _chained(config.steps, made, given, schema, "steps")
         self._condition_chain, seen = _chained(config.conditions, given, {}, schema, "conditions")
+        # Registered, so that what they learn travels in the checkpoint.
+        self._steps = nn.ModuleList([*self._chain, *self._condition_chain])
         self._places = [
             f"features.{table}.{number}, {step.kind}"
             for table in ("steps", "conditions")
@@ -115,6 +117,7 @@ class FeatureMap(nn.Module):
     def fit(self, chunks: Iterable[Events], *, most_outside: float = MOST_OUTSIDE) -> Self:
         """Learn the statistics in one pass over physical events of the train split.
 
+        Each step that `learns` takes a pass of its own before, so `chunks` can be iterated again.
         Standardisation has absolute weights: it only sets scales, and must not fail where negative
         weights leave a region with a negative sum. Means that stand beside a loss, those of the
         number of objects and of `log_abs_det`, have the weights that the loss has.
@@ -122,11 +125,17 @@ class FeatureMap(nn.Module):
         Raises:
             ConfigError: the settings of a step leave no room for events like these.
             DataError: more than `most_outside` of the events lie outside the steps' domain, or
-                there are no objects of a group, or negative weights outweigh the others.
+                there are no objects of a group, or negative weights outweigh the others, or a
+                step cannot learn of them.
         """
+        noise = Noise(torch.device("cpu"))
+        for number, step in enumerate(self._chain):
+            if step.learns:
+                before = self._chain[:number]
+                step.learn(changed(before, events, noise) for events in chunks)
         features = {name: Moments() for name in self.space.parts}
         view, condition = Moments(), Moments()
-        noise = Noise(torch.device("cpu"))
+        noise.seed(0)
         n = 0
         outside_sum = torch.zeros((), dtype=torch.float64)
         outside_sums = torch.zeros(len(self._places), dtype=torch.float64)
@@ -431,6 +440,11 @@ def _chained(
             step = config.build(Layout({**layout, **beside}, schema.groups))
         except ConfigError as error:
             raise ConfigError(f"features.{table}.{number}: {config.kind}: {error}") from None
+        if step.learns and table == "conditions":
+            raise ConfigError(
+                f"features.conditions.{number}: {config.kind}: it learns of what is generated, and "
+                "conditions are given; choose another step"
+            )
         if foreign := [name for name in step.reads if name in beside]:
             raise ConfigError(
                 f"features.steps: {config.kind}: '{foreign[0]}' is a condition, which events keep; "

@@ -28,7 +28,7 @@ def mixed_shards(dataset: Dataset, seed: int) -> list[ShardEntry]:
 
 
 def fitted_map(run: RunConfig, dataset: Dataset) -> tuple[FeatureMap, Ranges]:
-    """Fit a run's feature map in one pass over the train split.
+    """Fit a run's feature map to the train split.
 
     Returns:
         The map, and the smallest and largest value of each condition.
@@ -44,18 +44,25 @@ def fitted_map(run: RunConfig, dataset: Dataset) -> tuple[FeatureMap, Ranges]:
             f"{LEAST_RESAMPLED} are needed, or training.bootstrap = false"
         )
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
-    ranges = dict.fromkeys(dataset.schema.conditions, (math.inf, -math.inf))
-
-    def watched() -> Iterator[Events]:
-        for events in dataset.chunks("train"):
-            for name, (low, high) in ranges.items():
-                column = events.columns[name]
-                ranges[name] = (min(low, float(column.min())), max(high, float(column.max())))
-            yield events
-
+    watched = _Watched(dataset)
     # Where minibatches are not features, events may lie anywhere.
     most_outside = MOST_OUTSIDE if run.objective.traits.takes_features else 1.0
-    return feature_map.fit(watched(), most_outside=most_outside), ranges
+    return feature_map.fit(watched, most_outside=most_outside), watched.ranges
+
+
+class _Watched:
+    """The chunks of a train split, and the ranges of the conditions that passed."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.ranges: Ranges = dict.fromkeys(dataset.schema.conditions, (math.inf, -math.inf))
+
+    def __iter__(self) -> Iterator[Events]:
+        for events in self._dataset.chunks("train"):
+            for name, (low, high) in self.ranges.items():
+                column = events.columns[name]
+                self.ranges[name] = (min(low, float(column.min())), max(high, float(column.max())))
+            yield events
 
 
 def open_share(

@@ -78,6 +78,86 @@ def pions(n: int, seed: int) -> Events:
     return schema.events({name: torch.from_numpy(c) for name, c in drawn.items()}, {})
 
 
+MUON = 0.10566  # GeV
+CARTESIAN = ("px", "py", "pz")
+TRANSVERSE = ("pt", "eta", "phi")
+REST = [
+    Field(name="met.px", unit="GeV"),
+    Field(name="met.py", unit="GeV"),
+    Field(name="iso"),
+    Field(name="process", dtype="int8"),
+    Field(name="jet.pt", unit="GeV"),
+    Field(name="jet.eta"),
+    Field(name="jet.phi", unit="rad"),
+    Field(name="jet.iso"),
+]
+PAIR_GROUPS = {
+    "mu1": Group(mass=MUON),
+    "mu2": Group(mass=MUON),
+    "met": Group(),
+    "jet": Group(most=MOST, ordered_by="pt"),
+}
+
+
+def _of_muons(*parts: str) -> EventSchema:
+    muons = [Field(name=f"{muon}.{part}") for muon in ("mu1", "mu2") for part in parts]
+    return EventSchema([*muons, *REST], PAIR_GROUPS)
+
+
+DIMUONS, POLAR = _of_muons(*CARTESIAN), _of_muons(*TRANSVERSE)
+
+
+def polar(n: int, seed: int) -> Events:
+    """Draw two muons, a missing momentum, jets, and isolations that are often zero."""
+    rng = torch.Generator().manual_seed(seed)
+    u = torch.rand(12, n, generator=rng, dtype=torch.float64)
+    objects = jets(n, seed)
+    present = objects.present["jet"]
+    v = torch.rand(2, n, MOST, generator=rng, dtype=torch.float64)
+    columns = {
+        "mu1.pt": 20 - 20 * u[0].log(),
+        "mu1.eta": 4 * u[1] - 2,
+        "mu1.phi": math.pi * (2 * u[2] - 1),
+        "mu2.pt": 20 - 10 * u[3].log(),
+        "mu2.eta": 4 * u[4] - 2,
+        "mu2.phi": math.pi * (2 * u[5] - 1),
+        "met.px": 20 * (u[6] - 0.5),
+        "met.py": 20 * (u[7] - 0.5),
+        "iso": torch.where(u[8] < 0.4, 0.0, -u[9].log()),
+        "process": (3 * u[10]).floor().to(torch.int8),
+        "jet.pt": objects.columns["jet.pt"],
+        "jet.eta": torch.where(present, 4 * v[0] - 2, 0),
+        "jet.phi": objects.columns["jet.phi"],
+        "jet.iso": torch.where(present & (v[1] > 0.5), v[1], 0),
+    }
+    return Events(columns, {"jet": present}, torch.ones(n).double())
+
+
+def central(n: int, seed: int) -> Events:
+    """Draw the same a little closer to the middle of the detector."""
+    events = polar(n, seed)
+    names = ("mu1.eta", "mu2.eta", "jet.eta")
+    return events.replacing((), {name: 0.99 * events.columns[name] for name in names})
+
+
+def dimuons(n: int, seed: int) -> Events:
+    """Draw the same in px, py and pz."""
+    events = polar(n, seed)
+    columns = dict(events.columns)
+    for muon in ("mu1", "mu2"):
+        pt, eta, phi = (columns.pop(f"{muon}.{part}") for part in TRANSVERSE)
+        momentum = (pt * phi.cos(), pt * phi.sin(), pt * eta.sinh())
+        columns |= {f"{muon}.{p}": v for p, v in zip(CARTESIAN, momentum, strict=True)}
+    return Events(columns, events.present, events.weight)
+
+
+def in_frame(n: int, seed: int) -> Events:
+    """Draw the same with the second muon along +x."""
+    events = dimuons(n, seed)
+    pt = torch.hypot(events.columns["mu2.px"], events.columns["mu2.py"])
+    return events.replacing((), {"mu2.px": pt, "mu2.py": torch.zeros_like(pt)})
+
+
 def on_shell(columns: Columns) -> dict[str, Tensor]:
     """Give a massless electron its energy."""
     momentum = torch.stack([columns[name] for name in ELECTRON[:3]])
@@ -96,16 +176,22 @@ class Case:
     events: Callable[[int, int], Events]
     free: tuple[str, ...]
     complete: Callable[[Columns], dict[str, Tensor]] = dict
+    exact: bool = True  # whether `inverse` undoes `forward`
+    learns_of: Callable[[int, int], Events] | None = None  # if the domain is not all of it
 
     def build(self) -> Step:
-        """Build the step for the schema."""
+        """Build the step for the schema; one that learns does so of other events."""
         objects = self.schema.objects
         columns = {
             f.name: Quantity((objects[f.group],) if f.group in objects else f.shape)
             for f in self.schema.fields
             if f.role in ("event", "condition")
         }
-        return self.config.build(Layout(columns, self.schema.groups))
+        step = self.config.build(Layout(columns, self.schema.groups))
+        if step.learns:
+            draw = self.learns_of or self.events
+            step.learn([draw(5000, 11), draw(5000, 12)])
+        return step
 
 
 def _config(kind: str, **settings: object) -> StepConfig:
@@ -116,6 +202,10 @@ P = ELECTRON[:3]
 HERA_BEAMS = {"electron_beam": "electron_beam", "proton_beam": "proton_beam"}
 CASES: dict[str, list[Case]] = {
     "angle": [Case(_config("angle", fields=["jet.phi"]), JETS, jets, ("jet.phi",))],
+    "category": [
+        Case(_config("category", fields=["process"], levels=3), DIMUONS, dimuons, ()),
+        Case(_config("category", fields=["jet.flavour"], levels=2), JETS, jets, ()),
+    ],
     "count": [Case(_config("count", group="jet"), JETS, jets, ())],
     "dequantise": [
         Case(_config("dequantise", fields=["jet.flavour"], levels=2), JETS, jets, ()),
@@ -148,6 +238,9 @@ CASES: dict[str, list[Case]] = {
     "electron-response": [
         Case(_config("electron-response"), PAIRS, lambda n, seed: measured(n), P, on_shell)
     ],
+    "gaussian-dequantise": [
+        Case(_config("gaussian-dequantise", fields=["process"]), DIMUONS, dimuons, (), exact=False),
+    ],
     "gap": [
         Case(_config("gap", field="electron.pz", below="beam_energy"), SCHEMA, electrons, P[2:]),
         Case(_config("gap", field="met", below="energy"), JETS, jets, ("met",)),
@@ -161,6 +254,23 @@ CASES: dict[str, list[Case]] = {
         Case(_config("logarithm", fields=["met"], above=-1.0), JETS, jets, ("met",)),
     ],
     "mass-shell": [Case(_config("mass-shell", group="electron"), SCHEMA, electrons, ())],
+    "ordered": [
+        Case(_config("ordered", fields=["jet.pt"], above=20.0), JETS, jets, ("jet.pt",)),
+        Case(
+            _config("ordered", fields=["energy", "met"], above=-1.0),
+            JETS,
+            jets,
+            ("energy", "met"),
+        ),
+    ],
+    "pair": [
+        Case(
+            _config("pair", groups=["mu1", "mu2"], name="z"),
+            POLAR,
+            polar,
+            ("mu1.pt", "mu2.pt", "mu2.phi"),
+        ),
+    ],
     "pion-pair": [Case(_config("pion-pair"), PHOTOPRODUCTION.schema_, pions, ())],
     "pixels": [
         Case(
@@ -170,6 +280,58 @@ CASES: dict[str, list[Case]] = {
             ("image",),
         ),
     ],
+    "quantile": [
+        Case(
+            _config("quantile", fields=["mu1.pt", "jet.pt"], tail=0.005),
+            POLAR,
+            polar,
+            ("mu1.pt", "jet.pt"),
+        ),
+        Case(
+            _config("quantile", fields=["mu2.eta"], to="uniform", open=["high"], tail=0.005),
+            POLAR,
+            central,
+            ("mu2.eta",),
+            learns_of=polar,
+        ),
+        Case(
+            _config("quantile", fields=["mu1.eta", "jet.eta"], open=[], tail=0.005),
+            POLAR,
+            central,
+            ("mu1.eta", "jet.eta"),
+            learns_of=polar,
+        ),
+    ],
     "ratio": [Case(_config("ratio", field="met", to="energy"), JETS, jets, ("met",))],
+    "reflection": [
+        Case(
+            _config("reflection", by="mu1.pz", fields=["mu2.pz", "jet.eta"]), DIMUONS, dimuons, ()
+        ),
+    ],
+    "rotation": [
+        Case(
+            _config("rotation", along="mu2", groups=["mu1", "met", "jet"]),
+            DIMUONS,
+            dimuons,
+            ("mu2.px", "mu2.py", "mu1.px", "mu1.py", "met.px", "met.py", "jet.phi"),
+        ),
+        Case(
+            _config("rotation", along="mu2", groups=["mu1", "met"]),
+            POLAR,
+            polar,
+            ("mu2.phi", "mu1.phi", "met.px", "met.py"),
+        ),
+        Case(
+            _config("rotation", along="mu2", groups=["mu1"], angle="dropped"), DIMUONS, in_frame, ()
+        ),
+    ],
+    "spike": [
+        Case(_config("spike", fields=["iso", "jet.iso"]), DIMUONS, dimuons, ()),
+        Case(_config("spike", fields=["jet.iso"], above=0.5), DIMUONS, dimuons, ()),
+    ],
     "spherical": [Case(_config("spherical", group="electron"), SCHEMA, electrons, P, on_shell)],
+    "transverse": [
+        Case(_config("transverse", group="mu1"), DIMUONS, dimuons, ("mu1.px", "mu1.py", "mu1.pz")),
+        Case(_config("transverse", group="electron"), SCHEMA, electrons, P),
+    ],
 }

@@ -7,7 +7,8 @@ has them. Electrons are triangles of whole numbers: (3, 4, 12), of which pT = 5 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import atan2, cos, log, pi, sin, sqrt
+from math import asinh, atan2, cos, log, pi, sin, sqrt
+from statistics import NormalDist
 
 import pytest
 import torch
@@ -31,7 +32,10 @@ def logit(share: float) -> float:
 
 @dataclass(frozen=True)
 class Known:
-    """A step: columns of three events, what it makes of them, log |det|, what a critic sees."""
+    """A step: columns of three events, what it makes of them, log |det|, what a critic sees.
+
+    A step that learns does so of the events `learned`.
+    """
 
     config: dict[str, object]
     given: Columns  # before the step
@@ -39,6 +43,7 @@ class Known:
     slope: Sequence[float] = (0.0, 0.0, 0.0)
     beside: Columns = field(default_factory=dict)  # conditions, and what else the step uses
     seen: Columns = field(default_factory=dict)
+    learned: Columns = field(default_factory=dict)
 
 
 def electron(*momenta: tuple[float, float, float, float], group: str = "electron") -> Columns:
@@ -249,6 +254,90 @@ PION_PAIR = Known(
 # s, which is 0 at 0, 1/2 and 1, 2 - log n + n [D((k + 1)/n) - D(k/n)]; D(1/4) = -D(3/4) is:
 QUARTER = 3 / 4 * log(3 / 4) - 1 / 4 * log(1 / 4)
 
+MU2 = {"mu2.px": [3, 4, 0], "mu2.py": [4, -3, 5]}
+MU1 = {"mu1.px": [5, 5, 5], "mu1.py": [10, 10, 10]}
+# Components along mu2 and to its left: (5 · 3 + 10 · 4)/5, (10 · 3 - 5 · 4)/5, and so on.
+TURNED = {"mu1.turned_px": [11, -2, 10], "mu1.turned_py": [2, 11, -5]}
+ROTATIONS = [
+    Known(
+        {"kind": "rotation", "along": "mu2", "groups": ["mu1"]},
+        {**MU2, **MU1},
+        {"mu2.pt": PT, "mu2.turn": AZIMUTH, **TURNED},
+        [-log(5 * pi)] * 3,  # dpx dpy = pT dpT dφ
+    ),
+    Known(  # the angle's density is 1/2 per half turn
+        {"kind": "rotation", "along": "mu2", "groups": ["mu1"], "angle": "dropped"},
+        {"mu2.px": [5, 1, 2], "mu2.py": [0, 0, 0], **MU1},
+        {"mu2.pt": [5, 1, 2], "mu1.turned_px": [5, 5, 5], "mu1.turned_py": [10, 10, 10]},
+        [-log(2 * pi * pt) for pt in (5, 1, 2)],
+    ),
+    Known(
+        {"kind": "rotation", "along": "mu2", "groups": ["mu1", "met"]},
+        {
+            "mu2.phi": [pi / 2, -pi / 2, 3],
+            "mu1.phi": [1, 2, -3],
+            "met.px": [2, 2, cos(3)],
+            "met.py": [1, 1, sin(3)],
+        },
+        {
+            "mu2.turn": [1 / 2, -1 / 2, 3 / pi],
+            "mu1.turned_phi": [1 - pi / 2, 2 + pi / 2 - 2 * pi, 2 * pi - 6],
+            "met.turned_px": [1, -1, 1],
+            "met.turned_py": [-2, 2, 0],
+        },
+        [-log(pi)] * 3,
+    ),
+]
+MASSLESS = Known(
+    {"kind": "pair", "groups": ["photon1", "photon2"]},
+    {"photon1.pt": [3, 4, 2], "photon2.pt": [12, 4, 5], "photon2.phi": [1 - pi, 1 + pi / 2, -3]},
+    {
+        # 2 pT1 pT2 (cosh Δη - cos Δφ): 72 (1 + 1); 32 cosh log 4, which is 17/8; 20 (1 - cos 6).
+        "pair.mass": [12, sqrt(68), sqrt(20 * (1 - cos(6)))],
+        "pair.acoplanarity": [0, -1 / 2, 1 - 6 / pi],
+        "pair.log_ratio_pt": [log(4), 0, log(5 / 2)],
+    },
+    # M grows as λ if both pT do.
+    [
+        log(12 / (36 * pi)),
+        log(sqrt(68) / (16 * pi)),
+        log(sqrt(20 * (1 - cos(6))) / (10 * pi)),
+    ],
+    {
+        "photon1.eta": [0, log(2), 1],
+        "photon2.eta": [0, -log(2), 1],
+        "photon1.phi": [1, 1, 3],
+    },
+)
+# Masses of 5 and 9: momenta of 12 and 12, then 12 and 40, have energies of 13 and 15, 13 and 41.
+# cosh log 3 = 5/3 makes 40 of pT = 24, and sinh log 3 = 4/3.
+HEAVY = Known(
+    {"kind": "pair", "groups": ["light", "heavy"], "name": "x"},
+    {"light.pt": [12, 12, 12], "heavy.pt": [12, 40, 24], "heavy.phi": [pi / 2, 0, pi / 4]},
+    {
+        "x.mass": [28, sqrt(25 + 81 + 2 * 13 * 41), sqrt(25 + 81 + 2 * (13 * 41 - 12 * 24))],
+        "x.acoplanarity": [0, -1 / 2, -1],
+        "x.log_ratio_pt": [0, log(40 / 12), log(2)],
+    },
+    # M dM = (p1² E2/E1 + p2² E1/E2 - 2 p1·p2) d log λ.
+    [
+        log((144 * 15 / 13 + 144 * 13 / 15 + 288) / 28 / (144 * pi)),
+        log((144 * 41 / 13 + 1600 * 13 / 41) / sqrt(1172) / (480 * pi)),
+        log((144 * 41 / 13 + 1600 * 13 / 41 - 2 * 288) / sqrt(596) / (288 * pi)),
+    ],
+    {
+        "light.eta": [0, 0, 0],
+        "heavy.eta": [0, 0, log(3)],
+        "light.phi": [-pi / 2, -pi / 2, pi / 4],
+    },
+)
+# Numbers that are spread evenly over (0, 1): F(x) = x, and beyond 1/10 from an end the rest is
+# 1/20 from there in the mean.
+EVENLY = {"x": [(k + 1 / 2) / 2000 for k in range(2000)]}
+IN_TAILS = [1 / 2, 9 / 10 + log(4) / 20, 1 / 10 - log(10) / 20]  # 1/40 lies above, 1/100 below
+SCORES = [0.0, NormalDist().inv_cdf(1 - 1 / 40), NormalDist().inv_cdf(1 / 100)]
+DENSITIES = [1, 20 / 40, 20 / 100]
+
 STEPS_BY_HAND: dict[str, list[Known]] = {
     "angle": [
         Known(
@@ -256,6 +345,13 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             {"x": [-pi / 2, pi / 4, 3 * pi / 4]},
             {"turn_x": [-1 / 2, 1 / 4, 3 / 4]},
             [-log(pi)] * 3,
+        )
+    ],
+    "category": [
+        Known(
+            {"kind": "category", "fields": ["x"], "levels": 3},
+            {"x": [0, 2, 1]},
+            {"is_0_x": [1, 0, 0], "is_1_x": [0, 0, 1], "is_2_x": [0, 1, 0]},
         )
     ],
     "dequantise": [
@@ -286,6 +382,13 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             {"c": [10, 10, 20]},
         )
     ],
+    "gaussian-dequantise": [
+        Known(
+            {"kind": "gaussian-dequantise", "fields": ["x"]},
+            {"x": [0, 3, -1]},
+            {"blurred_x": [0, 3, -1]},
+        )
+    ],
     "interval": [
         Known(  # shares of 3/4, 1/2 and 1/4; d logit = d share / share (1 - share)
             {"kind": "interval", "fields": ["x"], "low": 1.0, "high": 5.0},
@@ -310,6 +413,15 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             beside={name: SCATTERED[name] for name in ELECTRON[:3]},
         )
     ],
+    "ordered": [
+        Known(  # z = x - 1: (e, e/2), (8, 2), (1, 3/4); d logit(z2/z1) = dz2 / z2 (1 - z2/z1)
+            {"kind": "ordered", "fields": ["x", "w"], "above": 1.0},
+            {"x": [1 + E, 9, 2], "w": [1 + E / 2, 3, 7 / 4]},
+            {"ordered_x": [1, log(8), 0], "ordered_w": [0, -log(3), log(3)]},
+            [-1 - log(E / 4), -log(8) - log(2 * 3 / 4), -log(3 / 4 * 1 / 4)],
+        )
+    ],
+    "pair": [MASSLESS, HEAVY],
     "pion-pair": [PION_PAIR],
     "pixels": [
         Known(
@@ -319,6 +431,22 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             [-log(2), -log(4), -log(2 * E)],
         )
     ],
+    "quantile": [
+        Known(
+            {"kind": "quantile", "fields": ["x"], "tail": 0.1},
+            {"x": IN_TAILS},
+            {"quantile_x": SCORES},
+            [log(f) + log(2 * pi) / 2 + y**2 / 2 for f, y in zip(DENSITIES, SCORES, strict=True)],
+            learned=EVENLY,
+        ),
+        Known(
+            {"kind": "quantile", "fields": ["x"], "tail": 0.1, "to": "uniform"},
+            {"x": IN_TAILS},
+            {"quantile_x": [0, 1 - 2 / 40, 2 / 100 - 1]},
+            [log(2 * f) for f in DENSITIES],
+            learned=EVENLY,
+        ),
+    ],
     "ratio": [
         Known(
             {"kind": "ratio", "field": "x", "to": "c"},
@@ -327,6 +455,32 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             [-log(20), -log(5), -log(3) - 1],
             {"c": [10, 10, 3]},
         )
+    ],
+    "reflection": [
+        Known(
+            {"kind": "reflection", "by": "x", "fields": ["w"]},
+            {"x": [2, -3, -0.5], "w": [1, 4, -6]},
+            {"folded_x": [2, 3, 0.5], "side_x": [1 / 2, -1 / 2, -1 / 2], "folded_w": [1, -4, 6]},
+        )
+    ],
+    "rotation": ROTATIONS,
+    "spike": [
+        Known(  # logit 1/4 and 3/4; the logarithms 1 and 5 have the mean 3 and the deviation 2
+            {"kind": "spike", "fields": ["x"]},
+            {"x": [0, E, 1]},
+            {"has_x": [-log(3), log(3), log(3)], "log_x": [3, 1, 0]},
+            # 2 - log 2 of two levels; a normal number of this deviation has the entropy
+            # log(2 √(2πe)).
+            [2 - log(2) + log(2 * sqrt(2 * pi * E)), 2 - log(2) - 1, 2 - log(2)],
+            learned={"x": [0, E, E**5, 0]},
+        ),
+        Known(
+            {"kind": "spike", "fields": ["x"], "at": -1.0, "above": 1.0},
+            {"x": [-1, 1 + E, 1.5]},
+            {"has_x": [-log(3), log(3), log(3)], "log_x": [2, 1, -log(2)]},
+            [2 - log(2) + log(sqrt(2 * pi * E)), 2 - log(2) - 1, 2 - log(2) + log(2)],
+            learned={"x": [-1, 1 + E, 1 + E**3]},
+        ),
     ],
     "spherical": [
         Known(
@@ -341,6 +495,19 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             [-log(pi * p * pt) for p, pt in zip(P, PT, strict=True)],
         )
     ],
+    "transverse": [
+        Known(
+            {"kind": "transverse", "group": "electron"},
+            {name: SCATTERED[name] for name in ELECTRON[:3]},
+            {
+                "electron.pt": PT,
+                "electron.eta": [asinh(12 / 5), asinh(-12 / 5), 0],
+                "electron.phi": [pi * turn for turn in AZIMUTH],
+            },
+            # d³p = pT dpT dφ dpz, dpz = pT cosh η dη = p dη.
+            [-log(p * pt) for p, pt in zip(P, PT, strict=True)],
+        )
+    ],
 }
 
 
@@ -350,8 +517,14 @@ def tensors(columns: Columns) -> dict[str, torch.Tensor]:
 
 def built(known: Known) -> Step:
     columns = {name: Quantity() for name in (*known.given, *known.beside)}
-    groups = {"electron": Group(mass=84.0)}
-    return STEPS.parse(known.config).build(Layout(columns, groups))
+    masses = {"electron": 84.0, "photon1": 0.0, "photon2": 0.0, "light": 5.0, "heavy": 9.0}
+    groups = {name: Group(mass=mass) for name, mass in masses.items()}
+    step = STEPS.parse(known.config).build(Layout(columns, groups))
+    if step.learns:
+        learned = tensors(known.learned)
+        [n] = {len(column) for column in learned.values()}
+        step.learn([Events(learned, {}, torch.ones(n).double())])
+    return step
 
 
 def assert_known(found: Mapping[str, torch.Tensor], expected: Columns) -> None:

@@ -1,6 +1,7 @@
 """Invertible steps from events to features, entered in `STEPS` when their modules are imported."""
 
 from mleg_ray.features.steps import (
+    category,
     count,
     dequantise,
     dis_kinematic,
@@ -8,8 +9,15 @@ from mleg_ray.features.steps import (
     electron_response,
     elementwise,
     mass_shell,
+    ordered,
+    pair,
     pion_pair,
+    quantile,
+    reflection,
+    rotation,
     spherical,
+    spike,
+    transverse,
 )
 from mleg_ray.features.steps.base import STEPS, Layout, Quantity, Step, StepConfig
 
@@ -19,6 +27,7 @@ __all__ = [
     "Quantity",
     "Step",
     "StepConfig",
+    "category",
     "count",
     "dequantise",
     "dis_kinematic",
@@ -26,6 +35,13 @@ __all__ = [
     "electron_response",
     "elementwise",
     "mass_shell",
+    "ordered",
+    "pair",
     "pion_pair",
+    "quantile",
+    "reflection",
+    "rotation",
     "spherical",
+    "spike",
+    "transverse",
 ]

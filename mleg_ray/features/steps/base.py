@@ -1,7 +1,7 @@
 """The contract of one invertible change of some columns of events."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -40,13 +40,18 @@ class Step(nn.Module, ABC):
 
     `forward` and `inverse` undo each other on the step's domain; `uses` are the columns that it
     needs beside those it changes, such as conditions, `shows` those of its `view`. What lies
-    outside the domain is moved inside by `forward`.
+    outside the domain is moved inside by `forward`. A step that `learns` takes its buffers from the
+    train split's events, as the steps before it leave them, by `learn`.
     """
 
     reads: tuple[str, ...]
     uses: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
     writes: Mapping[str, Quantity]
+    learns: ClassVar[bool] = False
+
+    def learn(self, chunks: Iterable[Events]) -> None:
+        """Learn of events; `DataError` if nothing can be learned of them."""
 
     def forward(self, events: Events, *, noise: Noise) -> Events:
         """Return the events with the step's columns changed; `noise` is for what needs some."""
@@ -106,6 +111,32 @@ def require_columns(names: tuple[str, ...], layout: Layout) -> None:
     if missing:
         known = ", ".join(layout.columns) or "none"
         raise ConfigError(f"needs {', '.join(missing)}; there are {known}")
+
+
+def prefixed(name: str, prefix: str) -> str:
+    """Return what is made of a column: "jet.log_pt" of "jet.pt", "log_met" of "met"."""
+    group, part = group_of(name), name.rpartition(".")[2]
+    return f"{group}.{prefix}_{part}" if group else f"{prefix}_{part}"
+
+
+def mass_of(group: str, layout: Layout) -> float:
+    """Return the mass of a group's particle, GeV; `ConfigError` if none is declared."""
+    declared = layout.groups.get(group)
+    if declared is None or declared.mass is None:
+        raise ConfigError(
+            f"group '{group}' has no mass; declare groups.{group}.mass in the dataset's definition"
+        )
+    return declared.mass
+
+
+def numbers_of(name: str, events: Events) -> tuple[Tensor, Tensor]:
+    """Return a column's numbers (m,), of present objects, and the weights (m,) of their events."""
+    column = events.columns[name].double()
+    present = events.present.get(group_of(name))
+    if column.ndim == 1 or present is None:
+        weight = events.weight.view(-1, *[1] * (column.ndim - 1)).expand(column.shape)
+        return column.flatten(), weight.flatten()
+    return column[present], events.weight[:, None].expand(present.shape)[present]
 
 
 def per_event(values: Tensor, name: str, events: Events) -> Tensor:

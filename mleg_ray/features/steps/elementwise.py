@@ -11,7 +11,7 @@ from pydantic import FiniteFloat, PositiveFloat, model_validator
 from torch import Tensor
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import Events, group_of
+from mleg_ray.events import Events
 from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
@@ -19,6 +19,7 @@ from mleg_ray.features.steps.base import (
     Step,
     StepConfig,
     per_event,
+    prefixed,
     require_columns,
 )
 from mleg_ray.space import wrapped
@@ -41,8 +42,7 @@ class Elementwise(Step):
             for other in self.uses:
                 if layout.columns[other].shape != plain.shape:
                     raise ConfigError(f"{name} and {other} differ in shape")
-            group, part = group_of(name), name.rpartition(".")[2]
-            new = f"{group}.{f.prefix}_{part}" if group else f"{f.prefix}_{part}"
+            new = prefixed(name, f.prefix)
             self.made[new] = name
             writes[new] = Quantity(plain.shape, f.circle, plain.varies)
         self.writes = writes

@@ -5,13 +5,13 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events, members
 from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Step,
     StepConfig,
+    mass_of,
     per_event,
     require_columns,
 )
@@ -33,13 +33,7 @@ class MassShell(Step):
         self.uses = members(group, "px", "py", "pz")
         require_columns((*self.uses, *self.reads), layout)
         self.writes = {}
-        mass = layout.groups[group].mass
-        if mass is None:
-            raise ConfigError(
-                f"group '{group}' has no mass; declare groups.{group}.mass "
-                "in the dataset's definition"
-            )
-        self._mass = mass
+        self._mass = mass_of(group, layout)
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return nothing."""
