@@ -1,8 +1,10 @@
 """What steps of hadron collisions promise beside the contract of all steps."""
 
 import math
+from pathlib import Path
 from statistics import NormalDist
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -213,10 +215,16 @@ class TestPair:
         for name in ("z.acoplanarity", "z.log_ratio_pt"):
             torch.testing.assert_close(again[name], made[name])
 
-    def test_what_has_no_transverse_momentum_is_outside(self) -> None:
-        step, events = CASES["pair"][0].build(), polar(3, 1)
-        pt = torch.tensor([0.0, 1.0, 1.0]).double()
-        assert step.outside(events.replacing((), {"mu1.pt": pt})).tolist() == [True, False, False]
+    def test_what_has_no_transverse_momentum_or_is_at_rest_together_is_outside(self) -> None:
+        step, events = CASES["pair"][0].build(), polar(4, 1)
+        assert not step.outside(events).any()
+        for muon in ("mu1", "mu2"):
+            pt = torch.tensor([0.0, 1.0, 1.0, 1.0]).double()
+            found = step.outside(events.replacing((), {f"{muon}.pt": pt}))
+            assert found.tolist() == [True, False, False, False]
+        columns = events.columns
+        same = {f"mu2.{part}": columns[f"mu1.{part}"] for part in ("pt", "eta", "phi")}
+        assert step.outside(events.replacing((), same)).all()
 
     def test_pairs_that_are_none_are_refused(self) -> None:
         names = [f"{g}.{part}" for g in ("mu1", "mu2") for part in ("pt", "eta", "phi")]
@@ -469,3 +477,43 @@ def test_polar_coordinates_of_momenta_along_the_beam_are_none() -> None:
     events = numbers(**{name: torch.tensor(values) for name, values in momenta.items()})
     assert step.outside(events).tolist() == [False, False, True]
     assert POLAR.objects == {"jet": 3}
+
+
+class TestRealMuons:
+    """Pairs of muons that CMS measured in 2011."""
+
+    def test_mass_of_a_pair_is_the_one_beside_it(self, reference_data: Path) -> None:
+        file = reference_data / "cms-open-data" / "Zmumu_Run2011A_masses.csv"
+        table = np.loadtxt(file, delimiter=",", skiprows=1, usecols=(4, 5, 6, 13, 14, 15, 20))
+        *momenta, mass = torch.from_numpy(table).unbind(1)
+        names = [f"{muon}.{part}" for muon in ("mu1", "mu2") for part in ("px", "py", "pz")]
+        groups = {muon: DIMUONS.groups[muon] for muon in ("mu1", "mu2")}
+        schema = EventSchema([Field(name=name, unit="GeV") for name in names], groups)
+        events = numbers(**dict(zip(names, momenta, strict=True)))
+        fitted = mapped(
+            schema,
+            {"kind": "transverse", "group": "mu1"},
+            {"kind": "transverse", "group": "mu2"},
+            {"kind": "pair", "groups": ["mu1", "mu2"]},
+            {"kind": "rotation", "along": "mu1"},
+        )
+        x = fitted.encode(events, noise=noise()).x  # not yet standardised
+        found = x[:, fitted.space.parts["event"].names.index("pair.mass")].double()
+        torch.testing.assert_close(found, mass, rtol=2e-5, atol=0)  # six digits of each momentum
+        fitted.fit([events])
+        assert fitted.outside_fraction == 0
+        back = fitted.decode(fitted.encode(events, noise=noise()).x, events)
+        for name in names:
+            error = (back.columns[name] - events.columns[name]).abs()
+            assert error.max() < 1e-3, name  # GeV, of features in single precision
+
+    def test_isolations_of_zero_stay_zero(self, reference_data: Path) -> None:
+        file = reference_data / "cms-open-data" / "Zmumu_Run2011A.csv"
+        iso = np.loadtxt(file, delimiter=",", skiprows=1, usecols=7)
+        events = numbers(iso=torch.from_numpy(iso))
+        fitted = mapped(
+            EventSchema([Field(name="iso", unit="GeV")]), {"kind": "spike", "fields": ["iso"]}
+        ).fit([events])
+        back = fitted.decode(fitted.encode(events, noise=noise()).x, events).columns["iso"]
+        assert int((back == 0).sum()) == int((iso == 0).sum()) == 7053
+        torch.testing.assert_close(back, events.columns["iso"], rtol=1e-5, atol=0)
