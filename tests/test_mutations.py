@@ -57,6 +57,7 @@ def mutants(
 
 VALUES = "tests/features/test_values.py"
 STEPS = "tests/features/test_steps.py"
+COLLIDER = "tests/features/test_collider_steps.py"
 LOSSES = "tests/objectives/test_losses.py"
 METRICS = "tests/evaluation/metrics"
 STATISTICS = "tests/evaluation/statistics"
@@ -144,6 +145,115 @@ MUTANTS = [
         ("pt = p * theta.sin()", "pt = p * theta.cos()"),
         ("-volume - math.log(math.pi)", "-volume"),
         ("azimuth(px, py) / math.pi", "azimuth(px, py)"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/transverse.py",
+        VALUES,
+        ("pt * eta.sinh()", "pt * eta.cosh()"),
+        ("transverse_momentum(px, py).log() + momentum", "2 * momentum"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/pair.py",
+        VALUES,
+        ("2 * (more + pt1 * pt2 * pair.opening)", "2 * pt1 * pt2 * pair.opening"),
+        ("/ math.pi - 1)", "/ math.pi)"),
+        ("pt2.log() - pt1.log()), strict", "pt1.log() - pt2.log()), strict"),
+        ("b < 0, (root - b)", "b < 0, (root + b)"),
+        ("-2 * c / (root + b", "-c / (root + b"),
+        ("unequal + 2 * pt1", "unequal + pt1"),
+        ("(grows / mass).log()", "grows.log()"),
+        ("- pt2.log() - math.log(math.pi)", "- pt2.log()"),
+        ("2 * (dphi / 2).sin().square()", "2 * (dphi / 2).cos().square()"),
+        k="pair",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/pair.py",
+        COLLIDER,
+        (".clamp(min=self._least)", ".clamp(min=0)"),
+        ("(pt2 <= LEAST) | at_rest", "(pt2 <= LEAST) & at_rest"),
+        k="Pair",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/rotation.py",
+        VALUES,
+        ("names], -angle)", "names], angle)"),
+        ("level = level - math.log(2)", "level = level + math.log(2)"),
+        ("-math.log(math.pi))", "math.log(math.pi))"),
+        ("px * angle.sin() + py", "px * angle.sin() - py"),
+        k="rotation",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/reflection.py",
+        COLLIDER,
+        (">= 1", "< 1"),
+        ("torch.where(below, u - 1, u)", "torch.where(below, u, u - 1)"),
+        k="Reflection",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/ordered.py",
+        VALUES,
+        ("z[:, 1:] * (1 - ratios)], dim=1).log()", "z[:, 1:] * ratios], dim=1).log()"),
+        ("self._above + logs.exp()", "logs.exp()"),
+        k="ordered",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/ordered.py",
+        COLLIDER,
+        ("(ratios > 1 - self._resolution)", "(ratios > 1)"),
+        ("ratios < self._resolution", "ratios < 0"),
+        k="Ordered",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/spike.py",
+        VALUES,
+        ("(1 + math.log(2 * math.pi)) / 2", "math.log(2 * math.pi) / 2"),
+        ("ENTROPY + self.std[i].log()", "ENTROPY"),
+        ("torch.where(above, -self._log(x)", "torch.where(above, self._log(x)"),
+        ("self._above + columns[log].exp()", "columns[log].exp()"),
+        k="spike",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/spike.py",
+        COLLIDER,
+        ("+ self.std[i] * e)", "+ e)"),
+        ("weight[above].abs()", "weight[above]"),
+        k="Spike",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/quantile.py",
+        VALUES,
+        ("- far - self.get_buffer", "+ far - self.get_buffer"),
+        ("+ math.log(2 * math.pi)) / 2", ") / 2"),
+        ("slope = slope + math.log(2)", "slope = slope - math.log(2)"),
+        ("log_ndtr(-sign * y)", "log_ndtr(sign * y)"),
+        ("_normal(below) - _normal(above)", "_normal(below)"),
+        k="quantile",
+    ),
+    *mutants(
+        "mleg_ray/features/quantiles.py",
+        "tests/features/test_quantiles.py",
+        ("cumsum(0) - weights / 2) / weights.sum()", "cumsum(0)) / weights.sum()"),
+        ("side * (self._values - edge)", "self._values - edge"),
+        ("(0, group, weights * values)", "(0, group, values)"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/category.py",
+        COLLIDER,
+        ("argmax(dim=0)", "argmin(dim=0)"),
+        k="Category",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/dequantise.py",
+        COLLIDER,
+        ("return y.floor()", "return y.round()"),
+        ("self.sigma * drawn", "drawn"),
+        k="Gaussian",
+    ),
+    *mutants(
+        "mleg_ray/features/map.py",
+        COLLIDER,
+        ("before = self._chain[:number]", "before = self._chain[:0]"),
+        k="Learning",
     ),
     *mutants(
         "mleg_ray/features/steps/electron_response.py",
