@@ -472,6 +472,13 @@ MUTANTS = [
         k="integrates",
     ),
     *mutants(
+        "mleg_ray/models/flow.py",
+        "tests/models/test_flow.py",
+        ("-len(self._even) * math.log(2)", "0.0"),
+        ("order = (*self._learned, *self._even)", "order = (*self._even, *self._learned)"),
+        k="Even",
+    ),
+    *mutants(
         "mleg_ray/objectives/regression.py",
         "tests/objectives/test_regression.py",
         ("variance.clamp(min=1e-12).sqrt()", "variance.clamp(min=1e-12)"),

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.distributions import Transform
 from zuko.transforms import AutoregressiveTransform, ComposedTransform
 
+from mleg_ray.errors import ConfigError
 from mleg_ray.models.base import MODELS, Model, ModelConfig, Spaces
+from mleg_ray.space import Space, columns
 
 
 class Flow(Model):
@@ -20,7 +22,8 @@ class Flow(Model):
     Features on the line have a rational-quadratic spline flow with a normal base (Durkan et al.,
     arXiv:1906.04032). Periodic ones, angles in half turns, have a circular spline flow with a
     uniform base (Rezende et al., arXiv:2002.02428) that is conditional on those on the line, so
-    that no seam arises where the angle turns over.
+    that no seam arises where the angle turns over. Angles that are `even` are the base's own, as an
+    exact symmetry has them: uniform, independent of everything else, and seen by no network.
     """
 
     has_density = True
@@ -34,7 +37,17 @@ class Flow(Model):
             "hidden_features": config.hidden,
             "passes": config.passes,
         }
-        n_line, n_circle = len(spaces.features.line), len(spaces.features.circle)
+        angles = _angles(spaces.features)
+        if unknown := [name for name in config.even if name not in angles]:
+            raise ConfigError(
+                f"even: '{unknown[0]}' is no angle of the event; those are "
+                f"{', '.join(filter(None, angles)) or 'none'}"
+            )
+        self._learned = tuple(i for i, name in enumerate(angles) if name not in config.even)
+        self._even = tuple(i for i, name in enumerate(angles) if name in config.even)
+        n_line, n_circle = len(spaces.features.line), len(self._learned)
+        if not n_line + n_circle:
+            raise ConfigError("even: nothing is left to learn; leave one feature out")
         self.flow = nn.ModuleDict()
         if n_line:
             self.flow["line"] = zuko.flows.NSF(n_line, spaces.condition.width, **shape)
@@ -46,7 +59,8 @@ class Flow(Model):
     def log_prob(self, features: Tensor, condition: Tensor) -> Tensor:
         """Return the log density (B,) of features (B, features) under conditions (B, C)."""
         line, circle = self.noise_space.divide(features)
-        result = features.new_zeros(len(features))
+        circle = columns(circle, self._learned)
+        result = features.new_full((len(features),), -len(self._even) * math.log(2))
         if "line" in self.flow:
             result = result + self.flow["line"](_context(condition)).log_prob(line)
         if "circle" in self.flow:
@@ -62,8 +76,11 @@ class Flow(Model):
             line = _inverse(self.flow["line"](_context(condition)).transform, line)
         if "circle" in self.flow:
             context = _context(torch.cat([condition, line], dim=1))
-            angles = _inverse(self.flow["circle"](context).transform, math.pi * circle)
-            circle = angles / math.pi
+            own = math.pi * columns(circle, self._learned)
+            angles = _inverse(self.flow["circle"](context).transform, own) / math.pi
+            order = (*self._learned, *self._even)
+            both = torch.cat([angles, columns(circle, self._even)], dim=1)
+            circle = columns(both, tuple(map(order.index, range(len(order)))))
         return self.noise_space.join(line, circle)
 
 
@@ -78,6 +95,9 @@ class FlowConfig(ModelConfig):
     are features. With 2 passes the transforms are coupling layers (Dinh et al., arXiv:1605.08803):
     one half of the features depends on the other, and two evaluations do, which pays for many
     features.
+
+    `even` names angles, such as those that `rotation` and `reflection` leave, that are drawn evenly
+    instead of learned.
     """
 
     players: ClassVar[tuple[str, ...]] = ("flow",)
@@ -86,10 +106,22 @@ class FlowConfig(ModelConfig):
     bins: Annotated[int, Option(ge=2)] = 16
     hidden: Annotated[tuple[PositiveInt, ...], Option(min_length=1)] = (64, 64)
     passes: Annotated[int, Option(ge=2)] | None = None
+    even: tuple[str, ...] = ()
 
     def build(self, spaces: Spaces) -> Flow:
-        """Build the model with freshly drawn weights."""
+        """Build the model with freshly drawn weights; `ConfigError` if no such angle is there."""
         return Flow(self, spaces)
+
+
+def _angles(space: Space) -> list[str]:
+    """Return the names of a space's angles, in their order; empty those of objects."""
+    names = {
+        space.where[key].start + i: name
+        for key, part in space.parts.items()
+        if len(part.shape) == 1
+        for i, name in enumerate(part.names)
+    }
+    return [names.get(position, "") for position in space.circle]
 
 
 def _context(condition: Tensor) -> Tensor | None:

@@ -1,11 +1,14 @@
 """The flow's density: normalised, seamless on the circle, and that of what it samples."""
 
 import gc
+import math
 
 import pytest
 import torch
 
+from mleg_ray.errors import ConfigError
 from mleg_ray.models.flow import Flow, FlowConfig
+from mleg_ray.space import Part, Space
 from tests.models.spaces import spaces
 
 
@@ -64,6 +67,50 @@ def test_density_has_no_seam_where_the_angle_turns_over():
     condition = torch.zeros(50, 0)
     difference = model.log_prob(left, condition) - model.log_prob(right, condition)
     assert difference.abs().max() < 0.02
+
+
+class TestEvenAngles:
+    def model(self, *even: str) -> Flow:
+        """Of (a, x, b, c), all but x angles."""
+        torch.manual_seed(1)
+        event = Part((4,), ("a", "x", "b", "c"), circle=(0, 2, 3))
+        made_up = spaces(4, 1, 0)._replace(features=Space({"event": event}))
+        return FlowConfig(transforms=2, bins=6, hidden=(16,), even=even).build(made_up).eval()
+
+    def test_they_are_the_noise_and_nothing_depends_on_them(self):
+        model = self.model("a", "c")
+        noise = model.draw(50, generator=torch.Generator().manual_seed(2))
+        condition = torch.linspace(-1, 1, 50)[:, None]
+        made = model.decode(noise, condition)
+        assert torch.equal(made[:, [0, 3]], noise[:, [0, 3]])
+        assert not torch.isclose(made[:, 1:3], noise[:, 1:3]).any()
+        turned = noise.clone()
+        turned[:, [0, 3]] *= -1
+        assert torch.equal(model.decode(turned, condition)[:, 1:3], made[:, 1:3])
+
+    def test_their_density_is_one_half_each(self):
+        """Of x and b it is that of the same flow of these alone."""
+        model = self.model("a", "c")
+        event = Part((2,), ("x", "b"), circle=(1,))
+        alone = FlowConfig(transforms=2, bins=6, hidden=(16,)).build(
+            spaces(2, 1, 0)._replace(features=Space({"event": event}))
+        )
+        alone.load_state_dict(model.state_dict())
+        x = torch.rand(50, 4, generator=torch.Generator().manual_seed(3)) - 0.5
+        condition = torch.linspace(-1, 1, 50)[:, None]
+        found = model.log_prob(x, condition)
+        expected = alone.log_prob(x[:, 1:3], condition) + 2 * math.log(1 / 2)
+        torch.testing.assert_close(found, expected)
+
+    def test_what_is_no_angle_is_refused(self):
+        with pytest.raises(ConfigError, match="even: 'x' is no angle of the event; those are a, b"):
+            self.model("a", "x")
+
+    def test_something_is_left_to_learn(self):
+        event = Part((1,), ("a",), circle=(0,))
+        alone = spaces(1, 0, 0)._replace(features=Space({"event": event}))
+        with pytest.raises(ConfigError, match="nothing is left to learn"):
+            FlowConfig(even=("a",)).build(alone)
 
 
 def test_angles_stay_on_the_circle():

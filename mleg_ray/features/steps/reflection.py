@@ -24,8 +24,8 @@ class Reflection(Step):
     """Events of which `by` is below zero are mirrored: it and all `fields` change their signs.
 
     They leave `folded_` numbers, that of `by` never below zero. On which side an event was is left
-    as `side_` of `by`, on the circle: an even number of the half turn [0, 1) of events as they were
-    and of [-1, 0) of mirrored ones. Where mirror images are equally likely it is uniform and
+    as `side_` of `by`, on the circle: uniform in the half turn [0, 1) for events as they were, in
+    [-1, 0) for mirrored ones. Where mirror images are equally likely it is uniform and
     independent of everything else: a model that draws it so has the symmetry exactly. What
     does not change its sign, such as a charge or p_T, is no field of the mirror; all that does
     must be one.

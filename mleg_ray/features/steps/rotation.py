@@ -25,7 +25,8 @@ class Rotation(Step):
     """The transverse momentum of one particle, `along`, lies along +x; other `groups` turn with it.
 
     A momentum (px, py) leaves `turned_px` and `turned_py`, an azimuth φ `turned_phi`, in radians;
-    of `along` itself p_T is left, and no azimuth. What is not turned stays as it was.
+    of `along` itself p_T is left, and no azimuth. What is not turned stays as it was. A generated
+    p_T below zero points the other way; `logarithm` keeps it above.
 
     The angle of the turn is left as `turn`, in half turns on the circle. Where beams and detector
     look the same from all sides, and all of the event is turned, it is uniform and independent of
