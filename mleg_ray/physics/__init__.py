@@ -1,6 +1,7 @@
 """Physics as pure functions of tensors, in GeV and radians; observables are entered on import."""
 
 from mleg_ray.physics import (
+    dark_machines,
     detector,
     dis,
     fixed_target,
@@ -10,4 +11,13 @@ from mleg_ray.physics import (
     photoproduction,
 )
 
-__all__ = ["detector", "dis", "fixed_target", "images", "kinematics", "objects", "photoproduction"]
+__all__ = [
+    "dark_machines",
+    "detector",
+    "dis",
+    "fixed_target",
+    "images",
+    "kinematics",
+    "objects",
+    "photoproduction",
+]

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from mleg_ray.physics.observables import observable
+from mleg_ray.physics.observables import FourMomentum, observable
 
 
 @observable("GeV", "p_T")
@@ -29,6 +29,36 @@ def momentum(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
 def energy(px: Tensor, py: Tensor, pz: Tensor, mass: float) -> Tensor:
     """E = √(p² + m²), GeV."""
     return (px.square() + py.square() + pz.square() + mass**2).sqrt()
+
+
+@observable("GeV", "p")
+def momentum_at(pt: Tensor, eta: Tensor) -> Tensor:
+    """|p| = p_T cosh η, GeV."""
+    return pt * eta.cosh()
+
+
+@observable("GeV", "p_T")
+def pair_transverse_momentum(first: FourMomentum, second: FourMomentum) -> Tensor:
+    """p_T (B,) of the sum of two particles, GeV.
+
+    >>> one, other = torch.tensor([[3.0, 1.0, 9.0, 10.0], [0.0, 3.0, -5.0, 6.0]]).split(1)
+    >>> pair_transverse_momentum(one, other)
+    tensor([5.])
+    """
+    both: Tensor = first + second
+    return transverse_momentum(both[:, 0], both[:, 1])
+
+
+@observable("rad", r"\Delta\phi")
+def pair_azimuth(first: FourMomentum, second: FourMomentum) -> Tensor:
+    """Azimuth (B,) of the first particle minus that of the second, radians, in [-π, π).
+
+    >>> one, other = torch.tensor([[0.0, 2.0, 0.0, 2.0], [5.0, 0.0, 1.0, 6.0]]).split(1)
+    >>> pair_azimuth(one, other), pair_azimuth(other, one)  # quarter turns
+    (tensor([1.5708]), tensor([-1.5708]))
+    """
+    turn = azimuth(first[:, 0], first[:, 1]) - azimuth(second[:, 0], second[:, 1])
+    return torch.remainder(turn + math.pi, 2 * math.pi) - math.pi
 
 
 @observable("rad", r"\theta")
@@ -59,6 +89,12 @@ def cot_theta(px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
 def product(first: Tensor, second: Tensor) -> Tensor:
     """Product of two numbers."""
     return first * second
+
+
+@observable(None)
+def plus(first: Tensor, second: Tensor) -> Tensor:
+    """Sum of two numbers of one unit."""
+    return first + second
 
 
 @observable("1")

@@ -29,6 +29,12 @@ def number(values: Tensor) -> Tensor:
     return (values != 0).sum(dim=1, dtype=torch.float64)
 
 
+@observable("1", "N")
+def above(values: Tensor, threshold: Tensor) -> Tensor:
+    """Return the number of objects (B,) whose value is above a threshold, as jets by their pt."""
+    return (values > threshold).sum(dim=1, dtype=torch.float64)
+
+
 @observable(None)
 def leading(values: Tensor, rank: int) -> Tensor:
     """Return the value (B,) of the object at `rank`, from 1; zero of events with fewer."""

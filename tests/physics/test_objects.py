@@ -20,6 +20,12 @@ def test_sums_and_numbers():
     assert objects.total(PT.float()).dtype == torch.float32
 
 
+def test_how_many_are_above_a_threshold():
+    threshold = torch.tensor(20.0)  # as an expression gives a number; exactly at it is not above
+    assert objects.above(PT, threshold).tolist() == [2, 1, 0]
+    assert objects.above(PT, threshold).dtype == torch.float64
+
+
 def test_many_whole_numbers_do_not_overflow():
     assert objects.total(torch.full((1, 300), 100, dtype=torch.int8)).item() == 30_000
 
