@@ -24,7 +24,7 @@ COMMANDS = (
     *("toys parts-toy-jets", "toys vae-toy-images --set dataset=toy-layers"),
     *("coordinates --root {tapes}", "losses --root {tapes}", "families --root {tapes}"),
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
-    *("hera", "latent", "mleg", "quickstart", "unfolding"),
+    *("collisions", "hera", "latent", "mleg", "quickstart", "unfolding"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
@@ -32,7 +32,14 @@ PICTURES = {
     "mleg": "-sigma-r",
     "unfolding": "-sigma-r-handbook",
     **dict.fromkeys(
-        ("acceptance", "hera", "compare-tape --root {tapes}", "landscapes --root {tapes}"), ""
+        (
+            "acceptance",
+            "collisions",
+            "hera",
+            "compare-tape --root {tapes}",
+            "landscapes --root {tapes}",
+        ),
+        "",
     ),
 }
 

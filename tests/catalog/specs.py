@@ -21,6 +21,56 @@ def pythia_spec(*assignments: str) -> DatasetSpec:
     )
 
 
+def pp_spec(folder: Path, *assignments: str) -> DatasetSpec:
+    """Return Z/γ* → μμ of 60 events in 10 shards: two muons, jets, no pile-up nor underlying event.
+
+    Only few of the fields are there, and what takes Pythia long is off.
+    """
+    entry = folder / "pp.toml"
+    entry.write_text(
+        """
+extends = "zmumu-13tev"
+name = "small"
+shard_events = 6
+fields = [
+  { name = "mu1.px", unit = "GeV" }, { name = "mu1.energy", unit = "GeV" },
+  { name = "mu1.isolation" }, { name = "mu1.charge", role = "label" },
+  { name = "mu2.charge", role = "label" }, { name = "mu2.pt", unit = "GeV" },
+  { name = "jet.pt", unit = "GeV" }, { name = "n_vtx", dtype = "int16" },
+  { name = "met.phi", unit = "rad" }, { name = "process", role = "label", dtype = "int8" },
+]
+planes = []
+[groups]
+mu1 = { mass = 0.1056584 }
+mu2 = { mass = 0.1056584 }
+jet = { most = 20, ordered_by = "pt" }
+met = {}
+[source]
+kind = "pythia-pp"
+events = 60
+energy = 13000.0
+detector = "cms-hl-lhc-like"
+seed = 1
+[source.processes.zmumu.settings]
+"WeakSingleBoson:ffbar2gmZ" = "on"
+"23:onMode" = "off"
+"23:onIfAny" = "13"
+"PhaseSpace:mHatMin" = "50"
+"PartonLevel:MPI" = "off"
+"HadronLevel:all" = "off"
+[source.objects]
+mu1 = { of = "muon", rank = 1 }
+mu2 = { of = "muon", rank = 2 }
+jet = { of = "jet" }
+[source.selection]
+pair = { of = "muon", mass = [50.0, 150.0] }
+[observables]
+[constraints]
+"""
+    )
+    return DatasetSpec.load(str(entry), assignments)
+
+
 def table_spec(root: Path, *assignments: str) -> DatasetSpec:
     """Return dis-ep-50-tape2 with the files below `root`, in shards of 20 events."""
     return DatasetSpec.load(

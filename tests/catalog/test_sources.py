@@ -7,7 +7,14 @@ from mleg_ray.catalog.codec import checked, rows_of
 from mleg_ray.catalog.sources import SOURCES
 from mleg_ray.catalog.sources.base import cut, divide
 from mleg_ray.catalog.spec import DatasetSpec
-from tests.catalog.specs import pythia_spec, record_spec, shaped_spec, table_spec, write_tape
+from tests.catalog.specs import (
+    pp_spec,
+    pythia_spec,
+    record_spec,
+    shaped_spec,
+    table_spec,
+    write_tape,
+)
 
 
 class SourceContract:
@@ -101,6 +108,17 @@ class TestPythiaAtSeveralEnergies(SourceContract):
         pytest.importorskip("pythia8mc")
         settings = ("source.events=300", "shard_events=30", "source.beam_energies=[10.0,50.0]")
         return DatasetSpec.load("dis-ep-energies", settings)
+
+
+class TestPythiaPP(SourceContract):
+    kind = "pythia-pp"
+    converts = True
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        pytest.importorskip("pythia8mc")
+        pytest.importorskip("fastjet")
+        return pp_spec(tmp_path)
 
 
 class TestImport(SourceContract):

@@ -285,7 +285,7 @@ def isolation(seen: Particles, candidates: Whole, cone: Cone) -> Numbers:
 
     over other particles of the same event within the cone: charged ones of the hard collision,
     neutral ones, and charged ones of overlaid collisions, of which half as much comes along in
-    neutral ones (CMS, arXiv:1804.04528, sec. 5). Clipped at zero it is exactly zero for many.
+    neutral ones (CMS, arXiv:1804.04528). Clipped at zero it is exactly zero for many.
     Particles must stand event after event.
     """
     first, second = pairs(seen.event[candidates], seen.event)
