@@ -152,6 +152,21 @@ def test_jets_are_sums_of_near_particles_and_no_banner_is_printed(capfd):
     assert sorted(found.pt[2:]) == pytest.approx([12, 15])
 
 
+def test_pseudorapidity_of_a_massive_jet_and_a_mass_too_small_to_be_stored():
+    pytest.importorskip("fastjet")
+    seen = particles(
+        *((0, 0, 211, 30.0, 0.9, 0.0), (0, 0, 211, 20.0, 1.2, 0.0)),
+        *((1, 0, 211, 30.0, 0.0, 0.0), (1, 0, 211, 20.0, 0.0, 2e-3)),
+    )
+    found = jets(seen, 2, Jets(pt=10.0, b_tag=PERFECT.jets.b_tag))
+    # pt is 30 + 20, and pz the sum of pt sinh η.
+    assert found.eta[0] == pytest.approx(
+        math.asinh((30 * math.sinh(0.9) + 20 * math.sinh(1.2)) / 50)
+    )
+    # m² = 2 · 30 · 20 (cosh 0.3 - 1), and 1200 (1 - cos 0.002): 0.05 GeV, 0.1% of 50 GeV.
+    assert found.mass.tolist() == [pytest.approx(math.sqrt(1200 * (math.cosh(0.3) - 1))), 0.0]
+
+
 def test_flavour_is_that_of_the_heaviest_near_quark():
     found = objects((0, 0.0, 0.0), (0, 2.0, 0.0), (1, 0.0, 0.0), (2, 0.0, 3.1))
     heavy = Heavy(
