@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from mleg_ray.catalog.formats.dark_machines import DarkMachines
 from mleg_ray.catalog.sources import pythia_pp
 from mleg_ray.catalog.sources.pythia_pp import (
     Collisions,
@@ -229,6 +230,7 @@ def test_entries_of_the_catalog(name):
     if named := re.match(r"stop-(\d+)-(\d+)", name):
         assert (process.stop.m_stop, process.stop.m_chi) == tuple(map(float, named.groups()))
     opened(spec)
+    DarkMachines().require(spec)  # can be written as the challenge's lines
 
 
 @pytest.mark.slow
