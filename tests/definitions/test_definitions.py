@@ -339,12 +339,14 @@ def test_units_and_axes_of_what_is_registered() -> None:
     """All that are neither listed here nor follow their arguments are pure numbers."""
     units = {
         "GeV": "kinematics.energy kinematics.minus_momentum kinematics.momentum "
+        "kinematics.momentum_at kinematics.pair_transverse_momentum "
         "kinematics.transverse_momentum fixed_target.energy_transfer fixed_target.invariant_mass "
         "photoproduction.cm_energy photoproduction.pair_mass",
         "GeV2": "dis.mandelstam_s dis.q2 dis.w2 photoproduction.momentum_transfer",
-        "rad": "kinematics.azimuth kinematics.polar_angle objects.azimuth_from",
-        None: "detector.difference detector.ratio images.largest images.total kinematics.product "
-        "objects.leading objects.total objects.transverse_sum",
+        "rad": "kinematics.azimuth kinematics.pair_azimuth kinematics.polar_angle "
+        "objects.azimuth_from",
+        None: "detector.difference detector.ratio images.largest images.total kinematics.plus "
+        "kinematics.product objects.leading objects.total objects.transverse_sum",
     }
     found = {name: function.unit for name, function in FUNCTIONS.items() if function.unit != "1"}
     assert found == {name: unit for unit, names in units.items() for name in names.split()}
