@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, TypeVar
 
+import torch
 import typer
 
 from mleg_ray.catalog.dataset import Dataset
@@ -22,6 +23,7 @@ from mleg_ray.cluster.train import run_name, train
 from mleg_ray.commands.judging import evaluate
 from mleg_ray.commands.options import Assignments
 from mleg_ray.evaluation.scorecards import Scorecard
+from mleg_ray.events import Events
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, join
 
@@ -275,3 +277,9 @@ class OnTapes(Paper):
     """What a row of the dissertation takes that trains on the events of FAT-GAN's authors."""
 
     root: Tapes
+
+
+def generated(model: Checkpoint, events: int, seed: int) -> Events:
+    """Return as many events of a model whose conditions never vary."""
+    rng = torch.Generator().manual_seed(seed)
+    return model.generate(model.given(events), generator=rng)

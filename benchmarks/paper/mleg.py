@@ -8,7 +8,6 @@ that taught them, which are what learning nothing but these events scores.
 """
 
 import numpy as np
-import torch
 
 from benchmarks.common.dis_figures import (
     cross_sections,
@@ -18,11 +17,9 @@ from benchmarks.common.dis_figures import (
     shares,
     spectra,
 )
-from benchmarks.common.options import Ensemble
+from benchmarks.common.options import Ensemble, generated
 from benchmarks.common.results import Results
 from benchmarks.common.transverse import planes, transverse
-from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.events import Events
 
 RECIPE, DATASET = "mleg-lightcone", "dis-ep-hera-y"
 EVENTS = 100_000  # of each replica
@@ -60,9 +57,3 @@ def measure(options: Ensemble, results: Results) -> None:
             for times, events in more.items()
         }
         results.draw(planes, shown, REACH, name="transverse")
-
-
-def generated(model: Checkpoint, events: int, seed: int) -> Events:
-    """Return as many events of a replica."""
-    rng = torch.Generator().manual_seed(seed)
-    return model.generate(model.given(events), generator=rng)

@@ -33,7 +33,7 @@ from benchmarks.common.dis_figures import (
 )
 from benchmarks.common.histogram_unfolding import Migration, bin_by_bin, counted, dagostini
 from benchmarks.common.omnifold import Simulated, omnifold
-from benchmarks.common.options import Ensemble
+from benchmarks.common.options import Ensemble, generated
 from benchmarks.common.results import Results
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.sources.detectors import DETECTORS, DetectorConfig
@@ -174,13 +174,12 @@ def unfolded(
         values = (*own, f"dataset={measured.manifest.name}", f"teacher={response.uri}")
         replicas = options.bootstrapped(options.for_budget(recipe), seed, *values)
         events = options.few(EVENTS)
-        yield method, [generated(model, measured, events, k) for k, model in replicas]
+        yield method, [corrected(model, measured, events, k) for k, model in replicas]
 
 
-def generated(model: Checkpoint, measured: Dataset, events: int, seed: int) -> Shares:
+def corrected(model: Checkpoint, measured: Dataset, events: int, seed: int) -> Shares:
     """Return the spectra of a generator of seen electrons, each worth one over the share seen."""
-    rng = torch.Generator().manual_seed(seed)
-    made = model.generate(model.given(events), generator=rng)
+    made = generated(model, events, seed)
     return shares(electrons(made), 1 / efficiency(measured, made).clip(min=1e-3))
 
 

@@ -45,6 +45,9 @@ class Flow(Model):
             )
         self._learned = tuple(i for i, name in enumerate(angles) if name not in config.even)
         self._even = tuple(i for i, name in enumerate(angles) if name in config.even)
+        # Where each angle stands behind one another, first those that are learned.
+        behind = (*self._learned, *self._even)
+        self._places = tuple(map(behind.index, range(len(behind))))
         n_line, n_circle = len(spaces.features.line), len(self._learned)
         if not n_line + n_circle:
             raise ConfigError("even: nothing is left to learn; leave one feature out")
@@ -78,9 +81,8 @@ class Flow(Model):
             context = _context(torch.cat([condition, line], dim=1))
             own = math.pi * columns(circle, self._learned)
             angles = _inverse(self.flow["circle"](context).transform, own) / math.pi
-            order = (*self._learned, *self._even)
             both = torch.cat([angles, columns(circle, self._even)], dim=1)
-            circle = columns(both, tuple(map(order.index, range(len(order)))))
+            circle = columns(both, self._places)
         return self.noise_space.join(line, circle)
 
 
