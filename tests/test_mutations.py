@@ -475,7 +475,7 @@ MUTANTS = [
         "mleg_ray/models/flow.py",
         "tests/models/test_flow.py",
         ("-len(self._even) * math.log(2)", "0.0"),
-        ("order = (*self._learned, *self._even)", "order = (*self._even, *self._learned)"),
+        ("behind = (*self._learned, *self._even)", "behind = (*self._even, *self._learned)"),
         k="Even",
     ),
     *mutants(
