@@ -102,25 +102,24 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def read_extended(
-    name: str, folder: str, tables: tuple[str, ...] = ()
+    name: str, folder: str, inherits: str, tables: tuple[str, ...] = ()
 ) -> tuple[dict[str, Any], str]:
     """Read `NAME.toml` of `folder`, or a path, with what it extends; return that and the path.
 
-    `folder` is `data_catalog` or `tuning`. A file may say `extends = "OTHER"`: the other file's
-    keys and tables then hold wherever this one has none of its own, and a table that it has is all
-    there is. With `tables`, a file has these alone. Then it inherits the first of them key by key,
-    see `inherited`, and has all others of its own.
+    `folder` is `data_catalog` or `tuning`. A file may say `extends = "OTHER"`. Then it `inherits`
+    one table key by key, see `inherited`; of the other file's other keys and tables those hold that
+    this one has not. With `tables`, a file has these alone, and inherits nothing but the one.
 
     Raises:
         ConfigError: a file is absent, not valid TOML or extends itself, or has something else than
             its `tables`.
     """
     path = find_named(name, folder)
-    return _extended(path, folder, tables, ()), str(path)
+    return _extended(path, folder, inherits, tables, ()), str(path)
 
 
 def _extended(
-    path: Path, folder: str, tables: tuple[str, ...], extending: tuple[Path, ...]
+    path: Path, folder: str, inherits: str, tables: tuple[str, ...], extending: tuple[Path, ...]
 ) -> dict[str, Any]:
     if path.resolve() in extending:
         raise ConfigError(f"{path}: extends itself: {' -> '.join(p.stem for p in extending)}")
@@ -134,12 +133,11 @@ def _extended(
         raise ConfigError(f"{path}: extends: name one other file (got {base!r})")
     # A path is seen from the file that names it, a name from anywhere.
     place = path.parent / base if base.endswith(".toml") else find_named(base, folder)
-    other = _extended(place, folder, tables, (*extending, path.resolve()))
-    if not tables:
-        return other | values
-    first = tables[0]
-    with inside(f"{path}: {first}"):
-        return values | {first: inherited(values.get(first, {}), other.get(first, {}))}
+    other = _extended(place, folder, inherits, tables, (*extending, path.resolve()))
+    own, its = _table(values, inherits, path), _table(other, inherits, place)
+    with inside(f"{path}: {inherits}"):
+        table = inherited(own, its)
+    return ({} if tables else other) | values | {inherits: table}
 
 
 def inherited(own: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,7 +156,7 @@ def inherited(own: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any
     extends = own.get("extends", True)
     if not isinstance(extends, bool):
         raise ConfigError(
-            f"extends: a table inherits of the recipe that the file extends, or, with "
+            "extends: a table inherits of the file that this one extends, or, with "
             f"`extends = false`, nothing (got {extends!r})"
         )
     if not extends or own.get("kind", other.get("kind")) != other.get("kind"):
@@ -175,14 +173,20 @@ def inherited(own: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any
 
 
 def _require_tables(values: Mapping[str, Any], tables: tuple[str, ...], path: Path) -> None:
-    for name, value in values.items():
+    for name in values:
         if name not in tables:
             raise ConfigError(
                 f"{path}: unknown table or key '{name}'{suggest(name, list(tables))}; it may have "
                 f"the tables {', '.join(tables)}, and the key extends"
             )
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{path}: {name}: a table is needed (got {value!r})")
+        _table(values, name, path)
+
+
+def _table(values: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
+    table = values.get(name, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{path}: {name}: a table is needed (got {table!r})")
+    return table
 
 
 def parse_toml(content: bytes, origin: str) -> dict[str, Any]:

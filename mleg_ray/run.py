@@ -154,7 +154,7 @@ def read_recipe(recipe: str, needed: tuple[str, ...] = ("run",)) -> tuple[dict[s
     Raises:
         ConfigError: the recipe cannot be read, lacks a `needed` table, or has other than `TABLES`.
     """
-    tables, origin = read_extended(recipe, "tuning", TABLES)
+    tables, origin = read_extended(recipe, "tuning", TABLES[0], TABLES)
     for name in needed:
         if name not in tables:
             raise ConfigError(f"{origin}: no [{name}] table; it needs {', '.join(needed)}")

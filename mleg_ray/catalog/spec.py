@@ -92,5 +92,5 @@ class DatasetSpec(Description):
 
         It may extend another entry, see `read_extended`.
         """
-        values, origin = read_extended(name, FOLDER)
+        values, origin = read_extended(name, FOLDER, "source")
         return parse(DatasetSpec, override(values, assignments), origin)

@@ -3,8 +3,8 @@
 An expression is `module.function` or `module.function(argument, ...)` with one of `FUNCTIONS`,
 those of physics that are registered as observables; an argument is a column, a number or a group,
 and without arguments the function's own parameter names are the columns. A group stands for its
-four-momentum, or for those of its fields that the next parameters name: `dis.q2(electron,
-beam_energy)` is `dis.q2(electron.px, electron.py, electron.pz, beam_energy)`.
+four-momentum, for its objects, or for those of its fields that the next parameters name:
+`dis.q2(electron, beam_energy)` is `dis.q2(electron.px, electron.py, electron.pz, beam_energy)`.
 
 >>> electron = {"electron.px": torch.tensor([3.0]), "electron.py": torch.tensor([4.0])}
 >>> evaluate("kinematics.transverse_momentum(electron)", electron)
@@ -22,8 +22,8 @@ from torch import Tensor
 
 from mleg_ray.config import suggest
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import MOMENTUM, group_of
-from mleg_ray.physics.observables import FUNCTIONS, FourMomentum, Function
+from mleg_ray.events import group_of
+from mleg_ray.physics.observables import FUNCTIONS, Function, fields_of
 
 _CALL = re.compile(r"^(\w+\.\w+)(?:\(([\w.+\-\s,]*)\))?$")
 
@@ -123,7 +123,7 @@ def _whole(text: str, expression: str) -> int:
 def resolve(expression: str, columns: Container[str]) -> tuple[Function, dict[str, list[str]]]:
     """Return an expression's function, and what stands for each of its parameters.
 
-    That is a column or number, or four of them for a four-momentum.
+    That is a column or number, or four of them for a four-momentum or objects.
 
     Raises:
         ConfigError: no such function, or too few or many arguments.
@@ -139,7 +139,7 @@ def resolve(expression: str, columns: Container[str]) -> tuple[Function, dict[st
     code = function.call.__code__  # `inspect.signature` takes as long as an observable of a batch
     parameters = code.co_varnames[: code.co_argcount]
     kinds = function.call.__annotations__
-    taken = {p: MOMENTUM if kinds[p] is FourMomentum else (p,) for p in parameters}
+    taken = {p: fields_of(p, kinds[p]) for p in parameters}
     places = [place for fields in taken.values() for place in fields]
     operands: list[str] = []
     for given in arguments.split(",") if arguments else places:

@@ -9,6 +9,7 @@ from mleg_ray.physics import (
     kinematics,
     objects,
     photoproduction,
+    tops,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "kinematics",
     "objects",
     "photoproduction",
+    "tops",
 ]

@@ -9,8 +9,10 @@ from typing import Annotated, NamedTuple, TypeVar
 
 from torch import Tensor
 
-# px, py, pz and energy (B, 4) in GeV: an expression names a group that has these fields.
+# In GeV, of a group that has these fields, by whose name an expression calls them: one particle's
+# (B, 4), or those of a varying number of objects (B, 4, K), zero where absent.
 FourMomentum = Annotated[Tensor, "px, py, pz, energy"]
+Objects = Annotated[Tensor, "pt, eta, phi, energy"]
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Tensor])
 
 
@@ -27,6 +29,16 @@ class Function(NamedTuple):
 
 
 FUNCTIONS: dict[str, Function] = {}  # by `module.function`
+
+
+def fields_of(parameter: str, kind: object) -> tuple[str, ...]:
+    """Return the fields of a group that stand for a parameter of this kind, or its own name.
+
+    >>> fields_of("electron", FourMomentum), fields_of("pt", Tensor)
+    (('px', 'py', 'pz', 'energy'), ('pt',))
+    """
+    fields = getattr(kind, "__metadata__", (parameter,))
+    return tuple(fields[0].split(", "))
 
 
 def observable(

@@ -46,23 +46,19 @@ mu2 = { mass = 0.1056584 }
 jet = { most = 20, ordered_by = "pt" }
 met = {}
 [source]
-kind = "pythia-pp"
 events = 60
-energy = 13000.0
-detector = "cms-hl-lhc-like"
+pile_up = 0.0
 seed = 1
 [source.processes.zmumu.settings]
-"WeakSingleBoson:ffbar2gmZ" = "on"
-"23:onMode" = "off"
-"23:onIfAny" = "13"
-"PhaseSpace:mHatMin" = "50"
 "PartonLevel:MPI" = "off"
 "HadronLevel:all" = "off"
 [source.objects]
+extends = false
 mu1 = { of = "muon", rank = 1 }
 mu2 = { of = "muon", rank = 2 }
 jet = { of = "jet" }
 [source.selection]
+extends = false
 pair = { of = "muon", mass = [50.0, 150.0] }
 [observables]
 [constraints]

@@ -170,6 +170,48 @@ def test_processes_are_strata_with_their_conditions(tmp_path):
         assert columns["low"].tolist() == [low] * 6
 
 
+def test_weights_of_a_process_sum_to_what_a_luminosity_brings(monkeypatch, tmp_path):
+    """σ ε L = 7 pb · 60% · 2 fb⁻¹ = 8,400 events, in 60 events of 140 each; else by Pythia's σ."""
+    fields = '[{name="jet.pt",unit="GeV"},{name="weight",role="weight"}]'
+    spec = [
+        *(f"fields={fields}", 'groups={jet={most=5,ordered_by="pt"}}', "source.selection={}"),
+        *('source.objects={jet={of="jet"}}', "source.luminosity=2.0", "observables={}"),
+        *("constraints={}", "planes=[]"),
+    ]
+
+    class Some(Engine):
+        def __init__(self, settings, spectrum):
+            pass
+
+        def cross_section(self):
+            return 11.0
+
+    def batch(source, hard, soft, n, rng):
+        return 10, None
+
+    def columns(source, events, n):
+        return {"jet.count": np.zeros(6, dtype=int), "jet.pt": np.zeros(0)}, 6
+
+    monkeypatch.setattr(pythia_pp, "Engine", Some)
+    monkeypatch.setattr(pythia_pp.PythiaPP, "_batch", batch)
+    monkeypatch.setattr(pythia_pp.PythiaPP, "_columns", columns)
+    declared = opened(pp_spec(tmp_path, *spec, "source.processes.zmumu.cross_section=7.0"))
+    shards = [declared.shard(i)["weight"] for i in range(10)]
+    np.testing.assert_allclose(np.concatenate(shards), np.full(60, 140.0))
+    own = opened(pp_spec(tmp_path, *spec)).shard(0)["weight"]
+    np.testing.assert_allclose(own, np.full(6, 140.0 * 11 / 7))
+
+
+def test_the_cross_section_is_pythias():
+    """Z → μμ of any mass above 50 GeV: 1.6 nb at leading order, of which showers change nothing."""
+    settings = {"WeakSingleBoson:ffbar2gmZ": "on", "23:onMode": "off", "23:onIfAny": "13"}
+    engine = Engine(pythia_pp.ALWAYS | QUIET | settings | {"PhaseSpace:mHatMin": "50"}, spectrum="")
+    engine.collisions(500)
+    told = engine._pythia.infoPython().sigmaGen()  # mb
+    assert engine.cross_section() == pytest.approx(told * 1e9)
+    assert 1e3 < engine.cross_section() < 2.5e3
+
+
 def test_masses_of_a_spectrum_reach_pythia():
     stop = Stop(m_stop=300, m_chi=100)
     process = Process(
@@ -212,6 +254,12 @@ def test_what_pythia_does_not_know_is_said_before_the_work(tmp_path):
         (['fields.0={name="mu1.spin"}'], "no field 'mu1.spin'; of an object it makes pt, eta"),
         (['fields.0={name="mu1.px",unit="rad"}'], "mu1.px.*GeV .energy. cannot be converted"),
         (["source.processes.zmumu.conditions={mass=1.0}"], "processes.zmumu.conditions: give none"),
+        (["source.luminosity=10.0"], "luminosity: events of a luminosity .* have weights"),
+        (
+            ['fields.0={name="weight",role="weight"}'],
+            "luminosity: .* together with a field of role 'weight'",
+        ),
+        (["source.processes.zmumu.cross_section=1.0"], "zmumu.cross_section: it is for weights"),
         (["source.detector=cms"], "no cms.toml"),
         (["source.processes={}"], "source.processes"),
     ],
@@ -222,13 +270,25 @@ def test_bad_configuration(tmp_path, assignments, message):
 
 
 @pytest.mark.parametrize(
-    "name", ["ttbar-13tev", "stop-220-20", "stop-300-100", "stop-400-100", "stop-800-100"]
+    "name",
+    [
+        "ttbar-13tev",
+        "stop-220-20",
+        "stop-300-100",
+        "stop-400-100",
+        "stop-800-100",
+        "stop-grid",
+        "ttbar-stop-10fb",
+    ],
 )
 def test_entries_of_the_catalog(name):
     spec = DatasetSpec.load(name)
-    [process] = spec.source.processes.values()
+    for process in spec.source.processes.values():
+        if process.stop and spec.schema_.conditions:
+            masses = {"m_stop": process.stop.m_stop, "m_chi": process.stop.m_chi}
+            assert masses == (process.conditions or spec.conditions)
     if named := re.match(r"stop-(\d+)-(\d+)", name):
-        assert (process.stop.m_stop, process.stop.m_chi) == tuple(map(float, named.groups()))
+        assert tuple(spec.conditions.values()) == tuple(map(float, named.groups()))
     opened(spec)
     DarkMachines().require(spec)  # can be written as the challenge's lines
 

@@ -75,6 +75,16 @@ def test_extends_replaces_tables_whole(catalog):
     assert DatasetSpec.load("mine").constraints == {}
 
 
+def test_extends_inherits_the_source_key_by_key(catalog):
+    (catalog / "mine.toml").write_text(
+        'extends = "stop-grid"\nname = "mine"\n[source]\nseed = 3\n[source.objects]\njet.pt = 30\n'
+    )
+    base, mine = DatasetSpec.load("stop-grid").source, DatasetSpec.load("mine").source
+    assert (mine.seed, mine.objects["jet"].pt, mine.objects["jet"].eta) == (3, 30, 2.8)
+    assert mine.processes == base.processes
+    assert [*DatasetSpec.load("stop-300-100").source.processes] == ["stop"]  # `extends = false`
+
+
 def test_assignments_come_after_extends(catalog):
     (catalog / "mine.toml").write_text('extends = "dis-ep-50"\nname = "mine"\n')
     assert DatasetSpec.load("mine", ("source.events=7",)).source.planned_events() == 7
@@ -86,6 +96,7 @@ def test_assignments_come_after_extends(catalog):
         ('extends = "other"', "extends itself: mine -> other"),
         ('extends = "dis-ep-51"', "no dis-ep-51.toml.*did you mean"),
         ("extends = 3", "name one other file"),
+        ('extends = "dis-ep-50"\nsource = 3', "mine.toml: source: a table is needed"),
         ('extends = "dis-ep-50"\nnames = 1', "unknown key 'names'.*did you mean 'name'"),
         ('extends = "dis-ep-50"\nname = "../up"', "name"),
         ("x = ", "not valid TOML"),

@@ -341,7 +341,7 @@ def test_units_and_axes_of_what_is_registered() -> None:
         "GeV": "kinematics.energy kinematics.minus_momentum kinematics.momentum "
         "kinematics.momentum_at kinematics.pair_transverse_momentum "
         "kinematics.transverse_momentum fixed_target.energy_transfer fixed_target.invariant_mass "
-        "photoproduction.cm_energy photoproduction.pair_mass",
+        "photoproduction.cm_energy photoproduction.pair_mass tops.m_bjj tops.m_jj tops.m_lb",
         "GeV2": "dis.mandelstam_s dis.q2 dis.w2 photoproduction.momentum_transfer",
         "rad": "kinematics.azimuth kinematics.pair_azimuth kinematics.polar_angle "
         "objects.azimuth_from",

@@ -40,6 +40,7 @@ ALWAYS = {"Print:quiet": "on", "ParticleDecays:limitTau0": "on", "SLHA:verbose":
 SETTABLE = ("isFlag", "isMode", "isParm", "isWord", "isFVec", "isMVec", "isPVec", "isWVec")
 BATCH = 200  # collisions at a time; with pile-up they take some 100 MB
 HOPELESS = 1000  # collisions of which none passes; as many for each that does
+MB_TO_PB, PB_TO_FB = 1e9, 1e3
 HEAVY_PT = 5.0  # GeV, of a hadron that gives a jet its flavour
 
 # What a field of an object or of the missing momentum is, and its unit.
@@ -149,10 +150,12 @@ class Selection(Config):
 class Process(Config):
     """A process by Pythia's `settings`, and the values of `conditions` under which it goes on.
 
-    A spectrum of supersymmetry is written from `stop`, or a file of the user's, `slha`.
+    A spectrum of supersymmetry is written from `stop`, or a file of the user's, `slha`. The
+    `cross_section` (pb), where events have weights, is Pythia's own unless it is given.
     """
 
     settings: Annotated[dict[str, str], Option(min_length=1)]
+    cross_section: PositiveFloat | None = None
     stop: Stop | None = None
     slha: str = ""
     conditions: dict[str, float] = {}
@@ -176,7 +179,9 @@ class PythiaPPConfig(SourceConfig):
     """Reconstructed objects of p p collisions at √s = `energy` (GeV).
 
     Each of the `processes` is a stratum of as many of the `events`; the label `process` numbers
-    them from 0 in their order. `objects` says what each group has. On every collision
+    them from 0 in their order. With a `luminosity` L (fb⁻¹) each of a process's N events has the
+    weight σ ε L/N, ε the share that is kept: so weights sum to the events that L brings. `objects`
+    says what each group has. On every collision
     Poisson(`pile_up`) others are overlaid, see `overlaid`; each of these is used `pile_up_reuse`
     times on average, always in the same shard. `detector` is a card, or the name of one in
     `data_catalog/detectors`.
@@ -186,6 +191,7 @@ class PythiaPPConfig(SourceConfig):
     events: PositiveInt
     energy: PositiveFloat
     processes: Annotated[dict[str, Process], Option(min_length=1)]
+    luminosity: PositiveFloat | None = None
     pile_up: NonNegativeFloat = 0.0
     pile_up_reuse: PositiveInt = 20
     detector: NamedCard
@@ -195,7 +201,7 @@ class PythiaPPConfig(SourceConfig):
 
     def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
         """Raise `ConfigError` unless all fields can be made, and the conditions are known."""
-        made = [f for f in schema.fields if f.role != "condition"]
+        made = [f for f in schema.fields if f.role not in ("condition", "weight")]
         groups = {f.group for f in made if f.group and f.name not in OF_EVENTS}
         if groups != set(self.objects):
             raise ConfigError(
@@ -208,8 +214,17 @@ class PythiaPPConfig(SourceConfig):
                     f"objects.{name}.rank: a group that is there once needs the rank of its object "
                     "by pt, and one of up to `most` objects has none"
                 )
+        if (schema.weight is None) != (self.luminosity is None):
+            raise ConfigError(
+                "luminosity: events of a luminosity (fb⁻¹) have weights; give it together with a "
+                "field of role 'weight', or neither of them"
+            )
         varying = schema.varying(conditions)
         for name, process in self.processes.items():
+            if process.cross_section and self.luminosity is None:
+                raise ConfigError(
+                    f"processes.{name}.cross_section: it is for weights; give a luminosity (fb⁻¹)"
+                )
             if set(process.conditions) != set(varying):
                 raise ConfigError(
                     f"processes.{name}.conditions: give {', '.join(varying) or 'none'}: the "
@@ -330,7 +345,16 @@ class PythiaPP(Source):
                 )
         columns = self._first(made, rows)
         columns["process"] = np.full(rows, stratum)
+        if self._schema.weight and self._config.luminosity:
+            cross_section = process.cross_section or hard.cross_section()
+            expected = cross_section * PB_TO_FB * self._config.luminosity
+            expected *= counts.kept / counts.made
+            columns[self._schema.weight] = np.full(rows, expected / self._events(stratum))
         return columns | {key: np.full(rows, value) for key, value in process.conditions.items()}
+
+    def _events(self, stratum: int) -> int:
+        """Return how many events a process has."""
+        return sum(self.shard_rows()[stratum])
 
     def seed(self, index: int) -> int:
         """Return the seed of the detector and the pile-up of shard `index`."""
@@ -412,7 +436,7 @@ class PythiaPP(Source):
         found = {name: np.concatenate([part[name] for part in parts])[:rows] for name in counts}
         for field in self._schema.fields:
             name = field.name
-            if field.role == "condition" or name == "process":
+            if field.role in ("condition", "weight") or name == "process":
                 continue
             made = OF_EVENTS.get(name) or OF_OBJECTS[name.partition(".")[2]]
             values = np.concatenate([part[name] for part in parts])
@@ -438,6 +462,10 @@ class Engine:
             if not self._pythia.init():
                 told = ", ".join(f"{key} = {value}" for key, value in settings.items())
                 raise ConfigError(f"source pythia-pp: Pythia cannot be initialised with {told}")
+
+    def cross_section(self) -> float:
+        """Return Pythia's estimate, pb, of the collisions that were made."""
+        return float(self._pythia.infoPython().sigmaGen()) * MB_TO_PB
 
     def collisions(self, n: int) -> Collisions:
         """Return what n collisions leave; fewer if Pythia gives one up.
