@@ -5,17 +5,23 @@ import gzip
 import io
 import math
 import pickle
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pyhepmc
 import pytest
 import torch
 
+from mleg_ray.catalog.codec import checked, to_events
 from mleg_ray.catalog.convert import FORMATS
 from mleg_ray.catalog.formats.particles import Records, blocks
 from mleg_ray.catalog.prepare import finish, make_shard, plan_dataset
 from mleg_ray.catalog.sources import records
 from mleg_ray.catalog.sources.records import RecordsConfig
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.definitions import violates
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import EventSchema, Field, Group
 from tests.catalog.specs import SHAPED, record_spec, shaped_columns, shaped_dataset
@@ -89,6 +95,53 @@ def test_a_line_of_dark_machines(tmp_path):
     assert columns["lepton.pdg_id"].tolist() == [-11]
     assert columns["lepton.mass"].tolist() == [0.0]
     assert columns["lepton.phi"] == pytest.approx([-0.288634])
+
+
+def test_an_entry_of_the_catalog_reads_the_challenges_files(tmp_path):
+    """No constraint is broken: the positron's energy is p_T cosh η, and not what is printed."""
+    (tmp_path / "ttbar_10fb.csv").write_text(LINE)
+    spec = DatasetSpec.load("ttbar-dark-machines", (f"source.root={tmp_path}",))
+    source = spec.source.open(spec.schema_, spec.conditions, spec.shard_events)
+    assert source.shard_rows() == [(1,)]
+    columns, _ = checked(source.shard(0), spec.stored, "here")
+    events = spec.joined(to_events(columns, spec.schema_, spec.conditions))
+    assert [name for name, rule in spec.constraints.items() if violates(rule, events).any()] == []
+    assert events.columns["positron.energy"][0, 0] == pytest.approx(
+        95.7795 * math.cosh(0.769969), rel=1e-6
+    )
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from mleg_ray.catalog.spec import DatasetSpec
+spec = DatasetSpec.load("ttbar-dark-machines", (f"source.root={sys.argv[1]}",))
+source = spec.source.open(spec.schema_, spec.conditions, spec.shard_events)
+[rows] = source.shard_rows()
+assert len(source.shard(len(rows) - 1)["met.pt"]) == rows[-1]
+[peak] = [x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM")]
+print(sum(rows), int(peak.split()[1]) >> 10)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's peak memory is read from /proc")
+def test_a_large_text_file_needs_no_more_memory_than_a_small_one(tmp_path):
+    """Four times as many events take 8 bytes more for each, so 10 GB of text less than 1 GB.
+
+    They are 70 million lines like these, whose hashes are 560 MB, and what the small file takes.
+    """
+    peaks = []
+    for lines in (200_000, 800_000):  # 28 and 112 MB
+        text = "".join(f"{i};{LINE.split(';', 1)[1]}" for i in range(1000)) * (lines // 1000)
+        (tmp_path / "ttbar_10fb.csv").write_text(text)
+        command = [sys.executable, "-c", PEAK, str(tmp_path)]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        events, peak = map(int, told.split())
+        assert events == lines
+        peaks.append(peak)
+    assert peaks[0] < 600
+    assert peaks[1] - peaks[0] < 8 * 600_000 / 2**20 + 20
 
 
 def test_the_real_line(reference_data, tmp_path):
@@ -176,6 +229,9 @@ def test_a_mass_below_what_rounding_leaves_is_zero():
         {},
     )
     assert particles.part("mass") == pytest.approx([0, 0.4, 0], rel=1e-6)
+    assert particles.part("energy").tolist() == [100, 100, 100]
+    found = replace(particles, rounded=True).part("energy")
+    np.testing.assert_array_equal(found, [momentum[0], 100, momentum[2]])
 
 
 @pytest.mark.parametrize(("energy", "unit"), [(30, None), (30000, "GeV")])

@@ -126,6 +126,7 @@ class DarkMachines(RecordFormat):
             np.array(pdg_id, dtype=np.int64),
             {"energy": scale * energy, "pt": scale * pt, "eta": eta, "phi": phi},
             faults,
+            rounded=True,
         )
 
 

@@ -3,7 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -130,7 +130,7 @@ class Records:
 
     `count` (n,) are the numbers of particles, `parts` (m,) their momenta as the file has them,
     Cartesian or polar, with energies, in GeV and radians. `faults` has the events, by their place,
-    that cannot be read; their numbers mean nothing.
+    that cannot be read; their numbers mean nothing. `rounded` says that the parts have few digits.
     """
 
     numbers: Mapping[str, NDArray[Any]]
@@ -138,6 +138,7 @@ class Records:
     pdg_id: NDArray[np.int64]
     parts: Mapping[str, NDArray[np.float64]]
     faults: Mapping[int, Fault]
+    rounded: bool = False
 
     @property
     def owner(self) -> NDArray[np.intp]:
@@ -147,11 +148,14 @@ class Records:
     def part(self, name: str) -> NDArray[Any]:
         """Return one of `PARTS` of each particle (m,).
 
-        The mass is zero of leptons and photons, and where it is below `MASS_NOISE` of the energy:
-        a classifier would know printed events by what rounding leaves of it.
+        The mass is zero of leptons and photons, and where it is below `MASS_NOISE` of the energy,
+        which is the momentum then if it was rounded: a classifier would know printed events by what
+        rounding leaves of them.
         """
         if name == "pdg_id":
             return self.pdg_id
+        if name == "energy" and self.rounded:
+            return np.where(self.part("mass") > 0, self.parts["energy"], self.momentum)
         if name in self.parts:
             return self.parts[name]
         # Of a particle along the beam η is infinite: whoever stores it finds that.
@@ -203,7 +207,7 @@ class Records:
         for name, numbers in self.numbers.items():
             for i in np.nonzero(~np.isfinite(numbers))[0] if name in used else ():
                 faults.setdefault(int(i), Fault(NOT_FINITE, f"{name} = {numbers[i]}"))
-        return Records(self.numbers, self.count, self.pdg_id, self.parts, faults)
+        return replace(self, faults=faults)
 
     def whole(self) -> "Records":
         """Return the events without faults."""
@@ -212,12 +216,13 @@ class Records:
         good = np.ones(len(self.count), dtype=bool)
         good[list(self.faults)] = False
         kept = good[self.owner]
-        return Records(
-            {name: values[good] for name, values in self.numbers.items()},
-            self.count[good],
-            self.pdg_id[kept],
-            {name: values[kept] for name, values in self.parts.items()},
-            {},
+        return replace(
+            self,
+            numbers={name: values[good] for name, values in self.numbers.items()},
+            count=self.count[good],
+            pdg_id=self.pdg_id[kept],
+            parts={name: values[kept] for name, values in self.parts.items()},
+            faults={},
         )
 
 
