@@ -82,11 +82,11 @@ class SourceContract:
             return
         in_mev = self.open(DatasetSpec.model_validate(values))
         in_mev.shard_rows()
+        made, made_in_mev = source.shard(1), in_mev.shard(1)
         for field in spec.fields:
             if field.role == "event":
                 factor = 1e3 if field.unit == "GeV" else 1
-                wanted = factor * source.shard(1)[field.name]
-                np.testing.assert_allclose(in_mev.shard(1)[field.name], wanted)
+                np.testing.assert_allclose(made_in_mev[field.name], factor * made[field.name])
 
 
 class TestPythia(SourceContract):
