@@ -509,6 +509,12 @@ MUTANTS = [
         ("(self.number * self.std).log()", "(self.number / self.std).log()"),
         ("(1 - (end - below) / own)", "((end - below) / own)"),
         ("(upper[..., :-1] <= below)", "(upper[..., :-1] > below)"),
+        ("s * share.square() + d0 * rest", "s * share + d0 * rest"),
+        ("slope = d1 * share.square()", "slope = d0 * share.square()"),
+        ("log_slope = 2 * (s / below)", "log_slope = (s / below)"),
+        ("- 4 * a * c)", "+ 4 * a * c)"),
+        ("math.log(math.expm1(1 - LEAST))", "0.0"),
+        ("(1 - len(raw) * LEAST)", "1.0"),
     ),
     *mutants(
         "mleg_ray/objectives/regression.py",

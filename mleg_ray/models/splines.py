@@ -6,14 +6,74 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
-from zuko.transforms import MonotonicRQSTransform
+from torch.nn.functional import logsigmoid, pad, softplus
 
 from mleg_ray.space import wrapped
 
 BOUND = 5.0  # of splines on the line, in standard deviations
 LOG_NORMAL = -math.log(2 * math.pi) / 2  # of the standard normal density at zero
+LEAST = 1e-3  # width and height of a bin, as a share of the spline's, and slope at a knot
 SMALLEST = 1e-6  # share of an end or of a level that numbers in single precision can tell
+
+
+class Spline:
+    """Rational-quadratic functions from [-bound, bound] to itself, one of each number.
+
+    Parameters (..., 3 bins - 1) are widths and heights of bins, by a softmax, and slopes at the
+    knots between them, by a softplus; at the ends, and beyond where the function is the number
+    itself, the slope is 1. Source: Durkan et al., arXiv:1906.04032, eq. 4 to 8.
+    """
+
+    def __init__(self, raw: Tensor, bins: int, bound: float) -> None:
+        # Bins first: along the last axis of few numbers no processor is quick.
+        widths, heights, slopes = raw.movedim(-1, 0).split_with_sizes([bins, bins, bins - 1])
+        self._bound = bound
+        self._widths, self._heights = (_lengths(part, bound) for part in (widths, heights))
+        # At zero parameters the slope is 1.
+        inner = LEAST + softplus(slopes + math.log(math.expm1(1 - LEAST)))
+        self._slopes = pad(inner.flatten(1), (0, 0, 1, 1), value=1.0).reshape(-1, *raw.shape[:-1])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the function (...) at x (...), and the logarithm of its slope (...)."""
+        x0, y0, width, height, d0, d1, inside = self._bin(x, self._widths, self._heights)
+        s = height / width
+        share = ((x - x0) / width).clamp(0, 1)
+        rest = share * (1 - share)
+        below = s + (d0 + d1 - 2 * s) * rest
+        y = y0 + height * (s * share.square() + d0 * rest) / below
+        slope = d1 * share.square() + 2 * s * rest + d0 * (1 - share).square()
+        log_slope = 2 * (s / below).log() + slope.log()
+        return torch.where(inside, y, x), torch.where(inside, log_slope, 0.0)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Return where the function is y (...)."""
+        y0, x0, height, width, d0, d1, inside = self._bin(y, self._heights, self._widths)
+        s = height / width
+        up = (y - y0).clamp(min=0)
+        bend = up * (d0 + d1 - 2 * s)
+        a, b, c = height * (s - d0) + bend, height * d0 - bend, -s * up
+        share = 2 * c / (-b - (b.square() - 4 * a * c).clamp(min=0).sqrt())
+        return torch.where(inside, x0 + share.clamp(0, 1) * width, y)
+
+    def _bin(
+        self, at: Tensor, lengths: Tensor, others: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return the bin in which numbers lie that are divided by `lengths`.
+
+        That is its lower ends, here and among the `others`, its lengths, and the slopes at its
+        knots; and whether the numbers lie in any.
+        """
+        inside = at.abs() < self._bound
+        ends = _sums(lengths)
+        bin_ = (at >= ends[:-1] - self._bound).sum(dim=0, keepdim=True)
+
+        def own(numbers: Tensor, bin_: Tensor = bin_) -> Tensor:
+            return numbers.gather(0, bin_).squeeze(0)
+
+        length, other = own(lengths), own(others)
+        low, other_low = own(ends) - length, own(_sums(others)) - other
+        slopes = own(self._slopes), own(self._slopes, bin_ + 1)
+        return low - self._bound, other_low - self._bound, length, other, *slopes, inside
 
 
 class Monotone(ABC):
@@ -54,12 +114,12 @@ class Line(Monotone):
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         """Return the log density; see `Monotone`."""
-        z, log_slope = _done(_spline(raw, self.bins, BOUND), x)
+        z, log_slope = Spline(raw, self.bins, BOUND).forward(x)
         return log_slope - z.square() / 2 + LOG_NORMAL
 
     def decode(self, raw: Tensor, noise: Tensor) -> Tensor:
         """Return the numbers; see `Monotone`."""
-        return _undone(_spline(raw, self.bins, BOUND), noise)
+        return Spline(raw, self.bins, BOUND).inverse(noise)
 
 
 @dataclass(frozen=True)
@@ -80,13 +140,12 @@ class Circle(Monotone):
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         """Return the log density per half turn; see `Monotone`."""
-        spline = _spline(raw[..., :-1], self.bins, 1.0)
-        _, log_slope = _done(spline, wrapped(x - raw[..., -1]))
+        _, log_slope = Spline(raw[..., :-1], self.bins, 1.0).forward(wrapped(x - raw[..., -1]))
         return log_slope - math.log(2)
 
     def decode(self, raw: Tensor, noise: Tensor) -> Tensor:
         """Return the angles in [-1, 1); up to the turn they grow with the noise."""
-        return wrapped(_undone(_spline(raw[..., :-1], self.bins, 1.0), noise) + raw[..., -1])
+        return wrapped(Spline(raw[..., :-1], self.bins, 1.0).inverse(noise) + raw[..., -1])
 
 
 @dataclass(frozen=True)
@@ -143,18 +202,12 @@ class Levels(Monotone):
         return (share.logit(eps=SMALLEST) - self.mean) / self.std
 
 
-def _spline(raw: Tensor, bins: int, bound: float) -> MonotonicRQSTransform:
-    """Return the spline of features within ±bound to noise, of raw (..., 3 bins - 1)."""
-    widths, heights, slopes = torch.split(raw, [bins, bins, bins - 1], dim=-1)
-    return MonotonicRQSTransform(widths, heights, slopes, bound=bound)
+def _lengths(raw: Tensor, bound: float) -> Tensor:
+    """Return positive lengths (bins, ...) that sum to 2 bound."""
+    return 2 * bound * (LEAST + (1 - len(raw) * LEAST) * raw.softmax(dim=0))
 
 
-def _done(spline: MonotonicRQSTransform, x: Tensor) -> tuple[Tensor, Tensor]:
-    z, log_slope = spline.call_and_ladj(x)
-    return z, log_slope
-
-
-def _undone(spline: MonotonicRQSTransform, noise: Tensor) -> Tensor:
-    # `spline.inv` would tie both to each other, and keep memory until Python looks for such rings.
-    x: Tensor = spline._inverse(noise)
-    return x
+def _sums(lengths: Tensor) -> Tensor:
+    """Return the sums (bins, ...) up to each: a product of matrices is quicker than `cumsum`."""
+    ones = torch.ones(len(lengths), len(lengths), dtype=lengths.dtype, device=lengths.device)
+    return (ones.tril() @ lengths.flatten(1)).reshape(lengths.shape)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mleg_ray.models.splines import BOUND, Circle, Levels, Line, Monotone
+from mleg_ray.models.splines import BOUND, LEAST, Circle, Levels, Line, Monotone, Spline
 
 MAPS = {"line": Line(4), "circle": Circle(4), "levels": Levels(3, mean=-0.4, std=1.7)}
 
@@ -51,15 +51,30 @@ def test_line_of_zero_parameters_is_the_noise() -> None:
 
 
 def test_line_goes_through_its_knots_and_leaves_the_tails() -> None:
-    """Two bins of features are as 3 : 1, those of noise as 1 : 1: 2.5 becomes 0.
+    """The first of two bins takes 3/4 of the features and 1/2 of the noise: 2.5 becomes 0.
 
-    zuko softens a raw w to w / (1 + 2|w| / log 1000), so log 3 is that of w = log 3 / (1 - 0.318).
+    A bin has 0.001 and its share of the rest by the softmax: 0.001 + 0.998 p = 0.75.
     """
-    softened = math.log(3) / (1 - 2 * math.log(3) / math.log(1000))
-    parameters = torch.tensor([[softened, 0.0, 0.0, 0.0, 0.0]]).double()
+    p = 0.749 / 0.998
+    parameters = torch.tensor([[math.log(p / (1 - p)), 0.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
     for noise, x in ((0.0, 2.5), (-5.0, -5.0), (5.0, 5.0), (7.0, 7.0), (-6.5, -6.5)):
         found = Line(2).decode(parameters, torch.tensor([noise]).double())
         torch.testing.assert_close(found, torch.tensor([x]).double())
+
+
+def test_line_between_knots() -> None:
+    """Two equal bins with a slope of 3 at their knot: half way in the second at ξ = 1/2.
+
+    g = 0 + 5 (ξ² + 3 ξ (1 - ξ)) / (1 + (3 + 1 - 2) ξ (1 - ξ)) = 5 (1/4 + 3/4) / (3/2) = 10/3, and
+    g' = (1 ξ² + 2 ξ (1 - ξ) + 3 (1 - ξ)²) / (3/2)² = (3/2) / (9/4) = 2/3.
+    """
+    inner = math.log(math.expm1(3 - LEAST)) - math.log(math.expm1(1 - LEAST))
+    parameters = torch.tensor([[0.0, 0.0, 0.0, 0.0, inner]], dtype=torch.float64)
+    x = torch.tensor([2.5], dtype=torch.float64)
+    z, log_slope = Spline(parameters, 2, BOUND).forward(x)
+    assert z.item() == pytest.approx(10 / 3)
+    assert log_slope.exp().item() == pytest.approx(2 / 3)
+    torch.testing.assert_close(Line(2).decode(parameters, z), x)
 
 
 class TestCircle:
