@@ -63,6 +63,27 @@ class Adam(OptimiserConfig):
 
 
 @OPTIMISERS.register
+class AdamW(OptimiserConfig):
+    """Adam with `weight_decay` beside it (Loshchilov & Hutter, arXiv:1711.05101, algorithm 2).
+
+    At each step weights lose the share learning rate times `weight_decay`.
+    """
+
+    kind: Literal["adamw"] = "adamw"
+    betas: tuple[Fraction, Fraction]
+    weight_decay: PositiveFloat
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Build AdamW."""
+        return torch.optim.AdamW(parameters, fused=True)
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The betas, and the decay."""
+        return {"betas": self.betas, "weight_decay": self.weight_decay}
+
+
+@OPTIMISERS.register
 class Adadelta(OptimiserConfig):
     """Adadelta (Zeiler, arXiv:1212.5701) with the decay `rho` of its averages, and `epsilon`.
 

@@ -94,6 +94,16 @@ class Space:
         angles = set(self.circle)
         return tuple(i for i in range(self.width) if i not in angles)
 
+    @property
+    def positions(self) -> dict[str, tuple[int, ...]]:
+        """The positions in the vector of each number by name: one of the event, K of objects."""
+        return {
+            name: tuple(range(self.where[key].start + i, self.where[key].stop, part.shape[-1]))
+            for key, part in self.parts.items()
+            if len(part.shape) < 3
+            for i, name in enumerate(part.names)
+        }
+
     def __str__(self) -> str:
         return f"{len(self.line)} numbers and {len(self.circle)} angles"
 

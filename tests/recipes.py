@@ -29,6 +29,7 @@ SMALL = {
     "fatgan-quick": ("model.generator.widths=[16, 16]", "model.critic.widths=[16, 16]"),
     "unfold-dis": ADVERSARIES,
     "bvae-dis": ("model.encoder.widths=[16]", "model.decoder.widths=[16]"),
+    "autoregressive-dis": ("model.bins=4", "model.hidden=[16]"),
     "flow-dis": ("model.transforms=2", "model.bins=4", "model.hidden=[16]"),
     "unfold-flow": (
         "model.transforms=2",

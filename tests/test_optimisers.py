@@ -29,6 +29,12 @@ def test_adam() -> None:
     assert after_one_step(table, step=2) == pytest.approx(0.9)
 
 
+def test_adamw() -> None:
+    # Adam's step, and beside it 0.1 · 0.5 of the number itself: 1 - 0.1 - 0.05.
+    table = {"kind": "adamw", "learning_rate": 0.1, "betas": [0.5, 0.9], "weight_decay": 0.5}
+    assert after_one_step(table) == pytest.approx(0.85)
+
+
 def test_adadelta() -> None:
     # E[g²] = (1 - ρ) 4 = 0.4 and E[Δ²] = 0: Δ = √ε / √(0.4 + ε) · 2, times the learning rate.
     table = {"kind": "adadelta", "learning_rate": 0.5, "rho": 0.9, "epsilon": 1e-3}

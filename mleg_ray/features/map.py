@@ -40,6 +40,9 @@ class FeatureMap(nn.Module):
         space: the layout of features.
         condition_space: that of the conditions as networks see them.
         view_space: that of what a critic sees; an objective may ask for its numbers by name.
+        levels: the positions in the vector of dequantised numbers, and how many levels each has.
+        presence: of numbers that may be absent, and are noise then, by position: the positions of
+            levels, and the whole number above which each must be for the number to be there.
         mean_log_abs_det: mean of `log_abs_det` over the train split's events inside.
     """
 
@@ -81,6 +84,13 @@ class FeatureMap(nn.Module):
         self._objects = tuple(name for name in objects if name in self.space.parts)
         counts = {step.group: step for step in self._chain if isinstance(step, Count)}
         self._masks = {name: _Mask(counts[name], self._chain) for name in self._objects}
+        self.levels = {
+            place: quantity.levels
+            for name, quantity in made.items()
+            if quantity.levels
+            for place in self.space.positions[name]
+        }
+        self.presence = self._conditions_of_presence(made)
         self._shapes = {name: quantity.shape for name, quantity in made.items()}
         self._stored = {
             field.name: getattr(torch, field.dtype)
@@ -105,6 +115,21 @@ class FeatureMap(nn.Module):
         self.register_buffer("weight_mean", torch.ones((), dtype=torch.float64))
         self.register_buffer("outside_fraction", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean_log_abs_det", torch.zeros((), dtype=torch.float64))
+
+    def _conditions_of_presence(self, made: Quantities) -> dict[int, tuple[tuple[int, int], ...]]:
+        """Return `presence` as far as it is told by dequantised numbers alone."""
+        found: dict[int, tuple[tuple[int, int], ...]] = {}
+        places = self.space.positions
+        for group, mask in self._masks.items():
+            if mask.column and made[mask.column].levels:
+                [count] = places[mask.column]
+                for name in self.space.parts[group].names:
+                    found |= {place: ((count, k),) for k, place in enumerate(places[name])}
+        for name, quantity in made.items():
+            if quantity.given:
+                for place, has in zip(places[name], places[quantity.given], strict=True):
+                    found[place] = (*found.get(place, ()), (has, 0))
+        return found
 
     def _changed_once(self, seen: Quantities) -> dict[str, float]:
         """Return the conditions that do not vary as the steps of the conditions leave them."""
@@ -386,7 +411,10 @@ def _require_positive(mean: Tensor, of: str) -> None:
 
 
 class _Mask:
-    """Tells by features which objects there are: undoes what was done to their number, no more."""
+    """Tells by features which objects there are: undoes what was done to their number, no more.
+
+    `column` is the one that tells it, empty if several do.
+    """
 
     def __init__(self, count: Count, chain: Sequence[Step]) -> None:
         self._count = count
@@ -396,6 +424,7 @@ class _Mask:
             if changed := names & set(step.reads):
                 names = names - changed | set(step.writes)
                 self._later.append(step)
+        self.column = names.pop() if len(names) == 1 else ""
 
     def __call__(self, features: Events) -> Tensor:
         for step in reversed(self._later):

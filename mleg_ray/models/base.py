@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from mleg_ray.events import Events
 from mleg_ray.features import FeatureMap
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.models.networks import NETWORKS, NetworkConfig
+from mleg_ray.models.splines import Levels
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Space
 
@@ -22,16 +24,33 @@ AnyNetwork = SerializeAsAny[Annotated[NetworkConfig, NETWORKS.chosen()]]
 
 
 class Spaces(NamedTuple):
-    """The layouts that a model must know: of features, of conditions, and of what critics see."""
+    """The layouts that a model must know: of features, of conditions, and of what critics see.
+
+    `levels` are the features that are dequantised whole numbers, by position, as the fitted map
+    has them; `presence` tells when a feature is more than noise, see `FeatureMap`.
+    """
 
     features: Space
     condition: Space
     view: Space
+    levels: Mapping[int, Levels] = MappingProxyType({})
+    presence: Mapping[int, tuple[tuple[int, int], ...]] = MappingProxyType({})
 
     @staticmethod
     def of(feature_map: FeatureMap) -> "Spaces":
         """Return those of a feature map."""
-        return Spaces(feature_map.space, feature_map.condition_space, feature_map.view_space)
+        mean, std = feature_map.feature_mean.tolist(), feature_map.feature_std.tolist()
+        levels = {
+            place: Levels(number, mean[place], std[place])
+            for place, number in feature_map.levels.items()
+        }
+        return Spaces(
+            feature_map.space,
+            feature_map.condition_space,
+            feature_map.view_space,
+            levels,
+            feature_map.presence,
+        )
 
 
 class Model(nn.Module, ABC):

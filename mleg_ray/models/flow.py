@@ -1,6 +1,7 @@
 """Normalising flows: an invertible map between noise and features, with an exact density."""
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -37,14 +38,10 @@ class Flow(Model):
             "hidden_features": config.hidden,
             "passes": config.passes,
         }
-        angles = _angles(spaces.features)
-        if unknown := [name for name in config.even if name not in angles]:
-            raise ConfigError(
-                f"even: '{unknown[0]}' is no angle of the event; those are "
-                f"{', '.join(filter(None, angles)) or 'none'}"
-            )
-        self._learned = tuple(i for i, name in enumerate(angles) if name not in config.even)
-        self._even = tuple(i for i, name in enumerate(angles) if name in config.even)
+        even = even_angles(config.even, spaces.features)
+        circle = list(enumerate(spaces.features.circle))
+        self._learned = tuple(i for i, place in circle if place not in even)
+        self._even = tuple(i for i, place in circle if place in even)
         # Where each angle stands behind one another, first those that are learned.
         behind = (*self._learned, *self._even)
         self._places = tuple(map(behind.index, range(len(behind))))
@@ -115,15 +112,16 @@ class FlowConfig(ModelConfig):
         return Flow(self, spaces)
 
 
-def _angles(space: Space) -> list[str]:
-    """Return the names of a space's angles, in their order; empty those of objects."""
-    names = {
-        space.where[key].start + i: name
-        for key, part in space.parts.items()
-        if len(part.shape) == 1
-        for i, name in enumerate(part.names)
-    }
-    return [names.get(position, "") for position in space.circle]
+def even_angles(names: Sequence[str], space: Space) -> tuple[int, ...]:
+    """Return the positions of angles that are `even`; `ConfigError` if one is none of the event."""
+    places = {name: at[0] for name, at in space.positions.items() if len(at) == 1}
+    angles = {name: place for name, place in places.items() if place in space.circle}
+    if unknown := [name for name in names if name not in angles]:
+        raise ConfigError(
+            f"even: '{unknown[0]}' is no angle of the event; those are "
+            f"{', '.join(angles) or 'none'}"
+        )
+    return tuple(angles[name] for name in names)
 
 
 def _context(condition: Tensor) -> Tensor | None:

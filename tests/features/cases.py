@@ -158,6 +158,30 @@ def in_frame(n: int, seed: int) -> Events:
     return events.replacing((), {"mu2.px": pt, "mu2.py": torch.zeros_like(pt)})
 
 
+OF_PAIR = ("pair.mass", "pair.acoplanarity", "pair.log_ratio_pt", "mu1.eta", "mu2.eta")
+ACCEPTED = EventSchema(
+    [Field(name=name) for name in OF_PAIR], {"pair": Group(), "mu1": Group(), "mu2": Group()}
+)
+
+
+def accepted(n: int, seed: int) -> Events:
+    """Draw two massless particles of p_T > 20 within |η| < 2, as `pair` leaves them."""
+    rng = torch.Generator().manual_seed(seed)
+    u = torch.rand(5, n, generator=rng, dtype=torch.float64)
+    pt2 = 20.01 - 10 * u[0].log()
+    log_ratio = u[1].log() - 1e-6
+    eta1, eta2, dphi = 4 * u[2] - 2, 4 * u[3] - 2, math.pi * (1.4 * u[4] + 0.3)
+    opening = (eta1 - eta2).cosh() - dphi.cos()
+    columns = {
+        "pair.mass": (2 * pt2.square() / log_ratio.exp() * opening).sqrt(),
+        "pair.acoplanarity": dphi / math.pi - 1,
+        "pair.log_ratio_pt": log_ratio,
+        "mu1.eta": eta1,
+        "mu2.eta": eta2,
+    }
+    return Events(columns, {}, torch.ones(n).double())
+
+
 def on_shell(columns: Columns) -> dict[str, Tensor]:
     """Give a massless electron its energy."""
     momentum = torch.stack([columns[name] for name in ELECTRON[:3]])
@@ -201,6 +225,14 @@ def _config(kind: str, **settings: object) -> StepConfig:
 P = ELECTRON[:3]
 HERA_BEAMS = {"electron_beam": "electron_beam", "proton_beam": "proton_beam"}
 CASES: dict[str, list[Case]] = {
+    "acceptance": [
+        Case(
+            _config("acceptance", groups=["mu1", "mu2"], pt=20.0, eta=2.5),
+            ACCEPTED,
+            accepted,
+            ("pair.log_ratio_pt", "mu2.eta"),
+        ),
+    ],
     "angle": [Case(_config("angle", fields=["jet.phi"]), JETS, jets, ("jet.phi",))],
     "category": [
         Case(_config("category", fields=["process"], levels=3), DIMUONS, dimuons, ()),

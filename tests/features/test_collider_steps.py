@@ -49,6 +49,55 @@ def mapped(schema: EventSchema, *steps: dict) -> FeatureMap:
     return FeatureMapConfig.model_validate({"steps": steps}).build(schema, {})
 
 
+class TestAcceptance:
+    def columns(self) -> dict[str, Tensor]:
+        """M = 100, back to back, a ratio of 0.4: η2 may be from -1.06 to 3.06, and to 2.5."""
+        of_pair = {"pair.mass": 100, "pair.acoplanarity": 0, "pair.log_ratio_pt": math.log(0.4)}
+        return {n: torch.full((1,), v).double() for n, v in {**of_pair, "mu1.eta": 1.0}.items()}
+
+    def step(self) -> Step:
+        names = (*self.columns(), "mu2.eta")
+        return built("acceptance", *names, groups=["mu1", "mu2"], pt=20.0, eta=2.5)
+
+    def test_events_that_do_not_pass_are_outside(self) -> None:
+        for changed, outside in (
+            ({}, False),
+            ({"mu2.eta": -1.07}, True),  # p_T2 < 20
+            ({"mu2.eta": 2.51}, True),
+            ({"mu1.eta": 2.51}, True),
+            ({"pair.log_ratio_pt": 0.01}, True),  # the second is the harder one
+            ({"pair.log_ratio_pt": math.log(0.15), "mu2.eta": 1.0}, True),  # 0.16 at Δη = 0
+            ({"pair.mass": 39.9, "mu2.eta": 1.0}, True),  # two of 20 back to back have 40
+        ):
+            own = {n: torch.full((1,), v).double() for n, v in changed.items()}
+            events = numbers(**{"mu2.eta": torch.full((1,), 2.0), **self.columns(), **own})
+            assert self.step().outside(events).item() is outside, changed
+
+    def test_whatever_a_network_makes_passes(self) -> None:
+        """p_T2² = M² r / 2 (cosh Δη - cos Δφ) of massless particles."""
+        made = numbers(
+            **{
+                "pair.mass": 50 + 100 * torch.rand(N, generator=torch.Generator().manual_seed(1)),
+                "pair.acoplanarity": (0.3 * normal(N, 2)).clamp(-0.9, 0.9),
+                "mu1.eta": (2 * normal(N, 3)).clamp(-2.49, 2.49),
+                "pair.inside_log_ratio_pt": 3 * normal(N, 4),
+                "mu2.inside_eta": 3 * normal(N, 5),
+            }
+        )
+        back = self.step().inverse(made).columns
+        ratio, eta = back["pair.log_ratio_pt"].exp(), back["mu2.eta"]
+        cosine = (math.pi * (1 + back["pair.acoplanarity"])).cos()
+        opening = (eta - back["mu1.eta"]).cosh() - cosine
+        pt2 = back["pair.mass"] * (ratio / (2 * opening)).sqrt()
+        assert pt2.min() >= 20 - 1e-6
+        assert ratio.max() <= 1
+        assert eta.abs().max() <= 2.5
+
+    def test_needs_two_particles(self) -> None:
+        with pytest.raises(ConfigError, match="'mu1' is no pair with itself"):
+            built("acceptance", "mu1.eta", groups=["mu1", "mu1"], pt=20.0, eta=2.5)
+
+
 class TestGaussianDequantise:
     def test_numbers_come_back_half_too_small(self) -> None:
         """floor(3 + ε/2) is 2 or 3 if |ε| < 2, which is 95.4%, and 1 or 4 if |ε| < 4."""

@@ -7,7 +7,7 @@ has them. Electrons are triangles of whole numbers: (3, 4, 12), of which pT = 5 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import asinh, atan2, cos, log, pi, sin, sqrt
+from math import acosh, asinh, atan2, cos, log, pi, sin, sqrt
 from statistics import NormalDist
 
 import pytest
@@ -288,6 +288,28 @@ ROTATIONS = [
         [-log(pi)] * 3,
     ),
 ]
+# Of p_T > 20 and M = 100 back to back l = log 0.16, and at a ratio of 0.4 cosh Δη is below
+# 0.4 · 100²/(2 · 20²) - 1 = 4; at a right angle l = log 0.08, and cosh Δη below 12.5 ratios; with
+# M = 80 back to back l = log 1/4, and at 1/2 cosh Δη below 3.
+REACHES = [2.8 + acosh(4) - 1, 2.8 - 2 + acosh(12.5 * 0.08**0.25), 2 * acosh(3)]
+ACCEPTANCE = Known(
+    {"kind": "acceptance", "groups": ["mu1", "mu2"], "pt": 20.0, "eta": 2.8},
+    {
+        "pair.log_ratio_pt": [log(0.4), log(0.08) / 4, log(1 / 2)],
+        "mu2.eta": [1 - acosh(4) + 3 / 4 * REACHES[0], -2.8 + REACHES[1] / 2, acosh(3) / 2],
+    },
+    {"pair.inside_log_ratio_pt": [0, -log(3), 0], "mu2.inside_eta": [log(3), 0, log(3)]},
+    [
+        log(4 * 16 / 3 / log(1 / 0.16) / REACHES[0]),
+        log(16 / 3 * 4 / log(1 / 0.08) / REACHES[1]),
+        log(4 * 16 / 3 / log(4) / REACHES[2]),
+    ],
+    {
+        "pair.mass": [100, 100, 80],
+        "pair.acoplanarity": [0, -1 / 2, 0],
+        "mu1.eta": [1, -2, 0],
+    },
+)
 MASSLESS = Known(
     {"kind": "pair", "groups": ["photon1", "photon2"]},
     {"photon1.pt": [3, 4, 2], "photon2.pt": [12, 4, 5], "photon2.phi": [1 - pi, 1 + pi / 2, -3]},
@@ -339,6 +361,7 @@ SCORES = [0.0, NormalDist().inv_cdf(1 - 1 / 40), NormalDist().inv_cdf(1 / 100)]
 DENSITIES = [1, 20 / 40, 20 / 100]
 
 STEPS_BY_HAND: dict[str, list[Known]] = {
+    "acceptance": [ACCEPTANCE],
     "angle": [
         Known(
             {"kind": "angle", "fields": ["x"]},

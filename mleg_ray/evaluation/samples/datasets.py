@@ -1,6 +1,6 @@
 """Samples of datasets: random events of a split, and whatever their tallies have counted."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -161,6 +161,16 @@ def of_independent_fields(
     events = dataset.load(split, most)
     rng = np.random.default_rng(derive_seed(seed, "evaluate/independent"))
 
+    shuffled = independent_fields(events, dataset.schema.event, rng)
+    return ordered(from_events(shuffled, dataset.manifest))
+
+
+def independent_fields(events: Events, names: Collection[str], rng: np.random.Generator) -> Events:
+    """Return as many events, of which each field in `names` is that of another one.
+
+    The objects of a group stay together.
+    """
+
     def order() -> Tensor:
         return torch.from_numpy(rng.permutation(len(events)))
 
@@ -168,11 +178,10 @@ def of_independent_fields(
     moved = {
         name: column[together[group] if (group := group_of(name)) in together else order()]
         for name, column in events.columns.items()
-        if name in dataset.schema.event
+        if name in names
     }
     present = {group: there[together[group]] for group, there in events.present.items()}
-    shuffled = Events({**events.columns, **moved}, present, events.weight)
-    return ordered(from_events(shuffled, dataset.manifest))
+    return Events({**events.columns, **moved}, present, events.weight)
 
 
 def matched(truth: Dataset, generated: Dataset) -> tuple[Dataset, Dataset]:

@@ -1,6 +1,7 @@
 """Invertible steps from events to features, entered in `STEPS` when their modules are imported."""
 
 from mleg_ray.features.steps import (
+    acceptance,
     category,
     count,
     dequantise,
@@ -27,6 +28,7 @@ __all__ = [
     "Quantity",
     "Step",
     "StepConfig",
+    "acceptance",
     "category",
     "count",
     "dequantise",

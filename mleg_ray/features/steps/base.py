@@ -19,12 +19,16 @@ class Quantity:
     """What a column holds of one event: numbers of this `shape`; angles in half turns, or others.
 
     The objects of a group of up to K have the shape (K,). `varies` tells a condition that differs
-    from event to event from one that does not.
+    from event to event from one that does not. `levels` is how many whole numbers 0, 1, ... were
+    spread evenly over all real ones; `given` names the column of two levels at whose first one
+    there is no number, but noise.
     """
 
     shape: tuple[int, ...] = ()
     circle: bool = False
     varies: bool = True
+    levels: int | None = None
+    given: str | None = None
 
 
 @dataclass(frozen=True)

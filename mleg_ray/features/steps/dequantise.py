@@ -66,6 +66,11 @@ class Dequantise(Spread):
     prefix: ClassVar[str] = "level"
     levels: int = Option(ge=2, le=100_000)
 
+    @property
+    def spreads(self) -> int:
+        """The levels."""
+        return self.levels
+
     def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return the middle of the level: that of u = 1/2."""
         return self.spread(x.double(), torch.full_like(x, 0.5, dtype=torch.float64))

@@ -44,7 +44,7 @@ class Elementwise(Step):
                     raise ConfigError(f"{name} and {other} differ in shape")
             new = prefixed(name, f.prefix)
             self.made[new] = name
-            writes[new] = Quantity(plain.shape, f.circle, plain.varies)
+            writes[new] = Quantity(plain.shape, f.circle, plain.varies, f.spreads)
         self.writes = writes
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -78,6 +78,11 @@ class Function(StepConfig):
     step: ClassVar = Elementwise
     prefix: ClassVar[str]
     circle: ClassVar[bool] = False
+
+    @property
+    def spreads(self) -> int | None:
+        """How many whole numbers it spreads evenly over all real ones: none."""
+        return None
 
     @property
     @abstractmethod

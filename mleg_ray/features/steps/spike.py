@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
@@ -56,11 +57,12 @@ class Spike(Step):
         self._above = config.at if config.above is None else config.above
         self._class = Dequantise(fields=config.fields, levels=2)
         self._made = {name: (prefixed(name, "has"), prefixed(name, "log")) for name in self.reads}
-        self.writes = {
-            new: Quantity(layout.columns[name].shape, varies=layout.columns[name].varies)
-            for name, made in self._made.items()
-            for new in made
-        }
+        writes: dict[str, Quantity] = {}
+        for name, (has, log) in self._made.items():
+            plain = Quantity(layout.columns[name].shape, varies=layout.columns[name].varies)
+            writes[has] = replace(plain, levels=self._class.levels)
+            writes[log] = replace(plain, given=has)
+        self.writes = writes
         self.register_buffer("mean", torch.zeros(len(self.reads), dtype=torch.float64))
         self.register_buffer("std", torch.ones(len(self.reads), dtype=torch.float64))
 
