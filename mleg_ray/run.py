@@ -8,6 +8,7 @@ from pydantic import Field as Option
 from pydantic import PositiveFloat, PositiveInt, SerializeAsAny, model_validator
 
 from mleg_ray.config import Config, inside, override, parse, read_extended
+from mleg_ray.definitions import Inequality
 from mleg_ray.errors import ConfigError
 from mleg_ray.features import FeatureMap, FeatureMapConfig
 from mleg_ray.memory import MIB, AtOnce
@@ -80,10 +81,12 @@ class RunConfig(Config):
 
     `teacher` is what a student learns from, or the response through which an unfolding looks: the
     directory or URI of a checkpoint, or a recipe, of which the run in the same storage is meant, a
-    student's on the same dataset.
+    student's on the same dataset. What is trained on are the dataset's events that fulfil all
+    comparisons of `where`, such as `jet.count <= 4`, and so do those that are generated.
     """
 
     dataset: str
+    where: tuple[Inequality, ...] = ()
     teacher: str | None = None
     features: FeatureMapConfig = FeatureMapConfig()
     model: SerializeAsAny[Annotated[ModelConfig, MODELS.chosen()]]

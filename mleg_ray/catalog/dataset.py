@@ -89,7 +89,7 @@ class Dataset:
         self.schema = manifest.schema_
         self.digest = digest or manifest.digest(*DIGESTED)
         self._where = where
-        self._passing: dict[str | None, int] = {}
+        self._rows: dict[str | None, int] = {}
 
     @staticmethod
     def open(uri: str) -> "Dataset":
@@ -204,11 +204,15 @@ class Dataset:
 
     def rows(self, split: str | None = None) -> int:
         """Return the number of events of a split."""
-        if not self._where:
-            return sum(shard.rows for shard in self.shards(split))
-        if split not in self._passing:
-            self._passing[split] = sum(map(len, self.chunks(split)))
-        return self._passing[split]
+        if split not in self._rows:
+            self._rows[split] = self.rows_of(self.shards(split))
+        return self._rows[split]
+
+    def rows_of(self, shards: Iterable[ShardEntry]) -> int:
+        """Return the number of events of some shards, which are read if not all events count."""
+        if self._where:
+            return sum(map(len, self.read(shards)))
+        return sum(shard.rows for shard in shards)
 
     def chunks(self, split: str | None = None) -> Iterator[Events]:
         """Yield the events of each shard of a split, verified against its SHA-256."""
@@ -219,10 +223,13 @@ class Dataset:
         manifest = self.manifest
         for shard in shards:
             conditions = manifest.conditions_of(shard)
-            events = read_shard(self.uri, shard, manifest.stored, self.schema, conditions)
-            if self._where:
-                events = events[passing(self._where, manifest.joined(events))]
-            yield events
+            yield self.chosen(read_shard(self.uri, shard, manifest.stored, self.schema, conditions))
+
+    def chosen(self, events: Events) -> Events:
+        """Return those of the events that fulfil all comparisons of `where`."""
+        if not self._where:
+            return events
+        return events[passing(self._where, self.manifest.joined(events))]
 
     def load(self, split: str | None = None, max_events: int | None = None) -> Events:
         """Read the events of a split, whole shards first to last, at most `max_events`."""

@@ -67,6 +67,7 @@ def train(
         TrainingDivergedError: not a single snapshot was finite.
     """
     require_name(name)
+    dataset = dataset.selecting(run.where)
     run = with_teacher(run, dataset, storage)
     plan = RunPlan(run=run, dataset=dataset.digest, workers=workers)
     folder = SealedFolder(run_uri(storage, name), plan)
@@ -97,7 +98,7 @@ def train(
             run=run.model_dump(mode="json"),
             dataset_uri=dataset.uri,
             feature_map=dict(feature_map.state_dict()),
-            rows=[sum(shard.rows for shard in part) for part in parts],
+            rows=[dataset.rows_of(part) for part in parts],
             condition_range=ranges,
             threads=threads,
             environment=environment(),

@@ -42,7 +42,7 @@ def work(config: dict[str, Task]) -> None:
     rank, _ = rank_and_size()
     device = ray.train.torch.get_device()
     run = parse(RunConfig, task.run, "run")
-    dataset = Dataset.open(task.dataset_uri)
+    dataset = Dataset.open(task.dataset_uri).selecting(run.where)
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
     feature_map.load_state_dict(task.feature_map)
 
@@ -55,7 +55,7 @@ def work(config: dict[str, Task]) -> None:
             prefetch_batches=1,
         ):
             columns = to_columns(table, stored, task.dataset_uri)
-            yield to_events(columns, schema, manifest.conditions)
+            yield dataset.chosen(to_events(columns, schema, manifest.conditions))
 
     task.board.post(0, "learns of the teacher" if run.teacher else "reads its events")
     trainee = Trainee(

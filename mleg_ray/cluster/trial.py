@@ -45,6 +45,7 @@ def run_trial(config: dict[str, Any], surroundings: Surroundings) -> None:
     if surroundings.workers > 1:
         _train_on_workers(run, name, dataset, surroundings)
         return
+    dataset = dataset.selecting(run.where)
     device = torch.device("cuda" if surroundings.on_gpu else "cpu")
     folder = run_uri(surroundings.folder, name)
     trainee = Trainee.alone(run, dataset, surroundings.environment, device)

@@ -58,6 +58,7 @@ def run_study(
         TrainingDivergedError: no trial ended in a usable model.
     """
     require_name(name)
+    dataset = dataset.selecting(plan.run.where)
     plan = plan.model_copy(update={"run": with_teacher(plan.run, dataset, storage)})
     begun_for = StudyPlan(plan=plan, dataset=dataset.digest)
     folder = SealedFolder(join(storage, STUDIES, name), begun_for)

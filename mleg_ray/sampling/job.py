@@ -114,6 +114,7 @@ def plan_sample(
 ) -> SampleJob:
     """Say what is to be generated, and make sure that `folder` holds nothing else.
 
+    Events fulfil `where`, and what the checkpoint's train events did.
     A shard has `shard_events` events, or so many that its file has about `shard_bytes`, left out
     those of `SHARD`; one value of the condition `partition` each.
     `compiled` left out, a sample that was begun goes on as it was; a new one of `COMPILED_FROM`
@@ -141,7 +142,7 @@ def plan_sample(
         "seed": seed,
         "conditions": resolved,
         "compiled": compiled,
-        "where": tuple(where),
+        "where": tuple(dict.fromkeys((*checkpoint.run.where, *where))),
         "partition": partition,
         "device": device,
         "folds": folds,

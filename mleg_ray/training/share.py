@@ -38,6 +38,8 @@ def fitted_map(run: RunConfig, dataset: Dataset) -> tuple[FeatureMap, Ranges]:
         UserError: see `FeatureMapConfig.build`, `FeatureMap.fit` and `Dataset.chunks`.
     """
     rows = dataset.rows("train")
+    if rows == 0:
+        raise DataError(f"{dataset.uri}: no train event fulfils {' and '.join(run.where)}")
     if run.training.bootstrap and rows < LEAST_RESAMPLED:
         raise DataError(
             f"{dataset.uri}: a bootstrap of {rows} train events tells little of their uncertainty; "
@@ -58,7 +60,7 @@ class _Watched:
         self.ranges: Ranges = dict.fromkeys(dataset.schema.conditions, (math.inf, -math.inf))
 
     def __iter__(self) -> Iterator[Events]:
-        for events in self._dataset.chunks("train"):
+        for events in filter(len, self._dataset.chunks("train")):
             for name, (low, high) in self.ranges.items():
                 column = events.columns[name]
                 self.ranges[name] = (min(low, float(column.min())), max(high, float(column.max())))
@@ -82,7 +84,7 @@ def open_share(
     own_map = copy.deepcopy(feature_map)  # the loop moves its own to the device
 
     def encoded() -> Iterator[Batch]:
-        for index, events in enumerate(read()):
+        for index, events in enumerate(filter(len, read())):  # `where` may leave a chunk empty
             noise = Noise(torch.device("cpu"))
             noise.seed(derive_seed(seed, "encode", index))
             batch = run.objective.traits.encode(own_map, events, noise=noise)

@@ -130,3 +130,16 @@ def test_shards_end_at_their_last_event(checkpoint: Checkpoint, tmp_path: Path) 
     told = sampled(checkpoint, tmp_path, WHERE, events=1).manifest.provenance["efficiency"]
     assert 1 <= told["generated"] < BATCH["cpu"].of(1)
     assert told["value"] == 1 / told["generated"]
+
+
+def test_events_are_those_that_the_model_was_trained_on(tmp_path: Path) -> None:
+    """What the recipe selects is selected of its samples too, and of the truth that judges."""
+    own = f"where={list(WHERE[:1])}".replace("'", '"')
+    checkpoint = small_checkpoint(tmp_path / "checkpoint", own)
+    made = sampled(checkpoint, tmp_path / "sample", WHERE[1:], events=500)
+    assert made.manifest.where == WHERE
+    assert passing(WHERE, made.manifest.joined(made.load())).all()
+    truth, _ = matched(prepared_dataset(tmp_path / "truth"), made)
+    events = truth.load("test")
+    assert 0 < len(events) < 500
+    assert passing(WHERE, truth.manifest.joined(events)).all()

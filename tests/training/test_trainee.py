@@ -109,3 +109,15 @@ def test_bootstrap_of_too_few_events_is_refused(tmp_path: Path) -> None:
     few = prepared_dataset(tmp_path / "few", shard_rows=100)
     with pytest.raises(DataError, match="a bootstrap of 800 train events tells little"):
         trainee(few, "training.bootstrap=true")
+
+
+def test_trains_on_the_events_that_where_selects(dataset: Dataset) -> None:
+    where = "electron.pz <= -5"
+    chosen = trainee(dataset.selecting((where,)), f"where=['{where}']")
+    [*_, last] = chosen.train()
+    assert last.ended == "steps"
+    pz = dataset.load("train").columns["electron.pz"]
+    best = chosen.best()
+    assert best is not None
+    assert 0 < best.card.train_events == int((pz <= -5).sum()) < len(pz)
+    assert best.card.dataset.name == f"toy-dis where {where}"
