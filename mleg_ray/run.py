@@ -118,10 +118,10 @@ class RunConfig(Config):
         """Build the model that fits the map; its first weights depend on `training.seed` alone.
 
         Raises:
-            ConfigError: a network does not fit the map's spaces, the objective its view, or the
-                model the memory.
+            ConfigError: a network does not fit the map's spaces, the objective its quantities, or
+                the model the memory.
         """
-        self.objective.require(feature_map.view_space)
+        self.objective.require(feature_map.quantity_names)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.training.seed, "weights"))
             try:

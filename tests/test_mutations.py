@@ -204,6 +204,16 @@ MUTANTS = [
         k="Ordered",
     ),
     *mutants(
+        "mleg_ray/features/steps/slots.py",
+        COLLIDER,
+        ("made.columns[self._key] > self._above", "made.columns[self._key] > -1"),
+        ("dim=1, descending=True, stable=True)", "dim=1, stable=True)"),
+        ("torch.where(there, values, 0).gather(1, order)", "values.gather(1, order)"),
+        ("torch.where(there, values, 0).gather(1, order)", "torch.where(there, values, 0)"),
+        ("columns[self._key] <= self._above", "columns[self._key] < 0"),
+        k="Slots",
+    ),
+    *mutants(
         "mleg_ray/features/steps/spike.py",
         VALUES,
         ("(1 + math.log(2 * math.pi)) / 2", "math.log(2 * math.pi) / 2"),
@@ -486,6 +496,8 @@ MUTANTS = [
         ("return (weight * (fake - real).square()).mean()", "return (fake - real).square().mean()"),
         ("total = total + term.weight * value", "total = total + value"),
         ("values - _mean(values, weight)).square()", "values - _mean(values, weight)).abs()"),
+        ("(_width, 1.0)", "(_width, 0.0)"),
+        ("None if term.to == TRAIN_SPLIT else", "None if term.to != TRAIN_SPLIT else"),
     ),
     *mutants(
         "mleg_ray/objectives/unfolding.py",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mleg_ray.events import Batch
 from mleg_ray.models.vae import Autoencoder
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Traits, Views
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Traits
 from mleg_ray.objectives.discrepancy import Bandwidths, mmd2, sliced_wasserstein2
 from mleg_ray.randomness import Noise
 
@@ -28,12 +28,7 @@ class Autoencoding(Objective):
         code, cost, parts = self.coded(model, batch, noise)
         decoded = model.decode(code, batch.condition)
         reconstruction = (batch.weight * (decoded - batch.x).square().sum(dim=1)).mean()
-
-        def made() -> Views:
-            real, fake = (seen.view(x, batch.condition) for x in (batch.x, decoded))
-            return Views(real, fake, batch.condition, batch.weight)
-
-        return Loss(reconstruction + cost, {"reconstruction": reconstruction, **parts}, made)
+        return Loss(reconstruction + cost, {"reconstruction": reconstruction, **parts}, decoded)
 
     @abstractmethod
     def coded(self, model: Autoencoder, batch: Batch, noise: Noise) -> Coded:
