@@ -65,11 +65,13 @@ class PlateauConfig(Config):
 class SelectionConfig(Config):
     """Every `every` steps `ks_sum` over `observables` decides whether the snapshot is the best.
 
-    `events` bounds the validation events; five times as many are generated. Training ends early on
-    a `plateau`.
+    The weights of the `keep` best are kept, each a checkpoint of its own in the end, and as many
+    times the model's size in memory and in what resuming needs. `events` bounds the validation
+    events; five times as many are generated. Training ends early on a `plateau`.
     """
 
     every: PositiveInt
+    keep: PositiveInt = 1
     observables: Annotated[tuple[str, ...], Option(min_length=1)]
     events: PositiveInt = 20_000
     plateau: PlateauConfig | None = None

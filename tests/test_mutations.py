@@ -698,7 +698,16 @@ MUTANTS = [
         ("TIE = 0.01", "TIE = 0.0"),
         ("return tied[-1] if tied", "return tied[0] if tied"),
         ("1.0 if math.isnan(value)", "0.0 if math.isnan(value)"),
+        ("others[: self._keep - 1]", "others[: self._keep]"),
+        ("key=lambda one: one.ks_sum", "key=lambda one: -one.ks_sum"),
         k="Selection",
+    ),
+    *mutants(
+        "mleg_ray/training/selection.py",
+        "tests/training/test_loop.py",
+        ("np.where(np.isnan(ks), np.inf, ks)", "np.where(np.isnan(ks), 0, ks)"),
+        ("ranks = scipy.stats.rankdata(", "ranks = np.sum("),
+        k="ranks",
     ),
     *mutants(
         "mleg_ray/training/selection.py",
