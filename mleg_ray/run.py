@@ -66,11 +66,13 @@ class PlateauConfig(Config):
 class SelectionConfig(Config):
     """Every `every` steps `ks_sum` over `observables` decides whether the snapshot is the best.
 
-    `events` bounds the validation events; five times as many are generated. Training ends early on
-    a `plateau`.
+    The weights of the `keep` best are kept, each a checkpoint of its own in the end, and as many
+    times the model's size in memory and in what resuming needs. `events` bounds the validation
+    events; five times as many are generated. Training ends early on a `plateau`.
     """
 
     every: PositiveInt
+    keep: PositiveInt = 1
     observables: Annotated[tuple[str, ...], Option(min_length=1)]
     events: PositiveInt = 20_000
     plateau: PlateauConfig | None = None
@@ -121,10 +123,10 @@ class RunConfig(Config):
         """Build the model that fits the map; its first weights depend on `training.seed` alone.
 
         Raises:
-            ConfigError: a network does not fit the map's spaces, the objective its view, or the
-                model the memory.
+            ConfigError: a network does not fit the map's spaces, the objective its quantities, or
+                the model the memory.
         """
-        self.objective.require(feature_map.view_space)
+        self.objective.require(feature_map.quantity_names)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.training.seed, "weights"))
             try:

@@ -223,6 +223,16 @@ MUTANTS = [
         k="Ordered",
     ),
     *mutants(
+        "mleg_ray/features/steps/slots.py",
+        COLLIDER,
+        ("made.columns[self._key] > self._above", "made.columns[self._key] > -1"),
+        ("dim=1, descending=True, stable=True)", "dim=1, stable=True)"),
+        ("torch.where(there, values, 0).gather(1, order)", "values.gather(1, order)"),
+        ("torch.where(there, values, 0).gather(1, order)", "torch.where(there, values, 0)"),
+        ("columns[self._key] <= self._above", "columns[self._key] < 0"),
+        k="Slots",
+    ),
+    *mutants(
         "mleg_ray/features/steps/spike.py",
         VALUES,
         ("(1 + math.log(2 * math.pi)) / 2", "math.log(2 * math.pi) / 2"),
@@ -628,6 +638,8 @@ MUTANTS = [
         ("return (weight * (fake - real).square()).mean()", "return (fake - real).square().mean()"),
         ("total = total + term.weight * value", "total = total + value"),
         ("values - _mean(values, weight)).square()", "values - _mean(values, weight)).abs()"),
+        ("(_width, 1.0)", "(_width, 0.0)"),
+        ("None if term.to == TRAIN_SPLIT else", "None if term.to != TRAIN_SPLIT else"),
     ),
     *mutants(
         "mleg_ray/objectives/unfolding.py",
@@ -828,7 +840,16 @@ MUTANTS = [
         ("TIE = 0.01", "TIE = 0.0"),
         ("return tied[-1] if tied", "return tied[0] if tied"),
         ("1.0 if math.isnan(value)", "0.0 if math.isnan(value)"),
+        ("others[: self._keep - 1]", "others[: self._keep]"),
+        ("key=lambda one: one.ks_sum", "key=lambda one: -one.ks_sum"),
         k="Selection",
+    ),
+    *mutants(
+        "mleg_ray/training/selection.py",
+        "tests/training/test_loop.py",
+        ("np.where(np.isnan(ks), np.inf, ks)", "np.where(np.isnan(ks), 0, ks)"),
+        ("ranks = scipy.stats.rankdata(", "ranks = np.sum("),
+        k="ranks",
     ),
     *mutants(
         "mleg_ray/training/selection.py",

@@ -1,7 +1,8 @@
-"""Recipes `*-paper` have the values of Alanazi's dissertation, and train.
+"""Recipes `*-paper` have the values of their papers, and train.
 
 "Sec." and "eq." are those of Y. Alanazi, Machine Learning-Based Event Generator, Old Dominion
-University 2022. What it leaves open, "the code", is that of the repositories it names.
+University 2022. What it leaves open, "the code", is that of the repositories it names. Those of
+muon pairs are of B. Hashemi et al., arXiv:1901.05282, and of its authors' code.
 """
 
 import math
@@ -69,7 +70,57 @@ TOY = {  # sec. 6.3 to 6.5
     "training.steps": 100_000,
     "training.batch_size": 12_000,
 }
+ADADELTA = {  # sec. 3.3; the constants are what Keras had by default
+    "kind": "adadelta",
+    "learning_rate": 1.0,
+    "schedule": "constant",
+    "rho": 0.95,
+    "epsilon": 1e-7,
+}
+VANILLA = {  # one move of each player; the critic's of 256 true and 256 generated events
+    "kind": "vanilla-gan",
+    "critic_updates": 1,
+    "critic_share": 0.5,
+    "mmd_weight": 0.0,
+    "mmd_bandwidths": (1.0,),
+}
+HASHEMI = {
+    "features.standardise": False,
+    "model.noise_dim": 17,
+    "model.even_angles": True,
+    "model.generator.widths": (64, 128, 256, 512, 256, 128),
+    "model.critic.widths": (128, 128, 256, 256, 128, 64, 32, 16, 8),
+    "model.critic.dropout": 0.0,
+    "training.optimisers.generator": ADADELTA,
+    "training.optimisers.critic": ADADELTA,
+    "training.steps": 100_000,
+    "training.batch_size": 512,
+    "selection.every": 100,
+    "selection.keep": 20,
+}
+REDUCED = HASHEMI | {"model.noise_dim": 7, "training.steps": 40_000}
+PLAIN = {f"objective.{key}": value for key, value in VANILLA.items()}
+MASS = "photoproduction.pair_mass(mu1, mu2)"
+TERMS = {
+    "features.measured": (MASS,),
+    "objective.kind": "regression",
+    "objective.to": VANILLA,
+    "objective.terms": (
+        {
+            "column": MASS,
+            "weight": pytest.approx(
+                1e-4 * 7.7**2
+            ),  # c of the standardised mass: that of GeV⁻² times σ², GeV²
+            "match": ("mean", "width"),
+            "to": "train-split",
+        },
+    ),
+}
 VALUES = {
+    "zmumu-gan-paper": HASHEMI | PLAIN,
+    "zmumu-gan-terms-paper": HASHEMI | TERMS,
+    "dimuon-gan-paper": REDUCED | PLAIN,
+    "dimuon-gan-terms-paper": REDUCED | TERMS,
     "fatgan-paper": FATGAN,
     "fatgan-spherical-paper": FATGAN,
     "dsgan-paper": FATGAN,
@@ -119,6 +170,23 @@ def test_views_of_the_critics() -> None:
     assert RunConfig.load("dsgan-paper").features.view == ("*",)
 
 
+def test_networks_of_muon_pairs_have_the_papers_size() -> None:
+    """340,497 and 161,537 weights of 17 features, 338,567 and 160,257 of 7, by hand.
+
+    Of a layer from n to m there are m (n + 1): 64 x 18 + 128 x 65 + 256 x 129 + 512 x 257 +
+    256 x 513 + 128 x 257 + 17 x 129, and 128 x 18 + 128 x 129 + 256 x 129 + 256 x 257 + 128 x 257 +
+    64 x 129 + 32 x 65 + 16 x 33 + 8 x 17 + 9.
+    """
+    expected = {"zmumu-gan": (340_497, 161_537), "dimuon-gan": (338_567, 160_257)}
+    for name, sizes in expected.items():
+        for recipe in (f"{name}-paper", f"{name}-terms-paper"):
+            schema, fixed, _ = events_for(recipe)
+            run = RunConfig.load(recipe)
+            players = run.build_model(run.features.build(schema, fixed)).players()
+            found = [sum(p.numel() for p in player.parameters()) for player in players.values()]
+            assert tuple(found) == sizes, recipe
+
+
 def test_an_epoch_is_a_step() -> None:
     """The five critic updates of a step see as many events as the train split has.
 
@@ -139,6 +207,27 @@ def drawn(name: str) -> tuple[EventSchema, dict[str, float], Events]:
     return spec.schema_, spec.conditions, to_events(columns, spec.schema_, spec.conditions)
 
 
+def muon_pairs(recipe: str) -> tuple[EventSchema, dict[str, float], Events]:
+    """Return 500 muon pairs of some GeV, with what the recipe's dataset has beside them."""
+    spec = DatasetSpec.load(RunConfig.load(recipe).dataset)
+    rng = torch.Generator().manual_seed(1)
+    schema = spec.schema_.without(spec.schema_.labels)
+    columns = {
+        name: 10 * torch.randn(500, *schema.shapes[name], generator=rng).double()
+        for name in schema.event
+    }
+    for muon in ("mu1", "mu2"):
+        momentum = [columns[f"{muon}.{part}"] for part in ("px", "py", "pz")]
+        columns[f"{muon}.energy"] = torch.stack(momentum).norm(dim=0)
+    present = {}
+    if "jet.pt" in columns:
+        present["jet"] = torch.arange(5) < torch.randint(0, 6, (500, 1), generator=rng)
+        pt = 10 + columns["jet.pt"].abs().sort(dim=1, descending=True).values
+        columns["jet.pt"] = torch.where(present["jet"], pt, 0)
+        columns["n_vtx"] = columns["n_vtx"].abs().round()
+    return schema, {}, Events(columns, present, torch.ones(500).double())
+
+
 def events_for(recipe: str) -> tuple[EventSchema, dict[str, float], Events]:
     """Return what a recipe can be trained on without a generator of physics."""
     if recipe.startswith("fold-toy"):
@@ -148,6 +237,8 @@ def events_for(recipe: str) -> tuple[EventSchema, dict[str, float], Events]:
     if recipe in ("mleg-lightcone-paper", "unfold-paper"):
         beams = {f"{name}_beam": energy for name, energy in HERA.items()}
         return HERA_SCHEMA, beams, hera_electrons(500, 1, y_min=0.05)
+    if "mu-gan" in recipe or recipe.startswith("dimuon"):
+        return muon_pairs(recipe)
     if recipe == "cfatgan-paper":
         return SCHEMA, {}, electrons(500, 1, (10.0, 30.0, 50.0))
     return SCHEMA, {"beam_energy": 50.0}, electrons(500, 1)

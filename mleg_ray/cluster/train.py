@@ -38,7 +38,9 @@ from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, exists, join, matching, sha256
 from mleg_ray.training.selection import SnapshotSelector
 from mleg_ray.training.share import fitted_map, mixed_shards
+from mleg_ray.training.trainee import other_snapshots
 
+SNAPSHOTS = "snapshots"  # the folder, in that of a run, of those that are not the best
 MAX_THREADS = 8  # of one CPU worker: more do not speed up minibatches of this size
 
 
@@ -58,6 +60,7 @@ def train(
 ) -> Checkpoint:
     """Train a recipe and return its best snapshot, kept in `<storage>/runs/<name>/checkpoint`.
 
+    If the run keeps several, the others are checkpoints in `<storage>/runs/<name>/snapshots/STEP`.
     The same call again continues an interrupted run, or returns a finished one at once. Workers
     take a GPU each if the cluster has enough of them. `callbacks` are Ray Train's.
 
@@ -247,5 +250,7 @@ def _keep(folder: str, result: ray.train.Result, kept: str) -> Checkpoint:
     # Ray gives paths without their scheme: rebuild the URI from the run's own.
     last = PurePosixPath(result.checkpoint.path).name
     checkpoint = Checkpoint.load(join(folder, last, CHECKPOINT))
-    checkpoint.save(kept)
+    for snapshot in other_snapshots(join(folder, last), checkpoint):
+        snapshot.save(join(folder, SNAPSHOTS, f"{snapshot.card.step:08d}"))
+    checkpoint.save(kept)  # the last, so that a run which has it is whole
     return checkpoint

@@ -16,6 +16,7 @@ from mleg_ray.events import COUNT, Batch, Events, EventSchema, group_of
 from mleg_ray.features.moments import Moments
 from mleg_ray.features.steps import STEPS, Layout, Quantity, Step, StepConfig
 from mleg_ray.features.steps.count import Count
+from mleg_ray.features.steps.slots import Slots
 from mleg_ray.features.view import EVERYTHING, NUMBERS, View
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Part, Space
@@ -41,7 +42,8 @@ class FeatureMap(nn.Module):
     Attributes:
         space: the layout of features.
         condition_space: that of the conditions as networks see them.
-        view_space: that of what a critic sees; an objective may ask for its numbers by name.
+        view_space: that of what a critic sees.
+        quantity_names: numbers for which an objective may ask by name, see `quantities`.
         levels: the positions in the vector of dequantised numbers, and how many levels each has.
         presence: of numbers that may be absent, and are noise then, by position: the positions of
             levels, and the whole number above which each must be for the number to be there.
@@ -106,9 +108,14 @@ class FeatureMap(nn.Module):
         example = Events.example({name: q.shape for name, q in (made | given).items()})
         self._view = View(config.view, self.space, self._chain, example)
         self.view_space = self._view.space
+        self._measured = View(config.measured, self.space, self._chain, example)
+        self.quantity_names = (*self._view.names, *self._measured.names)
+        if both := [name for name in self._measured.names if name in self._view.names]:
+            raise ConfigError(f"features.measured: '{both[0]}' is in the view already")
+        self._standardise = config.standardise
         for name, width in (
             ("feature", self.space.width),
-            ("view", self.view_space.width),
+            ("view", self.view_space.width + len(self._measured.names)),
             ("condition", self.condition_space.width),
         ):
             self.register_buffer(f"{name}_mean", torch.zeros(width, dtype=torch.float64))
@@ -175,7 +182,7 @@ class FeatureMap(nn.Module):
             outside = by_step.any(dim=1)
             for name, values in self.space.split(self._flat(after)).items():
                 features[name].add(*_samples(values, weight, after.present.get(name)))
-            view.add(_table(self._view.numbers(after), events), weight)
+            view.add(_table(self._named(after), events), weight)
             condition.add(self._seen_conditions(events), weight)
             means = torch.stack([torch.ones_like(slope), slope, *self._counts(after).values()], 1)
             weighted = events.weight[:, None] * means
@@ -188,8 +195,9 @@ class FeatureMap(nn.Module):
         self._require_inside(outside_sums / n, most_outside)
         self.weight_mean = every[0] / n
         _require_positive(self.weight_mean, "mean weight of")
-        for name, moments in features.items():
-            self._standardise_part(name, moments)
+        if self._standardise:
+            for name, moments in features.items():
+                self._standardise_part(name, moments)
         mean, std = view.result()
         self.view_mean[: len(mean)], self.view_std[: len(std)] = mean, std
         self.condition_mean, self.condition_std = condition.result()
@@ -243,15 +251,16 @@ class FeatureMap(nn.Module):
         return Events({**columns, **conditions}, events.present, given.weight)
 
     def view(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Return what a critic sees of features x (B, n), (B, v): differentiable, standardised."""
+        """Return what a critic sees of features x (B, n), (B, v); differentiable.
+
+        It is standardised as the features are.
+        """
         features = self._features(x)
         numbers = self._view.numbers(features.replacing((), self.given(condition).columns))
         seen = []
         if numbers:
-            width = len(numbers)
-            mean, std = self.view_mean[:width].to(x.dtype), self.view_std[:width].to(x.dtype)
             values = torch.stack([number.to(x.dtype) for number in numbers.values()], dim=1)
-            seen.append((values - mean) / std)
+            seen.append(self._standard(values) if self._standardise else values)
         for name, part in self.space.parts.items():
             if len(part.shape) > 1:
                 values = x[:, self.space.where[name]]
@@ -260,6 +269,17 @@ class FeatureMap(nn.Module):
                     values = torch.where(there, values, 0.0)
                 seen.append(values)
         return seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
+
+    def quantities(self, x: Tensor, condition: Tensor) -> dict[str, Tensor]:
+        """Return what has a name of features x (B, n), numbers (B,); differentiable.
+
+        That are the numbers of the view and those that are measured beside it, which no critic
+        sees. In the train split each has a mean of zero and a deviation of one.
+        """
+        features = self._features(x).replacing((), self.given(condition).columns)
+        numbers = self._named(features)
+        values = torch.stack([number.to(x.dtype) for number in numbers.values()], dim=1)
+        return dict(zip(numbers, self._standard(values).unbind(dim=1), strict=True))
 
     def present(self, x: Tensor) -> dict[str, Tensor]:
         """Return which objects of each group there are (B, K), boolean, of features x (B, n)."""
@@ -287,6 +307,15 @@ class FeatureMap(nn.Module):
         values = torch.stack([events.columns[name] for name in self._schema.event], dim=1)
         weight = events.weight / self.weight_mean
         return Batch(values.float(), self.condition(events), weight.float())
+
+    def _named(self, features: Events) -> dict[str, Tensor]:
+        return self._view.numbers(features) | self._measured.numbers(features)
+
+    def _standard(self, values: Tensor) -> Tensor:
+        """Return the first numbers of the view and what is measured, (B, k), standardised."""
+        width = values.shape[1]
+        mean, std = self.view_mean[:width], self.view_std[:width]
+        return (values - mean.to(values.dtype)) / std.to(values.dtype)
 
     def _features(self, x: Tensor) -> Events:
         """Return features x (B, n) as the columns that the steps left, in the precision of x."""
@@ -439,15 +468,19 @@ class FeatureMapConfig(Config):
     """The `[run.features]` table.
 
     `steps` change event fields into features, `conditions` what networks see of the conditions;
-    `view` are the quantities that a critic sees (see `View`). Features that are numbers of the
-    event make one part of the space, `event`, unless `parts` gives some of them parts of their own,
-    by their names or by patterns, in which `*` is any text, such as `*.log_pt`; each group of
-    objects and each image is a part by its own name.
+    `view` are the quantities that a critic sees (see `View`), and `measured` others of their kind,
+    which an objective may compare though no critic sees them. Without `standardise` networks work
+    on features, and critics on a view, as the steps leave them: in GeV, say. Features that are
+    numbers of the event make one part of the space, `event`, unless `parts` gives some of them
+    parts of their own, by their names or by patterns, in which `*` is any text, such as `*.log_pt`;
+    each group of objects and each image is a part by its own name.
     """
 
     steps: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()
     conditions: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()
     view: tuple[str, ...] = (EVERYTHING,)
+    measured: tuple[str, ...] = ()
+    standardise: bool = True
     parts: dict[Annotated[str, Option(pattern=r"^[A-Za-z_]\w*$")], tuple[str, ...]] = {}
 
     def build(self, schema: EventSchema, conditions: Mapping[str, float]) -> FeatureMap:
@@ -491,18 +524,20 @@ def _chained(
     return tuple(steps), layout
 
 
-def _require_real(schema: EventSchema, steps: Iterable[Step], made: Quantities) -> None:
+def _require_real(schema: EventSchema, steps: Sequence[Step], made: Quantities) -> None:
     """Raise `ConfigError` if steps leave whole numbers, or numbers of objects untold."""
     counted = {step.group for step in steps if isinstance(step, Count)}
     for group in schema.objects:
-        if group not in counted and any(group_of(name) == group for name in made):
+        if group not in counted and any(group_of(n) == group and q.shape for n, q in made.items()):
             raise ConfigError(
                 f"features.steps: the number of objects of '{group}' varies; begin with "
-                f"{{ kind = 'count', group = '{group}' }}"
+                f"{{ kind = 'count', group = '{group}' }}, or make numbers of the event of its "
+                "objects by kind 'slots'"
             )
     whole = [f"{group}.{COUNT}" for group in counted]
     whole += [field.name for field in schema.fields if not field.dtype.startswith("float")]
-    if left := [name for name in whole if name in made]:
+    slotted = [name for step in steps if isinstance(step, Slots) for name in step.reads]
+    if left := [name for name in whole if name in made or name in slotted]:
         raise ConfigError(
             f"features.steps: '{left[0]}' is a whole number, and a network makes real ones; add "
             f"{{ kind = 'dequantise', fields = ['{left[0]}'], levels = N }}"

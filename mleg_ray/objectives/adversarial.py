@@ -1,10 +1,12 @@
 """Objectives of adversaries: classifiers, distances of Wasserstein, embeddings in a kernel."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import softplus
@@ -17,10 +19,14 @@ from mleg_ray.randomness import Noise
 
 
 class Adversarial(Objective):
-    """A critic tells generated from real events; the generator moves to where it cannot."""
+    """A critic tells generated from real events; the generator moves to where it cannot.
+
+    Each of the critic's moves sees the first `critic_share` of a minibatch alone.
+    """
 
     critic: ClassVar[str] = "critic"  # the player
     critic_updates: PositiveInt
+    critic_share: float = Option(default=1.0, gt=0, le=1)
 
     @property
     def traits(self) -> Traits:
@@ -42,6 +48,8 @@ class Adversarial(Objective):
         `measured` is what of generated features (B, n), under conditions (B, c), is compared with
         data: these, unless they are seen through a detector.
         """
+        if player != "generator":
+            batch = batch[: math.ceil(self.critic_share * len(batch))]
         condition = batch.condition
         draws = model.noise_space.draw_from(noise, len(batch))
         with torch.set_grad_enabled(player == "generator"):
@@ -52,7 +60,7 @@ class Adversarial(Objective):
         views = Views(real, fake, condition, batch.weight)
         if player != "generator":
             return self.critic_loss(model.critic, views, noise)
-        return self.generator_loss(model.critic, views)._replace(made=lambda: views)
+        return self.generator_loss(model.critic, views)._replace(made=generated)
 
     @abstractmethod
     def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:

@@ -10,7 +10,7 @@ from torch import Tensor
 from mleg_ray.events import Batch
 from mleg_ray.models.heads import Reduction
 from mleg_ray.models.vae import Autoencoder
-from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Traits, Views
+from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Traits
 from mleg_ray.objectives.discrepancy import Bandwidths, mmd2, sliced_wasserstein2
 from mleg_ray.randomness import Noise
 
@@ -35,14 +35,9 @@ class Autoencoding(Objective):
         decoded = model.decoded(code, batch.condition)
         error = model.heads.error(decoded, batch.x, self.reconstruction)
         reconstruction = (batch.weight * error).mean()
-
-        def made() -> Views:
-            features = batch.x, model.heads.features(decoded)
-            real, fake = (seen.view(x, batch.condition) for x in features)
-            return Views(real, fake, batch.condition, batch.weight)
-
         total = self.share * reconstruction + cost
-        return Loss(total, {"reconstruction": reconstruction, **parts}, made)
+        parts = {"reconstruction": reconstruction, **parts}
+        return Loss(total, parts, model.heads.features(decoded))
 
     @property
     def share(self) -> float:

@@ -1,7 +1,7 @@
 """The contract of what a family minimises."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, Protocol, Self
 
@@ -39,13 +39,15 @@ class Teacher(Protocol):
 
 
 class Seen(Protocol):
-    """What an objective must know of the features: what a critic sees of them."""
+    """What an objective must know of the features: what a critic sees of them, what has a name."""
 
-    view_space: Space
     mean_log_abs_det: Tensor
 
     def view(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return what a critic sees of features x (B, n), (B, v); see `FeatureMap.view`."""
+
+    def quantities(self, x: Tensor, condition: Tensor) -> Mapping[str, Tensor]:
+        """Return the numbers (B,) of features that have a name; see `FeatureMap.quantities`."""
 
 
 class Views(NamedTuple):
@@ -67,12 +69,13 @@ class Views(NamedTuple):
 class Loss(NamedTuple):
     """The loss that a player minimises, its named parts for the record, and what it has made.
 
-    `made` is called by whoever compares more of the same events; None where nothing is generated.
+    `made` are features (B, n), one event for each of the minibatch, of which others may compare
+    more; None where nothing is generated.
     """
 
     value: Tensor
     parts: dict[str, Tensor]
-    made: Callable[[], Views] | None = None
+    made: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,8 @@ class Objective(Config):
     def traits(self) -> Traits:
         """What is known of it before its run."""
 
-    def require(self, view: Space) -> None:
-        """Raise `ConfigError` unless a critic's view has the columns that are asked for."""
+    def require(self, quantities: Sequence[str]) -> None:
+        """Raise `ConfigError` unless the features have the quantities that are asked for."""
 
     def require_teacher(self, teacher: Teacher, schema: EventSchema, noise: Space) -> None:
         """Raise `ConfigError` unless the teacher fits the run's dataset and its model's noise."""

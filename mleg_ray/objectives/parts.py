@@ -28,13 +28,20 @@ class SeenPart:
 
     mean_log_abs_det = torch.zeros(())
 
-    def __init__(self, features: Space, view: Space) -> None:
+    def __init__(self, features: Space) -> None:
         self._features = features
-        self.view_space = view
+        [part] = features.parts.values()
+        names = part.names if len(part.shape) == 1 else ()
+        self._names = tuple(name for i, name in enumerate(names) if i not in part.circle)
 
     def view(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return features x (B, n) as a critic sees them, (B, v)."""
         return self._features.seamless(x)
+
+    def quantities(self, x: Tensor, condition: Tensor) -> dict[str, Tensor]:
+        """Return the features that are no angles (B,) by name."""
+        line, _ = self._features.divide(x)
+        return dict(zip(self._names, line.unbind(dim=1), strict=False))  # pixels have no names
 
 
 def counted(rows: Batch) -> Batch:
@@ -84,10 +91,9 @@ class PartsObjective(Objective):
     def loss(self, player: str, model: Parts, seen: Seen, batch: Batch, *, noise: Noise) -> Loss:
         """Return the loss of a part's player, its parts named after the part."""
         name, _, own = player.partition(JOINT)
-        spaces = model.spaces[name]
         present = self._setting.feature_map.shares_present(batch.x)
         rows = counted(model.batch_of(name, batch, present))
-        part = SeenPart(spaces.features, spaces.view)
+        part = SeenPart(model.spaces[name].features)
         loss = self.parts[name].loss(own, model.model_of(name), part, rows, noise=noise)
         return Loss(loss.value, {f"{name}{JOINT}{key}": v for key, v in loss.parts.items()})
 

@@ -1,5 +1,6 @@
 """Regression: what must come out right in numbers that have a name."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Batch, Events, EventSchema
-from mleg_ray.features.view import NUMBERS
 from mleg_ray.objectives.base import (
     OBJECTIVES,
     AnyObjective,
@@ -25,27 +25,41 @@ from mleg_ray.randomness import Noise
 from mleg_ray.space import Space
 
 SQUARED = "squared-error"
+TRAIN_SPLIT = "train-split"
 
 
 class Term(Config):
-    """What is compared of a named number of the critic's view, standardised, with a `weight` λ.
+    """What is compared of a named quantity, standardised by the train split, with a `weight` λ.
 
-    `mean` and `width` compare the weighted mean and standard deviation of the minibatch's generated
-    events with those of its real ones, squared; `squared-error` each event with the one that it was
-    made of, by a model that reconstructs.
+    The quantity is a number of the critic's view or one that is `measured` beside it; as it is
+    standardised, one weight serves any of them. `mean` and `width` compare the weighted mean and
+    standard deviation of the minibatch's generated events, squared, with those of its real ones or,
+    `to` the train split, with that's: zero and one. `squared-error` compares each event with the
+    one that it was made of, by a model that reconstructs.
     """
 
     column: str
     weight: PositiveFloat
     match: Annotated[tuple[Literal["mean", "width", "squared-error"], ...], Option(min_length=1)]
+    to: Literal["minibatch", "train-split"] = "minibatch"
+
+    @model_validator(mode="after")
+    def _has_moments_to_compare(self) -> Self:
+        if self.to == TRAIN_SPLIT and SQUARED in self.match:
+            raise ValueError(
+                f"to: '{TRAIN_SPLIT}' has a mean and a width; match '{SQUARED}' compares the "
+                "events of a minibatch"
+            )
+        return self
 
 
 @OBJECTIVES.register
 class Regression(Objective):
-    """L = L₀ + Σ λ_k [(μ - μ̂)² + (σ - σ̂)²], or λ_k E_w (v - v̂)², of named numbers v of the view.
+    """L = L₀ + Σ λ_k [(μ - μ̂)² + (σ - σ̂)²], or λ_k E_w (v - v̂)², of named quantities v.
 
     L₀ is the loss of any objective, which it is added `to`, whose player makes events: of a GAN's
-    generator these are the mass terms of Hashemi et al., arXiv:1901.05282, sec. 3.2.
+    generator these are the mass terms of Hashemi et al., arXiv:1901.05282, sec. 3.2, whose c of
+    (GeV)⁻² is λ over the variance of the true masses, in GeV².
     """
 
     kind: Literal["regression"] = "regression"
@@ -68,15 +82,15 @@ class Regression(Objective):
         traits = self.to.traits
         return traits._replace(couples_events=traits.couples_events or moments)
 
-    def require(self, view: Space) -> None:
-        """Raise `ConfigError` unless the view has each column."""
-        self.to.require(view)
-        names = view.parts[NUMBERS].names if NUMBERS in view.parts else ()
+    def require(self, quantities: Sequence[str]) -> None:
+        """Raise `ConfigError` unless the features have each column."""
+        self.to.require(quantities)
         for i, term in enumerate(self.terms):
-            if term.column not in names:
+            if term.column not in quantities:
                 raise ConfigError(
-                    f"objective.terms.{i}.column: the critic's view has no '{term.column}'; it has "
-                    f"{', '.join(names) or 'no numbers'}; name it in features.view"
+                    f"objective.terms.{i}.column: there is no '{term.column}'; there are "
+                    f"{', '.join(quantities) or 'no numbers'}; name it in features.view or, unseen "
+                    "by a critic, in features.measured"
                 )
 
     def require_teacher(self, teacher: Teacher, schema: EventSchema, noise: Space) -> None:
@@ -92,14 +106,12 @@ class Regression(Objective):
         loss = self.to.loss(player, model, seen, batch, noise=noise)
         if loss.made is None:
             return loss
-        views = loss.made()
-        start = seen.view_space.where[NUMBERS].start
-        names = seen.view_space.parts[NUMBERS].names
+        fake, real = (seen.quantities(x, batch.condition) for x in (loss.made, batch.x))
         total, parts = loss.value, dict(loss.parts)
         for term in self.terms:
-            i = start + names.index(term.column)
             for match in term.match:
-                value = difference(match, views.fake[:, i], views.real[:, i], views.weight)
+                true = None if term.to == TRAIN_SPLIT else real[term.column]
+                value = difference(match, fake[term.column], true, batch.weight)
                 parts[f"{match} of {term.column}"] = value
                 total = total + term.weight * value
         return Loss(total, parts, loss.made)
@@ -113,12 +125,17 @@ class Regression(Objective):
         return self.to.observed(events, generator=generator)
 
 
-def difference(match: str, fake: Tensor, real: Tensor, weight: Tensor) -> Tensor:
-    """Return (μ - μ̂)² or (σ - σ̂)² of numbers (B,) of weights (B,), or E_w (v - v̂)²; see `Term`."""
+def difference(match: str, fake: Tensor, real: Tensor | None, weight: Tensor) -> Tensor:
+    """Return (μ - μ̂)² or (σ - σ̂)² of numbers (B,) of weights (B,), or E_w (v - v̂)²; see `Term`.
+
+    Without real numbers the moments are compared with those of a standardised one.
+    """
     if match == SQUARED:
+        assert real is not None
         return (weight * (fake - real).square()).mean()
-    moment = _mean if match == "mean" else _width
-    return (moment(fake, weight) - moment(real, weight)).square()
+    moment, standard = (_mean, 0.0) if match == "mean" else (_width, 1.0)
+    true = standard if real is None else moment(real, weight)
+    return (moment(fake, weight) - true).square()
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -51,10 +51,12 @@ def at_rest_in(p: Tensor, frame: Tensor) -> Tensor:
 
 
 def invariant_mass(p: Tensor) -> Tensor:
-    """√(E² - p²), GeV; zero for what is spacelike."""
+    """√(E² - p²), GeV; zero, with a slope of zero, for what is spacelike or lightlike."""
     length = p[:, :3].norm(dim=1)
     squared: Tensor = (p[:, 3] - length) * (p[:, 3] + length)
-    return squared.clamp(min=0).sqrt()
+    # The root of a clamped zero has a slope that is no number.
+    timelike = squared > 0
+    return torch.where(timelike, torch.where(timelike, squared, 1.0).sqrt(), 0.0)
 
 
 def two_body(

@@ -1,4 +1,4 @@
-"""Which snapshot of a run is kept, the one closest to validation truth by KS, and which is last."""
+"""Which snapshots of a run are kept, those closest to validation truth by KS, and which is last."""
 
 import math
 import statistics
@@ -7,13 +7,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.stats
 import torch
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.metrics.histograms import prepare_relative_chi2
-from mleg_ray.evaluation.samples.column import Column, columns_of
+from mleg_ray.evaluation.samples.column import Column, FloatArray, columns_of
 from mleg_ray.evaluation.statistics.distances import Preparation, prepare_ks, two_sample
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
 from mleg_ray.evaluation.statistics.resampling import SPLITS
@@ -53,7 +54,7 @@ class Snapshot(Config):
 
 
 class SnapshotSelector:
-    """Judges a loop's averaged model on a fixed validation sample and remembers the best weights.
+    """Judges a loop's averaged model on a fixed validation sample and keeps the best weights.
 
     The generated events take the conditions and weights of the validation events, `OVERSAMPLING`
     times over, and the same random numbers at every call: the chance of the generated sample,
@@ -88,8 +89,9 @@ class SnapshotSelector:
                     f"selection.observables: the weights of '{name}' sum to {total:g} over the "
                     "validation events; choose others"
                 )
+        self._keep = run.selection.keep
         self.history: list[Snapshot] = []
-        self.best_weights: dict[str, Any] = {}
+        self.kept: dict[int, dict[str, Any]] = {}  # weights by step, the best snapshot's first
 
     @property
     def best(self) -> Snapshot | None:
@@ -128,7 +130,7 @@ class SnapshotSelector:
         return float(np.mean(sums)) * math.sqrt((1 + 1 / OVERSAMPLING) / (2 + 2))
 
     def consider(self, progress: Progress, loop: TrainingLoop, seconds: float) -> Snapshot:
-        """Judge the loop's model now and keep its weights if it is the best so far."""
+        """Judge the loop's model now, and keep its weights if it is among the best so far."""
         ks, chi2 = self._judged(loop) if progress.finite else ({}, {})
         snapshot = Snapshot(
             step=progress.step,
@@ -140,9 +142,20 @@ class SnapshotSelector:
             finite=progress.finite,
         )
         self.history.append(snapshot)
-        if self.best is snapshot:
-            self.best_weights = {k: v.clone() for k, v in loop.ema.state_dict().items()}
+        self.kept = {
+            one.step: self.kept.get(one.step) or _weights(loop) for one in self._best_ones()
+        }
         return snapshot
+
+    def _best_ones(self) -> list[Snapshot]:
+        """Return the `keep` best finite snapshots: `best` first, others by their `ks_sum`.
+
+        One that is not among them never will be again.
+        """
+        best = self.best
+        others = [one for one in self.history if one.finite and one is not best]
+        others.sort(key=lambda one: one.ks_sum)
+        return [best, *others[: self._keep - 1]] if best else []
 
     def _judged(self, loop: TrainingLoop) -> tuple[dict[str, float], dict[str, float]]:
         """Return the KS distance and, where it is finite, `chi2_paper` of each observable."""
@@ -180,13 +193,33 @@ class SnapshotSelector:
         """Return all that resuming needs."""
         return {
             "history": [snapshot.model_dump() for snapshot in self.history],
-            "best_weights": self.best_weights,
+            "kept": self.kept,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
         self.history = [Snapshot(**snapshot) for snapshot in state["history"]]
-        self.best_weights = state["best_weights"]
+        self.kept = state["kept"]
+
+
+def _weights(loop: TrainingLoop) -> dict[str, Any]:
+    return {name: value.clone() for name, value in loop.ema.state_dict().items()}
+
+
+def ks_rank_sum(ks: FloatArray) -> FloatArray:
+    """Return the sum (n,) over observables of the ranks of snapshots by their KS distance (n, k).
+
+    The smallest distance has the rank 1, equal ones share the mean of theirs, and what is not a
+    number comes last. Snapshots of several trainings are ranked together; of all, the one with the
+    smallest sum is best, whatever the scales of the distances: Hashemi et al., arXiv:1901.05282,
+    whose text has the sum of the distances as well.
+
+    >>> ks_rank_sum(np.array([[0.1, 0.9], [0.2, 0.1], [0.3, np.nan]]))
+    array([3., 3., 6.])
+    """
+    ranks = scipy.stats.rankdata(np.where(np.isnan(ks), np.inf, ks), axis=0)
+    total: FloatArray = ranks.sum(axis=1)
+    return total
 
 
 def on_plateau(scores: Sequence[float], config: PlateauConfig) -> bool:

@@ -150,7 +150,7 @@ class Trainee:
         if snapshot is None:
             return None
         model = copy.deepcopy(self.loop.ema)
-        model.load_state_dict(self.selector.best_weights)
+        model.load_state_dict(self.selector.kept[snapshot.step])
         card = Card(
             dataset=DatasetCard.of(self._dataset),
             train_events=self._dataset.rows("train"),
@@ -183,3 +183,21 @@ class Trainee:
                 self.loop.load_state_dict(state["loop"])
                 self.selector.load_state_dict(state["selector"])
                 return
+
+
+def other_snapshots(folder: str, best: Checkpoint) -> Iterator[Checkpoint]:
+    """Yield the snapshots, but the best, whose weights are in what `Trainee.save` wrote.
+
+    Each is a checkpoint whose card tells the distances that it had.
+    """
+    content = io.BytesIO(read_bytes(join(folder, STATE)))
+    state = torch.load(content, map_location=best.device, weights_only=True)
+    judged = {int(moment["step"]): moment for moment in best.card.history}
+    for step, weights in state["selector"]["kept"].items():
+        if step == best.card.step:
+            continue
+        model = copy.deepcopy(best.model)
+        model.load_state_dict(weights)
+        metrics = {name: judged[step][name] for name in best.card.metrics}
+        card = best.card.model_copy(update={"step": step, "metrics": metrics})
+        yield Checkpoint(best.run, card, best.feature_map, model, teacher=best.teacher)

@@ -24,7 +24,7 @@ COMMANDS = (
     *("toys parts-toy-jets", "toys vae-toy-images --set dataset=toy-layers"),
     *("coordinates --root {tapes}", "losses --root {tapes}", "families --root {tapes}"),
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
-    *("collisions", "dimuons", "hera", "latent", "mleg", "quickstart", "unfolding"),
+    *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",

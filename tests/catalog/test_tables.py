@@ -756,6 +756,28 @@ def test_real_dimuons(reference_data):
     np.testing.assert_allclose(np.sort(mass), np.sort(file["M"]), rtol=1e-4)
 
 
+def test_muons_of_a_dataset_that_was_prepared(tmp_path):
+    """Each file becomes ten shards of its own, in which all of its muons are, and nothing else."""
+    whole = DatasetSpec.load("zmumu-13tev")
+    folder, rng = tmp_path / "datasets" / "zmumu-13tev", np.random.default_rng(1)
+    columns = {f.name: rng.integers(1, 9, 2000).astype(f.dtype) for f in whole.fields}
+    columns |= {"jet.count": np.ones(2000, dtype=np.int16)}
+    stored = whole.schema_.without(whole.conditions)
+    for k in range(2):
+        name = f"shards/{k:05d}.parquet"
+        own = columns | {"mu1.px": 2000 * k + np.arange(2000.0)}
+        write_shard(str(folder), name, own, stored, {}, split="train")
+    spec = DatasetSpec.load("dimuons-13tev", (f"source.root={tmp_path}",))
+    source = spec.source.open(spec.schema_, spec.conditions, spec.shard_events)
+    assert source.shard_rows() == [[200] * 10] * 2
+    assert sorted(spec.splits.assign(10)) == ["test"] * 2 + ["train"] * 7 + ["validation"]
+    made = [source.shard(k) for k in range(20)]
+    assert set(made[0]) == set(spec.schema_.event)
+    px = np.concatenate([shard["mu1.px"] for shard in made])
+    np.testing.assert_array_equal(np.sort(px), np.arange(4000))
+    np.testing.assert_array_equal(np.sort(px[:2000]), np.arange(2000))
+
+
 def test_text_has_no_objects(tmp_path):
     write(tmp_path, "t.csv", b"1,2\n3,4\n")
     schema = EventSchema(EVENTS.fields[:2], EVENTS.groups)

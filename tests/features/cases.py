@@ -365,6 +365,7 @@ CASES: dict[str, list[Case]] = {
             _config("rotation", along="mu2", groups=["mu1"], angle="dropped"), DIMUONS, in_frame, ()
         ),
     ],
+    "slots": [Case(_config("slots", group="jet", above=20.0), DIMUONS, dimuons, ())],
     "spike": [
         Case(_config("spike", fields=["iso", "jet.iso"]), DIMUONS, dimuons, ()),
         Case(_config("spike", fields=["jet.iso"], above=0.5), DIMUONS, dimuons, ()),

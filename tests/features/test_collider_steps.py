@@ -366,6 +366,56 @@ class TestOrdered:
             built("ordered", "x", fields=["x"])
 
 
+class TestSlots:
+    SCHEMA = EventSchema(
+        [Field(name="jet.pt", unit="GeV"), Field(name="jet.eta"), Field(name="met", unit="GeV")],
+        {"jet": Group(most=3, ordered_by="pt")},
+    )
+    PT = torch.tensor([[50.0, 30, 0], [20, 0, 0], [0, 0, 0]]).double()
+    ETA = torch.tensor([[-1.0, 2, 0], [0.5, 0, 0], [0, 0, 0]]).double()
+    EVENTS = Events(
+        {"jet.pt": PT, "jet.eta": ETA, "met": torch.tensor([1.0, 2, 3]).double()},
+        {"jet": PT > 0},
+        torch.ones(3).double(),
+    )
+
+    def test_features_are_the_objects_and_zeros(self) -> None:
+        fitted = mapped(self.SCHEMA, {"kind": "slots", "group": "jet"})
+        names = [f"jet.{field}_{place}" for field in ("pt", "eta") for place in (1, 2, 3)]
+        [part] = fitted.space.parts.values()
+        assert part.names == (*names, "met")
+        x = fitted.encode(self.EVENTS, noise=noise()).x
+        expected = torch.cat([self.PT, self.ETA, torch.tensor([[1.0], [2], [3]])], dim=1)
+        torch.testing.assert_close(x, expected.float())
+
+    def test_what_a_network_makes_is_counted_by_the_threshold_and_ordered(self) -> None:
+        """Of 12, 40, 16 GeV above 15 there are 40 and 16, and the 0.3 of the first is lost."""
+        fitted = mapped(self.SCHEMA, {"kind": "slots", "group": "jet", "above": 15.0})
+        x = torch.tensor([[12.0, 40, 16, 0.3, 0.4, 0.6, 7], [-5, 15, 14, 1, 2, 3, 8]])
+        made = fitted.decode(x, Events({}, {}, torch.ones(2).double()))
+        assert made.present["jet"].tolist() == [[True, True, False], [False] * 3]
+        assert made.columns["jet.pt"].tolist() == [[40, 16, 0], [0, 0, 0]]
+        torch.testing.assert_close(
+            made.columns["jet.eta"], torch.tensor([[0.4, 0.6, 0], [0, 0, 0]]).double()
+        )
+        assert made.columns["met"].tolist() == [7, 8]
+
+    def test_objects_that_would_be_lost_are_outside(self) -> None:
+        step = STEPS.parse({"kind": "slots", "group": "jet", "above": 30.0}).build(
+            Layout({"jet.pt": Quantity((3,)), "jet.eta": Quantity((3,))}, self.SCHEMA.groups)
+        )
+        assert step.outside(self.EVENTS).tolist() == [True, True, False]
+
+    def test_refusals(self) -> None:
+        with pytest.raises(ConfigError, match=r"features.steps.0: slots: no group 'lepton'"):
+            mapped(self.SCHEMA, {"kind": "slots", "group": "lepton"})
+        logarithm = {"kind": "logarithm", "fields": ["jet.pt"]}
+        with pytest.raises(ConfigError, match=r"features.steps.1: slots: needs jet.pt; there are"):
+            mapped(self.SCHEMA, logarithm, {"kind": "slots", "group": "jet"})
+        with pytest.raises(ConfigError, match=r"'jet.flavour' is a whole number"):
+            mapped(CASES["count"][0].schema, {"kind": "slots", "group": "jet"})
+
+
 class TestSpike:
     def test_the_value_comes_back_exactly_with_its_probability(self) -> None:
         fitted = mapped(EventSchema([Field(name="iso")]), {"kind": "spike", "fields": ["iso"]}).fit(

@@ -26,7 +26,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     return CASES[kind][i]
 
 
-# Steps that make whole numbers, or sides, real; or nothing at all.
+# Steps that make whole numbers, sides or zeros real; or nothing at all.
 DISCRETE = tuple(
     type(CASES[kind][0].build())
     for kind in (
@@ -35,6 +35,7 @@ DISCRETE = tuple(
         "dequantise",
         "gaussian-dequantise",
         "reflection",
+        "slots",
         "typed-slots",
         "spike",
         "unary",
@@ -69,6 +70,7 @@ def test_jacobians_are_compared_unless_they_are_by_other_coordinates() -> None:
         "mass-shell",
         "pion-pair",
         "reflection",
+        "slots",
         "typed-slots",
         "spike",
         "unary",

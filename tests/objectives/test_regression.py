@@ -8,6 +8,7 @@ from mleg_ray.events import Batch
 from mleg_ray.objectives.regression import Regression, difference
 from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
+from mleg_ray.space import Space
 from tests.recipes import features_of, fitted_map, objective_of, small_run, training_events
 
 COLUMN = "electron.log_pt"
@@ -30,6 +31,15 @@ def test_differences_of_three_events_by_hand(match: str, expected: float) -> Non
     assert found.item() == pytest.approx(expected)
 
 
+# Mean 9/4 and width √19/4, as above, against zero and one.
+@pytest.mark.parametrize(
+    ("match", "expected"), [("mean", (9 / 4) ** 2), ("width", (19**0.5 / 4 - 1) ** 2)]
+)
+def test_differences_from_the_train_split_by_hand(match: str, expected: float) -> None:
+    found = difference(match, torch.tensor([1.0, 2.0, 4.0]), None, torch.tensor([1.0, 2.0, 1.0]))
+    assert found.item() == pytest.approx(expected)
+
+
 def with_terms(recipe: str, to: str, match: str, column: str = COLUMN) -> RunConfig:
     terms = f"[{{ column = '{column}', weight = 3.0, match = {match} }}]"
     return small_run(recipe, f"objective={{ kind = 'regression', to = {to}, terms = {terms} }}")
@@ -47,9 +57,7 @@ def losses(run: RunConfig, player: str, weight: torch.Tensor) -> tuple[dict, flo
         noise = Noise(torch.device("cpu"))
         noise.seed(1)
         found.append(objective.loss(player, model, feature_map, batch, noise=noise))
-    views = found[1].made()
-    names = feature_map.view_space.parts["event"].names
-    pair = (views.fake[:, names.index(COLUMN)], views.real[:, names.index(COLUMN)])
+    pair = [feature_map.quantities(x, batch.condition)[COLUMN] for x in (found[1].made, batch.x)]
     parts = found[0].parts | {"pair": torch.stack(pair).detach()}
     return parts, found[0].value.item(), found[1].value.item()
 
@@ -113,11 +121,74 @@ def test_moments_couple_the_events_of_a_minibatch(match: str, coupled: bool) -> 
     assert objective.traits.couples_events == coupled
 
 
+MEASURED = "kinematics.product(electron.px, electron.py)"
+
+
+def test_what_is_measured_is_compared_though_no_critic_sees_it() -> None:
+    """px py has zero mean and unit width over the train split, and so much less if px is halved.
+
+    Without standardisation the critic sees px as it is, in GeV, and features are fields.
+    """
+    run = small_run(
+        "fatgan-quick",
+        "features={ steps = [], view = ['electron.px'], "
+        f"measured = ['{MEASURED}'], standardise = false }}",
+        f"objective={{ kind = 'regression', to = {GAN}, terms = [{{ column = '{MEASURED}', "
+        "weight = 3.0, match = ['mean', 'width'], to = 'train-split' }] }",
+    )
+    events = training_events()
+    feature_map = fitted_map(run, events)
+    batch = features_of(feature_map, events)
+    px, py = (events.columns[f"electron.{name}"] for name in ("px", "py"))
+    torch.testing.assert_close(batch.x[:, 0].double(), px, rtol=1e-6, atol=1e-6)
+    seen = feature_map.view(batch.x, batch.condition)
+    assert feature_map.view_space.width == seen.shape[1] == 1
+    torch.testing.assert_close(seen[:, 0].double(), px, rtol=1e-6, atol=1e-6)
+    product = px * py
+    expected = (product - product.mean()) / product.std(correction=0)
+    found = feature_map.quantities(batch.x, batch.condition)
+    assert set(found) == {"electron.px", MEASURED}
+    torch.testing.assert_close(found[MEASURED].double(), expected, rtol=1e-4, atol=1e-4)
+
+    class Halved(torch.nn.Module):
+        noise_space = Space.numbers(1)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.critic = lambda view, condition: view.sum(dim=1, keepdim=True)
+
+        def decode(self, noise: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+            return torch.cat([batch.x[:, :1] / 2, batch.x[:, 1:]], dim=1)
+
+    loss = objective_of(run, feature_map).loss(
+        "generator", Halved(), feature_map, batch, noise=Noise(torch.device("cpu"))
+    )
+    mean, width = product.mean() / 2, product.std(correction=0) / 2
+    scale = product.std(correction=0)
+    terms = ((mean - product.mean()) / scale) ** 2 + (width / scale - 1) ** 2
+    added = loss.value - loss.parts["adversarial"]
+    assert added.item() == pytest.approx(3 * terms.item(), rel=1e-3)
+
+
 class TestRefusals:
-    def test_a_column_that_is_not_seen(self) -> None:
+    def test_a_column_that_has_no_name(self) -> None:
         run = with_terms("fatgan-quick", GAN, "['mean']", "electron.mass")
-        with pytest.raises(ConfigError, match=r"terms\.0\.column: the critic's view has no 'elec"):
+        with pytest.raises(ConfigError, match=r"terms\.0\.column: there is no 'electron.mass'"):
             run.build_model(fitted_map(run, training_events()))
+
+    def test_single_events_of_the_train_split(self) -> None:
+        terms = "[{ column = 'a', weight = 1.0, match = ['squared-error'], to = 'train-split' }]"
+        with pytest.raises(ConfigError, match=r"terms\.0.*'train-split' has a mean and a width"):
+            small_run("bvae-dis", f"objective={{ kind='regression', to={VAE}, terms={terms} }}")
+
+    def test_what_is_measured_and_seen(self) -> None:
+        with pytest.raises(
+            ConfigError, match=r"features\.measured: 'electron.log_pt' is in the view"
+        ):
+            fitted_map(
+                small_run("fatgan-quick", "features.measured=['electron.log_pt']"),
+                training_events(),
+            )
 
     def test_squared_errors_of_what_makes_no_event_again(self) -> None:
         with pytest.raises(ConfigError, match="kind 'lsgan' makes no event again"):

@@ -32,6 +32,15 @@ def moving(n: int, mass: float, seed: int = 1) -> torch.Tensor:
     return on_shell(10 * (uniform(n, 3, seed) - 0.5), mass)
 
 
+def test_slopes_of_masses_are_finite_where_there_is_none() -> None:
+    """√(5² - 3²) = 4 falls by p/m = 3/4 with p; a spacelike and a lightlike one have no slope."""
+    p = torch.tensor([[3.0, 0, 0, 5], [3, 0, 0, 1], [0, 0, 3, 3]], requires_grad=True)
+    mass = invariant_mass(p)
+    assert mass.tolist() == [4, 0, 0]
+    (slope,) = torch.autograd.grad(mass.sum(), p)
+    assert slope.tolist() == [[-0.75, 0, 0, 1.25], [0] * 4, [0] * 4]
+
+
 def test_equal_products_share_the_mass() -> None:
     mass = torch.tensor([0.775, 2 * PION, 0.2], dtype=torch.float64)
     expected = [math.sqrt(0.775**2 / 4 - PION**2), 0, 0]

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed
@@ -21,7 +22,7 @@ from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
 from mleg_ray.training.batches import Minibatches, resident
 from mleg_ray.training.loop import Progress, TrainingLoop
-from mleg_ray.training.selection import Snapshot, SnapshotSelector
+from mleg_ray.training.selection import Snapshot, SnapshotSelector, ks_rank_sum
 from tests.dis_events import SCHEMA, electrons
 from tests.recipes import (
     SMALL,
@@ -222,8 +223,26 @@ class TestSelection:
             assert snapshot.ks_sum == pytest.approx(sum(snapshot.ks.values()))
         assert selector.best is not None
         assert selector.best.ks_sum <= 1.01 * min(s.ks_sum for s in selector.history)
+        assert list(selector.kept) == [selector.best.step]
         for name, value in seen[selector.best.step].items():
-            assert torch.equal(selector.best_weights[name], value)
+            assert torch.equal(selector.kept[selector.best.step][name], value)
+
+    def test_keeps_the_weights_of_the_best_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of 0.5, 0.2, nothing, 0.3, 0.201 and 0.1 the best first, which a tie makes the last."""
+        selector, run = self.make()
+        selector._keep = 3
+        loop, _ = small_loop(run, training_events())
+        sums = iter([0.5, 0.2, 0.3, 0.201, 0.1])
+        monkeypatch.setattr(selector, "_judged", lambda _: ({"pt": next(sums)}, {}))
+        kept = []
+        for step in range(1, 7):
+            with torch.no_grad():
+                next(loop.ema.parameters()).fill_(step)
+            selector.consider(Progress(step, {}, finite=step != 3), loop, 0.0)
+            kept.append(list(selector.kept))
+        assert kept == [[1], [2, 1], [2, 1], [2, 4, 1], [5, 2, 4], [6, 2, 5]]
+        [first, *_] = dict(loop.ema.named_parameters())
+        assert all((weights[first] == step).all() for step, weights in selector.kept.items())
 
     @pytest.mark.parametrize(
         ("ks_sums", "best"),
@@ -259,7 +278,8 @@ class TestSelection:
         bad = selector.consider(progress, loop, 0.0)
         assert bad.ks_sum == 4.0
         assert selector.best == good
-        assert all(v.isfinite().all() for v in selector.best_weights.values())
+        assert list(selector.kept) == [good.step]
+        assert all(v.isfinite().all() for v in selector.kept[good.step].values())
 
     def test_state_survives_a_file(self) -> None:
         selector, run = self.make()
@@ -270,6 +290,7 @@ class TestSelection:
         other.load_state_dict(saved(selector.state_dict()))
         assert other.history == selector.history
         assert other.best == selector.best
+        assert list(other.kept) == list(selector.kept)
 
     def test_the_floor_is_what_a_perfect_generator_would_score(self) -> None:
         """Kolmogorov's limit has the mean √(π/2) ln 2, in units of √(1/n + 1/5n)."""
@@ -310,6 +331,13 @@ class Made:
     def observed(self, given: Events, *, generator: torch.Generator) -> Events:
         start, self._done = self._done, self._done + len(given)
         return self._events[start : self._done].weighted(given.weight)
+
+
+def test_ranks_of_distances_sum_whatever_their_scale() -> None:
+    """Ranks by column: (2, 1, 4, 3); (1½, 1½, 3, 4) with a tie; (2, 1, 3½, 3½), NaN last."""
+    ks = np.array([[0.2, 0.1, 0.9], [0.1, 0.1, 0.8], [0.4, 0.5, np.nan], [0.3, 0.6, np.nan]])
+    assert ks_rank_sum(ks).tolist() == [5.5, 3.5, 10.5, 10.5]
+    assert ks_rank_sum(ks * [1, 1e-3, 7]).tolist() == ks_rank_sum(ks).tolist()
 
 
 class TestSelectionOfObjects:

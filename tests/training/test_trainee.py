@@ -8,7 +8,7 @@ import torch
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import CHECKPOINT, Checkpoint
 from mleg_ray.errors import ConfigError, DataError
-from mleg_ray.training.trainee import Moment, Trainee
+from mleg_ray.training.trainee import Moment, Trainee, other_snapshots
 from tests.prepared import prepared_dataset
 from tests.recipes import small_run
 
@@ -88,6 +88,36 @@ def test_what_had_ended_says_so_again(dataset: Dataset, tmp_path: Path) -> None:
     assert saved.card.history == best.card.history
     for name, value in saved.model.state_dict().items():
         assert torch.equal(best.model.state_dict()[name], value), name
+
+
+def test_each_snapshot_that_is_kept_is_a_checkpoint(dataset: Dataset, tmp_path: Path) -> None:
+    """Of five snapshots three; of a training that was interrupted too."""
+    settings = ("training.steps=50", "selection.keep=3")
+    seen: dict[int, torch.Tensor] = {}
+    interrupted, whole = trainee(dataset, *settings), trainee(dataset, *settings)
+    for moment in interrupted.train():
+        if moment.step == 20 and moment.snapshot:
+            interrupted.save(str(tmp_path))
+            break
+    whole.resume(str(tmp_path))
+    for moment in whole.train():
+        if moment.snapshot:
+            seen[moment.step] = next(whole.loop.ema.parameters()).clone()
+    whole.save(str(tmp_path))
+    best = whole.best()
+    assert best is not None
+    others = list(other_snapshots(str(tmp_path), best))
+    assert [best.card.step, *(one.card.step for one in others)] == list(whole.selector.kept)
+    assert len(others) == 2
+    sums = {moment.step: moment.ks_sum for moment in whole.selector.history}
+    for one in others:
+        one.save(str(tmp_path / str(one.card.step)))
+        loaded = Checkpoint.load(str(tmp_path / str(one.card.step)))
+        assert loaded.card.metrics["ks_sum"] == sums[one.card.step]
+        if one.card.step > 20:
+            assert torch.equal(next(loaded.model.parameters()), seen[one.card.step])
+    left = set(sums) - set(whole.selector.kept)
+    assert max(one.card.metrics["ks_sum"] for one in others) <= min(sums[step] for step in left)
 
 
 def test_unknown_observable_is_refused(dataset: Dataset) -> None:

@@ -1,0 +1,61 @@
+"""What the row of muon pairs computes itself: the paper's frame, and the choice among trainings."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.common.dimuon_pictures import columns_of, shares
+from benchmarks.paper import hashemi
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.events import Events
+
+
+def test_the_harder_muon_is_turned_with_the_softer_one() -> None:
+    """p = (0, 5) and (3, 0) GeV: a quarter turn apart, so (0, 5) where the other lies along x.
+
+    (0, 4) and (0, 2) are along each other: (4, 0).
+    """
+    muons = {"mu1": [[0.0, 5, 0, 5], [0, 4, 0, 4]], "mu2": [[3.0, 0, 0, 3], [0, 2, 0, 2]]}
+    columns = {
+        f"{muon}.{part}": torch.tensor(values).double()
+        for muon, rows in muons.items()
+        for part, values in zip(("px", "py", "pz", "energy"), zip(*rows, strict=True), strict=True)
+    }
+    definitions = DatasetSpec.load("dimuons-13tev").definitions
+    found = columns_of(definitions.joined(Events(columns, {}, torch.ones(2).double())))
+    np.testing.assert_allclose(found["turned_px"], [0, 4], atol=1e-12)
+    np.testing.assert_allclose(found["turned_py"], [5, 0], atol=1e-12)
+
+
+def test_shares_are_of_all_events() -> None:
+    """One in (0, 1), one in (1, 2), two beyond: a quarter each."""
+    found = shares(np.array([0.5, 1.5, 7, -3]), np.array([0.0, 1, 2]))
+    assert found.tolist() == [0.25, 0.25]
+
+
+def test_of_all_trainings_the_best_that_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums: 0.9, 0.52, 0.5 and 0.51; ranks of a: 4, 2, 3, 1, of b: 1, 3, 2, 4: 5 each.
+
+    With the third left out, of which no weights were kept, the smallest sum is that of the fourth,
+    and of the three that rank alike the first seed's first step is taken.
+    """
+    a, b = (0.8, 0.02, 0.3, 0.01), (0.1, 0.5, 0.2, 0.5001)
+    moments: list[dict[str, Any]] = [
+        {"step": step, "ks.a": x, "ks.b": y, "ks_sum": x + y}
+        for step, x, y in zip((100, 200, 100, 200), a, b, strict=True)
+    ]
+
+    def training(*own: dict[str, Any]) -> SimpleNamespace:
+        names = dict.fromkeys(("ks_sum", "ks.a", "ks.b"), 0.0)
+        return SimpleNamespace(card=SimpleNamespace(history=own, metrics=names))
+
+    trainings = {1: training(*moments[:2]), 2: training(*moments[2:])}
+    steps = {id(trainings[1]): (100, 200), id(trainings[2]): (200,)}
+    monkeypatch.setattr(
+        hashemi, "snapshots_of", lambda one: dict.fromkeys(steps[id(one)], "a place")
+    )
+    assert hashemi.best_of(trainings, "ks_sum") == (2, 200, pytest.approx(0.5101))  # type: ignore[arg-type]
+    assert hashemi.best_of(trainings, "ks_rank_sum") == (1, 100, pytest.approx(0.9))  # type: ignore[arg-type]
