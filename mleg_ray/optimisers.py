@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field as Option
-from pydantic import PositiveFloat
+from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 
 from mleg_ray.config import Config, Registry
@@ -15,15 +15,30 @@ from mleg_ray.config import Config, Registry
 Fraction = Annotated[float, Option(ge=0, lt=1)]
 
 
+class LossPlateau(Config):
+    """When the training loss no longer falls, the learning rate does.
+
+    Losses are averaged over rounds of `every` steps, an epoch say. After `patience` rounds in a row
+    of which none is below the least before them, the rate is multiplied by `factor`, and they are
+    counted again.
+    """
+
+    every: PositiveInt
+    factor: Annotated[float, Option(gt=0, lt=1)]
+    patience: PositiveInt
+
+
 class OptimiserConfig(Config):
     """Base of the `[run.training.optimisers.PLAYER]` tables.
 
-    The `cosine` schedule falls from `learning_rate` to zero at the last step.
+    The `cosine` schedule falls from `learning_rate` to zero at the last step. What that says is
+    multiplied by a factor that falls at each `plateau` of the loss.
     """
 
     kind: str
     learning_rate: PositiveFloat
     schedule: Literal["constant", "cosine"] = "constant"
+    plateau: LossPlateau | None = None
 
     @abstractmethod
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -34,9 +49,14 @@ class OptimiserConfig(Config):
     def constants(self) -> dict[str, Any]:
         """What else it is told, by PyTorch's names."""
 
-    def set(self, optimiser: torch.optim.Optimizer, step: int, steps: int) -> None:
-        """Set rate and constants of a step, whatever a state that was loaded has of another run."""
-        rate = self.learning_rate
+    def set(
+        self, optimiser: torch.optim.Optimizer, step: int, steps: int, factor: float = 1.0
+    ) -> None:
+        """Set rate and constants of a step, whatever a state that was loaded has of another run.
+
+        The rate is `factor` times the schedule's.
+        """
+        rate = factor * self.learning_rate
         if self.schedule == "cosine":
             rate *= 0.5 * (1 + math.cos(math.pi * step / steps))
         optimiser.param_groups[0].update(lr=rate, **self.constants)

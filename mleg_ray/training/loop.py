@@ -17,6 +17,7 @@ from mleg_ray.randomness import Noise, derive_seed
 from mleg_ray.run import TrainingConfig
 from mleg_ray.training.batches import Minibatches
 from mleg_ray.training.parallel import average_gradients, rank_and_size
+from mleg_ray.training.plateau import FallingRate
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class TrainingLoop:
             name: config.optimisers[name].build(player.parameters())
             for name, player in self._players.items()
         }
+        self._rates = {
+            name: FallingRate(optimiser.plateau)
+            for name, optimiser in config.optimisers.items()
+            if optimiser.plateau
+        }
 
     def run(self, minibatches: Minibatches, report_every: int) -> Iterator[Progress]:
         """Train to the last step, yielding every `report_every` steps and at the end.
@@ -83,7 +89,9 @@ class TrainingLoop:
         for name, times in self._schedule.items():
             self._freeze_all_but(name)
             optimiser = self._optimisers[name]
-            self._config.optimisers[name].set(optimiser, self.step, self._config.steps)
+            rate = self._rates.get(name)
+            factor = rate.factor if rate else 1.0
+            self._config.optimisers[name].set(optimiser, self.step, self._config.steps, factor)
             for _ in range(times):
                 optimiser.zero_grad(set_to_none=True)
                 loss, parts, _ = self._loss(name, next(batches))
@@ -91,6 +99,8 @@ class TrainingLoop:
                 average_gradients(self._players[name].parameters())
                 optimiser.step()
                 self._objective.constrain(name, self._players[name])
+            if rate:
+                rate.watch(loss.detach())
             losses |= {f"{name}_loss": loss.detach()} | {k: v.detach() for k, v in parts.items()}
         self._average_weights()
         return losses
@@ -138,6 +148,7 @@ class TrainingLoop:
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
             "optimisers": {name: o.state_dict() for name, o in self._optimisers.items()},
+            "rates": {name: rate.state_dict() for name, rate in self._rates.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -147,3 +158,5 @@ class TrainingLoop:
         self.ema.load_state_dict(state["ema"])
         for name, optimiser in self._optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
+        for name, rate in self._rates.items():
+            rate.load_state_dict(state["rates"][name])

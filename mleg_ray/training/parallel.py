@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.distributed
-from torch import nn
+from torch import Tensor, nn
 
 
 def rank_and_size() -> tuple[int, int]:
@@ -25,6 +25,16 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     means = torch.split(flat / size, [gradient.numel() for gradient in gradients])
     for gradient, mean in zip(gradients, means, strict=True):
         gradient.copy_(mean.view_as(gradient))
+
+
+def mean_of_workers(value: Tensor) -> Tensor:
+    """Return the mean of a number () over the workers; all must ask."""
+    _, size = rank_and_size()
+    if size == 1:
+        return value
+    total = value.clone()
+    torch.distributed.all_reduce(total)
+    return total / size
 
 
 def any_worker(mine: bool, device: torch.device) -> bool:
