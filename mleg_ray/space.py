@@ -18,17 +18,28 @@ class Part:
 
     Numbers of the event are (f,), objects (K, f), an image (channels, rows, columns). `names` are
     those of the numbers along the last axis, of an image that of its field. `circle` are the
-    positions along the last axis of angles, in half turns, (-1, 1].
+    positions along the last axis of angles, in half turns, (-1, 1]. `classes` are those of ones and
+    zeros: of several together one is 1, as of a category; one alone is a bit.
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...] = ()
     circle: tuple[int, ...] = ()
+    classes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def width(self) -> int:
         """How many numbers there are."""
         return math.prod(self.shape)
+
+    @property
+    def rows(self) -> int:
+        """How many times there is what lies along the last axis."""
+        return self.width // self.shape[-1]
+
+    def unscaled(self) -> list[int]:
+        """Return the positions along the last axis whose scale has a meaning: angles, classes."""
+        return [*self.circle, *(position for one in self.classes for position in one)]
 
 
 @dataclass(frozen=True)
@@ -84,8 +95,17 @@ class Space:
             self.where[name].start + row * part.shape[-1] + position
             for name, part in self.parts.items()
             if part.circle
-            for row in range(part.width // part.shape[-1])
+            for row in range(part.rows)
             for position in part.circle
+        )
+
+    def classes_of(self, name: str) -> tuple[tuple[int, ...], ...]:
+        """Return where in the vector the classes of a part stand, those of one category each."""
+        part, start = self.parts[name], self.where[name].start
+        return tuple(
+            tuple(start + row * part.shape[-1] + position for position in together)
+            for row in range(part.rows if part.classes else 0)
+            for together in part.classes
         )
 
     @cached_property

@@ -1,6 +1,8 @@
 """The map between physical events and the flat vectors of features in which networks work."""
 
+import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Self
 
 import torch
@@ -29,9 +31,9 @@ class FeatureMap(nn.Module):
     `steps` change columns of events one after the other; what they leave is laid out in `space` and
     standardised with statistics of the train split, kept as float64 buffers, so that they travel in
     the checkpoint and nowhere else. The statistics are those of a number, of a group's field over
-    all present objects, or of a channel over all its pixels; angles are never standardised. What
-    networks see of the conditions that vary is made by steps of their own, angles as cosine and
-    sine.
+    all present objects, or of a channel over all its pixels; neither angles nor the ones and zeros
+    of classes are standardised. What networks see of the conditions that vary is made by steps of
+    their own, angles as cosine and sine.
 
     An absent object's features are noise of the layout of its part: as good as any other, and a
     density of all features stays one.
@@ -182,7 +184,8 @@ class FeatureMap(nn.Module):
         """
         after = changed(self._chain, events, noise)
         x = (self._flat(after) - self.feature_mean) / self.feature_std
-        for name, there in after.present.items():
+        for name in self._objects:
+            there = after.present[name]
             absent = self.space.of([name]).draw_from(noise, len(events)).to(x)
             part = x[:, self.space.where[name]]
             filled = there.repeat_interleave(self.space.parts[name].shape[-1], dim=1)
@@ -292,7 +295,7 @@ class FeatureMap(nn.Module):
             key = torch.where(there, key, -torch.inf)
             order = key.argsort(dim=1, descending=True, stable=True)
             own = (name for name in columns if group_of(name) == group)
-            ordered |= {name: columns[name].gather(1, order) for name in own}
+            ordered |= {name: torch.where(there, columns[name].gather(1, order), 0) for name in own}
         return ordered
 
     def _seen_conditions(self, events: Events) -> Tensor:
@@ -339,7 +342,7 @@ class FeatureMap(nn.Module):
         if moments.empty:
             raise DataError(f"no train event has any '{name}': there is nothing to learn of them")
         mean, std = moments.result()
-        mean[list(part.circle)], std[list(part.circle)] = 0.0, 1.0
+        mean[part.unscaled()], std[part.unscaled()] = 0.0, 1.0
         if name not in self._objects:  # an image's channels come first
             mean, std = (s.view(-1, *[1] * (len(part.shape) - 1)) for s in (mean, std))
         self.feature_mean[where] = mean.expand(part.shape).flatten()
@@ -408,8 +411,9 @@ class FeatureMapConfig(Config):
 
     `steps` change event fields into features, `conditions` what networks see of the conditions;
     `view` are the quantities that a critic sees (see `View`). Features that are numbers of the
-    event make one part of the space, `event`, unless `parts` gives some of them parts of their own;
-    each group of objects and each image is a part by its own name.
+    event make one part of the space, `event`, unless `parts` gives some of them parts of their own,
+    by their names or by patterns, in which `*` is any text, such as `*.log_pt`; each group of
+    objects and each image is a part by its own name.
     """
 
     steps: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()
@@ -484,13 +488,11 @@ def _arranged(
     First come the `chosen` parts and the other numbers, then objects, then images.
     """
     numbers = [name for name, quantity in made.items() if not quantity.shape]
+    chosen = {
+        part: tuple(name for pattern in patterns for name in _matching(pattern, numbers, part))
+        for part, patterns in chosen.items()
+    }
     taken = [name for names in chosen.values() for name in names]
-    for part, names in chosen.items():
-        if unknown := [name for name in names if name not in numbers]:
-            raise ConfigError(
-                f"features.parts.{part}: '{unknown[0]}' is no number of the event that the steps "
-                f"leave; those are {', '.join(numbers)}"
-            )
     if len(set(taken)) < len(taken):
         raise ConfigError("features.parts: a feature belongs to one part only")
     grouped = {part: list(names) for part, names in chosen.items()}
@@ -509,9 +511,9 @@ def _arranged(
     }
     for group, most in objects.items():
         own = {n: q for n, q in made.items() if q.shape and group_of(n) == group}
-        circle = tuple(i for i, quantity in enumerate(own.values()) if quantity.circle)
         if own:
-            parts[group] = Part((most, len(own)), tuple(own), circle)
+            flat = _numbers(own)
+            parts[group] = replace(flat, shape=(most, len(own)))
     for name in images:  # with channels first, as a convolution takes them
         shape = made[name].shape
         parts[name] = Part(shape if len(shape) > 2 else (1, *shape), (name,))
@@ -520,7 +522,23 @@ def _arranged(
 
 def _numbers(layout: Quantities) -> Part:
     circle = tuple(i for i, quantity in enumerate(layout.values()) if quantity.circle)
-    return Part((len(layout),), tuple(layout), circle)
+    classes: dict[str, list[int]] = {}
+    for i, quantity in enumerate(layout.values()):
+        if quantity.category:
+            classes.setdefault(quantity.category, []).append(i)
+    together = tuple(map(tuple, classes.values()))
+    return Part((len(layout),), tuple(layout), circle, together)
+
+
+def _matching(pattern: str, numbers: Sequence[str], part: str) -> list[str]:
+    """Return the numbers of a name, or of a pattern such as `*.log_pt`."""
+    found = fnmatch.filter(numbers, pattern)
+    if not found:
+        raise ConfigError(
+            f"features.parts.{part}: '{pattern}' is no number of the event that the steps "
+            f"leave; those are {', '.join(numbers)}"
+        )
+    return found
 
 
 def _table(columns: Mapping[str, Tensor], events: Events) -> Tensor:

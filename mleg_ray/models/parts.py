@@ -2,6 +2,7 @@
 
 import graphlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal, Self, cast
 
 import torch
@@ -118,7 +119,7 @@ class Parts(Model):
 
     def _spaces_of(self, name: str, condition: Space) -> Spaces:
         part = self._space.parts[name]
-        one = Part(part.shape[1:], part.names, part.circle) if _rows(part) > 1 else part
+        one = replace(part, shape=part.shape[1:]) if _rows(part) > 1 else part
         features = Space({name: one})
         width = condition.width + sum(
             self._space.of([other]).seamless_width() for other in self._given[name]

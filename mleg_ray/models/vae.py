@@ -8,14 +8,15 @@ from torch import Tensor, nn
 
 from mleg_ray.config import inside
 from mleg_ray.models.base import MODELS, AnyNetwork, Model, ModelConfig, Spaces
+from mleg_ray.models.heads import Heads
 from mleg_ray.space import Space
 
 
 class Autoencoder(Model):
     """Encoder: features -> code; decoder: code -> features; one player.
 
-    Codes are deterministic; all together are to be N(0, 1), from which it is sampled. Source:
-    Tolstikhin et al., arXiv:1711.01558.
+    What the decoder makes is read by `Heads`. Codes are deterministic; all together are to be N(0,
+    1), from which it is sampled. Source: Tolstikhin et al., arXiv:1711.01558.
     """
 
     numbers_per_code: ClassVar[int] = 1  # that the encoder makes, for each number of the code
@@ -24,6 +25,7 @@ class Autoencoder(Model):
         super().__init__()
         self.latent_dim = config.latent_dim
         self.noise_space = code = Space.numbers(config.latent_dim)
+        self.heads = Heads(spaces.features)
         n, parameters = spaces.condition.width, self.numbers_per_code * config.latent_dim
         with inside("encoder"):
             encoder = config.encoder.build(spaces.features, n, Space.numbers(parameters))
@@ -44,9 +46,16 @@ class Autoencoder(Model):
         return parameters
 
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Return the features (B, features) that a code (B, latent) stands for."""
-        features: Tensor = self.autoencoder["decoder"](noise, condition)
-        return features
+        """Return the features (B, features) that a code (B, latent) stands for.
+
+        Of classes, these are probabilities.
+        """
+        return self.heads.features(self.decoded(noise, condition))
+
+    def decoded(self, code: Tensor, condition: Tensor) -> Tensor:
+        """Return what the decoder makes of a code, (B, features): classes by their logits."""
+        made: Tensor = self.autoencoder["decoder"](code, condition)
+        return made
 
 
 class BetaVAE(Autoencoder):

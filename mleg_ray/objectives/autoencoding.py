@@ -1,13 +1,14 @@
 """Objectives of autoencoders: reconstruction, and codes like the prior's."""
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from mleg_ray.events import Batch
+from mleg_ray.models.heads import Reduction
 from mleg_ray.models.vae import Autoencoder
 from mleg_ray.objectives.base import OBJECTIVES, Loss, Objective, Seen, Traits, Views
 from mleg_ray.objectives.discrepancy import Bandwidths, mmd2, sliced_wasserstein2
@@ -17,23 +18,36 @@ Coded = tuple[Tensor, Tensor, dict[str, Tensor]]
 
 
 class Autoencoding(Objective):
-    """L = E_w[|x - x̂|²] + what the codes cost: the squared error is summed over features."""
+    """L = E_w[R] + what the codes cost; R is how far what is decoded is from the features.
+
+    By `reconstruction` that is summed over features, or its mean is taken part by part; see
+    `Heads.error`.
+    """
 
     traits: ClassVar[Traits] = Traits({"autoencoder": 1}, reconstructs=True)
+    reconstruction: Reduction = "sum"
 
     def loss(
         self, player: str, model: Autoencoder, seen: Seen, batch: Batch, *, noise: Noise
     ) -> Loss:
         """Return the loss of the one player, `autoencoder`, and its parts."""
         code, cost, parts = self.coded(model, batch, noise)
-        decoded = model.decode(code, batch.condition)
-        reconstruction = (batch.weight * (decoded - batch.x).square().sum(dim=1)).mean()
+        decoded = model.decoded(code, batch.condition)
+        error = model.heads.error(decoded, batch.x, self.reconstruction)
+        reconstruction = (batch.weight * error).mean()
 
         def made() -> Views:
-            real, fake = (seen.view(x, batch.condition) for x in (batch.x, decoded))
+            features = batch.x, model.heads.features(decoded)
+            real, fake = (seen.view(x, batch.condition) for x in features)
             return Views(real, fake, batch.condition, batch.weight)
 
-        return Loss(reconstruction + cost, {"reconstruction": reconstruction, **parts}, made)
+        total = self.share * reconstruction + cost
+        return Loss(total, {"reconstruction": reconstruction, **parts}, made)
+
+    @property
+    def share(self) -> float:
+        """What the reconstruction counts for."""
+        return 1.0
 
     @abstractmethod
     def coded(self, model: Autoencoder, batch: Batch, noise: Noise) -> Coded:
@@ -45,15 +59,36 @@ class Variational(Autoencoding):
     """The codes cost β E_w[KL].
 
     β = 1 with a decoder of variance 1/2 is the evidence lower bound (Kingma & Welling,
-    arXiv:1312.6114, eq. 10); β != 1: Higgins et al., ICLR 2017, eq. 4.
+    arXiv:1312.6114, eq. 10); β != 1: Higgins et al., ICLR 2017, eq. 4. The KL is summed over the
+    numbers of a code, or by `divergence` their mean taken. Beside the mean of n squared errors a
+    sum is that of a decoder of variance nβ/2; where that is one or more, features of variance one
+    are not worth a code, and all codes are empty. In the `convex` form the reconstruction counts
+    for 1 - β.
     """
 
     kind: Literal["beta-vae"] = "beta-vae"
     beta: NonNegativeFloat
+    divergence: Reduction = "sum"
+    convex: bool = False
+
+    @model_validator(mode="after")
+    def _shares_are_positive(self) -> Self:
+        if self.convex and self.beta > 1:
+            raise ValueError(
+                f"beta: the convex form (1 - β) R + β KL would reward errors at β = {self.beta:g}; "
+                "choose at most 1, or leave `convex` out"
+            )
+        return self
+
+    @property
+    def share(self) -> float:
+        """What the reconstruction counts for: 1 - β in the convex form."""
+        return 1 - self.beta if self.convex else 1.0
 
     def coded(self, model: Autoencoder, batch: Batch, noise: Noise) -> Coded:
         """Return codes that are drawn, and their KL divergence from the prior."""
-        return _drawn(self.beta, model, batch, noise)
+        share = 1 / model.latent_dim if self.divergence == "mean" else 1.0
+        return _drawn(self.beta, share, model, batch, noise)
 
 
 @OBJECTIVES.register
@@ -64,13 +99,13 @@ class AlphaVariational(Autoencoding):
 
     def coded(self, model: Autoencoder, batch: Batch, noise: Noise) -> Coded:
         """Return codes that are drawn; the α-VAE's KL vanishes."""
-        return _drawn(0.0, model, batch, noise)
+        return _drawn(0.0, 1.0, model, batch, noise)
 
 
-def _drawn(beta: float, model: Autoencoder, batch: Batch, noise: Noise) -> Coded:
+def _drawn(beta: float, share: float, model: Autoencoder, batch: Batch, noise: Noise) -> Coded:
     draws = noise.normal(len(batch), model.latent_dim)
     code, divergence = model.code(batch.x, batch.condition, draws)
-    kl = (batch.weight * divergence).mean()
+    kl = share * (batch.weight * divergence).mean()
     return code, beta * kl, {"kl": kl}
 
 

@@ -61,6 +61,14 @@ def jets(n: int, seed: int) -> Events:
     )
 
 
+def no_jets(n: int, seed: int) -> Events:
+    """Draw the same without any jet."""
+    events = jets(n, seed)
+    none = torch.zeros_like(events.present["jet"])
+    gone = {k: torch.zeros_like(v) for k, v in events.columns.items() if k.startswith("jet.")}
+    return Events({**events.columns, **gone}, {"jet": none}, events.weight)
+
+
 def showers(n: int, seed: int) -> Events:
     """Draw images of 2 x 3 x 3 pixels, half of them empty."""
     rng = torch.Generator().manual_seed(seed)
@@ -329,9 +337,17 @@ CASES: dict[str, list[Case]] = {
         Case(_config("spike", fields=["iso", "jet.iso"]), DIMUONS, dimuons, ()),
         Case(_config("spike", fields=["jet.iso"], above=0.5), DIMUONS, dimuons, ()),
     ],
+    "typed-slots": [
+        Case(_config("typed-slots", groups=["jet"], most=4, name="place"), JETS, jets, ())
+    ],
     "spherical": [Case(_config("spherical", group="electron"), SCHEMA, electrons, P, on_shell)],
     "transverse": [
         Case(_config("transverse", group="mu1"), DIMUONS, dimuons, ("mu1.px", "mu1.py", "mu1.pz")),
         Case(_config("transverse", group="electron"), SCHEMA, electrons, P),
     ],
+    "unary": [
+        Case(_config("unary", fields=["process"], most=2), DIMUONS, dimuons, ()),
+        Case(_config("unary", fields=["jet.flavour"], most=3), JETS, jets, ()),
+    ],
+    "without": [Case(_config("without", groups=["jet"]), JETS, no_jets, ())],
 }

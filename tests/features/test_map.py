@@ -410,6 +410,8 @@ class TestObjects:
             of_jets(parts={"counts": ["jet.log_pt"]})
         with pytest.raises(ConfigError, match="belongs to one part only"):
             of_jets(parts={"a": ["log_met"], "b": ["log_met"]})
+        numbers = of_jets(parts={"all": ["*level*", "log_*"]}).space.parts["all"]
+        assert numbers.names == ("jet.level_count", "log_met")
 
     def test_no_part_takes_the_name_of_a_group(self) -> None:
         with pytest.raises(ConfigError, match=r"features.parts: 'jet' is the part of a group or"):

@@ -35,7 +35,9 @@ DISCRETE = tuple(
         "dequantise",
         "gaussian-dequantise",
         "reflection",
+        "typed-slots",
         "spike",
+        "unary",
     )
 )
 
@@ -67,7 +69,10 @@ def test_jacobians_are_compared_unless_they_are_by_other_coordinates() -> None:
         "mass-shell",
         "pion-pair",
         "reflection",
+        "typed-slots",
         "spike",
+        "unary",
+        "without",
     }
 
 

@@ -8,6 +8,7 @@ import torch
 
 from mleg_ray.events import Batch, Events
 from mleg_ray.models.flow_matching import FlowMatchingConfig
+from mleg_ray.models.heads import Heads
 from mleg_ray.models.networks.mlp import MLPConfig
 from mleg_ray.objectives import OBJECTIVES
 from mleg_ray.objectives.adversarial import (
@@ -31,6 +32,7 @@ from mleg_ray.objectives.distillation import Distillation, _given
 from mleg_ray.objectives.flow_matching import VelocityMatching
 from mleg_ray.objectives.likelihood import Likelihood
 from mleg_ray.randomness import Noise
+from mleg_ray.space import Space
 from tests.dis_events import ELECTRON
 from tests.models.spaces import spaces
 from tests.recipes import (
@@ -449,7 +451,8 @@ def test_an_mmd_gan_of_two_events_by_hand() -> None:
 CODER = SimpleNamespace(
     latent_dim=1,
     code=lambda x, condition, noise: (x[:, :1] + noise, torch.tensor([3.0, 1.0])),
-    decode=lambda code, condition: code.repeat(1, 2),
+    decoded=lambda code, condition: code.repeat(1, 2),
+    heads=Heads(Space.numbers(2)),
 )
 CODED = torch.tensor([[1.0, 3.0], [2.0, 0.0]])
 # Of codes 1, 2 of weights 1.5, 0.5 and draws 0, 5: k within both, and of the four pairs, over 4.

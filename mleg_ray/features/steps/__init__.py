@@ -18,6 +18,9 @@ from mleg_ray.features.steps import (
     spherical,
     spike,
     transverse,
+    typed_slots,
+    unary,
+    without,
 )
 from mleg_ray.features.steps.base import STEPS, Layout, Quantity, Step, StepConfig
 
@@ -44,4 +47,7 @@ __all__ = [
     "spherical",
     "spike",
     "transverse",
+    "typed_slots",
+    "unary",
+    "without",
 ]

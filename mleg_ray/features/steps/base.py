@@ -19,12 +19,14 @@ class Quantity:
     """What a column holds of one event: numbers of this `shape`; angles in half turns, or others.
 
     The objects of a group of up to K have the shape (K,). `varies` tells a condition that differs
-    from event to event from one that does not.
+    from event to event from one that does not. `category` is empty unless the column holds ones and
+    zeros: among those of the same category one is 1, and one alone is a bit.
     """
 
     shape: tuple[int, ...] = ()
     circle: bool = False
     varies: bool = True
+    category: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Whole numbers that are names, one number for each."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -11,7 +12,6 @@ from mleg_ray.events import Events
 from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
-    Quantity,
     Step,
     StepConfig,
     per_event,
@@ -37,7 +37,7 @@ class Category(Step):
             name: [prefixed(name, f"is_{k}") for k in range(config.levels)] for name in self.reads
         }
         self.writes = {
-            new: Quantity(layout.columns[name].shape, varies=layout.columns[name].varies)
+            new: replace(layout.columns[name], category=name)
             for name, made in self._made.items()
             for new in made
         }
