@@ -52,6 +52,24 @@ CASES: dict[str, tuple[dict[str, object], Space, int, Space]] = {
     "conv-images": ({"kind": "conv", "channels": [8, 8], "stem": 4}, BESIDE, 2, BESIDE),
     "conv-others": ({"kind": "conv", "channels": [8, 8]}, UNLIKE, 1, ODD),
     "conv-tall": ({"kind": "conv", "channels": [4, 4, 4]}, TALL, 1, TALL),
+    "branches-encoder": (
+        {"kind": "branches", "inputs": {"event": [8, 8], "jet": [16]}, "head": [16, 8]},
+        OBJECTS,
+        2,
+        CODE,
+    ),
+    "branches-decoder": (
+        {"kind": "branches", "head": [16], "outputs": {"event": [8], "lepton": [16, 8]}},
+        NOISE,
+        0,
+        OBJECTS,
+    ),
+    "branches-normalised": (
+        {"kind": "branches", "inputs": {"event": [8]}, "head": [16], "normalised": 6},
+        NUMBERS,
+        2,
+        CODE,
+    ),
     "sets-critic": ({"kind": "sets", "width": 8, "head": [8]}, OBJECTS, 2, SCORE),
     "sets-max": ({"kind": "sets", "width": 8, "pooling": "max"}, JETS, 0, CODE),
     "sets-attention": (
