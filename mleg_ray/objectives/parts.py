@@ -37,6 +37,18 @@ class SeenPart:
         return self._features.seamless(x)
 
 
+def counted(rows: Batch) -> Batch:
+    """Return the rows whose weight is not zero, with weights of which any mean is as before.
+
+    Of a group hardly an event has an object of, most are absent, and cost as much as others. To
+    know them a GPU would be waited for: there all are kept.
+    """
+    if rows.weight.device.type != "cpu" or not rows.weight.any():
+        return rows
+    some = rows[rows.weight != 0]
+    return some.weighted(some.weight * (len(some) / len(rows)))
+
+
 @OBJECTIVES.register
 class PartsObjective(Objective):
     """Each part's objective, by its name, under the true values of what the part is given.
@@ -74,7 +86,7 @@ class PartsObjective(Objective):
         name, _, own = player.partition(JOINT)
         spaces = model.spaces[name]
         present = self._setting.feature_map.shares_present(batch.x)
-        rows = model.batch_of(name, batch, present)
+        rows = counted(model.batch_of(name, batch, present))
         part = SeenPart(spaces.features, spaces.view)
         loss = self.parts[name].loss(own, model.model_of(name), part, rows, noise=noise)
         return Loss(loss.value, {f"{name}{JOINT}{key}": v for key, v in loss.parts.items()})

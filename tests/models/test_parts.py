@@ -13,6 +13,7 @@ from mleg_ray.models import MODELS, Spaces
 from mleg_ray.models.parts import Parts, PartsConfig
 from mleg_ray.objectives import OBJECTIVES
 from mleg_ray.objectives.autoencoding import Variational
+from mleg_ray.objectives.parts import counted
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Part, Space
 from tests.features.cases import jets
@@ -101,6 +102,16 @@ def test_what_is_drawn_has_the_layout_of_its_noise(model: Parts) -> None:
     torch.testing.assert_close(drawn.std(dim=0), torch.ones(8), rtol=0.05, atol=0)
 
 
+def test_rows_without_weight_are_left_out_of_means() -> None:
+    """Weights 2, 0, 1, 0, of which 1/4 is (2a + c)/4: 1 and 1/2 of two rows are as much."""
+    x = torch.tensor([[3.0], [100.0], [5.0], [100.0]])
+    rows = counted(Batch(x, torch.zeros(4, 1), torch.tensor([2.0, 0, 1, 0])))
+    assert rows.x.tolist() == [[3], [5]]
+    assert rows.weight.tolist() == [1, 0.5]
+    nothing = Batch(x, torch.zeros(4, 1), torch.zeros(4))
+    assert len(counted(nothing)) == 4
+
+
 def test_absent_objects_have_no_weight(model: Parts, feature_map: FeatureMap, batch: Batch) -> None:
     rows = model.batch_of("jet", batch, feature_map.shares_present(batch.x))
     present = feature_map.present(batch.x)["jet"]
@@ -164,11 +175,11 @@ def test_a_parts_loss_is_that_of_its_own_rows(
         assert all(name.startswith(player.partition("-")[0]) for name in made.parts)
         return made.value.item()
 
-    rows = model.batch_of("jet", batch, feature_map.shares_present(batch.x))
+    rows = counted(model.batch_of("jet", batch, feature_map.shares_present(batch.x)))
     draws = Noise(torch.device("cpu"))
     draws.seed(5)
     jet = model.model_of("jet")
-    code, kl = jet.code(rows.x, rows.condition, draws.normal(1500, 2))
+    code, kl = jet.code(rows.x, rows.condition, draws.normal(len(rows), 2))
     error = (jet.decode(code, rows.condition) - rows.x).square().sum(dim=1)
     expected = (rows.weight * (error + 0.1 * kl)).mean()
     assert loss(batch, "jet-autoencoder") == pytest.approx(expected.item(), rel=1e-6)
