@@ -23,11 +23,13 @@ COMMANDS = (
     *("energies --root {tapes} --energy 50", "energies --recipe cfatgan", "limits --root {tapes}"),
     *("toys parts-toy-jets", "toys vae-toy-images --set dataset=toy-layers"),
     *("coordinates --root {tapes}", "losses --root {tapes}", "families --root {tapes}"),
+    "balanza --experiment III",
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
+    "balanza --experiment III": "-shapes-III",
     "exclusive": "-flow",
     "mleg": "-sigma-r",
     "unfolding": "-sigma-r-handbook",

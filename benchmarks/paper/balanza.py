@@ -1,0 +1,463 @@
+"""Variable-length events of typed objects by autoencoders, as R. Balanzá García has them (2023).
+
+Tables 7.1 to 7.5 and 8.1 of the thesis: experiments 0 (an α-VAE of slots, sampled from train
+events), II (counts from a table and a β-VAE a type), III (one β-VAE of few jets); the last two of
+top squarks too. Then, with our names, a conditional VAE and a WAE on the same events and models of
+types that are given counts, missing momentum and other objects.
+
+Figures are read as in the thesis, see `benchmarks.common.typed_objects`, and judged by the test
+split of our own events, which are not the thesis's: Pythia's showers and a parametrised detector in
+place of MadGraph with up to two more jets and Delphes. `thesis` columns are the printed figures;
+its ms/event are those of a GPU, ours of one core, of calls for 1000 events and sustained.
+
+Beside them stand two samples of the truth (the floor); the train split drawn with replacement; and
+true objects that are independent, with true counts, which is what experiment II would be at best.
+Ablations: what a cut at four objects of a type does, energies of massless objects in place of those
+generated, φ drawn evenly, the noise of III's decoder added.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from matplotlib.figure import Figure
+
+from benchmarks.common import typed_objects
+from benchmarks.common.options import Paper, generated
+from benchmarks.common.results import Results, estimate
+from benchmarks.common.typed_objects import COLUMNS, LEPTONS, Array, Criteria
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.config import read_toml
+from mleg_ray.errors import ConfigError
+from mleg_ray.evaluation.samples.datasets import from_events
+from mleg_ray.evaluation.scorecards import scorecard
+from mleg_ray.events import Events
+from mleg_ray.models.vae import Autoencoder
+from mleg_ray.randomness import Noise
+from mleg_ray.report.drawing import INK, TRUTH, TRUTH_FILL
+from mleg_ray.run import RunConfig
+
+TYPED = ("event", *typed_objects.TYPES)  # the parts of experiment II that are trained
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recipe, what is varied, the events that the thesis generated, and its printed figures.
+
+    Those are WD, JS, KL, invalid events in percent and ms/event, by the value.
+    """
+
+    recipe: str
+    varied: str
+    events: int
+    printed: Mapping[float, tuple[float, float, float, float, float]]
+    best: float
+    shapes: tuple[str, ...]  # whose leading objects are drawn
+    copies: bool = False  # whether train events are what is perturbed
+    independent: bool = False  # whether objects know nothing of each other
+
+
+OBJECTS, JETS = ("first jet", "first lepton", "first photon"), ("jet 1", "jet 2", "jet 3")
+EXPERIMENTS = {
+    "0": Experiment(
+        "avae-ttbar-paper",
+        "α",
+        100_000,
+        {0.2: (0.002077, 0.037879, 0.013133, 1.68, 1.23)},
+        0.2,
+        OBJECTS,
+        copies=True,
+    ),
+    "II": Experiment(
+        "bvae-parts-ttbar-paper",
+        "β",
+        150_000,
+        {
+            0.5: (0.002969, 0.058086, 0.016235, 9.17, 75.46),
+            0.7: (0.002928, 0.056739, 0.015629, 7.54, 75.26),
+            1.0: (0.002800, 0.056514, 0.015833, 8.16, 74.43),
+            1.2: (0.002785, 0.056112, 0.016177, 4.48, 75.81),
+            1.5: (0.002771, 0.055761, 0.016530, 4.55, 74.64),
+        },
+        1.5,
+        OBJECTS,
+        independent=True,
+    ),
+    "III": Experiment(
+        "bvae-ttbar-paper",
+        "β",
+        300_000,
+        {
+            0.5: (0.005011, 0.080478, 0.030602, 4.99, 0.92),
+            0.7: (0.005045, 0.079034, 0.029801, 5.33, 0.94),
+            1.0: (0.004477, 0.072933, 0.025383, 4.95, 0.95),
+            1.2: (0.004469, 0.070651, 0.023814, 4.84, 0.96),
+            1.5: (0.004172, 0.067629, 0.022565, 4.40, 0.95),
+            2.0: (0.004218, 0.070423, 0.024934, 4.33, 0.94),
+        },
+        1.5,
+        JETS,
+    ),
+    "stop II": Experiment(
+        "bvae-parts-stop-paper",
+        "β",
+        150_000,
+        {1.5: (0.002388, 0.050689, 0.013760, 5.35, 75.07)},
+        1.5,
+        OBJECTS,
+        independent=True,
+    ),
+    "stop III": Experiment(
+        "bvae-stop-paper",
+        "β",
+        300_000,
+        {1.5: (0.003779, 0.064287, 0.020012, 2.80, 0.95)},
+        1.5,
+        JETS,
+    ),
+    "CVAE": Experiment("cvae-ttbar", "", 150_000, {}, 0.0, OBJECTS),
+    "WAE": Experiment("wae-ttbar", "", 150_000, {}, 0.0, OBJECTS),
+    "given": Experiment("bvae-parts-ttbar", "", 150_000, {}, 0.0, OBJECTS),
+}
+# Printed matrices beside ours; the others are pictures without numbers.
+THESIS = Path(__file__).parents[1] / "data" / "balanza-correlations.toml"
+MATRICES = {
+    "0": ("ttbar", "experiment-0"),
+    "II": ("ttbar", "experiment-II"),
+    "stop II": ("stop-02",),
+    "stop III": ("stop-02",),
+}
+PRINTED_TRUTH = {"ttbar-13tev": "ttbar", "stop-300-100": "stop-02"}
+PRINTED = ("thesis WD", "thesis JS", "thesis KL", "thesis invalid %", "thesis ms/event")
+NOT_PRINTED = dict.fromkeys(PRINTED, "")
+# Some minutes of one CPU each: the networks stay as they are.
+QUICK = {
+    "avae-ttbar-paper": ("training.steps=1000", "training.batch_size=250", "selection.every=250"),
+    "bvae-parts-ttbar-paper": ("training.steps=4000", "selection.every=1000"),
+    "bvae-parts-stop-paper": ("training.steps=4000", "selection.every=1000"),
+    "bvae-ttbar-paper": ("training.steps=8000", "selection.every=2000"),
+    "bvae-stop-paper": ("training.steps=8000", "selection.every=2000"),
+}
+JUDGED_BY_NEIGHBOURS = 20_000
+RESIDUALS = 20_000  # train events of which the residuals are, and what is made at a time
+CALL, SUSTAINED = 1000, 20  # events, and calls of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Paper):
+    """Which experiments, and with how many events."""
+
+    experiments: Annotated[
+        list[str] | None,
+        typer.Option("--experiment", help=f"Of {', '.join(EXPERIMENTS)}. Repeatable; else all."),
+    ] = None
+    all_values: Annotated[
+        bool, typer.Option("--all-values", help="All values of α or β, not the best alone.")
+    ] = False
+    most: Annotated[
+        int, typer.Option(min=1000, help="Events that are generated, and compared, at most.")
+    ] = 300_000
+
+    @property
+    def chosen(self) -> dict[str, Experiment]:
+        """The experiments that are asked for; `ConfigError` for one that there is not."""
+        names = self.experiments or list(EXPERIMENTS)
+        if unknown := [name for name in names if name not in EXPERIMENTS]:
+            raise ConfigError(
+                f"--experiment {unknown[0]}: there is none; choose of {', '.join(EXPERIMENTS)}"
+            )
+        return {name: EXPERIMENTS[name] for name in self.some(names)}
+
+
+def measure(options: Asked, results: Results) -> None:
+    """Train, generate and compare with each seed, dataset by dataset."""
+    experiments = options.chosen
+    runs = {name: RunConfig.load(one.recipe) for name, one in experiments.items()}
+    references: dict[tuple[str, tuple[str, ...]], Reference] = {}
+    for name, one in experiments.items():
+        run = runs[name]
+        key = run.dataset, run.where
+        if key not in references:
+            prepared = options.prepared(run.dataset)
+            references[key] = Reference(options, prepared, run.where)
+            references[key].measure(results)
+        for seed in options.seeds:
+            _measured(options, results, references[key], name, one, seed)
+
+
+class Reference:
+    """The truth of a dataset's events that are selected, and what is known without training."""
+
+    def __init__(self, options: Asked, dataset: Dataset, where: tuple[str, ...]) -> None:
+        self.whole, self.dataset = dataset, dataset.selecting(where)
+        self.name = dataset.manifest.name + (", few jets alone" if where else "")
+        most = options.few(options.most)
+        self.truth = self.dataset.load("test", most)
+        self.train = self.dataset.load("train", most)
+        self.criteria = Criteria(dataset.manifest.name)
+        self._where = where
+
+    def figures(self, made: Events) -> dict[str, float]:
+        """Return all figures of generated events."""
+        return dict(typed_objects.figures(self.truth, made, self.criteria))
+
+    def measure(self, results: Results) -> None:
+        """Add what needs no generator, and how the truth itself compares with the thesis's."""
+        rng = torch.Generator().manual_seed(1)
+        n = len(self.truth)
+        again = self.train[torch.randint(len(self.train), (n,), generator=rng)]
+        rivals = {
+            "train split (floor)": self.train[:n],
+            "train split, with replacement": again,
+            "independent objects, true counts": typed_objects.independent(self.train[:n], 1),
+            "cut at four of a type": typed_objects.truncated(self.train[:n], 4),
+        }
+        invalid = self.criteria.invalid(self.truth)
+        for name, events in rivals.items():
+            results.add(self.labels(name, len(events)), self.figures(events) | NOT_PRINTED)
+        counts = typed_objects.counts(self.truth)
+        cut = counts.max(axis=1) > 4
+        results.add(
+            {"truth": self.name, "events": n},
+            {f"invalid by {name} %": share for name, share in invalid.items()}
+            | {"more than four of a type %": 100 * float(cut.mean())}
+            | _subsets(self.whole.load("test", n)),
+        )
+        if not self._where:
+            printed = thesis_matrix(PRINTED_TRUTH[self.whole.manifest.name])
+            results.add({"correlations of": self.name}, _readings(self.truth, printed))
+
+    def labels(self, system: str, events: int) -> dict[str, Any]:
+        """Return what a row of figures is of."""
+        return {"events of": self.name, "system": system, "generated": events}
+
+
+def _subsets(truth: Events) -> dict[str, float]:
+    """Return the shares of events of at most four jets and two b-jets, percent.
+
+    The thesis has 45.7 (42.72 of stop_02) and speaks of none of the other objects.
+    """
+    counts = typed_objects.counts(truth)
+    few = (counts[:, 0] <= 4) & (counts[:, 1] <= 2)
+    alone = few & (counts[:, 2:].sum(axis=1) == 0)
+    return {
+        "few jets %": 100 * float(few.mean()),
+        "few jets alone %": 100 * float(alone.mean()),
+    }
+
+
+def _readings(truth: Events, printed: Array) -> dict[str, float]:
+    """Return how far the truth's correlations are from the thesis's, by how they may be computed.
+
+    That is the rms difference of the 55 numbers, of which the nearest tells the likeliest reading.
+    """
+    found: dict[str, float] = {}
+    upper = np.triu_indices(len(COLUMNS), 1)
+    for logarithmic in (False, True):
+        for zeros in (False, True):
+            for jets in (("jet",), ("jet", "b_jet")):
+                matrix = typed_objects.correlations(
+                    truth, logarithmic=logarithmic, zeros=zeros, jets=jets
+                )
+                words = ("log" if logarithmic else "linear", "zeros" if zeros else "pairs")
+                off = np.square((matrix - printed)[upper])
+                found[", ".join((*words, "+".join(jets)))] = float(np.sqrt(np.nanmean(off)))
+    return found
+
+
+def _measured(
+    options: Asked,
+    results: Results,
+    reference: Reference,
+    name: str,
+    one: Experiment,
+    seed: int,
+) -> None:
+    values = list(one.printed) if options.all_values else [one.best]
+    shown: dict[str, Events] = {}
+    for value in values:
+        label = f"{name}, {one.varied} {value:g}" if one.varied else name
+        checkpoint = trained(options, reference, one, seed, value)
+        events = options.few(min(one.events, options.most))
+        made = generated(checkpoint, events, seed)
+        figures = reference.figures(made) | _milliseconds(checkpoint)
+        printed = zip(PRINTED, one.printed.get(value, ()), strict=False)
+        results.add(
+            reference.labels(label, events), figures | NOT_PRINTED | dict(printed), seed=seed
+        )
+        shown[label] = made
+        if one.shapes is JETS and value == one.best:
+            noisy = with_noise(checkpoint, reference.dataset, events, seed)
+            labels = reference.labels(f"{label}, with the decoder's noise", events)
+            results.add(labels, reference.figures(noisy) | NOT_PRINTED, seed=seed)
+        if one.independent and value == one.best:
+            changed = {
+                "E = pT cosh η": typed_objects.on_shell(made),
+                "φ drawn evenly": typed_objects.turned(made, seed),
+            }
+            for change, others in changed.items():
+                labels = reference.labels(f"{label}, {change}", events)
+                results.add(labels, reference.figures(others) | NOT_PRINTED, seed=seed)
+            shares = typed_objects.masks(reference.truth, made, len(reference.train))
+            results.add({"masks of": label, "events of": reference.name}, shares, seed=seed)
+        if one.copies:
+            results.add({"memorisation of": label}, _memorised(reference, made, seed), seed=seed)
+    slug = name.replace(" ", "-")
+    results.draw(shapes, reference.truth, shown, one.shapes, name=f"shapes-{slug}")
+    best = next(reversed(shown.values()))
+    matrices = {
+        "truth": typed_objects.correlations(reference.truth),
+        name: typed_objects.correlations(best),
+    }
+    matrices |= {f"thesis, {key}": thesis_matrix(key) for key in MATRICES.get(name, ())}
+    results.draw(heatmaps, matrices, name=f"correlations-{slug}")
+
+
+def trained(
+    options: Asked, reference: Reference, one: Experiment, seed: int, value: float, *own: str
+) -> Checkpoint:
+    """Train an experiment's recipe with a value of α or β."""
+    if one.varied == "α":
+        own = (*own, f"model.alpha={value}")
+    elif one.varied and "parts" in one.recipe:
+        own = (*own, *(f"objective.parts.{part}.beta={value}" for part in TYPED))
+    elif one.varied:
+        own = (*own, f"objective.beta={value}")
+    quick = options.quick(*QUICK.get(one.recipe, ()))
+    return options.trained(one.recipe, seed, *quick, *own, dataset=reference.whole)
+
+
+def with_noise(checkpoint: Checkpoint, dataset: Dataset, events: int, seed: int) -> Events:
+    """Return generated events to whose features the spread of reconstructions is added.
+
+    A β-VAE emits the mean of its decoder's density; its own variance is that of the residuals.
+    """
+    model, feature_map = checkpoint.model, checkpoint.feature_map
+    assert isinstance(model, Autoencoder)
+    rng = torch.Generator().manual_seed(seed)
+    batch = feature_map.encode(dataset.load("train", RESIDUALS), noise=Noise(checkpoint.device))
+    noise = torch.randn(len(batch), model.latent_dim, generator=rng)
+    code, _ = model.code(batch.x, batch.condition, noise)
+    spread = (batch.x - model.decode(code, batch.condition)).std(dim=0)
+    for part in feature_map.space.parts:
+        for classes in feature_map.space.classes_of(part):
+            spread[list(classes)] = 0.0
+    made = []
+    for given in checkpoint.given(events).split(RESIDUALS):
+        x = model.sample(len(given), feature_map.condition(given), generator=rng)
+        x = x + spread * torch.randn(x.shape, generator=rng)
+        made.append(feature_map.decode(x, given))
+    return Events.concatenate(made)
+
+
+def _milliseconds(checkpoint: Checkpoint) -> dict[str, float]:
+    """Return the time of an event in a call for 1000, and in one call after the other."""
+    generated(checkpoint, CALL, 0)  # what is set up once
+    seconds = []
+    for call in range(SUSTAINED):
+        start = time.perf_counter()
+        generated(checkpoint, CALL, call)
+        seconds.append(time.perf_counter() - start)
+    return {
+        "ms/event, 1000": 1000 * seconds[0] / CALL,
+        "ms/event, sustained": 1000 * float(np.mean(seconds)) / CALL,
+    }
+
+
+def _memorised(reference: Reference, made: Events, seed: int) -> dict[str, object]:
+    """Return how near generated events are to training events: value, floor and its spread."""
+    samples = [
+        from_events(events[:JUDGED_BY_NEIGHBOURS], reference.whole.manifest)
+        for events in (reference.truth, made, reference.train)
+    ]
+    truth, copies, train = samples
+    card = scorecard(truth, copies, training=train, seed=seed, metrics=("memorisation",))
+    [figure] = card.figures["memorisation"].values()
+    return {"distance to train events": estimate(figure)}
+
+
+def shapes(truth: Events, made: Mapping[str, Events], objects: tuple[str, ...]) -> Figure:
+    """Draw spectra over the truth's, with ratios below: of the event, and of leading objects."""
+    panels = _panels(truth, objects)
+    rows = 1 + len(objects)
+    figure = Figure(figsize=(13, 2.7 * rows), layout="constrained")
+    grid = figure.add_gridspec(2 * rows, 4, height_ratios=[3, 1] * rows)
+    for number, (title, values) in enumerate(panels.items()):
+        row, column = divmod(number if number < 3 else number + 1, 4)
+        axes = figure.add_subplot(grid[2 * row, column])
+        below = figure.add_subplot(grid[2 * row + 1, column], sharex=axes)
+        true = values(truth)
+        low, high = np.quantile(true, (0.0005, 0.9995)) if len(true) else (0.0, 1.0)
+        edges = np.linspace(float(low), float(high), 41)
+        t = np.histogram(true, edges)[0] / max(1, len(true))
+        axes.stairs(t, edges, fill=True, color=TRUTH_FILL, label="truth")
+        below.axhline(1, color=TRUTH, linewidth=0.8)
+        for k, (label, events) in enumerate(made.items()):
+            found = values(events)
+            g = np.histogram(found, edges)[0] / max(1, len(found))
+            axes.stairs(g, edges, color=f"C{k}", label=label, linewidth=1.1)
+            with np.errstate(all="ignore"):
+                below.plot((edges[1:] + edges[:-1]) / 2, g / t, ".", color=f"C{k}", markersize=3)
+        below.set(ylim=(0, 2), xlabel=title)
+        axes.tick_params(labelbottom=False)
+        if number == 0:
+            figure.legend(*axes.get_legend_handles_labels(), loc="upper right")
+    return figure
+
+
+def _panels(truth: Events, objects: tuple[str, ...]) -> dict[str, Any]:
+    """Return what is drawn, by its label: functions of events."""
+    panels: dict[str, Any] = {
+        "log10 MET [GeV]": partial(typed_objects.numbers, "met.pt"),
+        "φ of MET": partial(typed_objects.numbers, "met.phi"),
+        "log10 total energy [GeV]": lambda events: typed_objects.scaled(
+            typed_objects.total_energy(events), "energy"
+        ),
+    }
+    for name in objects:
+        groups = {"first lepton": LEPTONS, "first photon": ("photon",)}.get(name, ("jet",))
+        rank = int(name[-1]) if name.startswith("jet") else 1
+        for part in typed_objects.PARTS:
+            log = "log10 " if part in typed_objects.LOGARITHMIC else ""
+            panels[f"{log}{part}, {name}"] = partial(_leading, groups, part, rank)
+    return panels
+
+
+def _leading(groups: tuple[str, ...], part: str, rank: int, events: Events) -> Array:
+    values = typed_objects.leading(events, groups, part, rank)
+    return typed_objects.scaled(values[np.isfinite(values)], part)
+
+
+def thesis_matrix(name: str) -> Array:
+    """Return a printed matrix of correlations (11, 11), of which the upper triangle is printed."""
+    printed = read_toml(THESIS)[name]
+    matrix = np.eye(len(COLUMNS))
+    for row, values in enumerate(printed):
+        matrix[row, row + 1 :] = matrix[row + 1 :, row] = values
+    return matrix
+
+
+def heatmaps(matrices: Mapping[str, Array]) -> Figure:
+    """Draw correlation matrices side by side, with their numbers."""
+    figure = Figure(figsize=(6.4 * len(matrices), 6), layout="constrained")
+    for axes, (name, matrix) in zip(
+        np.atleast_1d(figure.subplots(1, len(matrices))), matrices.items(), strict=True
+    ):
+        axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
+        axes.set(title=name, xticks=range(len(COLUMNS)), yticks=range(len(COLUMNS)))
+        axes.set_xticklabels(COLUMNS, rotation=90)
+        axes.set_yticklabels(COLUMNS)
+        for i in range(len(COLUMNS)):
+            for j in range(len(COLUMNS)):
+                if np.isfinite(matrix[i, j]):
+                    ink = "white" if abs(matrix[i, j]) > 0.6 else INK
+                    place = {"ha": "center", "va": "center", "fontsize": 6.5, "color": ink}
+                    axes.text(j, i, f"{matrix[i, j]:.2f}", **place)
+    return figure

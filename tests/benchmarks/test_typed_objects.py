@@ -1,0 +1,163 @@
+"""Figures of typed objects by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.common import typed_objects
+from benchmarks.common.typed_objects import COLUMNS, PARTS, TYPES, Criteria
+from mleg_ray.events import Events
+
+PLACES = 4
+
+
+def events(*given: dict[str, list[tuple[float, ...]]], met: float = 50.0) -> Events:
+    """Return events of objects (energy, pt, η, φ) by type."""
+    columns, present = {}, {}
+    for group in TYPES:
+        table = torch.zeros(len(given), PLACES, 4, dtype=torch.float64)
+        for k, event in enumerate(given):
+            for place, values in enumerate(event.get(group, [])):
+                table[k, place] = torch.tensor(values)
+        columns |= {f"{group}.{part}": table[:, :, i] for i, part in enumerate(PARTS)}
+        present[group] = table[:, :, 1] > 0
+    ones = torch.ones(len(given)).double()
+    return Events({**columns, "met.pt": met * ones, "met.phi": 0 * ones}, present, ones)
+
+
+def test_distances_of_histograms_by_hand() -> None:
+    """Truth: 3/4 in the first bin and 1/4 in the last; generated: 1/2 and 1/2.
+
+    Of 50 heights, all others are zero: sorted, 3/4 lies opposite 1/2, and 1/4 opposite 1/2, which
+    is 1/2 over 50. The numbers 0 and 1 themselves are 1/4 apart, with a deviation of √(3/16).
+    """
+    truth = np.array([0.0, 0.0, 0.0, 1.0] * 1000)
+    made = np.array([0.0, 1.0] * 1_000_000)
+    found = typed_objects.distances(truth, made)
+    assert found.heights == pytest.approx(0.5 / 50)
+    assert found.w1 == pytest.approx(0.25 / math.sqrt(3 / 16))
+    kl = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    assert found.kl == pytest.approx(kl, rel=1e-3)  # half events in 48 empty bins
+    m = (5 / 8, 3 / 8)
+    js2 = 0.5 * sum(
+        p * math.log(p / middle)
+        for share in ((3 / 4, 1 / 4), (1 / 2, 1 / 2))
+        for p, middle in zip(share, m, strict=True)
+    )
+    assert found.js_nat == pytest.approx(math.sqrt(js2), rel=1e-3)
+    assert found.js == pytest.approx(math.sqrt(js2 / math.log(2)), rel=1e-3)
+
+
+def test_types_count_by_their_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two events, three jets, one muon, with distances 0, 1 and 2: (2·0 + 3·1 + 1·2) / 6."""
+    truth = events(
+        {"jet": [(90, 80, 0, 0), (40, 30, 0, 1)]},
+        {"jet": [(70, 60, 0, 0)], "muon": [(30, 26, 0, 0)]},
+    )
+    values = {"met": 0.0, "jet": 1.0, "muon": 2.0}
+    named = [f"{g}.{p}" for g in ("jet", "muon") for p in PARTS] + ["met.pt", "met.phi"]
+    asked: list[str] = []
+
+    def pair(name: str, *samples: Events) -> list[str]:
+        asked.append(name)
+        return [name, name]
+
+    def found(name: str, _: str) -> typed_objects.Distances:
+        there = values.get(name.partition(".")[0], math.nan)
+        return typed_objects.Distances(*[there] * 5)
+
+    monkeypatch.setattr(typed_objects, "_pair", pair)
+    monkeypatch.setattr(typed_objects, "distances", found)
+    assert typed_objects.combined(truth, truth).kl == pytest.approx(5 / 6)
+    assert set(named) < set(asked)
+
+
+def test_leading_objects_and_total_energy() -> None:
+    made = events(
+        {"electron": [(30, 20, 0, 0)], "muon": [(50, 40, 1, 2)], "jet": [(100, 60, 0, 0)]}, {}
+    )
+    assert typed_objects.total_energy(made).tolist() == [180, 0]
+    first = typed_objects.leading(made, typed_objects.LEPTONS, "energy")
+    assert first[0] == 50
+    assert np.isnan(first[1])
+    assert typed_objects.leading(made, typed_objects.LEPTONS, "eta", 2)[0] == 0
+
+
+def test_correlations_are_of_the_events_that_have_both() -> None:
+    """Second jets of half the first one's pt where they are; E is 2 pt throughout."""
+    rng = np.random.default_rng(1)
+    given = []
+    for k, pt in enumerate(rng.uniform(50, 100, 40)):
+        jets = [(2 * pt, pt, 0.0, 0.0), (pt, pt / 2, 0.0, 0.0)]
+        given.append({"jet": jets[: 1 + k % 2]})
+    found = typed_objects.correlations(events(*given))
+    at = {name: place for place, name in enumerate(COLUMNS)}
+    assert found[at["j1pT"], at["j2pT"]] == pytest.approx(1)
+    assert found[at["j1pT"], at["j1E"]] == pytest.approx(1)
+    assert np.isnan(found[at["j1pT"], at["l1E"]])
+    assert typed_objects.correlations(events(*given), zeros=True)[2, 4] < 0.9
+
+
+@pytest.mark.parametrize(
+    ("event", "invalid"),
+    [
+        ({"jet": [(90, 61, 0, 0)]}, (False, False)),
+        ({"b_jet": [(90, 59, 0, 0)]}, (True, False)),
+        ({"jet": [(90, 61, 2.9, 0)]}, (True, True)),
+        ({"electron": [(90, 26, 1.4, 0)]}, (True, False)),
+        ({"positron": [(90, 26, 1.6, 0)]}, (False, False)),
+        ({"muon": [(90, 26, 2.6, 0)]}, (False, False)),
+        ({"photon": [(90, 26, 0, 0)], "muon": [(90, 14, 0, 0)]}, (False, True)),
+        ({}, (True, False)),
+    ],
+)
+def test_invalid_events(
+    event: dict[str, list[tuple[float, ...]]], invalid: tuple[bool, bool]
+) -> None:
+    """Of the thesis's two tables, by event and by object."""
+    found = Criteria("ttbar-13tev").invalid(events(event))
+    assert (found["event"], found["object"]) == tuple(100.0 * mark for mark in invalid)
+    assert found["any"] == 100.0 * any(invalid)
+
+
+def test_independent_objects_keep_numbers_and_spectra() -> None:
+    rng = np.random.default_rng(2)
+    given = [
+        {"jet": [(2 * pt, pt, 0.1, 0.2) for pt in sorted(rng.uniform(20, 90, k % 4), reverse=True)]}
+        for k in range(60)
+    ]
+    truth = events(*given)
+    made = typed_objects.independent(truth, 1)
+    assert torch.equal(made.present["jet"], truth.present["jet"])
+    pt = [np.sort(typed_objects.numbers("jet.pt", some)) for some in (truth, made)]
+    np.testing.assert_allclose(*pt)
+    assert not torch.equal(made.columns["jet.pt"], truth.columns["jet.pt"])
+    assert (made.columns["jet.pt"].diff(dim=1) <= 0).all()
+    # An object stays whole: its energy is twice its pt.
+    torch.testing.assert_close(made.columns["jet.energy"], 2 * made.columns["jet.pt"])
+
+
+def test_what_is_cut_and_what_is_put_on_shell() -> None:
+    made = events({"jet": [(90, 80, 1.0, 0), (40, 30, 0, 1)], "muon": [(10, 20, 0, 0)]})
+    cut = typed_objects.truncated(made, 1)
+    assert cut.counts["jet.count"].tolist() == [1]
+    assert cut.columns["jet.pt"].tolist() == [[80, 0, 0, 0]]
+    # 90 < 80 cosh 1 = 123.4 and 10 < 20: two of three objects.
+    assert typed_objects.below_shell(made) == pytest.approx(200 / 3)
+    shell = typed_objects.on_shell(made)
+    assert shell.columns["jet.energy"][0, 0].item() == pytest.approx(80 * math.cosh(1))
+    assert typed_objects.below_shell(shell) == 0
+
+
+def test_masks_of_counts() -> None:
+    """True: three of one jet, one of two. Made: one jet, three jets, two jets, none."""
+    jet = (90.0, 80.0, 0.0, 0.0)
+    truth = events(*[{"jet": [jet]}] * 3, {"jet": [jet] * 2})
+    made = events({"jet": [jet]}, {"jet": [jet] * 3}, {"jet": [jet] * 2}, {})
+    found = typed_objects.masks(truth, made, train=3)
+    # 1/4 of the truth has two jets, below 1/3; three and none are not there at all.
+    assert found["rare"] == pytest.approx(75)
+    assert found["novel"] == pytest.approx(50)
+    assert found["variation"] == pytest.approx(50 * (1 / 2 + 0 + 1 / 4 + 1 / 4))
