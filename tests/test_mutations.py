@@ -413,6 +413,36 @@ MUTANTS = [
     ),
     *mutants(
         "mleg_ray/objectives/adversarial.py",
+        LOSSES,
+        ("math.ceil(self.critic_share * len(batch))", "math.floor(self.critic_share * len(batch))"),
+        (
+            'if player != "generator":\n            batch',
+            'if player == "generator":\n            batch',
+        ),
+        k="share",
+    ),
+    *mutants(
+        "mleg_ray/models/networks/mlp.py",
+        "tests/models/networks/test_mlp.py",
+        ("nn.init.xavier_uniform_(layer.weight)", "nn.init.xavier_normal_(layer.weight)"),
+        ("nn.init.zeros_(layer.bias)", "nn.init.ones_(layer.bias)"),
+        k="glorot",
+    ),
+    *mutants(
+        "benchmarks/common/dimuon_pictures.py",
+        "tests/benchmarks/test_hashemi.py",
+        ('"turned_px": pt * np.cos(turn)', '"turned_px": pt * np.sin(turn)'),
+        ("np.histogram(values, edges)[0] / len(values)", "np.histogram(values, edges)[0] / 2"),
+    ),
+    *mutants(
+        "benchmarks/paper/hashemi.py",
+        "tests/benchmarks/test_hashemi.py",
+        ('if by == "ks_sum" else', 'if by != "ks_sum" else'),
+        ('if (seed, int(m["step"])) in kept', "if seed"),
+        k="trainings",
+    ),
+    *mutants(
+        "mleg_ray/objectives/adversarial.py",
         f"{LOSSES} tests/objectives/test_unfolding.py",
         ("parameter.clamp_(-self.clip, self.clip)", "parameter.clamp_(max=self.clip)"),
         k="bounds",

@@ -101,6 +101,8 @@ HASHEMI = {
     "model.even_angles": True,
     "model.generator.widths": (64, 128, 256, 512, 256, 128),
     "model.critic.widths": (128, 128, 256, 256, 128, 64, 32, 16, 8),
+    "model.generator.initial": "glorot",  # as Keras does it
+    "model.critic.initial": "glorot",
     "model.critic.dropout": 0.0,
     "training.optimisers.generator": ADADELTA,
     "training.optimisers.critic": ADADELTA,

@@ -79,10 +79,10 @@ def marginals(panels: Sequence[Panel], truth: Columns, generated: Mapping[str, C
     """Draw each panel's distribution, of the truth filled, and the generated ones over it."""
     rows = -(-len(panels) // 4)
     figure = Figure(figsize=(11, 2.3 * rows), layout="constrained")
-    every = figure.subplots(rows, 4, squeeze=False).flat
+    every = list(figure.subplots(rows, 4, squeeze=False).flat)
     for axes, panel in zip(every, panels, strict=False):
         distribution(axes, panel, truth, generated)
-    for axes in list(every)[len(panels) :]:
+    for axes in every[len(panels) :]:
         axes.set_axis_off()
     figure.axes[0].legend(**LEGEND)
     return figure

@@ -579,3 +579,22 @@ def test_an_alpha_vae_remembers_events_with_their_conditions() -> None:
     model.remember(kept.expand(3, model.reference.shape[1]), 10 + kept)
     assert model.reference[:, 0].tolist() == [0, 1, 2, 0, 1]
     assert model.reference_condition[:, 0].tolist() == [10, 11, 12, 10, 11]
+
+
+def test_a_critic_sees_its_share_of_a_minibatch() -> None:
+    """Of five events of 0 to 4 the first three, as 0.5 x 5 is rounded up; the generator all."""
+    batch = Batch(torch.arange(5.0)[:, None], torch.zeros(5, 0), torch.ones(5))
+    seen: list[list[float]] = []
+
+    def critic(view: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        seen.append(view.flatten().tolist())
+        return view
+
+    model = SimpleNamespace(
+        noise_space=Space.numbers(1), decode=lambda noise, condition: 0 * noise - 1, critic=critic
+    )
+    plain = SimpleNamespace(view=lambda x, condition: x)
+    objective = OBJECTIVES.parse({"kind": "vanilla-gan", "critic_updates": 1, "critic_share": 0.5})
+    for player in ("critic", "generator"):
+        objective.loss(player, model, plain, batch, noise=Noise(torch.device("cpu")))
+    assert seen == [[0, 1, 2], [-1] * 3, [-1] * 5]

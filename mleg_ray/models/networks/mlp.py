@@ -23,7 +23,7 @@ class MLP(Network):
             block = config.dense(n, width, n_conditions)
             self.net.append(Residual(block) if config.residual and width == n else block)
             n = width
-        self.net.append(nn.Linear(n, n_out))
+        self.net.append(config.linear(n, n_out))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Map x (B, n_in) under condition (B, c) to (B, n_out); one of no conditions sees none."""
@@ -49,12 +49,27 @@ class MLPConfig(BlocksConfig):
     """Configuration of `MLP`: hidden widths and residual blocks, beside those of all networks.
 
     With `residual`, every hidden layer that keeps its width adds its input to its output (He et
-    al., arXiv:1512.03385).
+    al., arXiv:1512.03385). `initial` says how weights are drawn: as PyTorch does it, uniform up to
+    1/√n of n inputs, biases too, or uniform up to √(6/(n + m)) with m outputs and biases of zero
+    (Glorot & Bengio, AISTATS 2010, eq. 16), as Keras does it.
     """
 
     kind: Literal["mlp"] = "mlp"
     widths: Annotated[tuple[PositiveInt, ...], Option(min_length=1)]
     residual: bool = False
+    initial: Literal["pytorch", "glorot"] = "pytorch"
+
+    def linear(self, n_in: int, n_out: int) -> nn.Linear:
+        """Return a linear layer with freshly drawn weights."""
+        layer = nn.Linear(n_in, n_out)
+        if self.initial == "glorot":
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        return layer
+
+    def dense(self, n_in: int, n_out: int, conditions: int) -> Chain:
+        """Return a fully connected block (B, n_in) -> (B, n_out)."""
+        return self.block(self.linear(n_in, n_out), channels=n_out, conditions=conditions)
 
     def build(self, seen: Space, conditions: int, out: Space) -> MLP:
         """Build the network with freshly drawn weights.

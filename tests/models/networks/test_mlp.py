@@ -24,6 +24,20 @@ def test_weights_are_drawn_in_the_order_of_the_layers() -> None:
     torch.testing.assert_close(network.hidden(x, condition, 2), hidden)
 
 
+def test_weights_of_glorot_are_uniform_up_to_their_bound() -> None:
+    """√(6/(60 + 30)) = 0.258 from 60 to 30, and √(6/(30 + 20)) = 0.346; FiLM begins as nothing."""
+    config = MLPConfig(widths=(30,), conditioning="film", initial="glorot")
+    network = config.build(Space.numbers(60), 1, Space.numbers(20))
+    values = network.state_dict()
+    for name, n, m in (("net.0.0", 60, 30), ("net.1", 30, 20)):
+        weight, bound = values[f"{name}.weight"], (6 / (n + m)) ** 0.5
+        assert weight.abs().max().item() == pytest.approx(bound, rel=0.02)
+        assert weight.abs().max() <= bound
+        assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+        assert not values[f"{name}.bias"].any()
+    assert not values["net.0.1.linear.weight"].any()
+
+
 def test_weights_have_their_old_names() -> None:
     network = MLPConfig(widths=(5, 5), residual=True, dropout=0.1).build(SEEN, 1, OUT)
     layers = ("net.0.0", "net.1.block.0", "net.2")
