@@ -8,20 +8,35 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-FEWEST = 25  # events of a class, or of a share's two sides together, whose errors mean something
+FEWEST = 25  # events of a class, of which a number means something
 
 
 @dataclass(frozen=True)
 class Bins:
-    """Numbers (m,) with their errors (m,); NaN where there are too few events."""
+    """Numbers (m,) with their errors (m,); NaN where there are too few events.
+
+    Those that are shares are `of` so many events (m,).
+    """
 
     value: Array
     error: Array
+    of: Array | None = None
 
     def pulls(self, other: "Bins") -> Array:
-        """Return the differences of independent numbers over their errors, where both are known."""
-        pulls = (self.value - other.value) / np.hypot(self.error, other.error)
-        return pulls[np.isfinite(pulls)]
+        """Return the differences of independent numbers over their errors, where both are known.
+
+        The error of two shares is that of a common one p, √(p (1 - p) (1/n + 1/m)): one that was
+        seen of neither sample alone is no zero with a certain error.
+        """
+        error = np.hypot(self.error, other.error)
+        if self.of is not None and other.of is not None:
+            n, m = self.of, other.of
+            with np.errstate(invalid="ignore", divide="ignore"):
+                p = (n * self.value + m * other.value) / (n + m)
+                error = np.sqrt(p * (1 - p) * (1 / n + 1 / m))
+        known = np.isfinite(self.value) & np.isfinite(other.value) & (error > 0)
+        pulls: Array = (self.value - other.value)[known] / error[known]
+        return pulls
 
 
 def shares(chosen: NDArray[np.bool_], by: Array, edges: Array) -> Bins:
@@ -29,20 +44,17 @@ def shares(chosen: NDArray[np.bool_], by: Array, edges: Array) -> Bins:
 
     The error is that of a binomial of (k + 1)/(n + 2), which is none of zero at k = 0.
     """
-    n = np.histogram(by, edges)[0].astype(float)
-    k = np.histogram(by[chosen], edges)[0].astype(float)
-    p = (k + 1) / (n + 2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value, error = k / n, np.sqrt(p * (1 - p) / n)
-    return Bins(np.where(n < FEWEST, np.nan, value), error)
+    return _shares(np.histogram(by[chosen], edges)[0], np.histogram(by, edges)[0])
 
 
 def histogram(values: Array, edges: Array) -> Bins:
     """Return the share of the values (n,) in each bin, with the error of `shares`."""
-    k = np.histogram(values, edges)[0].astype(float)
-    n = max(len(values), 1)
-    p = (k + 1) / (n + 2)
-    return Bins(np.where(k.sum() < FEWEST, np.nan, k / n), np.sqrt(p * (1 - p) / n))
+    return _shares(np.histogram(values, edges)[0], np.full(len(edges) - 1, len(values)))
+
+
+def _shares(k: NDArray[np.int64], n: NDArray[np.int64]) -> Bins:
+    p, some = (k + 1) / (n + 2), np.maximum(n, 1)
+    return Bins(np.where(n < FEWEST, np.nan, k / some), np.sqrt(p * (1 - p) / some), some)
 
 
 def medians(values: Array, by: Array, edges: Array) -> Bins:
@@ -64,10 +76,10 @@ def medians(values: Array, by: Array, edges: Array) -> Bins:
 
 def agreement(
     found: Mapping[str, Bins], truth: Mapping[str, Bins]
-) -> dict[str, tuple[int, float, int]]:
-    """Return of each distribution its bins, the largest pull, and how many are beyond 3."""
+) -> dict[str, tuple[float, int, int]]:
+    """Return of each distribution the largest pull, how many are beyond 3, and of how many."""
     result = {}
     for name, bins in truth.items():
         pulls = np.abs(found[name].pulls(bins))
-        result[name] = (len(pulls), float(pulls.max(initial=0)), int((pulls > 3).sum()))
+        result[name] = (float(pulls.max(initial=0)), int((pulls > 3).sum()), len(pulls))
     return result

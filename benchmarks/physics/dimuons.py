@@ -107,7 +107,9 @@ def measure(options: Asked, results: Results) -> None:
         events = joined(made.load(max_events=JUDGED))
         labels = {"recipe": options.recipe, "events": GENERATED_EVENTS}
         found = figures(events, truth, dataset) | masses(events, truth)
-        results.add(labels, budget(checkpoint) | found, seed=seed)
+        given = budget(checkpoint)
+        cost = {name: given[name] for name in ("steps x batch", "training s")}
+        results.add(labels, cost | found, seed=seed)
         production = made.manifest.provenance["production"]
         speed = {
             "sampled": made.rows(),
@@ -133,7 +135,7 @@ def figures(events: Events, truth: Events, dataset: Dataset) -> Row:
         "unphysical": estimate(card.figures["unphysical_rate"]["any"]),
     }
     for name, numbers in agreement(bins(events), bins(truth)).items():
-        found[f"{name}: bins, largest, beyond 3"] = list(numbers)
+        found[f"{name}: largest, beyond 3, of"] = list(numbers)
     return found
 
 
@@ -145,11 +147,8 @@ def bins(events: Events) -> dict[str, Bins]:
         f"P(I{muon} = 0) by pT": shares(columns[f"mu{muon}.isolation"] == 0, pt, PT_EDGES)
         for muon in (1, 2)
     }
-    numbers = [shares(columns["n_jets"] == k, pt, PT_EDGES) for k in range(MOST_JETS + 1)]
-    result["P(N) by pT"] = Bins(
-        np.concatenate([one.value for one in numbers]),
-        np.concatenate([one.error for one in numbers]),
-    )
+    for k in range(MOST_JETS + 1):
+        result[f"P(N = {k}) by pT"] = shares(columns["n_jets"] == k, pt, PT_EDGES)
     for name, chosen in ((f"< {FEW}", vertices < FEW), (f"> {MANY}", vertices > MANY)):
         result[f"MET, n {name}"] = histogram(columns["met"][chosen], MET_EDGES)
     result["median pT by jet"] = medians(pt, columns["leading_jet"], JET_EDGES)

@@ -69,8 +69,17 @@ class TestBins:
         assert found.error[0] == pytest.approx(100 * 0.5 / math.sqrt(101))
         assert math.isnan(found.value[1])
 
+    def test_pulls_of_shares_have_a_common_one(self) -> None:
+        """None of 100 and 30 of 300 are 30 of 400 together: 0.1 / √(0.075 0.925 / 75)."""
+        edges = np.array([0.0, 1.0])
+        none = shares(np.zeros(100, bool), np.full(100, 0.5), edges)
+        some = shares(np.arange(300) < 30, np.full(300, 0.5), edges)
+        expected = 0.1 / math.sqrt(0.075 * 0.925 * (1 / 100 + 1 / 300))
+        assert some.pulls(none) == pytest.approx([expected])
+        assert none.pulls(none).size == 0
+
     def test_agreement(self) -> None:
         """3.5 and -1 of the error √2; the third is not known, and 0 of 0 is no pull."""
         one = Bins(np.array([3.5 * math.sqrt(2), 0.0, 1.0]), np.ones(3))
         other = Bins(np.array([0.0, math.sqrt(2), np.nan]), np.ones(3))
-        assert agreement({"x": one}, {"x": other}) == {"x": (2, pytest.approx(3.5), 1)}
+        assert agreement({"x": one}, {"x": other}) == {"x": (pytest.approx(3.5), 1, 2)}

@@ -39,10 +39,10 @@ STEPS = [
 ]
 
 
-def built(**settings: object) -> Autoregressive:
+def built(made_up: Spaces = MADE_UP, **settings: object) -> Autoregressive:
     torch.manual_seed(1)
     config = AutoregressiveConfig.model_validate({"bins": 5, "hidden": (12, 12), **settings})
-    return config.build(MADE_UP).eval()
+    return config.build(made_up).eval()
 
 
 def drawn(n: int, seed: int = 2) -> tuple[Tensor, Tensor]:
@@ -51,9 +51,14 @@ def drawn(n: int, seed: int = 2) -> tuple[Tensor, Tensor]:
     return EVENT.draw(n, generator).double(), torch.linspace(-1, 1, n)[:, None].double()
 
 
-def test_features_have_the_density() -> None:
+@pytest.mark.parametrize("case", ["all", "even angle", "absent angle"])
+def test_features_have_the_density(case: str) -> None:
     """Where noise goes, its own density divided by the stretch of the map is found."""
-    model = built().double()
+    if case == "absent angle":
+        both = MADE_UP._replace(presence={1: ((2, 0),), 3: ((2, 1),)})
+        model = built(both, order=("class",)).double()
+    else:
+        model = built(even=("turn",) if case == "even angle" else ()).double()
     noise, condition = drawn(200)
     noise.requires_grad_()
     x = model.decode(noise, condition)
