@@ -85,6 +85,7 @@ ADADELTA = {  # sec. 3.3; the constants are what Keras had by default
     "kind": "adadelta",
     "learning_rate": 1.0,
     "schedule": "constant",
+    "plateau": None,
     "rho": 0.95,
     "epsilon": 1e-7,
 }
