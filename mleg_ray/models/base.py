@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, NamedTuple
 
 import torch
@@ -33,8 +32,8 @@ class Spaces(NamedTuple):
     features: Space
     condition: Space
     view: Space
-    levels: Mapping[int, Levels] = MappingProxyType({})
-    presence: Mapping[int, tuple[tuple[int, int], ...]] = MappingProxyType({})
+    levels: Mapping[int, Levels] = {}
+    presence: Mapping[int, tuple[tuple[int, int], ...]] = {}
 
     @staticmethod
     def of(feature_map: FeatureMap) -> "Spaces":

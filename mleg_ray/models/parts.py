@@ -38,7 +38,7 @@ class Parts(Model):
                 f"given of {', '.join(sorted(modelled))}"
             )
         self._given = {name: config.parts[name].given for name in config.order}
-        self.spaces = {name: self._spaces_of(name, spaces.condition) for name in config.order}
+        self.spaces = {name: self._spaces_of(name, spaces) for name in config.order}
         if kept := [name for name in config.order if hasattr(nn.ModuleDict, name)]:
             raise ConfigError(
                 f"parts: PyTorch has no place for a part called '{kept[0]}'; choose another "
@@ -117,15 +117,24 @@ class Parts(Model):
         given = [self._space.of([other]).seamless(parts[other]) for other in self._given[name]]
         return torch.cat([condition, *given], dim=1)
 
-    def _spaces_of(self, name: str, condition: Space) -> Spaces:
+    def _spaces_of(self, name: str, spaces: Spaces) -> Spaces:
         part = self._space.parts[name]
         one = replace(part, shape=part.shape[1:]) if _rows(part) > 1 else part
         features = Space({name: one})
-        width = condition.width + sum(
+        width = spaces.condition.width + sum(
             self._space.of([other]).seamless_width() for other in self._given[name]
         )
         view = Space({name: Part((features.seamless_width(),))}) if one.circle else features
-        return Spaces(features, Space.numbers(width), view)
+        start = self._space.where[name].start
+        own = range(start, start + one.width)
+        levels = {i - start: spaces.levels[i] for i in own if i in spaces.levels}
+        # Of an object that is absent there is no row: what a count tells is not asked here.
+        presence = {
+            i - start: tuple((at - start, above) for at, above in told if at in own)
+            for i, told in spaces.presence.items()
+            if i in own and any(at in own for at, _ in told)
+        }
+        return Spaces(features, Space.numbers(width), view, levels, presence)
 
 
 class PartConfig(Config):

@@ -223,6 +223,19 @@ class TestRefusals:
         with pytest.raises(ConfigError, match="the features have the parts counts, event, jet; mo"):
             config(jet={"model": VAE}).build(Spaces.of(feature_map))
 
+    def test_each_part_knows_its_whole_numbers(self, feature_map: FeatureMap) -> None:
+        """Of one object, whose rows are alike; whether it is there no model of objects asks."""
+        spaces = Spaces.of(feature_map)
+        model = config(**PARTS).build(spaces)
+        assert isinstance(model, Parts)
+        assert [one.number for one in model.spaces["counts"].levels.values()] == [4]
+        [(place, flavour)] = model.spaces["jet"].levels.items()
+        assert feature_map.space.parts["jet"].names[place] == "jet.level_flavour"
+        assert flavour == spaces.levels[feature_map.space.where["jet"].start + place]
+        assert model.spaces["event"].levels == {}
+        assert spaces.presence
+        assert all(own.presence == {} for own in model.spaces.values())
+
     def test_objects_are_not_remembered(self, feature_map: FeatureMap) -> None:
         kept = {**VAE, "kind": "alpha-vae", "alpha": 0.1}
         with pytest.raises(ConfigError, match=r"^parts\.jet: a model that keeps events"):
