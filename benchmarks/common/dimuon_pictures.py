@@ -102,8 +102,8 @@ def distribution(
 
 
 def shares(values: Array, edges: Array) -> Array:
-    """Return the share of all events in each bin."""
-    return np.histogram(values, edges)[0] / len(values)
+    """Return the share of all events in each bin; none is in any if there are none."""
+    return np.histogram(values, edges)[0] / max(1, len(values))
 
 
 def trainings(histories: Mapping[str, tuple[History, str, float]]) -> Figure:

@@ -34,6 +34,7 @@ def test_shares_are_of_all_events() -> None:
     """One in (0, 1), one in (1, 2), two beyond: a quarter each."""
     found = shares(np.array([0.5, 1.5, 7, -3]), np.array([0.0, 1, 2]))
     assert found.tolist() == [0.25, 0.25]
+    assert shares(np.array([]), np.array([0.0, 1, 2])).tolist() == [0, 0]
 
 
 def test_of_all_trainings_the_best_that_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
