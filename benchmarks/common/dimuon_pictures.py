@@ -99,6 +99,8 @@ def distribution(
     axes.set(xlabel=panel.label, yticks=[])
     if panel.log:
         axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
 
 
 def shares(values: Array, edges: Array) -> Array:
