@@ -517,10 +517,9 @@ MUTANTS = [
     *mutants(
         "mleg_ray/training/plateau.py",
         "tests/training/test_plateau.py",
-        ("mean < self._least", "mean <= self._least"),
+        ("total < self._least", "total <= self._least"),
         ("self.factor *= self._config.factor", "self.factor = self._config.factor"),
         ("            self._since = 0\n", ""),
-        ("/ self._steps", "/ 1"),
     ),
     *mutants(
         "mleg_ray/objectives/parts.py",

@@ -1,17 +1,18 @@
 """Variable-length events of typed objects by autoencoders, as R. Balanzá García has them (2023).
 
-Tables 7.1 to 7.5 and 8.1 of the thesis: experiments 0 (an α-VAE of slots, sampled from train
-events), II (counts from a table and a β-VAE a type), III (one β-VAE of few jets); the last two of
-top squarks too. Then, with our names, a conditional VAE and a WAE on the same events and models of
-types that are given counts, missing momentum and other objects.
+Tables 7.1, 7.3, 7.4 and 7.5 of the thesis, whose best rows are those of 8.1: experiments 0 (an
+α-VAE of slots, sampled from train events), II (counts from a table and a β-VAE a type), III (one
+β-VAE of few jets); the last two of top squarks too. Then, with our names, a conditional VAE and a
+WAE on the same events and models of types that are given counts, missing momentum and other
+objects.
 
 Figures are read as in the thesis, see `benchmarks.common.typed_objects`, and judged by the test
 split of our own events, which are not the thesis's: Pythia's showers and a parametrised detector in
 place of MadGraph with up to two more jets and Delphes. `thesis` columns are the printed figures;
 its ms/event are those of a GPU, ours of one core, of calls for 1000 events and sustained.
 
-Beside them stand two samples of the truth (the floor); the train split drawn with replacement; and
-true objects that are independent, with true counts, which is what experiment II would be at best.
+Beside them stand the train split (the floor); the same drawn with replacement; and true objects
+that are independent, with true counts, which is what experiment II would be at best.
 Ablations: what a cut at four objects of a type does, energies of massless objects in place of those
 generated, φ drawn evenly, the noise of III's decoder added.
 """

@@ -188,6 +188,7 @@ class Dataset:
 
         Its name tells them, its digest is the whole's. To count its events all must be read.
         """
+        where = tuple(comparison for comparison in where if comparison not in self._where)
         if not where:
             return self
         name = f"{self.manifest.name} where {' and '.join(where)}"

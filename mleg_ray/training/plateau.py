@@ -25,10 +25,10 @@ class FallingRate:
         self._steps += 1
         if self._steps < self._config.every:
             return
-        mean = float(mean_of_workers(self._total)) / self._steps
+        total = float(mean_of_workers(self._total))  # of as many steps in each round
         self._total, self._steps = torch.zeros_like(self._total), 0
-        self._since = 0 if mean < self._least else self._since + 1
-        self._least = min(mean, self._least)
+        self._since = 0 if total < self._least else self._since + 1
+        self._least = min(total, self._least)
         if self._since == self._config.patience:
             self.factor *= self._config.factor
             self._since = 0

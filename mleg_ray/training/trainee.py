@@ -80,6 +80,7 @@ class Trainee:
         Raises:
             UserError: see `fitted_map` and `SnapshotSelector`.
         """
+        dataset = dataset.selecting(run.where)
         feature_map, ranges = fitted_map(run, dataset)
         shards = mixed_shards(dataset, run.training.seed)
         rows = dataset.rows("train")

@@ -49,6 +49,12 @@ class TestTypedSlots:
         assert kinds == [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
         assert several(4).outside(events()).tolist() == [False, False, True]
 
+    def test_empty_slots_are_zero_whatever_steps_left_in_absent_places(self) -> None:
+        left = {"jet.eta": torch.full((3, 3), 7.0).double()}
+        made = several(6)(events().replacing((), left), noise=NOISE).columns
+        assert [made[f"slot{k}.eta"][0].item() for k in range(1, 7)] == [7, 7, -0.2, 0, 0, 0]
+        assert made["slot1.eta"].tolist() == [7, 0, 7]
+
     def test_the_largest_number_tells_what_a_slot_holds(self) -> None:
         """A muon between two jets; the fourth jet finds no place among three."""
         step = several(5)

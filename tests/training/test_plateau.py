@@ -30,6 +30,15 @@ def test_it_falls_after_so_many_rounds_without_a_new_least() -> None:
     assert found[13] == pytest.approx(0.01)
 
 
+def test_it_falls_again_on_the_same_plateau() -> None:
+    rate = FallingRate(LossPlateau(every=1, factor=0.5, patience=2))
+    found = []
+    for loss in (1.0, 2.0, 2.0, 2.0, 2.0):
+        rate.watch(torch.tensor(loss))
+        found.append(rate.factor)
+    assert found == [1, 1, 0.5, 0.5, 0.25]
+
+
 def test_it_goes_on_where_it_stood() -> None:
     losses = [5.0, 3.0, 4.0, 2.0, 3.5, 3.5, 1.0, 5.0, 2.0]
     for stop in range(len(losses)):

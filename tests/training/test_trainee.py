@@ -143,7 +143,7 @@ def test_bootstrap_of_too_few_events_is_refused(tmp_path: Path) -> None:
 
 def test_trains_on_the_events_that_where_selects(dataset: Dataset) -> None:
     where = "electron.pz <= -5"
-    chosen = trainee(dataset.selecting((where,)), f"where=['{where}']")
+    chosen = trainee(dataset, f"where=['{where}']")
     [*_, last] = chosen.train()
     assert last.ended == "steps"
     pz = dataset.load("train").columns["electron.pz"]
@@ -151,3 +151,4 @@ def test_trains_on_the_events_that_where_selects(dataset: Dataset) -> None:
     assert best is not None
     assert 0 < best.card.train_events == int((pz <= -5).sum()) < len(pz)
     assert best.card.dataset.name == f"toy-dis where {where}"
+    assert dataset.selecting((where,)).selecting((where,)).manifest.name == best.card.dataset.name
