@@ -354,7 +354,7 @@ def with_met(n: int, seed: int, width: float = 1.0) -> EventSample:
 
 
 def test_the_mean_over_kinds_of_objects_is_weighted_with_their_number() -> None:
-    """C. Balanza, thesis, eq. 6.5: a group that is there once counts in every event."""
+    """R. Balanzá García, thesis, eq. 6.5: a group that is there once counts in every event."""
     truth, generated = with_met(24_000, 0), with_met(12_000, 1, width=2.0)
     counts = truth.numbers
     number = {

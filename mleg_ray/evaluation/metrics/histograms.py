@@ -36,7 +36,7 @@ def _probabilities(truth: Histogram, generated: Histogram) -> list[FloatArray]:
 
 
 def js_distance(truth: Histogram, generated: Histogram) -> float:
-    """Jensen-Shannon distance to base 2, in [0, 1]; C. Balanza, thesis (2023), eq. 6.2."""
+    """Jensen-Shannon distance to base 2, in [0, 1]; R. Balanzá García, thesis (2023), eq. 6.2."""
     p, q = _probabilities(truth, generated)
     middle = (p + q) / 2
     divergence = (p @ np.log2(p / middle) + q @ np.log2(q / middle)) / 2
@@ -44,7 +44,7 @@ def js_distance(truth: Histogram, generated: Histogram) -> float:
 
 
 def kl_divergence(truth: Histogram, generated: Histogram) -> float:
-    """KL(truth‖generated) in nats; C. Balanza, thesis (2023), eq. 6.4."""
+    """KL(truth‖generated) in nats; R. Balanzá García, thesis (2023), eq. 6.4."""
     p, q = _probabilities(truth, generated)
     return float(p @ np.log(p / q))
 

@@ -15,9 +15,9 @@ def unphysical_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> di
 def invalid_figures(truth: UnphysicalTally, generated: UnphysicalTally) -> dict[str, Figure]:
     """Return `invalid_event_rate`, in percent, by cut of the selection.
 
-    C. Balanza, thesis (2023), eq. 6.6; the floor is the truth's own rate, and a lower one is no
-    better: an analysis needs its selection's efficiency to be right. Without a selection there is
-    no figure.
+    R. Balanzá García, thesis (2023), eq. 6.6; the floor is the truth's own rate, and a lower one
+    is no better: an analysis needs its selection's efficiency to be right. Without a selection
+    there is no figure.
     """
     return {
         name.removeprefix(SELECTION): _rate(truth, generated, name, whole=100, direction="equal")

@@ -43,7 +43,7 @@ def prepare_ks(values: FloatArray, truth: FloatArray) -> Statistic:
 def prepare_w1(values: FloatArray, truth: FloatArray) -> Statistic:
     """Prepare the Wasserstein distance ∫ |F - G| dx over the truth's standard deviation.
 
-    C. Balanza, thesis (2023), ch. 6. Raises `NotComputableError` if the truth is constant.
+    R. Balanzá García, thesis (2023), ch. 6. Raises `NotComputableError` if the truth is constant.
     """
     scale = standard_deviation(values, truth)
     order = np.argsort(values)

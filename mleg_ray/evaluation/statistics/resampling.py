@@ -142,9 +142,9 @@ class PooledSample:
         """The shares of the compared observables in a mean over kinds of objects; they add up to 1.
 
         A kind of object, a group, has the share of its number in the truth, divided equally among
-        its observables: C. Balanza, thesis (2023), eq. 6.5. A group that is in every event once, as
-        missing momentum, is an object of every event. Without a group of a varying number there are
-        no objects.
+        its observables: R. Balanzá García, thesis (2023), eq. 6.5. A group that is in every event
+        once, as missing momentum, is an object of every event. Without a group of a varying number
+        there are no objects.
         """
         kinds: dict[str, list[str]] = {}
         for name, column in self._columns.items():
