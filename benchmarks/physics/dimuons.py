@@ -48,6 +48,7 @@ Array = NDArray[np.float64]
 
 DATASET = "zmumu-13tev"
 GENERATED_EVENTS, TRUE, BOOTSTRAP, INDEPENDENT = "generated", "true", "bootstrap", "independent"
+SHARDS = 8  # of the sample, so that its rate after the first ones is known
 JUDGED = 400_000  # generated events at most, for the bins and the fits
 RIVALS_SEED = 1
 WINDOW = (81.0, 101.0)  # GeV, of the fit
@@ -103,7 +104,8 @@ def measure(options: Asked, results: Results) -> None:
         checkpoint = options.trained(options.recipe, seed, *coarse, dataset=dataset)
         target = join(options.place, "samples", f"benchmark-{options.recipe}-{seed}")
         shutil.rmtree(target, ignore_errors=True)
-        made = sample(checkpoint.uri, options.few(options.events), target, seed=seed)
+        n = options.few(options.events)
+        made = sample(checkpoint.uri, n, target, seed=seed, shard_events=-(-n // SHARDS))
         events = joined(made.load(max_events=JUDGED))
         labels = {"recipe": options.recipe, "events": GENERATED_EVENTS}
         found = figures(events, truth, dataset) | masses(events, truth)

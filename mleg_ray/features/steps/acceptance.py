@@ -35,8 +35,8 @@ class Acceptance(Step):
     falls, and `inside_eta`. So both cuts hold for whatever a network makes, however much they hang
     on each other; only η1 needs an `interval` of its own.
 
-    The masses of muons shift p_T2 by less than 1e-5. What lies outside, or within `resolution` of
-    an edge, a share of the interval, is moved to that distance.
+    The masses of muons shift p_T2 by about 1e-5 at most. What lies outside, or within `resolution`
+    of an edge, a share of the interval, is moved to that distance.
     """
 
     def __init__(self, config: "AcceptanceConfig", layout: Layout) -> None:
