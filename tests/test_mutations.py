@@ -299,6 +299,22 @@ MUTANTS = [
         (".abs() > OFF_SHELL", " > OFF_SHELL"),
     ),
     *mutants(
+        "mleg_ray/features/steps/mass.py",
+        VALUES,
+        ("((energy - p) * (energy + p))", "((energy - p) * (energy - p))"),
+        ("torch.hypot(p, mass.clamp(min=0))", "p + mass.clamp(min=0)"),
+        ("slope = -(mass / energy)", "slope = (mass / energy)"),
+        k="mass",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/mass.py",
+        COLLIDER,
+        ("mass < RESOLUTION * energy", "mass < 0.0"),
+        ("mass.clamp(min=0)", "mass"),
+        ("off = p - energy", "off = energy - p"),
+        k="Mass",
+    ),
+    *mutants(
         "mleg_ray/features/steps/pion_pair.py",
         VALUES,
         ("by_share = -(share * (1 - share)).log()", "by_share = -share.log()"),

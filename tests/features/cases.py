@@ -112,6 +112,10 @@ def _of_muons(*parts: str) -> EventSchema:
     return EventSchema([*muons, *REST], PAIR_GROUPS)
 
 
+ENERGETIC = EventSchema(
+    [Field(name=f"{group}.{part}") for group in ("mu1", "jet") for part in ("pt", "eta", "energy")],
+    {"mu1": Group(mass=MUON), "jet": Group(most=MOST, ordered_by="pt")},
+)
 DIMUONS, POLAR = _of_muons(*CARTESIAN), _of_muons(*TRANSVERSE)
 
 
@@ -146,6 +150,19 @@ def central(n: int, seed: int) -> Events:
     events = polar(n, seed)
     names = ("mu1.eta", "mu2.eta", "jet.eta")
     return events.replacing((), {name: 0.99 * events.columns[name] for name in names})
+
+
+def energetic(n: int, seed: int) -> Events:
+    """Draw jets of some mass, and one muon, with energies."""
+    events = polar(n, seed)
+    columns = events.columns
+    jet, muon = (columns[f"{g}.pt"] * columns[f"{g}.eta"].cosh() for g in ("jet", "mu1"))
+    mass = (0.1 + 0.2 * columns["jet.iso"]) * columns["jet.pt"]
+    energies = {"jet.energy": torch.hypot(jet, mass), "mu1.energy": (muon**2 + MUON**2).sqrt()}
+    names = [f"{group}.{part}" for group in ("mu1", "jet") for part in ("pt", "eta")]
+    return Events(
+        {**{name: columns[name] for name in names}, **energies}, events.present, events.weight
+    )
 
 
 def dimuons(n: int, seed: int) -> Events:
@@ -292,6 +309,9 @@ CASES: dict[str, list[Case]] = {
     "logarithm": [
         Case(_config("logarithm", fields=["jet.pt", "met"]), JETS, jets, ("jet.pt", "met")),
         Case(_config("logarithm", fields=["met"], above=-1.0), JETS, jets, ("met",)),
+    ],
+    "mass": [
+        Case(_config("mass", groups=["jet", "mu1"]), ENERGETIC, energetic, ("jet.energy",)),
     ],
     "mass-shell": [Case(_config("mass-shell", group="electron"), SCHEMA, electrons, ())],
     "ordered": [

@@ -17,7 +17,7 @@ from mleg_ray.features.steps.base import Layout, Quantity
 from mleg_ray.models import Spaces
 from mleg_ray.models.flow import FlowConfig
 from mleg_ray.randomness import Noise
-from tests.features.cases import CASES, DIMUONS, POLAR, dimuons, jets, polar
+from tests.features.cases import CASES, DIMUONS, MUON, POLAR, dimuons, energetic, jets, polar
 
 N = 100_000
 
@@ -636,3 +636,63 @@ class TestRealMuons:
         back = fitted.decode(fitted.encode(events, noise=noise()).x, events).columns["iso"]
         assert int((back == 0).sum()) == int((iso == 0).sum()) == 7053
         torch.testing.assert_close(back, events.columns["iso"], rtol=1e-5, atol=0)
+
+
+class TestMass:
+    @staticmethod
+    def of_jets(*energy: float, muon: float = math.hypot(3, MUON)) -> Events:
+        """Return one event of three jets and a muon, with p = p_T cosh η = 3 GeV each."""
+        pt = torch.tensor([[3.0, 3 / math.cosh(1), 3 / math.cosh(1)]], dtype=torch.float64)
+        eta = torch.tensor([[0.0, 1.0, -1.0]], dtype=torch.float64)
+        columns = {
+            "jet.pt": pt,
+            "jet.eta": eta,
+            "jet.energy": torch.tensor([energy], dtype=torch.float64),
+            "mu1.pt": pt[:, 0],
+            "mu1.eta": eta[:, 0],
+            "mu1.energy": torch.tensor([muon], dtype=torch.float64),
+        }
+        return Events(columns, {"jet": torch.ones(1, 3).bool()}, torch.ones(1).double())
+
+    def test_is_by_energy_and_momentum(self) -> None:
+        """5² - 3² = 4²; 3.25² - 3² = 1.25². What 1e-5 of 3 GeV leaves, 13 MeV, is m/E = 0.0045."""
+        step = CASES["mass"][0].build()
+        events = self.of_jets(5.0, 3.25, 3 * (1 + 1e-5))
+        found = step(events, noise=noise()).columns["jet.mass"]
+        expected = torch.tensor([[4.0, 1.25, 3 * math.sqrt(2e-5)]], dtype=torch.float64)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+
+    def test_that_rounding_hides_is_zero(self) -> None:
+        """√(2 x 4e-6) = 0.0028 of the energy is below 0.003, and so is an energy below momentum."""
+        step = CASES["mass"][0].build()
+        events = self.of_jets(3 * (1 + 4e-6), 3.0, 3 * (1 - 1e-6))
+        assert not step(events, noise=noise()).columns["jet.mass"].any()
+        assert not step.outside(events).any()
+
+    def test_below_zero_is_none(self) -> None:
+        step = CASES["mass"][0].build()
+        events = step(self.of_jets(5.0, 5.0, 5.0), noise=noise())
+        masses = torch.tensor([[-0.4, 0.0, 4.0]], dtype=torch.float64)
+        back = step.inverse(events.replacing((), {"jet.mass": masses})).columns["jet.energy"]
+        torch.testing.assert_close(back, torch.tensor([[3.0, 3.0, 5.0]], dtype=torch.float64))
+
+    def test_a_declared_one_is_no_feature(self) -> None:
+        """The muon's energy is √(3² + 0.10566²) = 3.00186, and 3.01 is that of another particle."""
+        step = CASES["mass"][0].build()
+        events = self.of_jets(5.0, 5.0, 5.0)
+        assert set(step(events, noise=noise()).columns) == {
+            "jet.pt", "jet.eta", "jet.mass", "mu1.pt", "mu1.eta"
+        }  # fmt: skip
+        back = step.inverse(step(events, noise=noise())).columns["mu1.energy"]
+        assert back.item() == pytest.approx(math.sqrt(9 + MUON**2))
+        assert not step.outside(events).any()
+        assert step.outside(self.of_jets(5.0, 5.0, 5.0, muon=3.01)).all()
+
+    def test_less_energy_than_momentum_is_outside(self) -> None:
+        step = CASES["mass"][0].build()
+        good = energetic(10, 1)
+        assert not step.outside(good).any()
+        bad = good.columns["jet.energy"].clone()
+        some = good.present["jet"][:, 0]
+        bad[:, 0] *= 0.5
+        assert torch.equal(step.outside(good.replacing((), {"jet.energy": bad})), some)

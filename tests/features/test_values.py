@@ -444,6 +444,20 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             [-1 - log(E / 4), -log(8) - log(2 * 3 / 4), -log(3 / 4 * 1 / 4)],
         )
     ],
+    "mass": [
+        Known(  # p = p_T cosh η, and cosh asinh 12/5 = 13/5; an electron here has 84 GeV
+            {"kind": "mass", "groups": ["jet", "electron"]},
+            {"jet.energy": [5, 13 / 4, 85], "electron.energy": [85, 85, 91]},
+            {"jet.mass": [4, 5 / 4, 84]},
+            [log(5 / 4), log(13 / 5), log(85 / 84)],  # dm/dE = E/m
+            beside={
+                "jet.pt": [3, 3, 5],
+                "jet.eta": [0, 0, asinh(12 / 5)],
+                "electron.pt": [5, 13, 35],
+                "electron.eta": [asinh(-12 / 5), 0, 0],
+            },
+        )
+    ],
     "pair": [MASSLESS, HEAVY],
     "pion-pair": [PION_PAIR],
     "pixels": [
