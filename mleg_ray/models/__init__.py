@@ -6,6 +6,7 @@ from mleg_ray.models import (
     flow_matching,
     gan,
     parts,
+    sequence,
     student,
     table,
     vae,
