@@ -191,7 +191,6 @@ class Sequence(Model):
             for i, name in enumerate(part.names):
                 angle = i in part.circle
                 maps[name.removeprefix(f"{group}.")] = (Circle if angle else Line)(config.bins)
-        self._fields = tuple(maps)
         angles = [i for i, one in enumerate(maps.values()) if isinstance(one, Circle)]
         if any(len(part.circle) > 1 for part in groups.values()) or len(angles) > 1:
             raise ConfigError("objects have more than one angle; one is measured about the beam")
@@ -201,22 +200,18 @@ class Sequence(Model):
             raise ConfigError(
                 f"descending: objects have no '{config.descending}'; they have {', '.join(maps)}"
             )
-        self._descending = self._fields.index(config.descending) if config.descending else None
-        self._isotropic = config.isotropic
+        self._descending = list(maps).index(config.descending) if config.descending else None
         self._counted = tuple(counted.values())
         of_objects = {i for group in groups for i in range(space.width)[space.where[group]]}
         self._others = tuple(
             i for i in range(space.width) if i not in of_objects and i not in self._counted
         )
-        positions, nowhere = (
-            space.positions,
-            (space.width,) * max(p.shape[0] for p in groups.values()),
-        )
-        table = [
-            [positions.get(f"{group}.{field}", nowhere)[rank] for field in maps]
-            for group, part in groups.items()
-            for rank in range(part.shape[0])
-        ]
+        # Where the features of each object stand; what its group has not, behind all of them.
+        table: list[list[int]] = []
+        for group, part in groups.items():
+            behind = (space.width,) * part.shape[0]
+            places = [space.positions.get(f"{group}.{name}", behind) for name in maps]
+            table += [list(row) for row in zip(*places, strict=True)]
         self.register_buffer("table", torch.tensor(table), persistent=False)
         most = torch.tensor([part.shape[0] for part in groups.values()])
         self.register_buffer("offset", most.cumsum(0) - most, persistent=False)
@@ -242,8 +237,8 @@ class Sequence(Model):
             nn.Linear(MAGNITUDE_WIDTH, config.magnitudes),
         )
         self.sums = nn.Linear((3 if angles else 1) * config.magnitudes, width, bias=False)
-        places = min(config.places, len(table))
-        self.places = nn.Parameter(torch.randn(places, shown, width) / math.sqrt(3 * shown))
+        alone = min(config.places, len(table))
+        self.places = nn.Parameter(torch.randn(alone, shown, width) / math.sqrt(3 * shown))
         self.objects = Chain(tuple(maps.values()), width, hidden)
         rest = [(Circle if i in circle else Line)(config.bins) for i in self._others]
         self.rest = Chain(rest, width, hidden) if rest else None
@@ -382,7 +377,14 @@ class Sequence(Model):
 
 @MODELS.register
 class SequenceConfig(ModelConfig):
-    """Configuration of `Sequence`."""
+    """Configuration of `Sequence`.
+
+    `order` are the groups in which objects come, by default that of the features; `descending` is
+    the feature, `log_pt` of `jet.log_pt` say, by which a group's objects are in order, and none if
+    empty. What is known of an event is `width` numbers, and each feature has `hidden` units of its
+    own and a spline of so many `bins`. Sums are of `magnitudes`; the first `places` objects are
+    told one by one.
+    """
 
     players: ClassVar[tuple[str, ...]] = ("flow",)
     kind: Literal["sequence"] = "sequence"

@@ -26,6 +26,7 @@ COMMANDS = (
     "balanza --experiment III",
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
+    *("stops", "tops --anomaly"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
@@ -38,6 +39,8 @@ PICTURES = {
             "acceptance",
             "collisions",
             "dimuons",
+            "stops",
+            "tops --anomaly",
             "hera",
             "compare-tape --root {tapes}",
             "landscapes --root {tapes}",
