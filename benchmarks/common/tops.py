@@ -8,19 +8,21 @@ import torch
 from matplotlib.figure import Figure as Picture
 from torch import Tensor
 
+from benchmarks.common.options import Training
 from benchmarks.common.results import Row, estimate
+from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.evaluation.metrics.c2st import auc_figures
+from mleg_ray.cluster.prepare import prepare
 from mleg_ray.evaluation.samples.datasets import compared_axes
 from mleg_ray.evaluation.samples.sample import EventSample, sample_of
 from mleg_ray.evaluation.samples.unphysical import ANY
-from mleg_ray.evaluation.scorecards import worst
-from mleg_ray.evaluation.statistics.classifiers import classify
+from mleg_ray.evaluation.scorecards import scorecard, worst
 from mleg_ray.events import Events, group_of
 from mleg_ray.report.drawing import GENERATED, TRUTH
 
 ENTRY = "ttbar-13tev"  # of which all others of the kind inherit objects and observables
 LEPTONS = ("electron", "positron", "muon", "antimuon")
+QUICK = ("source.events=600", "shard_events=100")  # the small form
 TAIL = 1e-3
 TAILS = ("ht", "met.pt", "m_jj", "m_bjj", "m_lb")
 CORRELATED = (
@@ -44,6 +46,12 @@ DRAWN = (
 )
 
 
+def prepared(options: Training, name: str, events: int) -> Dataset:
+    """Prepare so many events of an entry, in the small form few."""
+    values = QUICK if options.small else (f"source.events={events}",)
+    return prepare(DatasetSpec.load(name, values), options.place)
+
+
 def sample(events: Events, name: str) -> EventSample:
     """Return events with objects like those of `ENTRY` as they are compared, by its definitions.
 
@@ -61,14 +69,11 @@ def sample(events: Events, name: str) -> EventSample:
 
 
 def told(truth: EventSample, other: EventSample, seed: int) -> Row:
-    """Return the AUC of each of three classifiers, the worst's with its floor's spread."""
-    rng = np.random.default_rng(seed)
-    figures = auc_figures(classify(truth, other, rng), rng)
-    name, figure = worst(figures)
-    row: Row = {"worst AUC": estimate(figure), "by": name}
-    return row | {
-        f"AUC, {which}": getattr(found, "value", str(found)) for which, found in figures.items()
-    }
+    """Return the AUC of each of three classifiers, and the worst with its floor and spread."""
+    areas = scorecard(truth, other, metrics=("c2st_auc",), seed=seed).figures["c2st_auc"]
+    name, figure = worst(areas)
+    each = {f"AUC, {which}": getattr(area, "value", str(area)) for which, area in areas.items()}
+    return {"worst AUC": estimate(figure), "by": name} | each
 
 
 def invalid(sample: EventSample) -> Row:

@@ -26,12 +26,15 @@ class Asked(Training):
     """What is trained."""
 
     recipe: Annotated[str, typer.Argument(help="One on stop-grid.")] = "sequence-stops"
+    pairs: Annotated[int, typer.Option(min=3, help="Events of the grid.")] = 600_000
+    judging: Annotated[int, typer.Option(min=1, help="Events of stop-300-100.")] = 300_000
 
 
 def measure(options: Asked, results: Results) -> None:
     """Train with each seed, and compare."""
     options.require(options.recipe)
-    grid, judge = options.prepared(GRID), options.prepared(JUDGE)
+    grid = tops.prepared(options, GRID, options.pairs)
+    judge = tops.prepared(options, JUDGE, options.judging)
     test, train = judge.load("test"), judge.load("train")
     truth = tops.sample(test, JUDGE)
     nearest = grid.at(NEAREST).load("test")
