@@ -31,7 +31,8 @@ class Spline:
         self._widths, self._heights = (_lengths(part, bound) for part in (widths, heights))
         # At zero parameters the slope is 1.
         inner = LEAST + softplus(slopes + math.log(math.expm1(1 - LEAST)))
-        self._slopes = pad(inner.flatten(1), (0, 0, 1, 1), value=1.0).reshape(-1, *raw.shape[:-1])
+        slopes = pad(inner.flatten(1), (0, 0, 1, 1), value=1.0)
+        self._slopes = slopes.reshape(bins + 1, *raw.shape[:-1])
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the function (...) at x (...), and the logarithm of its slope (...)."""
