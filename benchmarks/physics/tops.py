@@ -118,11 +118,12 @@ def anomaly(options: Asked, checkpoint: Checkpoint, dataset: Dataset, seed: int)
 
     Errors are those of a bootstrap of the events that are scored.
     """
-    number = dataset.rows("train") + dataset.rows("validation")
+    validating = dataset.rows("validation")
     target = join(options.place, "samples", f"benchmark-tops-learned-{seed}")
     shutil.rmtree(target, ignore_errors=True)
-    made = sample(checkpoint.uri, number, target, seed=seed + 1)
-    again = learned_of(checkpoint, made, dataset.rows("train") / number)
+    number = dataset.rows("train") + validating
+    made = sample(checkpoint.uri, number, target, seed=seed + 1, shard_events=validating)
+    again = learned_of(checkpoint, made)
     squarks = tops.prepared(options, SQUARKS, options.pairs).load("test")
     tested = Events.concatenate([dataset.load("test")[: len(squarks)], squarks])
     signal = torch.arange(len(tested)) >= len(tested) - len(squarks)
@@ -140,17 +141,17 @@ def anomaly(options: Asked, checkpoint: Checkpoint, dataset: Dataset, seed: int)
     }
 
 
-def learned_of(checkpoint: Checkpoint, made: Dataset, train: float) -> Checkpoint:
-    """Return a model that has learned generated events, a share of them as its train split."""
-    shards = made.manifest.shards
-    last = max(round(train * len(shards)), 1)
-    split = tuple(
-        shard.model_copy(update={"split": "train" if i < last else "validation"})
-        for i, shard in enumerate(shards)
-    )
-    dataset = Dataset(made.uri, made.manifest.model_copy(update={"shards": split}))
+def learned_of(checkpoint: Checkpoint, made: Dataset) -> Checkpoint:
+    """Return a model that has learned generated events, of which the last shard validates."""
+    *train, last = made.manifest.shards
+    own = [shard.model_copy(update={"split": "train"}) for shard in train]
+    shards = (*own, last.model_copy(update={"split": "validation"}))
+    dataset = Dataset(made.uri, made.manifest.model_copy(update={"shards": shards}))
     trainee = Trainee.alone(
-        checkpoint.run, dataset, environment=checkpoint.card.environment, device=checkpoint.device
+        checkpoint.run,
+        dataset,
+        environment=checkpoint.card.environment,
+        device=checkpoint.device,
     )
     for _ in trainee.train():
         pass

@@ -179,7 +179,7 @@ def test_numbers_of_objects_come_as_often_as_their_probability() -> None:
 
 
 def test_an_object_knows_the_vector_sum_of_those_before() -> None:
-    """With magnitudes 1 the sums of two jets at right angles are 2, and (1, 1): a quarter of each.
+    """With magnitudes 1 the sums of jets at 0 and 60° are 2 and (3/2, √3/2): a quarter of each.
 
     The layer of sums passes them on.
     """
@@ -189,11 +189,11 @@ def test_an_object_knows_the_vector_sum_of_those_before() -> None:
             layer.weight.zero_()
             layer.bias.zero_()  # e^0 = 1
         model.sums.weight.copy_(torch.eye(16, 3))
-    jets = torch.tensor([[0.3, 0.0, 1.0], [-0.2, 0.5, 2.0]]).double()  # half turns
+    jets = torch.tensor([[0.3, 0.0, 1.0], [-0.2, 1 / 3, 2.0]], dtype=torch.float64)  # half turns
     shown = model._shown(torch.zeros(2, dtype=torch.long), jets)
     told = model._summed(shown).sum(dim=0)
     expected = torch.zeros(16).double()
-    expected[:3] = torch.tensor([0.5, 0.25, 0.25])
+    expected[:3] = torch.tensor([1 / 2, 3 / 8, math.sqrt(3) / 8], dtype=torch.float64)
     torch.testing.assert_close(told, expected, atol=1e-12, rtol=0)
 
 
