@@ -22,7 +22,7 @@ from mleg_ray.report.drawing import GENERATED, TRUTH
 
 ENTRY = "ttbar-13tev"  # of which all others of the kind inherit objects and observables
 LEPTONS = ("electron", "positron", "muon", "antimuon")
-QUICK = ("source.events=600", "shard_events=100")  # the small form
+FEW = 600  # events of the small form
 TAIL = 1e-3
 TAILS = ("ht", "met.pt", "m_jj", "m_bjj", "m_lb")
 CORRELATED = (
@@ -46,9 +46,11 @@ DRAWN = (
 )
 
 
-def prepared(options: Training, name: str, events: int) -> Dataset:
-    """Prepare so many events of an entry, in the small form few."""
-    values = QUICK if options.small else (f"source.events={events}",)
+def prepared(options: Training, name: str, events: int, processes: int = 1) -> Dataset:
+    """Prepare so many events of an entry of so many processes, in the small form few."""
+    values = (f"source.events={options.few(events, FEW)}",)
+    if options.small:  # each process has train, validation and test shards
+        values = (*values, f"shard_events={FEW // (6 * processes)}")
     return prepare(DatasetSpec.load(name, values), options.place)
 
 

@@ -33,7 +33,7 @@ class Asked(Training):
 def measure(options: Asked, results: Results) -> None:
     """Train with each seed, and compare."""
     options.require(options.recipe)
-    grid = tops.prepared(options, GRID, options.pairs)
+    grid = tops.prepared(options, GRID, options.pairs, processes=3)
     judge = tops.prepared(options, JUDGE, options.judging)
     test, train = judge.load("test"), judge.load("train")
     truth = tops.sample(test, JUDGE)
