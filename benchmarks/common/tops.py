@@ -48,7 +48,7 @@ DRAWN = (
 
 def prepared(options: Training, name: str, events: int, processes: int = 1) -> Dataset:
     """Prepare so many events of an entry of so many processes, in the small form few."""
-    values = (f"source.events={options.few(events, FEW)}",)
+    values: tuple[str, ...] = (f"source.events={options.few(events, FEW)}",)
     if options.small:  # each process has train, validation and test shards
         values = (*values, f"shard_events={FEW // (6 * processes)}")
     return prepare(DatasetSpec.load(name, values), options.place)
