@@ -14,6 +14,7 @@ import torch
 import typer
 
 from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.sources.pythia_pp import PythiaPPConfig
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.prepare import prepare
@@ -79,6 +80,7 @@ PAPER = {
 }
 # The small form of a dataset and of a training.
 FEW_EVENTS = 2000
+FEW_COLLISIONS = 1000  # of Pythia and a detector
 FEW_STEPS = (
     "training.steps=4",
     "training.batch_size=64",
@@ -151,14 +153,21 @@ class Stored(Options):
         """The root of what is kept, another one in the small form."""
         return absolute(join(self.storage, "small") if self.small else self.storage)
 
-    def prepared(self, name: str) -> Dataset:
-        """Prepare a dataset of the catalog, few events of it in the small form."""
-        spec = DatasetSpec.load(name)
+    def prepared(self, name: str, events: int | None = None) -> Dataset:
+        """Prepare a dataset of the catalog, or so many events of it.
+
+        In the small form they are few, those of p p collisions fewer and without pile-up.
+        """
+        own = [] if events is None else [f"source.events={events}"]
         if self.small:
-            source = "source.of" if spec.source.kind == "folded" else "source"
-            own = (f"{source}.events={FEW_EVENTS}", f"shard_events={FEW_EVENTS // 10}")
-            spec = DatasetSpec.load(name, own)
-        return prepare(spec, self.place)
+            source = DatasetSpec.load(name).source
+            place = "source.of" if source.kind == "folded" else "source"
+            own = [f"{place}.events={FEW_EVENTS}", f"shard_events={FEW_EVENTS // 10}"]
+            if isinstance(source, PythiaPPConfig):
+                rows = FEW_COLLISIONS // (10 * len(source.processes))
+                few = f"source.events={FEW_COLLISIONS}"
+                own = [few, f"shard_events={rows}", "source.pile_up=0"]
+        return prepare(DatasetSpec.load(name, tuple(own)), self.place)
 
     def tape2(self, root: Path) -> Dataset:
         """Prepare the events of the authors of FAT-GAN, which lie in the folder `root`."""

@@ -8,11 +8,8 @@ import torch
 from matplotlib.figure import Figure as Picture
 from torch import Tensor
 
-from benchmarks.common.options import Training
 from benchmarks.common.results import Row, estimate
-from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.cluster.prepare import prepare
 from mleg_ray.evaluation.samples.datasets import compared_axes
 from mleg_ray.evaluation.samples.sample import EventSample, sample_of
 from mleg_ray.evaluation.samples.unphysical import ANY
@@ -22,7 +19,6 @@ from mleg_ray.report.drawing import GENERATED, TRUTH
 
 ENTRY = "ttbar-13tev"  # of which all others of the kind inherit objects and observables
 LEPTONS = ("electron", "positron", "muon", "antimuon")
-FEW = 600  # events of the small form
 TAIL = 1e-3
 TAILS = ("ht", "met.pt", "m_jj", "m_bjj", "m_lb")
 CORRELATED = (
@@ -44,14 +40,6 @@ DRAWN = (
     ("m_lb", 1.0, 250.0, 40),
     ("jet.count", -0.5, 10.5, 11),
 )
-
-
-def prepared(options: Training, name: str, events: int, processes: int = 1) -> Dataset:
-    """Prepare so many events of an entry of so many processes, in the small form few."""
-    values: tuple[str, ...] = (f"source.events={options.few(events, FEW)}",)
-    if options.small:  # each process has train, validation and test shards
-        values = (*values, f"shard_events={FEW // (6 * processes)}")
-    return prepare(DatasetSpec.load(name, values), options.place)
 
 
 def sample(events: Events, name: str) -> EventSample:

@@ -102,11 +102,9 @@ def measure(options: Asked, results: Results) -> None:
 
 def prepared(options: Asked) -> dict[str, Dataset]:
     """Prepare the events, and their muons alone."""
-    events = options.few(options.events, 1000)
-    shard = min(2000, events // 10)
-    spec = DatasetSpec.load(FULL, (f"source.events={events}", f"shard_events={shard}"))
-    full = prepare(spec, options.place)
-    own = (f"source.root={options.place}", f"shard_events={shard // 10}")
+    full = options.prepared(FULL, options.events)
+    rows = full.manifest.shards[0].rows
+    own = (f"source.root={options.place}", f"shard_events={rows // 10}")
     return {REDUCED: prepare(DatasetSpec.load(REDUCED, own), options.place), FULL: full}
 
 

@@ -34,7 +34,6 @@ from benchmarks.common.resonance import Resonance, fitted
 from benchmarks.common.results import Results, Row, budget, estimate
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.cluster.prepare import prepare
 from mleg_ray.cluster.sample import sample
 from mleg_ray.commands.options import Events as Number
 from mleg_ray.evaluation.samples.datasets import from_events, independent_fields
@@ -58,13 +57,12 @@ MET_EDGES = np.array([0, 5, 10, 15, 20, 25, 30, 40, 50, 70, 1000.0])  # GeV
 JET_EDGES = np.array([10, 15, 20, 25, 30, 40, 50, 65, 80, 120, 200.0])  # GeV, of the leading jet
 FEW, MANY = 15, 25  # vertices: below the one, above the other
 MOST_JETS = 5
-# The small form: so few events make coarse tails, and none of them has pile-up.
+# In the small form: so few events make coarse tails.
 COARSE = (
     'features.steps.10.open=["low", "high"]',
     "features.steps.10.tail=0.2",
     "features.steps.11.tail=0.2",
 )
-QUICK = ("source.events=600", "shard_events=100", "source.pile_up=0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +74,11 @@ class Asked(Training):
     pairs: Annotated[int, typer.Option(min=1, help="True events that are prepared.")] = 200_000
     simulated: Annotated[int, typer.Option(min=1, help="By Pythia and detector, to time.")] = 500
 
-    def dataset(self) -> Dataset:
-        """Prepare the events, in the small form few, and quick ones."""
-        values = QUICK if self.small else (f"source.events={self.pairs}",)
-        return prepare(DatasetSpec.load(DATASET, values), self.place)
-
 
 def measure(options: Asked, results: Results) -> None:
     """Train, sample and compare with each seed."""
     options.require(options.recipe)
-    dataset = options.dataset()
+    dataset = options.prepared(DATASET, options.pairs)
     joined = dataset.manifest.joined
     truth, train = joined(dataset.load("test")), joined(dataset.load("train"))
     rng = np.random.default_rng(RIVALS_SEED)

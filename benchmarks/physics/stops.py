@@ -33,8 +33,8 @@ class Asked(Training):
 def measure(options: Asked, results: Results) -> None:
     """Train with each seed, and compare."""
     options.require(options.recipe)
-    grid = tops.prepared(options, GRID, options.pairs, processes=3)
-    judge = tops.prepared(options, JUDGE, options.judging)
+    grid = options.prepared(GRID, options.pairs)
+    judge = options.prepared(JUDGE, options.judging)
     test, train = judge.load("test"), judge.load("train")
     truth = tops.sample(test, JUDGE)
     nearest = grid.at(NEAREST).load("test")

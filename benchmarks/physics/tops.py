@@ -59,7 +59,7 @@ class Asked(Training):
 def measure(options: Asked, results: Results) -> None:
     """Train with each seed, and compare."""
     options.require(options.recipe)
-    dataset = tops.prepared(options, tops.ENTRY, options.pairs)
+    dataset = options.prepared(tops.ENTRY, options.pairs)
     test, train = dataset.load("test"), dataset.load("train")
     truth = tops.sample(test, "test split")
     labels = {"recipe": options.recipe, "dataset": dataset.manifest.name}
@@ -124,7 +124,7 @@ def anomaly(options: Asked, checkpoint: Checkpoint, dataset: Dataset, seed: int)
     number = dataset.rows("train") + validating
     made = sample(checkpoint.uri, number, target, seed=seed + 1, shard_events=validating)
     again = learned_of(checkpoint, made)
-    squarks = tops.prepared(options, SQUARKS, options.pairs).load("test")
+    squarks = options.prepared(SQUARKS, options.pairs).load("test")
     tested = Events.concatenate([dataset.load("test")[: len(squarks)], squarks])
     signal = torch.arange(len(tested)) >= len(tested) - len(squarks)
     areas = [prepare_auc(-one.log_density(tested).numpy()) for one in (checkpoint, again)]
