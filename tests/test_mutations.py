@@ -571,6 +571,8 @@ MUTANTS = [
         LOSSES,
         ("+ self.alpha * noise", "+ noise"),
         ("self.reference_condition.copy_(condition[rows])", "pass"),
+        ("torch.randint(len(self.reference)", "torch.randint(1"),
+        ("noise = torch.randn(n, self", "noise = 2 * torch.randn(n, self"),
         k="alpha_vae",
     ),
     *mutants(
