@@ -209,6 +209,7 @@ MUTANTS = [
         COLLIDER,
         (">= 1", "< 1"),
         ("torch.where(below, u - 1, u)", "torch.where(below, u, u - 1)"),
+        ("made[self._by].abs()", "made[self._by]"),
         k="Reflection",
     ),
     *mutants(
@@ -537,6 +538,11 @@ MUTANTS = [
         ("told[0] <= 0.5", "told[0] < 0.5"),
         ("torch.where(present, values.gather(1, order), 0)", "values.gather(1, order)"),
         ("torch.as_tensor(number) > self._most", "torch.as_tensor(number) >= self._most"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/without.py",
+        "tests/features/test_typed_slots.py",
+        ("torch.stack(there).any(dim=0)", "torch.stack(there).all(dim=0)"),
     ),
     *mutants(
         "mleg_ray/features/steps/unary.py",

@@ -275,6 +275,11 @@ class TestReflection:
             sign = -1 if name in ("mu1.pz", "mu2.pz", "jet.eta") else 1
             torch.testing.assert_close(mirrored.columns[name], sign * column)
 
+    def test_a_number_below_zero_is_none(self) -> None:
+        step = built("reflection", "x", by="x")
+        made = numbers(folded_x=torch.tensor([-2.0, -3]), side_x=torch.tensor([0.5, -0.5]))
+        assert step.inverse(made).columns["x"].tolist() == [2, -3]
+
     def test_mirrors_that_are_none_are_refused(self) -> None:
         layout = Layout({"x": Quantity(), "jet.eta": Quantity((3,))}, {})
         for settings, message in (

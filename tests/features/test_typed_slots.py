@@ -126,6 +126,11 @@ class TestWithout:
     def test_events_are_made_without(self) -> None:
         step = built(kind="without", groups=["muon"])
         assert step.outside(events()).tolist() == [True, False, True]
+        neither = built(kind="without", groups=["jet", "muon"])
+        whole = events()
+        no_muons = {"muon": torch.zeros(3, 2).bool()}
+        alone = Events(whole.columns, whole.present | no_muons, whole.weight)
+        assert neither.outside(alone).tolist() == [True, False, True]
         made = step(events(), noise=NOISE)
         assert set(made.columns) == {"jet.pt", "jet.eta", "met"}
         back = step.inverse(made)
