@@ -101,7 +101,8 @@ def speed(options: Asked, checkpoint: Checkpoint, seed: int) -> Row:
     target = join(options.place, "samples", f"benchmark-tops-{seed}")
     shutil.rmtree(target, ignore_errors=True)
     made = sample(checkpoint.uri, events, target, seed=seed)
-    steady = made.manifest.provenance["production"]["steady_events_per_second"]
+    provenance = made.manifest.provenance
+    steady = provenance["production"]["steady_events_per_second"]
     n = options.few(options.simulated, 10)
     spec = DatasetSpec.load(tops.ENTRY, (f"source.events={n}", f"shard_events={n}"))
     _, simulation = timed(partial(spec.source.open(spec.schema_, spec.conditions, n).shard, 0))
@@ -109,6 +110,7 @@ def speed(options: Asked, checkpoint: Checkpoint, seed: int) -> Row:
         f"ms/event, {CALL} in one call": 1e3 * call / CALL,
         "ms/event, sustained": 1e3 / steady if steady else "one shard alone",
         "sampled": events,
+        "of what is made, in the selection, %": 100 * provenance["efficiency"]["value"],
         "ms/event, Pythia and detector, one core": 1e3 * simulation / n,
     }
 

@@ -11,7 +11,7 @@ from torch import Tensor
 import mleg_ray
 from mleg_ray.catalog.codec import bytes_of, checked, of_events, to_table
 from mleg_ray.catalog.shards import footer_metadata, parquet, write_shard
-from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.checkpoint import MOST_TRIES, Checkpoint
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.samples.column import columns_of
@@ -32,7 +32,6 @@ COUNTED = AtOnce(16 * MIB, events=16_384)  # what lies between columns and count
 PILOT = AtOnce(256 * MIB, events=262_144)  # 256 in each quantile bin of a tally
 LEAST_PILOT_EVENTS = 16_384  # also of a sample with fewer
 PILOT_TRIES = 8  # for each event, also if fewer are kept
-MOST_TRIES = 1000  # for an event that passes `where`
 
 
 class Sampler:
