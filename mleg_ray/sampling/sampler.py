@@ -77,10 +77,13 @@ class Sampler:
             ResourceError: no permission or no space; nothing is left under the final names.
         """
         digest = self._spec.digest()
+        columns = of_events(self._events(events), self.schema.without(self.schema.labels))
+        if self._folding:
+            columns |= self._folding.labels(shard.index)
         entry = write_shard(
             self._folder,
             shard.file,
-            of_events(self._events(events), self.schema),
+            columns,
             self.stored,
             footer_metadata(
                 dataset=self._dataset.name,
