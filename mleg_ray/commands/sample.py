@@ -124,7 +124,8 @@ def sample(
         raise ConfigError("--shard-events and --shard-size: give one of the two")
     root = storage_root(storage)
     device: Literal["cpu", "cuda"] = "cuda" if gpus else "cpu"
-    model = Checkpoint.load(place)
+    given = assigned(condition or [])
+    conditions = {name: read_condition(name, text, root) for name, text in given.items()}
     if particles is not None:
         asked = {
             "--events": events,
@@ -137,6 +138,7 @@ def sample(
         }
         if idle := [option for option, value in asked.items() if value is not None]:
             raise ConfigError(f"--for: its rows decide that; leave {', '.join(idle)} out")
+        model = Checkpoint.load(place)
         rows, split = _rows(particles, model, keep or [], root)
         name = "-for-".join((run_label(place), rows.manifest.name))
         usual = join(root, "samples", f"{name}-{split or 'all'}-seed{seed}")
@@ -146,13 +148,12 @@ def sample(
     elif keep:
         raise ConfigError(f"--keep {keep[0]}: a column of a file; it needs --for")
     else:
-        given = assigned(condition or [])
-        conditions = {name: read_condition(name, text, root) for name, text in given.items()}
         usual = default_target(root, place, events, seed, conditions, where or [])
+        target = target_of(out, usual)
         job = plan_sample(
-            model,
+            Checkpoint.load(place),
             events,
-            target_of(out, usual),
+            target,
             seed=seed,
             shard_events=shard_events,
             shard_bytes=shard_size,
