@@ -283,17 +283,27 @@ def counts(events: Events) -> NDArray[np.int64]:
     return result
 
 
-def masks(truth: Events, made: Events, train: int) -> dict[str, float]:
-    """Return how generated count vectors compare with the true ones, percent.
+def mask_shares(truth: Events, made: Events) -> tuple[NDArray[np.int64], Array, Array]:
+    """Return the count vectors (m, 7), and what share of true and generated events has each (m,).
 
-    `rare`: the share of events whose true frequency is below 1/train; `novel`: of vectors that the
-    truth has not at all; `variation`: half the sum of differences of frequencies.
+    The most frequent of the truth stand first.
     """
     rows = [counts(events) for events in (truth, made)]
     found, inverse = np.unique(np.concatenate(rows), axis=0, return_inverse=True)
     inverse = inverse.reshape(-1)
     of_truth = np.bincount(inverse[: len(truth)], minlength=len(found)) / len(truth)
     of_made = np.bincount(inverse[len(truth) :], minlength=len(found)) / len(made)
+    order = np.argsort(-of_truth, kind="stable")
+    return found[order], of_truth[order], of_made[order]
+
+
+def masks(truth: Events, made: Events, train: int) -> dict[str, float]:
+    """Return how generated count vectors compare with the true ones, percent.
+
+    `rare`: the share of events whose true frequency is below 1/train; `novel`: of vectors that the
+    truth has not at all; `variation`: half the sum of differences of frequencies.
+    """
+    _, of_truth, of_made = mask_shares(truth, made)
     return {
         "rare": 100 * float(of_made[of_truth < 1 / train].sum()),
         "novel": 100 * float(of_made[of_truth == 0].sum()),

@@ -161,3 +161,7 @@ def test_masks_of_counts() -> None:
     assert found["rare"] == pytest.approx(75)
     assert found["novel"] == pytest.approx(50)
     assert found["variation"] == pytest.approx(50 * (1 / 2 + 0 + 1 / 4 + 1 / 4))
+    vectors, true, generated = typed_objects.mask_shares(truth, made)
+    assert vectors[:, 0].tolist() == [1, 2, 0, 3]
+    assert true.tolist() == [0.75, 0.25, 0, 0]
+    assert generated.tolist() == [0.25] * 4
