@@ -227,8 +227,7 @@ MUTANTS = [
         COLLIDER,
         ("made.columns[self._key] > self._above", "made.columns[self._key] > -1"),
         ("dim=1, descending=True, stable=True)", "dim=1, stable=True)"),
-        ("torch.where(there, values, 0).gather(1, order)", "values.gather(1, order)"),
-        ("torch.where(there, values, 0).gather(1, order)", "torch.where(there, values, 0)"),
+        ("name: values.gather(1, order)", "name: values"),
         ("columns[self._key] <= self._above", "columns[self._key] < 0"),
         k="Slots",
     ),
@@ -309,7 +308,7 @@ MUTANTS = [
     *mutants(
         "mleg_ray/features/steps/mass.py",
         COLLIDER,
-        ("mass < RESOLUTION * energy", "mass < 0.0"),
+        ("mass < LEAST_MASS * energy", "mass < 0.0"),
         ("mass.clamp(min=0)", "mass"),
         ("off = p - energy", "off = energy - p"),
         k="Mass",
@@ -664,7 +663,7 @@ MUTANTS = [
         ("leptons[:, 0].argmax", "leptons[:, 0].argmin"),
         ("masses.amin(dim=1)", "masses.amax(dim=1)"),
         ("(_number(leptons) > 0)", "(_number(leptons) > -1)"),
-        ("- pz.square()", "+ pz.square()"),
+        ("torch.where(there, invariant_mass(momenta), 0.0)", "invariant_mass(momenta)"),
         ("pt * eta.sinh()", "pt * eta.cosh()"),
     ),
     *mutants(

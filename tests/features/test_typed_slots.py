@@ -153,6 +153,20 @@ class TestTypedSlots:
         with pytest.raises(ConfigError, match=message):
             built(kind="typed-slots", **settings)
 
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"kind": "typed-slots", "groups": ["jet"], "most": 3},
+            {"kind": "without", "groups": ["jet"]},
+            {"kind": "slots", "group": "jet"},
+            {"kind": "count", "group": "jet"},
+        ],
+    )
+    def test_objects_whose_number_is_a_column_already(self, settings: dict[str, object]) -> None:
+        columns = {"jet.pt": Quantity((3,)), "jet.count": Quantity(), "muon.pt": Quantity((2,))}
+        with pytest.raises(ConfigError, match="no group 'jet' of a varying .*; there are muon"):
+            STEPS.parse(settings).build(Layout(columns, SCHEMA.groups))
+
     def test_objects_that_share_slots_have_the_same_fields(self) -> None:
         columns = {"jet.pt": Quantity((3,)), "jet.mass": Quantity((3,)), "muon.pt": Quantity((2,))}
         config = STEPS.parse({"kind": "typed-slots", "groups": ["jet", "muon"], "most": 2})

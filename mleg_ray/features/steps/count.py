@@ -9,13 +9,19 @@ from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn.functional import pad
 
-from mleg_ray.errors import ConfigError
-from mleg_ray.events import COUNT, Events, group_of
-from mleg_ray.features.steps.base import STEPS, Layout, Quantity, Step, StepConfig
+from mleg_ray.events import COUNT, Events
+from mleg_ray.features.steps.base import (
+    STEPS,
+    Layout,
+    Quantity,
+    Regrouping,
+    StepConfig,
+    objects_of,
+)
 from mleg_ray.randomness import Noise
 
 
-class Count(Step):
+class Count(Regrouping):
     """The number of objects as a column of its own, `jet.count`, which tells which are there.
 
     Of K places the first `jet.count` are filled; what others hold is set to zero.
@@ -27,16 +33,8 @@ class Count(Step):
     def __init__(self, config: "CountConfig", layout: Layout) -> None:
         super().__init__()
         self.group = group = config.group
-        objects = {
-            name: q for name, q in layout.columns.items() if group_of(name) == group and q.shape
-        }
-        self._objects = tuple(objects)
-        if not self._objects:
-            known = sorted({group_of(name) for name, q in layout.columns.items() if q.shape} - {""})
-            raise ConfigError(
-                f"no group '{group}' of a varying number of objects; there are "
-                f"{', '.join(known) or 'none'}"
-            )
+        self._objects = objects_of(group, layout)
+        objects = {name: layout.columns[name] for name in self._objects}
         [self._places] = objects[self._objects[0]].shape
         self._most = min(self._places, config.most or self._places)
         fewer = {name: replace(q, shape=(self._most,)) for name, q in objects.items()}
@@ -67,18 +65,6 @@ class Count(Step):
         """Return which objects there are (B, K), by the column of their number."""
         count = columns[f"{self.group}.{COUNT}"].round()
         return torch.arange(self._most, device=count.device) < count[:, None]
-
-    def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return nothing: `forward` counts."""
-        return {}
-
-    def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return nothing: `inverse` tells which objects there are."""
-        return {}
-
-    def log_abs_det(self, before: Events) -> Tensor:
-        """Return 0: nothing continuous is changed."""
-        return before.weight.new_zeros(len(before))
 
     def outside(self, before: Events) -> Tensor:
         """Return which events have more objects than there are places."""
