@@ -778,6 +778,7 @@ MUTANTS = [
         ("values - _mean(values, weight)).square()", "values - _mean(values, weight)).abs()"),
         ("(_width, 1.0)", "(_width, 0.0)"),
         ("None if term.to == TRAIN_SPLIT else", "None if term.to != TRAIN_SPLIT else"),
+        ("if any(term.to != TRAIN_SPLIT for term in self.terms):", "if self.terms:"),
     ),
     *mutants(
         "mleg_ray/objectives/unfolding.py",
