@@ -701,6 +701,7 @@ MUTANTS = [
         ("off = 0.5 / np.sqrt(len(own))", "off = 1.0 / np.sqrt(len(own))"),
         ("np.hypot(self.error, other.error)", "self.error + other.error"),
         ("* (1 / n + 1 / m)", "/ (n + m)"),
+        ("np.divide(summed, total,", "np.divide(summed, np.histogram(by, edges)[0],"),
         k="Bins",
     ),
     *mutants(

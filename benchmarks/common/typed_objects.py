@@ -7,7 +7,7 @@ count half an event. These figures serve to stand beside the thesis's; the verdi
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 from mleg_ray.catalog.sources.pythia_pp import Cut, PythiaPPConfig
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.evaluation.metrics.correlations import correlation_matrix
-from mleg_ray.events import Events
+from mleg_ray.events import Events, group_of
 
 Array = NDArray[np.float64]
 
@@ -220,25 +220,27 @@ def below_shell(events: Events) -> float:
     return 100 * below / max(1, number)
 
 
-def independent(events: Events, seed: int) -> Events:
+def independent(events: Events, permutation: Callable[[int], Tensor | NDArray[np.int64]]) -> Events:
     """Return the events with every object, and the missing momentum, that of another event.
 
     The numbers of objects stay: this is what a perfect generator of independent objects makes, the
-    idea of experiment II.
+    idea of experiment II. Of a group all objects of all events are shuffled, then each event's are
+    put in order. `permutation` draws an order of n rows, (n,).
     """
-    rng = torch.Generator().manual_seed(seed)
-    columns = dict(events.columns)
-    order = torch.randperm(len(events), generator=rng)
-    columns |= {name: columns[name][order] for name in ("met.pt", "met.phi")}
-    for group in TYPES:
-        there = events.present[group]
-        order = torch.randperm(int(there.sum()), generator=rng)
-        names = [f"{group}.{part}" for part in PARTS]
-        moved = {name: torch.zeros_like(columns[name]) for name in names}
-        for name in names:
-            moved[name][there] = columns[name][there][order]
-        rank = torch.where(there, moved[f"{group}.pt"], -1.0).argsort(dim=1, descending=True)
-        columns |= {name: moved[name].gather(1, rank) for name in names}
+    columns: dict[str, Tensor] = {}
+    other = torch.as_tensor(permutation(len(events)))
+    for name, column in events.columns.items():
+        if group_of(name) not in events.present:
+            columns[name] = column[other]
+    for group, present in events.present.items():
+        shuffled = torch.as_tensor(permutation(int(present.sum())))
+        made = {}
+        for name, column in events.columns.items():
+            if group_of(name) == group:
+                made[name] = torch.zeros_like(column)
+                made[name][present] = column[present][shuffled]
+        order = made[f"{group}.pt"].argsort(dim=1, descending=True, stable=True)
+        columns |= {name: column.gather(1, order) for name, column in made.items()}
     return Events(columns, events.present, events.weight)
 
 

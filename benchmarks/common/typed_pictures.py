@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.common import typed_objects
+from benchmarks.common.conditional import histogram
+from benchmarks.common.ratio import draw_ratio
 from benchmarks.common.typed_objects import COLUMNS, LEPTONS, Array
 from mleg_ray.events import Events
-from mleg_ray.report.drawing import GENERATED, INK, TRUTH, TRUTH_FILL
+from mleg_ray.report.drawing import GENERATED, INK, TRUTH, TRUTH_FILL, draw_matrix
 
 FREQUENT = 0.85  # of the true events have one of the frequent masks
 RARE = 60  # of the rare masks that are drawn
@@ -31,16 +33,9 @@ def shapes(truth: Events, made: Mapping[str, Events], objects: tuple[str, ...]) 
         true = values(truth)
         low, high = np.quantile(true, (0.0005, 0.9995)) if len(true) else (0.0, 1.0)
         edges = np.linspace(float(low), float(high), 41)
-        t = np.histogram(true, edges)[0] / max(1, len(true))
-        axes.stairs(t, edges, fill=True, color=TRUTH_FILL, label="truth")
-        below.axhline(1, color=TRUTH, linewidth=0.8)
-        for k, (label, events) in enumerate(made.items()):
-            found = values(events)
-            g = np.histogram(found, edges)[0] / max(1, len(found))
-            axes.stairs(g, edges, color=f"C{k}", label=label, linewidth=1.1)
-            with np.errstate(all="ignore"):
-                below.plot((edges[1:] + edges[:-1]) / 2, g / t, ".", color=f"C{k}", markersize=3)
-        below.set(ylim=(0, 2), xlabel=title)
+        samples = {label: histogram(values(events), edges) for label, events in made.items()}
+        draw_ratio(axes, below, edges, histogram(true, edges), samples, reach=1)
+        below.set_xlabel(title)
         axes.tick_params(labelbottom=False)
         if number == 0:
             figure.legend(*axes.get_legend_handles_labels(), loc="upper right")
@@ -76,10 +71,8 @@ def heatmaps(matrices: Mapping[str, Array]) -> Figure:
     for axes, (name, matrix) in zip(
         np.atleast_1d(figure.subplots(1, len(matrices))), matrices.items(), strict=True
     ):
-        axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
-        axes.set(title=name, xticks=range(len(COLUMNS)), yticks=range(len(COLUMNS)))
-        axes.set_xticklabels(COLUMNS, rotation=90)
-        axes.set_yticklabels(COLUMNS)
+        draw_matrix(axes, matrix, COLUMNS)
+        axes.set_title(name)
         for i in range(len(COLUMNS)):
             for j in range(len(COLUMNS)):
                 if np.isfinite(matrix[i, j]):

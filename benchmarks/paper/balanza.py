@@ -20,6 +20,7 @@ generated, φ drawn evenly, the noise of III's decoder added.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +32,7 @@ from benchmarks.common import typed_objects
 from benchmarks.common import typed_pictures as pictures
 from benchmarks.common.options import Paper, generated
 from benchmarks.common.results import Results, estimate
-from benchmarks.common.typed_objects import COLUMNS, Array, Criteria
+from benchmarks.common.typed_objects import COLUMNS, Array, Criteria, independent
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.config import read_toml
@@ -239,13 +240,14 @@ class Reference:
 
     def measure(self, results: Results) -> None:
         """Add what needs no generator, and how the truth itself compares with the thesis's."""
-        rng = torch.Generator().manual_seed(1)
+        rng, order = (torch.Generator().manual_seed(1) for _ in range(2))
         n = len(self.truth)
         again = self.train[torch.randint(len(self.train), (n,), generator=rng)]
+        permutation = partial(torch.randperm, generator=order)
         rivals = {
             "train split (floor)": self.train[:n],
             "train split, with replacement": again,
-            "independent objects, true counts": typed_objects.independent(self.train[:n], 1),
+            "independent objects, true counts": independent(self.train[:n], permutation),
             "cut at four of a type": typed_objects.truncated(self.train[:n], 4),
         }
         invalid = self.criteria.invalid(self.truth)

@@ -1,6 +1,5 @@
 """What rows of top quarks count: channels by hand, and objects of other events."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -56,23 +55,6 @@ def test_shares_are_compared_by_their_errors() -> None:
     truth, other = (torch.arange(100) < n for n in (20, 30))
     assert tops.compared(truth, other) == pytest.approx([20, 30, 0.1 / 0.0037**0.5])
     assert tops.compared(truth[50:], other[50:]) == [0, 0, 0]
-
-
-def test_independent_objects_are_those_of_other_events() -> None:
-    rows = [{"jet": [100.0 + i, 50.0 + i][: 1 + i % 2], "met": [float(i)]} for i in range(40)]
-    before = events(*rows)
-    made = tops.independent(before, np.random.default_rng(1))
-    assert torch.equal(made.present["jet"], before.present["jet"])
-    for name in ("jet.pt", "met.pt"):
-        there = before.present["jet"] if "jet" in name else slice(None)
-        assert not torch.equal(made.columns[name], before.columns[name])
-        assert torch.equal(
-            made.columns[name][there].sort().values, before.columns[name][there].sort().values
-        )
-    pt = made.columns["jet.pt"]
-    assert (pt[:, :-1] >= pt[:, 1:]).all()
-    energy = pt * made.columns["jet.eta"].cosh()
-    torch.testing.assert_close(made.columns["jet.energy"], energy)  # an object stays whole
 
 
 def test_samples_that_are_invalid() -> None:

@@ -1,6 +1,7 @@
 """Figures of typed objects by hand."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -129,8 +130,12 @@ def test_independent_objects_keep_numbers_and_spectra() -> None:
         for k in range(60)
     ]
     truth = events(*given)
-    made = typed_objects.independent(truth, 1)
+    truth.columns["met.pt"].copy_(torch.arange(60))
+    order = partial(torch.randperm, generator=torch.Generator().manual_seed(1))
+    made = typed_objects.independent(truth, order)
     assert torch.equal(made.present["jet"], truth.present["jet"])
+    assert not torch.equal(made.columns["met.pt"], truth.columns["met.pt"])
+    assert torch.equal(made.columns["met.pt"].sort().values, truth.columns["met.pt"])
     pt = [np.sort(typed_objects.numbers("jet.pt", some)) for some in (truth, made)]
     np.testing.assert_allclose(*pt)
     assert not torch.equal(made.columns["jet.pt"], truth.columns["jet.pt"])
