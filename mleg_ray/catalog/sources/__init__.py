@@ -1,14 +1,18 @@
 """Sources of events: one module each, entered in `SOURCES` when this package is imported."""
 
 from mleg_ray.catalog.sources import (
+    densities,
     detectors,
     fixed_target,
+    gun,
     photoproduction,
     pythia,
     pythia_pp,
     records,
+    rich,
     tables,
     toys,
+    weighted,
 )
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig
 
@@ -16,12 +20,16 @@ __all__ = [
     "SOURCES",
     "Source",
     "SourceConfig",
+    "densities",
     "detectors",
     "fixed_target",
+    "gun",
     "photoproduction",
     "pythia",
     "pythia_pp",
     "records",
+    "rich",
     "tables",
     "toys",
+    "weighted",
 ]
