@@ -36,7 +36,7 @@ from mleg_ray.catalog.sources.weighted import MASS, SIGNAL, SPlotConfig
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.events import Events
 from mleg_ray.physics.particles import ELECTRON_MASS
-from mleg_ray.report.drawing import GENERATED, INK, TRUTH, TRUTH_FILL
+from mleg_ray.report.drawing import GENERATED, INK, LEGEND, TRUTH, TRUTH_FILL
 
 LINES = ("toy-gaussian", "toy-beta", "toy-two-modes", "toy-conditional-gaussian")
 PLANES = ("toy-ring", "toy-grid", "toy-swiss-roll")
@@ -228,11 +228,11 @@ def weights_picture(samples: dict[str, Events]) -> Figure:
         counts, _ = np.histogram(x, edges, weights=factor)
         control.stairs(counts, edges, color=color, label=name)
     control.set(xlabel="x of toy-splot", ylabel="events")
-    control.legend()
+    control.legend(**LEGEND)
     for name in ("rich-kaons", "rich-pions"):
         _efficiency(efficiency, samples[name], name)
     efficiency.set(xscale="log", xlabel="p [GeV]", ylabel="share with DLL(kaon) > 0")
-    efficiency.legend(fontsize=7)
+    efficiency.legend(loc="center right", **LEGEND)
     return figure
 
 
@@ -249,7 +249,7 @@ def _masses(axes: Axes, events: Events) -> None:
     axes.plot(middle, fitted.sum(axis=1), color=INK, label="fit")
     axes.plot(middle, fitted[:, 1], color=INK, linestyle="--", label="its background")
     axes.set(xlabel="mass [GeV]", ylabel="events")
-    axes.legend()
+    axes.legend(loc="upper right", **LEGEND)
 
 
 def _efficiency(axes: Axes, events: Events, name: str) -> None:
