@@ -1,6 +1,7 @@
 """Sources of events: one module each, entered in `SOURCES` when this package is imported."""
 
 from mleg_ray.catalog.sources import (
+    calochallenge,
     detectors,
     fixed_target,
     photoproduction,
@@ -9,6 +10,7 @@ from mleg_ray.catalog.sources import (
     records,
     tables,
     toys,
+    tpc,
 )
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig
 
@@ -16,6 +18,7 @@ __all__ = [
     "SOURCES",
     "Source",
     "SourceConfig",
+    "calochallenge",
     "detectors",
     "fixed_target",
     "photoproduction",
@@ -24,4 +27,5 @@ __all__ = [
     "records",
     "tables",
     "toys",
+    "tpc",
 ]
