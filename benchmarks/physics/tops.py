@@ -28,6 +28,7 @@ import typer
 from benchmarks.common import tops
 from benchmarks.common.options import Training, generated
 from benchmarks.common.results import Results, Row, budget, timed
+from benchmarks.common.typed_objects import independent
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
@@ -70,7 +71,7 @@ def measure(options: Asked, results: Results) -> None:
         samples = {
             "generated": generated(checkpoint, len(test), seed),
             "bootstrap of the train split": train[drawn],
-            "independent objects": tops.independent(train[drawn], rng),
+            "independent objects": independent(train[drawn], rng.permutation),
         }
         compared = {name: tops.sample(events, name) for name, events in samples.items()}
         for name, events in samples.items():

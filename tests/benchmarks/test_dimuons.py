@@ -4,10 +4,21 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import ndtri
 
-from benchmarks.common.conditional import Bins, agreement, histogram, medians, shares
+from benchmarks.common.conditional import (
+    FEWEST,
+    Bins,
+    agreement,
+    histogram,
+    means,
+    medians,
+    shares,
+)
 from benchmarks.common.resonance import Resonance, fitted
+from benchmarks.physics.dimuons import bins
+from mleg_ray.events import Events
 
 START = Resonance((90.0, 0.0), (2.0, 0.0), (1.0, 0.0))
 
@@ -69,6 +80,12 @@ class TestBins:
         assert found.error[0] == pytest.approx(100 * 0.5 / math.sqrt(101))
         assert math.isnan(found.value[1])
 
+    def test_means(self) -> None:
+        """(1 · 2 + 3 · 6) / 4 = 5, and -3 of weights -1 and 2; nothing lies in the third bin."""
+        values, by = np.array([2.0, 6.0, 3.0, 0.0]), np.array([0.1, 0.9, 1.5, 1.6])
+        found = means(values, by, np.array([1.0, 3.0, -1.0, 2.0]), np.arange(4.0))
+        np.testing.assert_allclose(found, [5.0, -3.0, np.nan])
+
     def test_pulls_of_shares_have_a_common_one(self) -> None:
         """None of 100 and 30 of 300 are 30 of 400 together: 0.1 / √(0.075 0.925 / 75)."""
         edges = np.array([0.0, 1.0])
@@ -83,3 +100,41 @@ class TestBins:
         one = Bins(np.array([3.5 * math.sqrt(2), 0.0, 1.0]), np.ones(3))
         other = Bins(np.array([0.0, math.sqrt(2), np.nan]), np.ones(3))
         assert agreement({"x": one}, {"x": other}) == {"x": (pytest.approx(3.5), 1, 2)}
+
+
+def test_joint_distributions_of_muon_pairs() -> None:
+    """Four classes of 25 events, told by pT(Z), vertices, jets, isolations and missing momentum.
+
+    14 vertices are few and 26 many; 15 and 25 are neither.
+    """
+    classes = {
+        "pt_ll": (1.0, 1.0, 4.0, 80.0),
+        "n_vtx": (14, 15, 25, 26),
+        "mu1.isolation": (0.0, 0.1, 0.0, 0.2),
+        "mu2.isolation": (0.3, 0.2, 0.0, 0.0),
+        "n_jets": (0, 1, 1, 2),
+        "met": (2.0, 7.0, 7.0, 12.0),
+        "leading_jet": (0.0, 12.0, 12.0, 90.0),
+    }
+    columns = {
+        name: torch.tensor(values).double().repeat_interleave(FEWEST)
+        for name, values in classes.items()
+    }
+    found = bins(Events(columns, {}, torch.ones(4 * FEWEST).double()))
+    # Of pT(Z) the classes are 0 to 3, 3 to 6 and above 70 GeV.
+    at_pt = {name: own.value[[0, 1, -1]].tolist() for name, own in found.items() if "by pT" in name}
+    assert at_pt == {
+        "P(I1 = 0) by pT": [0.5, 1, 0],
+        "P(I2 = 0) by pT": [0, 1, 1],
+        "P(N = 0) by pT": [0.5, 0, 0],
+        "P(N = 1) by pT": [0.5, 1, 0],
+        "P(N = 2) by pT": [0, 0, 1],
+        **{f"P(N = {k}) by pT": [0, 0, 0] for k in (3, 4, 5)},
+    }
+    assert found["MET, n < 15"].value[:3].tolist() == [1, 0, 0]
+    assert found["MET, n > 25"].value[:3].tolist() == [0, 0, 1]
+    # 10 to 15 GeV has as many of 1 as of 4 GeV, 80 to 120 the last class.
+    medians_of_pt = found["median pT by jet"].value
+    assert medians_of_pt[0] == 2.5
+    assert medians_of_pt[-2] == 80
+    assert np.isnan(medians_of_pt[1:-2]).all()

@@ -1,6 +1,5 @@
 """What rows of top quarks count: channels by hand, and objects of other events."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -31,24 +30,41 @@ def events(*rows: dict[str, list[float]]) -> Events:
     return Events(columns, present, torch.ones(len(rows)).double())
 
 
-def test_channels_of_the_challenge() -> None:
-    """H_T: 650 of five jets; 610 of four; 650, less than five times 129; 620, no hard jet; 60."""
-    found = tops.regions(
-        events(
-            {"jet": [250, 150, 100, 90], "b_jet": [60], "met": [200]},
-            {"jet": [350, 160, 51], "b_jet": [49], "met": [250]},
-            {"jet": [250, 150, 100, 90], "b_jet": [60], "met": [129]},
-            {"jet": [199, 180, 121, 120], "met": [210]},
-            {"jet": [60], "electron": [20], "positron": [18], "antimuon": [16], "met": [50]},
-            {"b_jet": [60], "muon": [30], "antimuon": [16], "met": [49]},
-        )
-    )
-    assert {name: passed.tolist() for name, passed in found.items()} == {
-        "1": [True, False, False, False, False, False],
-        "2a": [False, False, False, False, True, False],
-        "2b": [False, False, False, False, True, False],
-        "3": [True, True, True, True, False, False],
-    }
+FOUR, PAIR = {"jet": [201, 180, 170, 51]}, {"jet": [60], "muon": [30], "antimuon": [16]}
+THREE = {"electron": [20], "positron": [18], "antimuon": [16]}
+
+
+@pytest.mark.parametrize(
+    ("event", "channels"),
+    [
+        # Four jets above 50 GeV, one above 200; H_T of 602 GeV; missing 200, and 0.2 H_T.
+        ({**FOUR, "met": [200]}, ("1", "3")),
+        ({"jet": [201, 180, 170], "b_jet": [51], "met": [200]}, ("1", "3")),
+        ({**FOUR, "met": [199]}, ("3",)),
+        ({"jet": [201, 180, 167, 51], "met": [200]}, ()),  # 599 GeV
+        ({"jet": [600, 300, 100, 90], "met": [217]}, ("3",)),  # a fifth of 1,090 GeV is 218
+        ({"jet": [201, 180, 170, 60, 49], "met": [220]}, ("1", "3")),
+        ({"jet": [251, 180, 170, 49], "met": [220]}, ("3",)),
+        ({"jet": [199, 180, 170, 55], "met": [220]}, ("3",)),
+        # Missing 100 GeV and H_T of 600.
+        ({"jet": [600], "met": [100]}, ("3",)),
+        ({"jet": [600], "met": [99]}, ()),
+        ({"jet": [599], "met": [100]}, ()),
+        # Three leptons, or two and H_T of 50 GeV; missing 50.
+        ({**THREE, "met": [50]}, ("2a",)),
+        ({**THREE, "met": [49]}, ()),
+        ({**PAIR, "met": [50]}, ("2b",)),
+        ({**PAIR, "met": [49]}, ()),
+        ({**PAIR, "jet": [49], "met": [50]}, ()),
+        ({"jet": [60], "muon": [30], "met": [50]}, ()),
+        ({**PAIR, "positron": [16], "b_jet": [20], "met": [60]}, ("2a", "2b")),
+    ],
+)
+def test_channels_of_the_challenge(
+    event: dict[str, list[float]], channels: tuple[str, ...]
+) -> None:
+    found = tops.regions(events(event))
+    assert tuple(name for name, [passed] in found.items() if passed) == channels
 
 
 def test_shares_are_compared_by_their_errors() -> None:
@@ -58,21 +74,12 @@ def test_shares_are_compared_by_their_errors() -> None:
     assert tops.compared(truth[50:], other[50:]) == [0, 0, 0]
 
 
-def test_independent_objects_are_those_of_other_events() -> None:
-    rows = [{"jet": [100.0 + i, 50.0 + i][: 1 + i % 2], "met": [float(i)]} for i in range(40)]
-    before = events(*rows)
-    made = tops.independent(before, np.random.default_rng(1))
-    assert torch.equal(made.present["jet"], before.present["jet"])
-    for name in ("jet.pt", "met.pt"):
-        there = before.present["jet"] if "jet" in name else slice(None)
-        assert not torch.equal(made.columns[name], before.columns[name])
-        assert torch.equal(
-            made.columns[name][there].sort().values, before.columns[name][there].sort().values
-        )
-    pt = made.columns["jet.pt"]
-    assert (pt[:, :-1] >= pt[:, 1:]).all()
-    energy = pt * made.columns["jet.eta"].cosh()
-    torch.testing.assert_close(made.columns["jet.energy"], energy)  # an object stays whole
+def test_tails_are_what_one_in_a_thousand_true_events_exceeds() -> None:
+    """Of H_T = 20 ... 2,019 GeV two lie beyond the quantile of 99.9%, which is 2,017.001 GeV."""
+    truth = tops.sample(events(*({"jet": [20.0 + i], "met": [1.0]} for i in range(2000))), "true")
+    some = events(*({"jet": [pt], "met": [1.0]} for pt in (2017.0, 2017.002)))
+    found = tops.tails(truth, tops.sample(some, "other"))
+    assert found["ht > 2017, %"][:2] == pytest.approx([0.1, 50])
 
 
 def test_samples_that_are_invalid() -> None:

@@ -1,6 +1,7 @@
 """Figures of typed objects by hand."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -48,6 +49,22 @@ def test_distances_of_histograms_by_hand() -> None:
     )
     assert found.js_nat == pytest.approx(math.sqrt(js2), rel=1e-3)
     assert found.js == pytest.approx(math.sqrt(js2 / math.log(2)), rel=1e-3)
+
+
+def test_what_lies_beyond_the_truths_range_is_in_the_outer_bins() -> None:
+    """Of 0 and 1, a half each; generated -5 and 7 are the same histogram, with no distance."""
+    found = typed_objects.distances(np.array([0.0, 1.0] * 500), np.array([-5.0, 7.0] * 500_000))
+    assert found.heights == pytest.approx(0)
+    assert found.kl == pytest.approx(0, abs=1e-3)
+    assert found.w1 == pytest.approx(11)  # (5 + 6)/2 over 1/2
+
+
+def test_numbers_are_those_of_the_objects_there_are() -> None:
+    """Energies and transverse momenta are in log10, angles as they are."""
+    made = events({"jet": [(1000, 100, 0.5, -2)]}, {})
+    expected = {"energy": 3, "pt": 2, "eta": 0.5, "phi": -2}
+    for part, value in expected.items():
+        assert typed_objects.numbers(f"jet.{part}", made).tolist() == pytest.approx([value])
 
 
 def test_types_count_by_their_objects(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,15 +117,79 @@ def test_correlations_are_of_the_events_that_have_both() -> None:
     assert typed_objects.correlations(events(*given), zeros=True)[2, 4] < 0.9
 
 
+def test_correlations_of_leptons_and_of_logarithms() -> None:
+    """E = pt² of muons, so that of the logarithms alone all is correlated.
+
+    As many positrons, whose pt falls as that of the jet rises, leave nothing of it.
+    """
+    rng = np.random.default_rng(1)
+    given, others = [], []
+    for k, pt in enumerate(10 ** rng.uniform(1, 2, 40)):
+        jet = {"jet": [(50.0 + k, pt, 0.0, 0.0)]}
+        given.append(jet | {"muon": [(pt**2, pt, 0.0, 0.0)]})
+        others.append(jet | {"positron": [(200, 110 - pt, 0.0, 0.0)]})
+    found, logs = (
+        typed_objects.correlations(events(*given), logarithmic=logarithmic)
+        for logarithmic in (False, True)
+    )
+    at = {name: place for place, name in enumerate(COLUMNS)}
+    assert found[at["l1pT"], at["j1pT"]] == pytest.approx(1)
+    assert found[at["l1E"], at["j1pT"]] < 0.99
+    assert logs[at["l1E"], at["j1pT"]] == pytest.approx(1)
+    both = typed_objects.correlations(events(*given, *others))
+    assert both[at["l1pT"], at["j1pT"]] == pytest.approx(0, abs=1e-9)
+
+
+def test_phi_is_drawn_evenly() -> None:
+    """Of n numbers even in (-π, π) the largest is within 2π/n of π, but for a share of e⁻¹⁰."""
+    made = typed_objects.turned(events(*[{"jet": [(90, 80, 1, 2)]}] * 1000), 1)
+    for name in ("jet.phi", "met.phi"):
+        phi = typed_objects.numbers(name, made)
+        assert len(phi) == 1000
+        assert math.pi * 0.98 < phi.max() < math.pi
+        assert -math.pi < phi.min() < -math.pi * 0.98
+        # A mean cosine of n has the deviation √(1/2n).
+        assert abs(np.cos(phi).mean()) < 5 / math.sqrt(2000)
+
+
+def test_all_figures_of_one_sample() -> None:
+    """Two jets: pT and half of it; E of the first rises with pT, or falls twice as fast.
+
+    Six pairs of numbers have a correlation, of which two differ by 2. Half of the events have no
+    jet of 60 GeV; one jet of eight has less energy than momentum.
+    """
+
+    def jets(*energies: float) -> Events:
+        made = events(
+            *(
+                {"jet": [(energy, pt, k / 100, k), (100, pt / 2, k / 100, k)]}
+                for k, (energy, pt) in enumerate(zip(energies, (40, 50, 60, 70), strict=True))
+            )
+        )
+        met = torch.tensor([1.0, 2, 2, 1]).double()
+        return made.replacing((), {"met.pt": met, "met.phi": met})
+
+    truth, made = jets(50, 60, 70, 80), jets(120, 100, 80, 60)
+    found = typed_objects.figures(truth, made, Criteria("ttbar-13tev"))
+    assert found["total energy, σ/σ"] == pytest.approx(2)
+    assert found["correlations, rms off"] == pytest.approx(math.sqrt(2 * 2**2 / 6))
+    assert found["j1pT-j2pT"] == pytest.approx(1)
+    assert found["E < p %"] == pytest.approx(12.5)
+    assert found["invalid by event %"] == found["invalid by any %"] == 50
+    assert found["invalid by object %"] == 0
+
+
 @pytest.mark.parametrize(
     ("event", "invalid"),
     [
         ({"jet": [(90, 61, 0, 0)]}, (False, False)),
         ({"b_jet": [(90, 59, 0, 0)]}, (True, False)),
+        ({"b_jet": [(90, 61, 0, 0)]}, (False, False)),
         ({"jet": [(90, 61, 2.9, 0)]}, (True, True)),
         ({"electron": [(90, 26, 1.4, 0)]}, (True, False)),
         ({"positron": [(90, 26, 1.6, 0)]}, (False, False)),
         ({"muon": [(90, 26, 2.6, 0)]}, (False, False)),
+        ({"antimuon": [(90, 26, 2.6, 0)]}, (False, False)),
         ({"photon": [(90, 26, 0, 0)], "muon": [(90, 14, 0, 0)]}, (False, True)),
         ({}, (True, False)),
     ],
@@ -128,15 +209,24 @@ def test_independent_objects_keep_numbers_and_spectra() -> None:
         {"jet": [(2 * pt, pt, 0.1, 0.2) for pt in sorted(rng.uniform(20, 90, k % 4), reverse=True)]}
         for k in range(60)
     ]
-    truth = events(*given)
-    made = typed_objects.independent(truth, 1)
+    met = torch.arange(60.0).double()
+    truth = events(*given).replacing((), {"met.pt": met, "met.phi": met / 60})
+    order = partial(torch.randperm, generator=torch.Generator().manual_seed(1))
+    made = typed_objects.independent(truth, order)
     assert torch.equal(made.present["jet"], truth.present["jet"])
+    assert not torch.equal(made.columns["met.pt"], truth.columns["met.pt"])
+    assert torch.equal(made.columns["met.pt"].sort().values, truth.columns["met.pt"])
     pt = [np.sort(typed_objects.numbers("jet.pt", some)) for some in (truth, made)]
     np.testing.assert_allclose(*pt)
     assert not torch.equal(made.columns["jet.pt"], truth.columns["jet.pt"])
     assert (made.columns["jet.pt"].diff(dim=1) <= 0).all()
     # An object stays whole: its energy is twice its pt.
     torch.testing.assert_close(made.columns["jet.energy"], 2 * made.columns["jet.pt"])
+    # And so does the missing momentum.
+    moved = made.columns["met.pt"]
+    assert not torch.equal(moved, met)
+    assert torch.equal(moved.sort().values, met)
+    assert torch.equal(made.columns["met.phi"], moved / 60)
 
 
 def test_what_is_cut_and_what_is_put_on_shell() -> None:
@@ -161,3 +251,7 @@ def test_masks_of_counts() -> None:
     assert found["rare"] == pytest.approx(75)
     assert found["novel"] == pytest.approx(50)
     assert found["variation"] == pytest.approx(50 * (1 / 2 + 0 + 1 / 4 + 1 / 4))
+    vectors, true, generated = typed_objects.mask_shares(truth, made)
+    assert vectors[:, 0].tolist() == [1, 2, 0, 3]
+    assert true.tolist() == [0.75, 0.25, 0, 0]
+    assert generated.tolist() == [0.25] * 4

@@ -2,6 +2,7 @@
 
 import math
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,15 +20,17 @@ from mleg_ray.catalog.sources.pythia_pp import (
     Selection,
     overlaid,
 )
-from mleg_ray.catalog.sources.reconstruction import Heavy, Objects, Particles
+from mleg_ray.catalog.sources.reconstruction import Heavy, Objects, Particles, Reconstructed
 from mleg_ray.catalog.sources.slha import Stop
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError, DataError
 from tests.catalog.specs import pp_spec
 
 pythia8mc = pytest.importorskip("pythia8mc", reason="the optional package pythia8mc is not here")
+awkward = pytest.importorskip("awkward", reason="the optional package awkward is not here")
 pytest.importorskip("fastjet", reason="the optional package fastjet is not here")
 
+PARTS = ("px", "py", "pz")
 QUIET = {"Beams:eCM": "13000", "PartonLevel:MPI": "off", "HadronLevel:all": "off"}
 
 
@@ -36,6 +39,20 @@ def muons(*rows: tuple[int, float, float, float, int]) -> dict:
     event, pt, eta, phi, charge = map(np.array, zip(*rows, strict=True))
     none = np.zeros(len(event))
     return {"muon": Objects(event, pt, eta, phi, none, charge, none, none > 0)}
+
+
+def jets(*rows: tuple[int, float, float, bool]) -> dict:
+    """Return jets of rows (event, pt, mass, b-tag), all at η = ln 2 and φ = 0."""
+    event, pt, mass, tagged = map(np.array, zip(*rows, strict=True))
+    none = np.zeros(len(event))
+    eta = none + math.log(2)
+    return {"jet": Objects(event, pt, eta, none, mass, none, none, tagged)}
+
+
+NOTHING = {
+    kind: Objects(*np.zeros((7, 0), dtype=int), np.zeros(0, dtype=bool))
+    for kind in ("jet", "electron", "muon", "photon")
+}
 
 
 def test_cuts():
@@ -72,6 +89,126 @@ def test_one_of_the_required_objects_is_enough():
     either = Selection(any=(Required(of="muon", pt=20), Required(of="muon", eta=2.5, number=2)))
     assert either.passed(found, 2).tolist() == [True, False]
     assert Selection().passed(found, 2).tolist() == [True, True]
+
+
+def test_a_pair_is_required_beside_one_of_the_objects():
+    found = muons(
+        *((0, 45.0, 0.0, 0.0, 1), (0, 45.0, 0.0, math.pi, -1)),  # 90 GeV
+        *((1, 90.0, 0.0, 0.0, 1), (1, 90.0, 0.0, math.pi, -1)),  # 180 GeV
+    )
+    pair = Pair(of="muon", mass=(50.0, 150.0))
+    assert Selection(pair=pair).passed(found, 3).tolist() == [True, False, False]
+    hard = Required(of="muon", pt=60.0)
+    assert Selection(pair=pair, any=(hard,)).passed(found, 3).tolist() == [False] * 3
+
+
+def test_columns_of_typed_objects():
+    """A jet of 70 GeV is enough, and a b-jet of 61 GeV, but not one of 59 GeV.
+
+    At η = ln 2, cosh η = 5/4: 70 GeV and a mass of 5 GeV have E = √(87.5² + 5²). An electron of
+    20 GeV is massless, whatever it was made of.
+    """
+    source = opened(DatasetSpec.load("ttbar-13tev"))
+    one = np.array([0])
+    electron = Objects(one, one + 20.0, one + math.log(2), one, one + 9.0, one - 1, one, one > 0)
+    made = NOTHING | {"electron": electron}
+    made |= jets((0, 70, 5, False), (0, 65, 0, True), (1, 61, 0, True), (2, 59, 0, True))
+    events = Reconstructed(
+        made, np.array([3.0, 0, 1]), np.array([4.0, -2, 1]), np.zeros(3, dtype=int)
+    )
+    columns, kept = source._columns(events, 3)
+    assert kept == 2
+    assert columns["jet.pt"].tolist() == [70]
+    assert columns["b_jet.pt"].tolist() == [65, 61]
+    assert columns["jet.count"].tolist() == [1, 0]
+    assert columns["b_jet.count"].tolist() == [1, 1]
+    assert columns["jet.energy"] == pytest.approx(math.hypot(87.5, 5))
+    assert columns["electron.energy"] == pytest.approx(25)
+    assert columns["positron.count"].tolist() == [0, 0]
+    assert columns["met.pt"].tolist() == [5, 2]
+    assert columns["met.phi"] == pytest.approx([math.atan2(4, 3), -math.pi / 2])
+
+
+def test_columns_of_ranked_objects(tmp_path):
+    """An event of one muon has no second one, and is left out."""
+    source = opened(pp_spec(tmp_path, "source.selection={}"))
+    found = muons(
+        *((0, 40.0, 0.0, math.pi / 6, 1), (0, 30.0, 0.0, 0.0, -1)),
+        (1, 50.0, 0.0, 0.0, 1),
+        *((2, 25.0, 0.0, 0.0, -1), (2, 24.0, 0.0, 0.0, -1)),
+    )
+    number = np.array([5, 6, 7])
+    events = Reconstructed(NOTHING | found, number + 0.0, number + 0.0, number)
+    columns, kept = source._columns(events, 3)
+    assert kept == 2
+    assert columns["mu1.px"] == pytest.approx([40 * math.sqrt(3) / 2, 25])
+    assert columns["mu1.py"] == pytest.approx([20, 0])
+    assert columns["mu2.pt"].tolist() == [30, 24]
+    assert columns["mu2.charge"].tolist() == [-1, -1]
+    assert columns["n_vtx"].tolist() == [5, 7]
+
+
+def test_what_collisions_leave():
+    """Visible particles at the end, and hadrons of more than 5 GeV with a heavy quark.
+
+    Of two collisions: a muon, a neutrino, a K_L, a decayed B⁰ and a Z; a photon, one along the
+    beam, a soft D⁺ and one of 6 GeV.
+    """
+    rows = [
+        [(13, 1, 0.1, (3, 4, 12)), (12, 1, 0, (0, 9, 0)), (130, 1, 0.5, (0, -2, 0))],
+        [(22, 1, 0, (-1, 0, 0)), (22, 1, 0, (0, 0, 7)), (411, -83, 1.9, (4.9, 0, 0))],
+    ]
+    rows[0] += [(511, -83, 5.3, (-8, 6, -10)), (23, -62, 91, (1, 1, 1))]
+    rows[1] += [(411, -83, 1.9, (0, 6, 0))]
+    record = awkward.Array(
+        [
+            [
+                {
+                    "id": kind,
+                    "status": status,
+                    "m": float(mass),
+                    "p": dict(zip(PARTS, p, strict=True)),
+                }
+                for kind, status, mass, p in event
+            ]
+            for event in rows
+        ]
+    )
+    engine = Engine.__new__(Engine)
+    engine._pythia = SimpleNamespace(
+        nextBatch=lambda n: SimpleNamespace(prt=record),
+        particleData=pythia8mc.Pythia("", False).particleData,
+    )
+    found = engine.collisions(2)
+    assert found.n == 2
+    seen, heavy = found.particles, found.heavy
+    assert seen.event.tolist() == [0, 0, 1]
+    assert seen.pdg_id.tolist() == [13, 130, 22]
+    assert seen.charge.tolist() == [-1, 0, 0]
+    assert seen.vertex.tolist() == [0, 0, 0]
+    assert seen.pt.tolist() == [5, 2, 1]
+    assert seen.eta == pytest.approx([math.asinh(12 / 5), 0, 0])
+    assert seen.phi == pytest.approx([math.atan2(4, 3), -math.pi / 2, math.pi])
+    assert seen.mass.tolist() == [0.1, 0.5, 0]
+    assert heavy.event.tolist() == [0, 1]
+    assert heavy.flavour.tolist() == [5, 4]
+    assert heavy.eta == pytest.approx([-math.asinh(1), 0])
+    assert heavy.phi == pytest.approx([math.atan2(6, -8), math.pi / 2])
+
+
+def test_the_pool_is_as_large_as_its_reuse_says(tmp_path):
+    """Of 100 events with 4 overlaid collisions each, of which each is used 20 times."""
+    asked = []
+
+    class Some:
+        def collisions(self, n):
+            asked.append(n)
+            empty = np.zeros((8, 0), dtype=int)
+            return Collisions(n, Particles(*empty), Heavy(*empty[:4]))
+
+    source = opened(pp_spec(tmp_path, "source.pile_up=4.0"))
+    n, _ = source._batch(Some(), Some(), 100, np.random.default_rng(0))
+    assert (n, asked) == (100, [100, 20])
 
 
 def test_overlaid_collisions():
@@ -291,6 +428,40 @@ def test_entries_of_the_catalog(name):
         assert tuple(spec.conditions.values()) == tuple(map(float, named.groups()))
     opened(spec)
     DarkMachines().require(spec)  # can be written as the challenge's lines
+
+
+def test_muon_pairs_are_those_of_their_paper():
+    """B. Hashemi et al., arXiv:1901.05282, sec. 3; the mass's window is of the authors' code."""
+    spec = DatasetSpec.load("zmumu-13tev")
+    source, [process] = spec.source, spec.source.processes.values()
+    assert (source.energy, source.pile_up) == (13_000, 20)
+    assert process.settings["PhaseSpace:mHatMin"] == "50"
+    assert source.selection.pair.mass == (50, 150)
+    assert (source.objects["mu1"].rank, source.objects["mu2"].rank) == (1, 2)
+    assert (source.detector.cone.radius, source.detector.jets.radius) == (0.3, 0.4)
+    assert spec.schema_.objects["jet"] == 5
+    assert spec.definitions.observables["n_jets"].expression == "objects.above(jet.pt, 15)"
+
+
+def test_typed_objects_are_those_of_the_challenge():
+    """R. Balanzá García, UPV master's thesis 2023, sec. 3.1: an event's objects, and all others."""
+    source = DatasetSpec.load("ttbar-13tev").source
+    assert (source.energy, source.pile_up, source.detector.jets.radius) == (13_000, 0, 0.4)
+    leptons = ("electron", "positron", "muon", "antimuon")
+    asked = {name: (cut.pt, cut.eta) for name, cut in source.objects.items()}
+    assert asked == {
+        **dict.fromkeys(("jet", "b_jet"), (20, 2.8)),
+        **dict.fromkeys(leptons, (15, 2.7)),
+        "photon": (20, 2.37),
+    }
+    assert [source.objects[name].charge for name in leptons] == [-1, 1, -1, 1]
+    assert [source.objects[name].b_tag for name in ("jet", "b_jet")] == [False, True]
+    assert {one.of: (one.pt, one.eta, one.gap) for one in source.selection.any} == {
+        "jet": (60, 2.8, None),
+        "electron": (25, 2.47, (1.37, 1.52)),
+        "muon": (25, 2.7, None),
+        "photon": (25, 2.37, None),
+    }
 
 
 @pytest.mark.slow

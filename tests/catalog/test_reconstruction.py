@@ -1,6 +1,7 @@
 """Declared detectors and their objects, by numbers computed by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,6 +99,40 @@ def test_resolution():
     assert error == pytest.approx(math.sqrt(0.0429))
 
 
+def test_a_region_holds_its_lower_ends():
+    region = Region(eta=(1, 2), pt=5.0, efficiency=1.0)
+    rows = [(5.0, 1.0), (5.0, 2.0), (4.9, 1.5), (9.0, -1.9), (9.0, 0.9)]
+    held = region.holds(particles(*((0, 0, 211, pt, eta, 0.0) for pt, eta in rows)))
+    assert held.tolist() == [True, False, False, True, False]
+
+
+def test_energy_of_a_massive_particle():
+    # pt cosh η = 3 · 1.25 at η = ln 2, and √(3.75² + 5²) = 6.25.
+    one = particles((0, 0, 211, 3.0, math.log(2), 0.0))
+    assert replace(one, mass=np.array([5.0])).energy == pytest.approx(6.25)
+
+
+def test_each_kind_is_seen_by_its_own_part_of_the_detector():
+    """Parts look at rings of |η| of their own; each ring has one particle of each kind."""
+
+    def ring(k: int) -> tuple[Region]:
+        return (Region(eta=(k, k + 1), efficiency=1.0),)
+
+    card = Card(
+        tracks=Sight(regions=ring(0)),
+        hadrons=Sight(regions=ring(1)),
+        electrons=Identified(regions=ring(2), pt=10.0),
+        muons=Identified(regions=ring(3), pt=10.0),
+        photons=Identified(regions=ring(4), pt=10.0),
+        jets=PERFECT.jets,
+    )
+    every = [(0, 0, kind, 1.0, k + 0.5, 0.0) for kind in CHARGES for k in range(5)]
+    seen = card.measured(particles(*every), np.random.default_rng(0))
+    found = set(zip(seen.pdg_id.tolist(), seen.eta.tolist(), strict=True))
+    rings = {211: 0, -211: 0, 130: 1, 11: 2, -11: 2, 13: 3, -13: 3, 22: 4}
+    assert found == {(kind, k + 0.5) for kind, k in rings.items()}
+
+
 def test_what_is_measured():
     n = 100_000
     wide = Region(eta=(0, 2), efficiency=0.8, constant=0.5)
@@ -167,13 +202,24 @@ def test_pseudorapidity_of_a_massive_jet_and_a_mass_too_small_to_be_stored():
     assert found.mass.tolist() == [pytest.approx(math.sqrt(1200 * (math.cosh(0.3) - 1))), 0.0]
 
 
+def test_soft_particles_join_hard_ones_before_each_other():
+    """Anti-kt: the one between, 0.35 from pt 100 and 0.3 from pt 1, is the hard one's."""
+    pytest.importorskip("fastjet")
+    seen = particles(
+        *((0, 0, 211, 100.0, 0.0, 0.0), (0, 0, 211, 1.0, 0.0, 0.35), (0, 0, 211, 1.0, 0.0, 0.65))
+    )
+    found = jets(seen, 1, Jets(pt=0.5, b_tag=PERFECT.jets.b_tag))
+    hard = math.hypot(100 + math.cos(0.35), math.sin(0.35))
+    assert sorted(found.pt) == pytest.approx([1, hard])
+
+
 def test_flavour_is_that_of_the_heaviest_near_quark():
     found = objects((0, 0.0, 0.0), (0, 2.0, 0.0), (1, 0.0, 0.0), (2, 0.0, 3.1))
     heavy = Heavy(
-        event=np.array([2, 0, 0, 0]),
-        flavour=np.array([5, 4, 5, 4]),
-        eta=np.array([0.0, 0.1, 0.0, 2.0]),
-        phi=np.array([-3.1, 0.0, 0.3, 0.1]),
+        event=np.array([2, 0, 0, 0, 1]),
+        flavour=np.array([5, 4, 5, 4, 5]),
+        eta=np.array([0.0, 0.1, 0.0, 2.0, 0.0]),
+        phi=np.array([-3.1, 0.0, 0.3, 0.1, 0.41]),  # the last is just too far
     )
     assert flavours(found, heavy, radius=0.4).tolist() == [5, 4, 0, 5]
 
@@ -204,6 +250,42 @@ def test_an_event():
     assert found.met_px.item() == pytest.approx(-total.real)
     assert found.met_py.item() == pytest.approx(-total.imag)
     assert found.n_vtx.tolist() == [1]
+
+
+def test_objects_that_are_none_are_parts_of_jets():
+    """A muon below its threshold; an electron of isolation 0.15 where 0.1 is asked."""
+    pytest.importorskip("fastjet")
+    seen = particles(
+        *((0, 0, 13, 9.9, 0.0, 0.0), (0, 0, 211, 5.0, 0.0, 0.0)),
+        *((1, 0, 11, 20.0, 0.0, 0.0), (1, 0, 211, 3.0, 0.0, 0.0)),
+    )
+    found = PERFECT.reconstructed(seen, NO_HADRONS, 2, np.random.default_rng(0)).objects
+    assert len(found["muon"].pt) == len(found["electron"].pt) == 0
+    assert found["jet"].pt.tolist() == pytest.approx([14.9, 23.0])
+
+
+def test_objects_come_by_event_and_falling_pt_with_their_mass():
+    pytest.importorskip("fastjet")
+    seen = particles(
+        *((1, 0, 13, 20.0, 0.0, 0.0), (0, 0, 13, 15.0, 0.0, 0.0), (1, 0, -13, 30.0, 1.0, 0.0))
+    )
+    heavy = replace(seen, mass=np.array([0.1, 0.2, 0.3]))
+    found = PERFECT.reconstructed(heavy, NO_HADRONS, 2, np.random.default_rng(0)).objects["muon"]
+    assert found.event.tolist() == [0, 1, 1]
+    assert found.pt.tolist() == [15, 30, 20]
+    assert found.mass.tolist() == [0.2, 0.3, 0.1]
+
+
+@pytest.mark.parametrize("flavour", ["bottom", "charm", "light"])
+def test_each_flavour_has_its_own_share_of_tags(flavour):
+    pytest.importorskip("fastjet")
+    shares = dict.fromkeys(("bottom", "charm", "light"), 0.0) | {flavour: 1.0}
+    tagged = Jets(pt=10.0, b_tag=BTag(eta=2.5, **shares))
+    card = PERFECT.model_copy(update={"jets": tagged})
+    seen = particles(*((event, 0, 211, 40.0, 0.0, 0.0) for event in range(3)))
+    heavy = Heavy(np.array([0, 1]), np.array([5, 4]), np.zeros(2), np.zeros(2))
+    found = card.reconstructed(seen, heavy, 3, np.random.default_rng(0)).objects["jet"]
+    assert found.b_tag.tolist() == [flavour == one for one in ("bottom", "charm", "light")]
 
 
 def test_no_tag_beyond_its_reach_or_by_another_flavour():

@@ -16,12 +16,17 @@ def test_spectrum_of_a_stop():
     assert ["1000022", "20"] in spectrum
     assert len(set(OTHERS)) == 5 + 6 + 6 + 9 == len(OTHERS)
     assert all([f"{number}", "10000"] in spectrum for number in OTHERS)
+    mixing = spectrum.index(["BLOCK", "STOPMIX"])  # none: the lighter squark is left-handed
+    assert [value for *_, value in spectrum[mixing + 1 : mixing + 5]] == ["1", "0", "0", "1"]
+    assert spectrum[-1] == ["DECAY", "1000022", "0.0"]  # stable
     decay = spectrum[spectrum.index(["DECAY", "1000006", "1.0"]) + 1]
     assert decay == ["1.0", "2", "6", "1000022"]  # to a top quark of 172.5 GeV: 220 - 20 > 172.5
 
 
 def test_a_stop_too_light_for_a_top_quark_decays_to_three_particles():
-    assert ["1.0", "3", "5", "24", "1000022"] in lines(Stop(m_stop=200, m_chi=100))
+    for m_stop in (200, 272.4):  # less 100 GeV below 172.5
+        assert ["1.0", "3", "5", "24", "1000022"] in lines(Stop(m_stop=m_stop, m_chi=100))
+    assert ["1.0", "2", "6", "1000022"] in lines(Stop(m_stop=272.6, m_chi=100))
     with pytest.raises(ValueError, match="too light to decay to b W.*more than 185.2 GeV"):
         Stop(m_stop=185, m_chi=100)
 

@@ -210,6 +210,38 @@ class TestToyImages(SourceContract):
         return DatasetSpec.load(request.param, ("source.events=600", "shard_events=60"))
 
 
+class TestDensity(SourceContract):
+    kind = "density"
+
+    @pytest.fixture(params=["toy-beta", "toy-conditional-gaussian", "toy-swiss-roll"])
+    def spec(self, request):
+        return DatasetSpec.load(request.param, ("source.events=600", "shard_events=60"))
+
+
+class TestSPlot(SourceContract):
+    kind = "splot"
+
+    @pytest.fixture(params=["toy-splot", "rich-kaons"])
+    def spec(self, request):
+        return DatasetSpec.load(request.param, ("source.events=600", "shard_events=60"))
+
+
+class TestElectronGun(SourceContract):
+    kind = "electron-gun"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        entry = tmp_path / "gun.toml"
+        entry.write_text(
+            'extends = "electron-pt-smearing"\nname = "gun"\nshard_events = 60\nplanes = []\n'
+            'fields = [{ name = "electron.pt", unit = "GeV" }, { name = "electron.eta", '
+            'role = "condition" }, { name = "electron.phi", unit = "rad", role = "condition" }]\n'
+            "groups = { electron = {} }\n[observables]\n[source]\nkind = 'electron-gun'\n"
+            "energies = [0.01, 100.0]\neta_max = 2.5\nevents = 600\nseed = 1\n"
+        )
+        return DatasetSpec.load(str(entry))
+
+
 class TestObjectsAndImages(SourceContract):
     kind = "import"
     converts = True

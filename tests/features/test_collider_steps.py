@@ -68,6 +68,9 @@ class TestAcceptance:
             ({"pair.log_ratio_pt": 0.01}, True),  # the second is the harder one
             ({"pair.log_ratio_pt": math.log(0.15), "mu2.eta": 1.0}, True),  # 0.16 at Δη = 0
             ({"pair.mass": 39.9, "mu2.eta": 1.0}, True),  # two of 20 back to back have 40
+            ({"pair.mass": 39.9, "pair.log_ratio_pt": 0.002, "mu2.eta": 1.0}, True),
+            ({"pair.log_ratio_pt": 0.0}, True),  # on an edge, which lies at infinity
+            ({"mu2.eta": 2.5}, True),
         ):
             own = {n: torch.full((1,), v).double() for n, v in changed.items()}
             events = numbers(**{"mu2.eta": torch.full((1,), 2.0), **self.columns(), **own})
@@ -115,9 +118,28 @@ class TestGaussianDequantise:
         back = step.inverse(step(events, noise=noise())).columns["k"]
         assert (back == 3).all()
 
+    def test_the_first_and_the_last_level_reach_to_infinity(self) -> None:
+        step = built("dequantise", "k", fields=["k"], levels=7)
+        back = step.inverse(numbers(level_k=torch.tensor([-50.0, 50])))
+        assert back.columns["k"].tolist() == [0, 6]
+        step = built("dequantise", "k", fields=["k"], levels=1000)
+        events = numbers(k=torch.tensor([0.0, 999]).repeat(500))
+        back = step.inverse(step(events, noise=noise()))
+        assert torch.equal(back.columns["k"], events.columns["k"])
+
     def test_what_is_no_whole_number_is_outside(self) -> None:
         step = built("gaussian-dequantise", "k", fields=["k"])
         assert step.outside(numbers(k=torch.tensor([-2.0, 1.5]))).tolist() == [False, True]
+
+
+class TestUnary:
+    def test_numbers_that_no_bits_tell_are_outside_and_moved(self) -> None:
+        """Of three bits: 4 is moved to 3, -1 to 0, and 1.75 reaches 2 but for rounding."""
+        step = built("unary", "n", fields=["n"], most=3)
+        events = numbers(n=torch.tensor([0.0, 3, 4, -1, 1.75]))
+        assert step.outside(events).tolist() == [False, False, True, True, True]
+        back = step.inverse(step(events, noise=noise())).columns["n"]
+        assert back.tolist() == [0, 3, 3, 0, 2]
 
 
 class TestCategory:
@@ -400,6 +422,13 @@ class TestSlots:
         )
         assert made.columns["met"].tolist() == [7, 8]
 
+    def test_zeros_are_no_objects(self) -> None:
+        fitted = mapped(self.SCHEMA, {"kind": "slots", "group": "jet"})
+        x = torch.tensor([[0.0, 40, -3, 1, 2, 3, 7]])
+        made = fitted.decode(x, Events({}, {}, torch.ones(1).double()))
+        assert made.present["jet"].tolist() == [[True, False, False]]
+        assert made.columns["jet.eta"].tolist() == [[2, 0, 0]]
+
     def test_objects_that_would_be_lost_are_outside(self) -> None:
         step = STEPS.parse({"kind": "slots", "group": "jet", "above": 30.0}).build(
             Layout({"jet.pt": Quantity((3,)), "jet.eta": Quantity((3,))}, self.SCHEMA.groups)
@@ -473,7 +502,7 @@ class TestSpike:
     def test_settings_and_events_without_numbers_are_refused(self) -> None:
         with pytest.raises(ValueError, match="above, -1, must not be below at, 0"):
             built("spike", "x", fields=["x"], above=-1.0)
-        step = built("spike", "x", fields=["x"])
+        step = built("spike", "x", fields=["x"], above=0.0)  # the edge may be at the value
         with pytest.raises(DataError, match="no train event has a 'x' above 0"):
             step.learn([numbers(x=torch.zeros(10))])
 
@@ -668,6 +697,8 @@ class TestMass:
         events = self.of_jets(3 * (1 + 4e-6), 3.0, 3 * (1 - 1e-6))
         assert not step(events, noise=noise()).columns["jet.mass"].any()
         assert not step.outside(events).any()
+        # dm/dE = E/m counts as that of the smallest mass that is seen, three times.
+        assert step.log_abs_det(events).item() == pytest.approx(-3 * math.log(0.003))
 
     def test_below_zero_is_none(self) -> None:
         step = CASES["mass"][0].build()
@@ -686,7 +717,8 @@ class TestMass:
         back = step.inverse(step(events, noise=noise())).columns["mu1.energy"]
         assert back.item() == pytest.approx(math.sqrt(9 + MUON**2))
         assert not step.outside(events).any()
-        assert step.outside(self.of_jets(5.0, 5.0, 5.0, muon=3.01)).all()
+        for muon in (3.01, 2.99):
+            assert step.outside(self.of_jets(5.0, 5.0, 5.0, muon=muon)).all()
 
     def test_less_energy_than_momentum_is_outside(self) -> None:
         step = CASES["mass"][0].build()

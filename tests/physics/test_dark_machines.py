@@ -26,13 +26,13 @@ NAMES = [
         ({"jet_pt": 59.9}, 0),
         ({"b_jet_pt": 60.1}, 1),
         ({"jet_pt": 70, "b_jet_pt": 70}, 1),  # both are jets
-        ({"electron_pt": 25.1, "electron_eta": -1.3}, 1),
-        ({"electron_pt": 25.1, "electron_eta": -1.4}, 0),  # in the gap
-        ({"electron_pt": 25.1, "electron_eta": 1.6}, 1),
-        ({"electron_pt": 25.1, "electron_eta": 2.5}, 0),
+        ({"electron_pt": 25.1, "electron_eta": -1.36}, 1),
+        ({"electron_pt": 25.1, "electron_eta": -1.38}, 0),  # in the gap
+        ({"electron_pt": 25.1, "electron_eta": 1.53}, 1),
+        ({"electron_pt": 25.1, "electron_eta": 2.48}, 0),
         ({"electron_pt": 24.9, "electron_eta": 1.0}, 0),
-        ({"positron_pt": 25.1, "positron_eta": -2.4}, 1),
-        ({"positron_pt": 25.1, "positron_eta": 1.45}, 0),
+        ({"positron_pt": 25.1, "positron_eta": -2.46}, 1),
+        ({"positron_pt": 25.1, "positron_eta": 1.51}, 0),
         ({"electron_pt": 40, "electron_eta": 1.4, "positron_pt": 20, "positron_eta": 1.0}, 0),
         ({"muon_pt": 25.1}, 1),
         ({"antimuon_pt": 25.1}, 1),

@@ -2,15 +2,19 @@
 
 from mleg_ray.catalog.sources import (
     calochallenge,
+    densities,
     detectors,
     fixed_target,
+    gun,
     photoproduction,
     pythia,
     pythia_pp,
     records,
+    rich,
     tables,
     toys,
     tpc,
+    weighted,
 )
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig
 
@@ -19,13 +23,17 @@ __all__ = [
     "Source",
     "SourceConfig",
     "calochallenge",
+    "densities",
     "detectors",
     "fixed_target",
+    "gun",
     "photoproduction",
     "pythia",
     "pythia_pp",
     "records",
+    "rich",
     "tables",
     "toys",
     "tpc",
+    "weighted",
 ]

@@ -52,7 +52,8 @@ class ImportConfig(SourceConfig):
     Relative paths start at `root`, else at the environment's `MLEG_IMPORT_ROOT`, else at the
     working directory; each may be a URI. Where the files lie is not part of what a dataset is, so
     `root` enters no digest and no record. Each file's events are shuffled by `seed`, so that
-    neither shards nor splits inherit the file's order; a file must fit into memory.
+    neither shards nor splits inherit the file's order, unless `shuffled` says that they shall; a
+    file must fit into memory.
 
     Of images of energies `incident` names the condition with the energy of the incident particle,
     beside which their units are checked; energies below zero are refused unless `negative` says to
@@ -67,6 +68,7 @@ class ImportConfig(SourceConfig):
     incident: str | None = None
     negative: Literal["keep"] | None = None
     seed: int
+    shuffled: bool = True
     root: str | None = Option(default=None, exclude=True)
 
     def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
@@ -145,9 +147,10 @@ class Tables(Source):
         file = self._inputs[stratum]
         rows = self._rows[stratum]
         events = self._events(file)
-        order = np.random.default_rng(self.seed(index)).permutation(len(events))
+        if self._config.shuffled:
+            np.random.default_rng(self.seed(index)).shuffle(events)
         start = sum(rows[:number])
-        return self._columns(file, events[order[start : start + rows[number]]])
+        return self._columns(file, events[start : start + rows[number]])
 
     def _columns(self, file: Input, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
         """Return some rows of a file in the units of the schema."""
