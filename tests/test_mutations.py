@@ -717,6 +717,57 @@ MUTANTS = [
         ('return text.partition(b";")[2].strip()', "return text"),
         ('ALIASES = {"a": "g"', 'ALIASES = {"a": "b"'),
     ),
+    # Images of detectors.
+    *mutants(
+        "mleg_ray/catalog/formats/calochallenge.py",
+        "tests/catalog/test_calochallenge.py",
+        (
+            "return self.n_bin_alpha, len(self.r_edges) - 1",
+            "return len(self.r_edges) - 1, self.n_bin_alpha",
+        ),
+        ("(field.shape[-2], field.shape[-1])", "(field.shape[-1], field.shape[-2])"),
+        ("values if scale == 1 else values * scale", "values if scale == 1 else values / scale"),
+        ("if any(b <= a for", "if any(b < a for"),
+    ),
+    *mutants(
+        "mleg_ray/catalog/sources/calochallenge.py",
+        "tests/catalog/test_calochallenge.py",
+        ("else values * np.float64(scales[name])", "else values / np.float64(scales[name])"),
+        ("min(start + step, events)", "start + step - 1"),
+    ),
+    *mutants(
+        "mleg_ray/catalog/sources/images.py",
+        "tests/catalog/test_images.py tests/catalog/test_tpc.py",
+        ("high - low <= within *", "high - low < within *"),
+        ("np.flatnonzero(lowest < 0)", "np.flatnonzero(lowest <= 0)"),
+        ("(deposit / energy)[deposit > 0]", "(deposit / energy)[deposit < 0]"),
+        ("field.unit, incident.unit, field.name", "incident.unit, field.unit, field.name"),
+        ("(bad := ~(energy > 0))", "(bad := energy < 0)"),
+    ),
+    *mutants(
+        "mleg_ray/catalog/sources/tpc.py",
+        "tests/catalog/test_tpc.py",
+        ('pad - np.trunc(of["pad_coordinate"])', 'pad - np.round(of["pad_coordinate"])'),
+        ('time - np.trunc(of["drift_length"])', 'time - np.round(of["drift_length"])'),
+        ("(offset < first) | (offset >= end)", "(offset < first) | (offset > end)"),
+        ("constant(self._found, self._config.constant_within)", "constant(self._found)"),
+    ),
+    *mutants(
+        "mleg_ray/catalog/hits.py",
+        "tests/catalog/test_images.py",
+        ("AXES[len(AXES) - len(shape) :]", "AXES[: len(shape)]"),
+    ),
+    *mutants(
+        "mleg_ray/catalog/prepare.py",
+        "tests/catalog/test_tpc.py tests/catalog/test_images.py",
+        ("(low + high) / 2", "low"),
+        ("(pixels == 0).flatten(1).all(dim=1)", "(pixels == 0).flatten(1).any(dim=1)"),
+    ),
+    *mutants(
+        "mleg_ray/physics/images.py",
+        "tests/physics/test_images.py",
+        ("return position - position.floor()", "return position - position.trunc()"),
+    ),
     *mutants(
         "mleg_ray/catalog/sources/records.py",
         "tests/catalog/test_records.py",

@@ -8,12 +8,16 @@ from mleg_ray.catalog.sources import SOURCES
 from mleg_ray.catalog.sources.base import cut, divide
 from mleg_ray.catalog.spec import DatasetSpec
 from tests.catalog.specs import (
+    calochallenge_spec,
     pp_spec,
     pythia_spec,
     record_spec,
     shaped_spec,
     table_spec,
+    tpc_spec,
+    write_calochallenge,
     write_tape,
+    write_tpc,
 )
 
 
@@ -245,6 +249,25 @@ class TestObjectsAndImages(SourceContract):
     @pytest.fixture
     def spec(self, tmp_path):
         return shaped_spec(tmp_path)
+
+
+class TestCaloChallenge(SourceContract):
+    kind = "calochallenge"
+    converts = True
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        write_calochallenge(tmp_path, events=40)
+        return calochallenge_spec(tmp_path)
+
+
+class TestTpc(SourceContract):
+    kind = "tpc"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        write_tpc(tmp_path, events=40)
+        return tpc_spec(tmp_path)
 
 
 def test_every_registered_source_has_a_contract_test():

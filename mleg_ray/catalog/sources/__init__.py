@@ -1,6 +1,7 @@
 """Sources of events: one module each, entered in `SOURCES` when this package is imported."""
 
 from mleg_ray.catalog.sources import (
+    calochallenge,
     densities,
     detectors,
     fixed_target,
@@ -12,6 +13,7 @@ from mleg_ray.catalog.sources import (
     rich,
     tables,
     toys,
+    tpc,
     weighted,
 )
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig
@@ -20,6 +22,7 @@ __all__ = [
     "SOURCES",
     "Source",
     "SourceConfig",
+    "calochallenge",
     "densities",
     "detectors",
     "fixed_target",
@@ -31,5 +34,6 @@ __all__ = [
     "rich",
     "tables",
     "toys",
+    "tpc",
     "weighted",
 ]
