@@ -631,6 +631,8 @@ MUTANTS = [
         LOSSES,
         ("+ self.alpha * noise", "+ noise"),
         ("self.reference_condition.copy_(self._first(condition))", "pass"),
+        ("torch.randint(self.kept", "torch.randint(1"),
+        ("return torch.randn(len(rows)", "return 2 * torch.randn(len(rows)"),
         k="alpha_vae",
     ),
     *mutants(

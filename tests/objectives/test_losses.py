@@ -583,6 +583,21 @@ def test_an_alpha_vae_remembers_events_with_their_conditions() -> None:
     assert model.reference_condition[:, 0].tolist() == [10, 11, 12, 10, 11]
 
 
+def test_an_alpha_vae_is_sampled_from_perturbed_codes_of_events_that_it_keeps() -> None:
+    """Codes of 0, 10 and 20 of three events, a third each, with normal noise of the width α."""
+    run = small_run("avae-dis", "model.alpha=0.3", "model.reference_events=3")
+    model = run.build_model(fitted_map(run, training_events()))
+    kept = torch.arange(3.0)[:, None].expand(3, model.reference.shape[1])
+    model.remember(kept, torch.zeros(3, 0))
+    model.encode = lambda features, condition: 10 * features[:, :1].expand(-1, model.latent_dim)
+    n = 30_000
+    drawn = model.draw(n, generator=torch.Generator().manual_seed(1))
+    rows = (drawn[:, 0] / 10).round()
+    counts = rows.long().bincount(minlength=3)
+    assert (counts - n / 3).abs().max() < 5 * math.sqrt(n * 2 / 9)
+    assert (drawn - 10 * rows[:, None]).std().item() == pytest.approx(0.3, rel=0.02)
+
+
 def test_a_critic_sees_its_share_of_a_minibatch() -> None:
     """Of five events of 0 to 4 the first three, as 0.5 x 5 is rounded up; the generator all."""
     batch = Batch(torch.arange(5.0)[:, None], torch.zeros(5, 0), torch.ones(5))
