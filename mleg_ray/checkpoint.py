@@ -23,6 +23,7 @@ import mleg_ray
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.description import Description
 from mleg_ray.config import Config, parse, parse_toml, read_config
+from mleg_ray.definitions import passing
 from mleg_ray.errors import CheckpointError, ConfigError, UserError
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.features import FeatureMap
@@ -36,6 +37,7 @@ CHECKPOINT = "checkpoint"  # the folder's name in that of its run
 STUDIES = "studies"  # below a storage root
 RUN, WEIGHTS, CARD = "run.toml", "weights.safetensors", "card.json"
 TEACHER = "parts/teacher"
+MOST_TRIES = 1000  # for an event that passes a `where`
 
 
 class DatasetCard(Description):
@@ -97,9 +99,25 @@ class Checkpoint:
 
         These are on the model's device (see `given`), as is the generator, the only source of
         randomness. What is returned has the fields, in the schema's units, and the conditions and
-        weights given.
+        weights given. Events that do not fulfil the run's `where` are generated again.
+
+        Raises:
+            CheckpointError: after `MOST_TRIES` some still do not.
         """
-        return generate(self.model, self.feature_map, given, generator=generator)
+        made = generate(self.model, self.feature_map, given, generator=generator)
+        if not (where := self.run.where):
+            return made
+        for _ in range(MOST_TRIES):
+            kept = passing(where, self.card.dataset.joined(made))
+            if kept.all():
+                return made
+            good, bad = kept.nonzero()[:, 0], (~kept).nonzero()[:, 0]
+            again = generate(self.model, self.feature_map, given[bad], generator=generator)
+            made = Events.concatenate([made[good], again])[torch.cat([good, bad]).argsort()]
+        raise CheckpointError(
+            f"{self.uri}: after {MOST_TRIES:,} tries {len(bad):,} of {len(made):,} events do not "
+            f"fulfil {' and '.join(where)}, as its train events do; train longer"
+        )
 
     def given(self, n: int, conditions: Mapping[str, float] | None = None) -> Events:
         """Return n events that have conditions alone: these, and those that never vary.
@@ -151,7 +169,10 @@ class Checkpoint:
         return self.model.has_density
 
     def log_density(self, events: Events) -> Tensor:
-        """Return the log density (n,) of events, see `mleg_ray.models.log_density`."""
+        """Return the log density (n,) of events, see `mleg_ray.models.log_density`.
+
+        It is the model's, which also makes events that do not fulfil the run's `where`.
+        """
         return log_density(self.model, self.feature_map, events, noise=Noise(self.device))
 
     @property

@@ -41,7 +41,7 @@ class Field(Config):
     A name with a dot belongs to a group: `jet.pt`. Roles: `event` is generated, `condition` is
     given to the generator (a beam energy), `weight` is the event's statistical weight, which may be
     negative. A `label` tells where a true event is from; no model ever sees it, and no generated
-    event has one.
+    event has one, but for that of the event whose conditions it was generated under.
 
     A field with a `shape`, such as (layers, rows, columns), is an image. Stored `sparse`, it is a
     list of the cells that are not zero, for images of which most are empty.

@@ -138,6 +138,10 @@ class Space:
             for name, part in self.parts.items()
         }
 
+    def flat(self, x: Tensor) -> dict[str, Tensor]:
+        """Return views of vectors (B, width) of each part, (B, its width)."""
+        return {name: x[:, where] for name, where in self.where.items()}
+
     def of(self, names: Sequence[str]) -> "Space":
         """Return the space of some parts alone."""
         return Space({name: self.parts[name] for name in names})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 # Before any test module imports Ray, which reads them once.
@@ -19,6 +20,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("RAY_ADDRESS", None)
 os.environ.pop("MLEG_IMPORT_ROOT", None)
 os.environ.pop("MLEG_STORAGE", None)
+
+settings.register_profile("beside other work", deadline=None)
+settings.load_profile("beside other work")
 
 
 class ClustersTogether(LoadScopeScheduling):

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from mleg_ray.checkpoint import CARD, RUN, WEIGHTS, Checkpoint, environment
+from mleg_ray.definitions import passing
 from mleg_ray.errors import CheckpointError
 from tests.checkpoints import small_checkpoint
 from tests.dis_events import momenta
@@ -37,6 +38,31 @@ def test_every_family_survives_saving(tmp_path: Path, recipe: str, conditional: 
     assert torch.equal(generated(first), generated(second))
     assert second.digest == first.digest
     assert second.card == first.card
+
+
+def test_only_events_like_those_it_learned_are_generated(tmp_path: Path) -> None:
+    plain = small_checkpoint(tmp_path / "plain", conditional=True)
+    selecting = small_checkpoint(
+        tmp_path / "where", 'where=["q2 > 4.5", "phi < -0.4"]', conditional=True
+    )
+    given = plain.given(400, {"beam_energy": 30.0})
+    given.columns["beam_energy"] = torch.linspace(20, 40, 400, dtype=torch.float64)
+    before, after = (
+        one.generate(given, generator=torch.Generator().manual_seed(3))
+        for one in (plain, selecting)
+    )
+    passed = passing(selecting.run.where, plain.card.dataset.joined(before))
+    assert 20 < int(passed.sum()) < 380
+    assert passing(selecting.run.where, plain.card.dataset.joined(after)).all()
+    # What passes at once stays, and each event has the condition it was asked under.
+    assert torch.equal(momenta(after)[passed], momenta(before)[passed])
+    assert torch.equal(after.columns["beam_energy"], given.columns["beam_energy"])
+
+
+def test_a_model_of_which_no_event_is_like_those_it_learned(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint(tmp_path, 'where=["q2 > 1e9"]')
+    with pytest.raises(CheckpointError, match="after 1,000 tries 50 of 50 .* q2 > 1e9.*train long"):
+        generated(checkpoint)
 
 
 def test_another_process_elsewhere_generates_the_same(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import typer
 import mleg_ray as mleg
 from mleg_ray.cli import app
 from mleg_ray.commands.options import assigned, count, size, target_of, uri_of, workers
-from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.storage import storage_root
+from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
 
 
@@ -77,6 +78,20 @@ def test_users_errors_are_exceptions_in_python(tmp_path: Path) -> None:
         mleg.evaluate("nothing", truth="nope", storage=str(tmp_path))
     with pytest.raises(ConfigError, match="not a study's folder"):
         mleg.sample("nothing", 10, prefer=["flops<=1"], storage=str(tmp_path))
+
+
+def test_a_sample_is_of_so_many_events_or_of_a_file(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint(tmp_path, conditional=True)
+    with pytest.raises(ConfigError, match="--events: say how many, or give .* --for"):
+        mleg.sample(checkpoint)
+    with pytest.raises(ConfigError, match="--keep event: a column of a file; it needs --for"):
+        mleg.sample(checkpoint, 10, keep=["event"])
+    with pytest.raises(ConfigError, match="--for: .* leave --events, --where out"):
+        mleg.sample(checkpoint, 10, where=["q2 > 1"], particles="electrons.csv")
+    with pytest.raises(ConfigError, match="--keep event: a dataset's labels are kept"):
+        mleg.sample(checkpoint, particles=tmp_path / "electrons", keep=["event"])
+    with pytest.raises(ResourceError, match="electrons.csv"):
+        mleg.sample(checkpoint, particles=tmp_path / "electrons.csv")
 
 
 def test_numbers_are_read_as_people_write_them() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mleg_ray.randomness import Noise
@@ -48,7 +48,6 @@ def test_spaces_are_alike_by_lines_and_circles_alone() -> None:
     assert not Space.numbers(3).alike(Space.numbers(4))
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=8))
 def test_lines_and_circles_divide_and_join_again(circles: list[bool]) -> None:
     circle = tuple(i for i, is_angle in enumerate(circles) if is_angle)

@@ -74,6 +74,15 @@ def medians(values: Array, by: Array, edges: Array) -> Bins:
     return Bins(value, error)
 
 
+def means(values: Array, by: Array, weights: Array, edges: Array) -> Array:
+    """Return the weighted mean of the values (n,) in each bin of `by` (n,), NaN without weight."""
+    total, _ = np.histogram(by, edges, weights=weights)
+    summed, _ = np.histogram(by, edges, weights=weights * values)
+    mean = np.full(len(total), np.nan)
+    np.divide(summed, total, out=mean, where=total != 0)
+    return mean
+
+
 def agreement(
     found: Mapping[str, Bins], truth: Mapping[str, Bins]
 ) -> dict[str, tuple[float, int, int]]:

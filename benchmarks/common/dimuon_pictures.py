@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from benchmarks.common.conditional import medians
 from mleg_ray.events import Events
-from mleg_ray.report.drawing import GENERATED, INK, TRUTH, TRUTH_FILL
+from mleg_ray.report.drawing import GENERATED, INK, TRUTH, TRUTH_FILL, draw_matrix
 
 Array = NDArray[np.float64]
 Columns = Mapping[str, Array]
@@ -21,7 +22,6 @@ LINES: tuple[dict[str, Any], ...] = (
 )
 LEGEND: dict[str, Any] = {"fontsize": 7}
 HIGH, LOW = 25, 15  # vertices, above and below
-MEDIANS = 20  # events at least in a bin whose median is drawn
 
 
 class Panel(NamedTuple):
@@ -150,10 +150,8 @@ def correlations(compared: Mapping[str, Columns]) -> Figure:
         with np.errstate(invalid="ignore"):  # one value throughout is correlated with nothing
             matrix = np.nan_to_num(np.corrcoef([columns[name] for name in names]))
         np.fill_diagonal(matrix, 0)
-        image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
+        image = draw_matrix(axes, matrix, names)
         axes.set_title(title, fontsize=9)
-        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=5.5)
-        axes.set_yticks(range(len(names)), names, fontsize=5.5)
     figure.colorbar(image, ax=figure.axes, shrink=0.8)
     return figure
 
@@ -188,10 +186,8 @@ def recoil(compared: Mapping[str, Columns]) -> Figure:
         jet, pair = columns["leading_jet"], columns["pt_ll"]
         counts, x, y = np.histogram2d(jet, pair, (edges, np.linspace(0, 120, 41)))
         axes.pcolormesh(x, y, np.log1p(counts.T), cmap="Blues")
-        bins = np.digitize(jet, edges) - 1
-        inside = [pair[bins == k] for k in range(len(edges) - 1)]
-        median = [np.median(own) if len(own) >= MEDIANS else np.nan for own in inside]
-        axes.plot((edges[1:] + edges[:-1]) / 2, median, color=GENERATED, label="median")
+        middles, median = (edges[1:] + edges[:-1]) / 2, medians(pair, jet, edges).value
+        axes.plot(middles, median, color=GENERATED, label="median")
         axes.set(xlabel=r"$p_T$ of the leading jet [GeV]", ylabel=DERIVED[1].label)
         axes.set_title(title, fontsize=9, color=TRUTH)
         axes.legend(**LEGEND)

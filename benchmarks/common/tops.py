@@ -8,14 +8,16 @@ import torch
 from matplotlib.figure import Figure as Picture
 from torch import Tensor
 
+from benchmarks.common.conditional import histogram
+from benchmarks.common.ratio import draw_ratio
 from benchmarks.common.results import Row, estimate
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.evaluation.samples.datasets import compared_axes
 from mleg_ray.evaluation.samples.sample import EventSample, sample_of
 from mleg_ray.evaluation.samples.unphysical import ANY
 from mleg_ray.evaluation.scorecards import scorecard, worst
-from mleg_ray.events import Events, group_of
-from mleg_ray.report.drawing import GENERATED, TRUTH
+from mleg_ray.events import Events
+from mleg_ray.report.drawing import draw_matrix
 
 ENTRY = "ttbar-13tev"  # of which all others of the kind inherit objects and observables
 LEPTONS = ("electron", "positron", "muon", "antimuon")
@@ -123,54 +125,18 @@ def compared(truth: Tensor, other: Tensor) -> list[float]:
     return [100 * p, 100 * q, (q - p) / math.sqrt(variance) if variance else 0.0]
 
 
-def independent(events: Events, rng: np.random.Generator) -> Events:
-    """Return events with the numbers of objects of each, and objects and the rest of any others.
-
-    Of a group all objects of all events are shuffled, then each event's are put in order; the rest,
-    missing momentum, is that of another event.
-    """
-    columns: dict[str, Tensor] = {}
-    other = torch.from_numpy(rng.permutation(len(events)))
-    for name, column in events.columns.items():
-        if group_of(name) not in events.present:
-            columns[name] = column[other]
-    for group, present in events.present.items():
-        shuffled = torch.from_numpy(rng.permutation(int(present.sum())))
-        own = [name for name in events.columns if group_of(name) == group]
-        made = {}
-        for name in own:
-            column = events.columns[name]
-            made[name] = torch.zeros_like(column)
-            made[name][present] = column[present][shuffled]
-        order = made[f"{group}.pt"].argsort(dim=1, descending=True, stable=True)
-        columns |= {name: column.gather(1, order) for name, column in made.items()}
-    return Events(columns, events.present, events.weight)
-
-
 def picture(truth: EventSample, samples: Mapping[str, EventSample]) -> Picture:
     """Draw what an analysis would plot, with ratios to the truth, and correlations."""
     figure = Picture(figsize=(3 * len(DRAWN), 4), layout="constrained")
     axes = figure.subplots(2, len(DRAWN), sharex="col", height_ratios=[3, 1])
     for (name, low, high, bins), (above, below) in zip(DRAWN, axes.T, strict=True):
         edges = np.linspace(low, high, bins + 1)
-        true = np.histogram(truth.columns[name].values, edges)[0]
-        above.stairs(true / len(truth), edges, color=TRUTH, label="truth", fill=True, alpha=0.3)
-        for number, (label, one) in enumerate(samples.items()):
-            found = np.histogram(one.columns[name].values, edges)[0]
-            colour = GENERATED if number == 0 else f"C{number + 2}"
-            above.stairs(found / len(one), edges, color=colour, label=label)
-            some = (true > 0) & (found > 0)
-            ratio = np.full(bins, np.nan)
-            ratio[some] = found[some] / len(one) / (true[some] / len(truth))
-            error = np.zeros(bins)
-            error[some] = ratio[some] * np.sqrt(1 / found[some] + 1 / true[some])
-            middle = (edges[1:] + edges[:-1]) / 2
-            below.errorbar(middle, ratio, error, fmt=".", color=colour, markersize=3)
+        true = histogram(truth.columns[name].values, edges)
+        made = {label: histogram(one.columns[name].values, edges) for label, one in samples.items()}
+        draw_ratio(above, below, edges, true, made, reach=0.5)
         axis = truth.axes[name]
         unit = f" [{axis.unit}]" if axis.unit != "1" else ""
         below.set_xlabel(f"${axis.label}${unit}" if axis.label else name)
-        below.set_ylim(0.5, 1.5)
-        below.axhline(1, color="grey", linewidth=0.5)
     axes[0, 0].legend()
     axes[1, 0].set_ylabel("ratio")
     return figure
@@ -189,9 +155,7 @@ def correlations(truth: EventSample, generated: EventSample) -> Picture:
     figure = Picture(figsize=(12, 4), layout="constrained")
     for axes, (title, matrix) in zip(figure.subplots(1, 3), drawn.items(), strict=True):
         limit = 0.1 if title == "difference" else 1.0
-        image = axes.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        image = draw_matrix(axes, matrix, CORRELATED, limit)
         axes.set_title(title)
-        axes.set_xticks(range(len(CORRELATED)), CORRELATED, rotation=90)
-        axes.set_yticks(range(len(CORRELATED)), CORRELATED)
         figure.colorbar(image, ax=axes)
     return figure

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.common import exact_jets
+from benchmarks.common.conditional import means
 from benchmarks.common.exact_images import moments
 from mleg_ray.events import Events
 from mleg_ray.physics import images, toy_jets
@@ -49,7 +50,7 @@ def jets_picture(compared: dict[str, Events]) -> Figure:
         _ratio(pt, values[present], of_jet, exact_jets.pt_cdf, look)
         _ratio(leading, values[some, 0], weight[some], exact_jets.leading_pt_cdf, look)
         ht, met = values.sum(axis=1), events.columns["met.pt"].double().numpy()
-        mean = _mean(ht, met, weight, HT_EDGES)
+        mean = means(met, ht, weight, HT_EDGES)
         profile.plot((HT_EDGES[1:] + HT_EDGES[:-1]) / 2, mean, linewidth=0.8, **look)
     counts.set(xlabel="jets in an event", ylabel="share of events")
     profile.set(xlabel="$H_T$ [GeV]", ylabel="mean missing $p_T$ [GeV]")
@@ -128,15 +129,6 @@ def _sums(axes: Axes, compared: dict[str, Events]) -> None:
     for name, events in compared.items():
         energy = events.columns["energy"].numpy()
         lit = images.occupancy(events.columns["image"], 0.0).numpy()
-        mean = _mean(energy, lit, np.ones(len(energy)), edges)
+        mean = means(lit, energy, np.ones(len(energy)), edges)
         axes.stairs(100 * mean, edges, baseline=None, color=LOOKS[name])
     axes.set(xlabel="E [GeV]", ylabel="lit cells [%]", xscale="log")
-
-
-def _mean(along: Array, values: Array, weights: Array, edges: Array) -> Array:
-    """Return the mean of values bin by bin, nothing where there are none."""
-    total, _ = np.histogram(along, edges, weights=weights)
-    summed, _ = np.histogram(along, edges, weights=weights * values)
-    mean = np.full(len(total), np.nan)
-    np.divide(summed, total, out=mean, where=total != 0)
-    return mean

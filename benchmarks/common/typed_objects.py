@@ -7,7 +7,7 @@ count half an event. These figures serve to stand beside the thesis's; the verdi
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 from mleg_ray.catalog.sources.pythia_pp import Cut, PythiaPPConfig
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.evaluation.metrics.correlations import correlation_matrix
-from mleg_ray.events import Events
+from mleg_ray.events import Events, group_of
 
 Array = NDArray[np.float64]
 
@@ -220,25 +220,27 @@ def below_shell(events: Events) -> float:
     return 100 * below / max(1, number)
 
 
-def independent(events: Events, seed: int) -> Events:
+def independent(events: Events, permutation: Callable[[int], Tensor | NDArray[np.int64]]) -> Events:
     """Return the events with every object, and the missing momentum, that of another event.
 
     The numbers of objects stay: this is what a perfect generator of independent objects makes, the
-    idea of experiment II.
+    idea of experiment II. Of a group all objects of all events are shuffled, then each event's are
+    put in order. `permutation` draws an order of n rows, (n,).
     """
-    rng = torch.Generator().manual_seed(seed)
-    columns = dict(events.columns)
-    order = torch.randperm(len(events), generator=rng)
-    columns |= {name: columns[name][order] for name in ("met.pt", "met.phi")}
-    for group in TYPES:
-        there = events.present[group]
-        order = torch.randperm(int(there.sum()), generator=rng)
-        names = [f"{group}.{part}" for part in PARTS]
-        moved = {name: torch.zeros_like(columns[name]) for name in names}
-        for name in names:
-            moved[name][there] = columns[name][there][order]
-        rank = torch.where(there, moved[f"{group}.pt"], -1.0).argsort(dim=1, descending=True)
-        columns |= {name: moved[name].gather(1, rank) for name in names}
+    columns: dict[str, Tensor] = {}
+    other = torch.as_tensor(permutation(len(events)))
+    for name, column in events.columns.items():
+        if group_of(name) not in events.present:
+            columns[name] = column[other]
+    for group, present in events.present.items():
+        shuffled = torch.as_tensor(permutation(int(present.sum())))
+        made = {}
+        for name, column in events.columns.items():
+            if group_of(name) == group:
+                made[name] = torch.zeros_like(column)
+                made[name][present] = column[present][shuffled]
+        order = made[f"{group}.pt"].argsort(dim=1, descending=True, stable=True)
+        columns |= {name: column.gather(1, order) for name, column in made.items()}
     return Events(columns, events.present, events.weight)
 
 
@@ -283,17 +285,27 @@ def counts(events: Events) -> NDArray[np.int64]:
     return result
 
 
-def masks(truth: Events, made: Events, train: int) -> dict[str, float]:
-    """Return how generated count vectors compare with the true ones, percent.
+def mask_shares(truth: Events, made: Events) -> tuple[NDArray[np.int64], Array, Array]:
+    """Return the count vectors (m, 7), and what share of true and generated events has each (m,).
 
-    `rare`: the share of events whose true frequency is below 1/train; `novel`: of vectors that the
-    truth has not at all; `variation`: half the sum of differences of frequencies.
+    The most frequent of the truth stand first.
     """
     rows = [counts(events) for events in (truth, made)]
     found, inverse = np.unique(np.concatenate(rows), axis=0, return_inverse=True)
     inverse = inverse.reshape(-1)
     of_truth = np.bincount(inverse[: len(truth)], minlength=len(found)) / len(truth)
     of_made = np.bincount(inverse[len(truth) :], minlength=len(found)) / len(made)
+    order = np.argsort(-of_truth, kind="stable")
+    return found[order], of_truth[order], of_made[order]
+
+
+def masks(truth: Events, made: Events, train: int) -> dict[str, float]:
+    """Return how generated count vectors compare with the true ones, percent.
+
+    `rare`: the share of events whose true frequency is below 1/train; `novel`: of vectors that the
+    truth has not at all; `variation`: half the sum of differences of frequencies.
+    """
+    _, of_truth, of_made = mask_shares(truth, made)
     return {
         "rare": 100 * float(of_made[of_truth < 1 / train].sum()),
         "novel": 100 * float(of_made[of_truth == 0].sum()),

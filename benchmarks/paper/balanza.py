@@ -1,10 +1,10 @@
 """Variable-length events of typed objects by autoencoders, as R. Balanzá García has them (2023).
 
-Tables 7.1, 7.3, 7.4 and 7.5 of the thesis, whose best rows are those of 8.1: experiments 0 (an
-α-VAE of slots, sampled from train events), II (counts from a table and a β-VAE a type), III (one
-β-VAE of few jets); the last two of top squarks too. Then, with our names, a conditional VAE and a
-WAE on the same events and models of types that are given counts, missing momentum and other
-objects.
+Tables 7.1 to 7.5 of the thesis, whose best rows are those of 8.1: experiments 0 (an α-VAE of slots,
+sampled from train events), I (one of counts and one a type, sampled from a train event and its
+objects), II (counts from a table and a β-VAE a type), III (one β-VAE of few jets); the last two of
+top squarks too. Then, with our names, a conditional VAE and a WAE on the same events and models of
+types that are given counts, missing momentum and other objects.
 
 Figures are read as in the thesis, see `benchmarks.common.typed_objects`, and judged by the test
 split of our own events, which are not the thesis's: Pythia's showers and a parametrised detector in
@@ -27,12 +27,12 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from matplotlib.figure import Figure
 
 from benchmarks.common import typed_objects
+from benchmarks.common import typed_pictures as pictures
 from benchmarks.common.options import Paper, generated
 from benchmarks.common.results import Results, estimate
-from benchmarks.common.typed_objects import COLUMNS, LEPTONS, Array, Criteria
+from benchmarks.common.typed_objects import COLUMNS, Array, Criteria, independent
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.config import read_toml
@@ -42,10 +42,9 @@ from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.events import Events
 from mleg_ray.models.vae import Autoencoder
 from mleg_ray.randomness import Noise
-from mleg_ray.report.drawing import INK, TRUTH, TRUTH_FILL
 from mleg_ray.run import RunConfig
 
-TYPED = ("event", *typed_objects.TYPES)  # the parts of experiment II that are trained
+TYPED = ("event", *typed_objects.TYPES)  # the parts of experiments I and II that are trained
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Experiment:
     """
 
     recipe: str
-    varied: str
+    varied: str  # the setting
     events: int
     printed: Mapping[float, tuple[float, float, float, float, float]]
     best: float
@@ -64,21 +63,45 @@ class Experiment:
     copies: bool = False  # whether train events are what is perturbed
     independent: bool = False  # whether objects know nothing of each other
 
+    @property
+    def symbol(self) -> str:
+        """What the thesis calls the setting that is varied."""
+        return "α" if self.varied.endswith("alpha") else "β"
+
+    def settings(self, value: float) -> tuple[str, ...]:
+        """Return the assignments that give what is varied a value, in each part if it has them."""
+        keys = dict.fromkeys(self.varied.format(part=part) for part in TYPED) if self.varied else ()
+        return tuple(f"{key}={value}" for key in keys)
+
 
 OBJECTS, JETS = ("first jet", "first lepton", "first photon"), ("jet 1", "jet 2", "jet 3")
 EXPERIMENTS = {
     "0": Experiment(
         "avae-ttbar-paper",
-        "α",
+        "model.alpha",
         100_000,
         {0.2: (0.002077, 0.037879, 0.013133, 1.68, 1.23)},
         0.2,
         OBJECTS,
         copies=True,
     ),
+    "I": Experiment(
+        "avae-parts-ttbar-paper",
+        "model.parts.{part}.model.alpha",
+        150_000,
+        {
+            0.1: (0.000990, 0.024372, 0.005365, 0.45, 342.29),
+            0.2: (0.001080, 0.026822, 0.005618, 0.52, 344.69),
+            0.3: (0.000973, 0.023365, 0.004781, 0.46, 339.90),
+            0.4: (0.000995, 0.023622, 0.004974, 0.41, 341.35),
+        },
+        0.3,
+        OBJECTS,
+        copies=True,
+    ),
     "II": Experiment(
         "bvae-parts-ttbar-paper",
-        "β",
+        "objective.parts.{part}.beta",
         150_000,
         {
             0.5: (0.002969, 0.058086, 0.016235, 9.17, 75.46),
@@ -93,7 +116,7 @@ EXPERIMENTS = {
     ),
     "III": Experiment(
         "bvae-ttbar-paper",
-        "β",
+        "objective.beta",
         300_000,
         {
             0.5: (0.005011, 0.080478, 0.030602, 4.99, 0.92),
@@ -108,7 +131,7 @@ EXPERIMENTS = {
     ),
     "stop II": Experiment(
         "bvae-parts-stop-paper",
-        "β",
+        "objective.parts.{part}.beta",
         150_000,
         {1.5: (0.002388, 0.050689, 0.013760, 5.35, 75.07)},
         1.5,
@@ -117,7 +140,7 @@ EXPERIMENTS = {
     ),
     "stop III": Experiment(
         "bvae-stop-paper",
-        "β",
+        "objective.beta",
         300_000,
         {1.5: (0.003779, 0.064287, 0.020012, 2.80, 0.95)},
         1.5,
@@ -131,6 +154,7 @@ EXPERIMENTS = {
 THESIS = Path(__file__).parents[1] / "data" / "balanza-correlations.toml"
 MATRICES = {
     "0": ("ttbar", "experiment-0"),
+    "I": ("ttbar",),
     "II": ("ttbar", "experiment-II"),
     "stop II": ("stop-02",),
     "stop III": ("stop-02",),
@@ -141,6 +165,11 @@ NOT_PRINTED = dict.fromkeys(PRINTED, "")
 # Some minutes of one CPU each: the networks stay as they are.
 QUICK = {
     "avae-ttbar-paper": ("training.steps=1000", "training.batch_size=250", "selection.every=250"),
+    "avae-parts-ttbar-paper": (
+        "training.steps=1000",
+        "training.batch_size=250",
+        "selection.every=250",
+    ),
     "bvae-parts-ttbar-paper": ("training.steps=4000", "selection.every=1000"),
     "bvae-parts-stop-paper": ("training.steps=4000", "selection.every=1000"),
     "bvae-ttbar-paper": ("training.steps=8000", "selection.every=2000"),
@@ -211,13 +240,14 @@ class Reference:
 
     def measure(self, results: Results) -> None:
         """Add what needs no generator, and how the truth itself compares with the thesis's."""
-        rng = torch.Generator().manual_seed(1)
+        rng, order = (torch.Generator().manual_seed(1) for _ in range(2))
         n = len(self.truth)
         again = self.train[torch.randint(len(self.train), (n,), generator=rng)]
+        permutation = partial(torch.randperm, generator=order)
         rivals = {
             "train split (floor)": self.train[:n],
             "train split, with replacement": again,
-            "independent objects, true counts": typed_objects.independent(self.train[:n], 1),
+            "independent objects, true counts": independent(self.train[:n], permutation),
             "cut at four of a type": typed_objects.truncated(self.train[:n], 4),
         }
         invalid = self.criteria.invalid(self.truth)
@@ -281,10 +311,11 @@ def _measured(
     one: Experiment,
     seed: int,
 ) -> None:
-    values = list(one.printed) if options.all_values else [one.best]
+    values = list(one.printed) if options.all_values and one.printed else [one.best]
     shown: dict[str, Events] = {}
+    slug = name.replace(" ", "-")
     for value in values:
-        label = f"{name}, {one.varied} {value:g}" if one.varied else name
+        label = f"{name}, {one.symbol} {value:g}" if one.varied else name
         checkpoint = trained(options, reference, one, seed, value)
         events = options.few(min(one.events, options.most))
         made = generated(checkpoint, events, seed)
@@ -306,33 +337,27 @@ def _measured(
             for change, others in changed.items():
                 labels = reference.labels(f"{label}, {change}", events)
                 results.add(labels, reference.figures(others) | NOT_PRINTED, seed=seed)
-            shares = typed_objects.masks(reference.truth, made, len(reference.train))
-            results.add({"masks of": label, "events of": reference.name}, shares, seed=seed)
         if one.copies:
             results.add({"memorisation of": label}, _memorised(reference, made, seed), seed=seed)
-    slug = name.replace(" ", "-")
-    results.draw(shapes, reference.truth, shown, one.shapes, name=f"shapes-{slug}")
-    best = next(reversed(shown.values()))
-    matrices = {
-        "truth": typed_objects.correlations(reference.truth),
-        name: typed_objects.correlations(best),
-    }
-    matrices |= {f"thesis, {key}": thesis_matrix(key) for key in MATRICES.get(name, ())}
-    results.draw(heatmaps, matrices, name=f"correlations-{slug}")
+        if value == one.best:
+            shares = typed_objects.masks(reference.truth, made, len(reference.train))
+            results.add({"masks of": label, "events of": reference.name}, shares, seed=seed)
+            results.draw(pictures.masks, reference.truth, made, name=f"masks-{slug}")
+            matrices = {
+                "truth": typed_objects.correlations(reference.truth),
+                label: typed_objects.correlations(made),
+            }
+            matrices |= {f"thesis, {key}": thesis_matrix(key) for key in MATRICES.get(name, ())}
+            results.draw(pictures.heatmaps, matrices, name=f"correlations-{slug}")
+    results.draw(pictures.shapes, reference.truth, shown, one.shapes, name=f"shapes-{slug}")
 
 
 def trained(
-    options: Asked, reference: Reference, one: Experiment, seed: int, value: float, *own: str
+    options: Asked, reference: Reference, one: Experiment, seed: int, value: float
 ) -> Checkpoint:
     """Train an experiment's recipe with a value of α or β."""
-    if one.varied == "α":
-        own = (*own, f"model.alpha={value}")
-    elif one.varied and "parts" in one.recipe:
-        own = (*own, *(f"objective.parts.{part}.beta={value}" for part in TYPED))
-    elif one.varied:
-        own = (*own, f"objective.beta={value}")
-    quick = options.quick(*QUICK.get(one.recipe, ()))
-    return options.trained(one.recipe, seed, *quick, *own, dataset=reference.whole)
+    own = (*options.quick(*QUICK.get(one.recipe, ())), *one.settings(value))
+    return options.trained(one.recipe, seed, *own, dataset=reference.whole)
 
 
 def with_noise(checkpoint: Checkpoint, dataset: Dataset, events: int, seed: int) -> Events:
@@ -384,58 +409,6 @@ def _memorised(reference: Reference, made: Events, seed: int) -> dict[str, objec
     return {"distance to train events": estimate(figure)}
 
 
-def shapes(truth: Events, made: Mapping[str, Events], objects: tuple[str, ...]) -> Figure:
-    """Draw spectra over the truth's, with ratios below: of the event, and of leading objects."""
-    panels = _panels(truth, objects)
-    rows = 1 + len(objects)
-    figure = Figure(figsize=(13, 2.7 * rows), layout="constrained")
-    grid = figure.add_gridspec(2 * rows, 4, height_ratios=[3, 1] * rows)
-    for number, (title, values) in enumerate(panels.items()):
-        row, column = divmod(number if number < 3 else number + 1, 4)
-        axes = figure.add_subplot(grid[2 * row, column])
-        below = figure.add_subplot(grid[2 * row + 1, column], sharex=axes)
-        true = values(truth)
-        low, high = np.quantile(true, (0.0005, 0.9995)) if len(true) else (0.0, 1.0)
-        edges = np.linspace(float(low), float(high), 41)
-        t = np.histogram(true, edges)[0] / max(1, len(true))
-        axes.stairs(t, edges, fill=True, color=TRUTH_FILL, label="truth")
-        below.axhline(1, color=TRUTH, linewidth=0.8)
-        for k, (label, events) in enumerate(made.items()):
-            found = values(events)
-            g = np.histogram(found, edges)[0] / max(1, len(found))
-            axes.stairs(g, edges, color=f"C{k}", label=label, linewidth=1.1)
-            with np.errstate(all="ignore"):
-                below.plot((edges[1:] + edges[:-1]) / 2, g / t, ".", color=f"C{k}", markersize=3)
-        below.set(ylim=(0, 2), xlabel=title)
-        axes.tick_params(labelbottom=False)
-        if number == 0:
-            figure.legend(*axes.get_legend_handles_labels(), loc="upper right")
-    return figure
-
-
-def _panels(truth: Events, objects: tuple[str, ...]) -> dict[str, Any]:
-    """Return what is drawn, by its label: functions of events."""
-    panels: dict[str, Any] = {
-        "log10 MET [GeV]": partial(typed_objects.numbers, "met.pt"),
-        "φ of MET": partial(typed_objects.numbers, "met.phi"),
-        "log10 total energy [GeV]": lambda events: typed_objects.scaled(
-            typed_objects.total_energy(events), "energy"
-        ),
-    }
-    for name in objects:
-        groups = {"first lepton": LEPTONS, "first photon": ("photon",)}.get(name, ("jet",))
-        rank = int(name[-1]) if name.startswith("jet") else 1
-        for part in typed_objects.PARTS:
-            log = "log10 " if part in typed_objects.LOGARITHMIC else ""
-            panels[f"{log}{part}, {name}"] = partial(_leading, groups, part, rank)
-    return panels
-
-
-def _leading(groups: tuple[str, ...], part: str, rank: int, events: Events) -> Array:
-    values = typed_objects.leading(events, groups, part, rank)
-    return typed_objects.scaled(values[np.isfinite(values)], part)
-
-
 def thesis_matrix(name: str) -> Array:
     """Return a printed matrix of correlations (11, 11), of which the upper triangle is printed."""
     printed = read_toml(THESIS)[name]
@@ -443,22 +416,3 @@ def thesis_matrix(name: str) -> Array:
     for row, values in enumerate(printed):
         matrix[row, row + 1 :] = matrix[row + 1 :, row] = values
     return matrix
-
-
-def heatmaps(matrices: Mapping[str, Array]) -> Figure:
-    """Draw correlation matrices side by side, with their numbers."""
-    figure = Figure(figsize=(6.4 * len(matrices), 6), layout="constrained")
-    for axes, (name, matrix) in zip(
-        np.atleast_1d(figure.subplots(1, len(matrices))), matrices.items(), strict=True
-    ):
-        axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
-        axes.set(title=name, xticks=range(len(COLUMNS)), yticks=range(len(COLUMNS)))
-        axes.set_xticklabels(COLUMNS, rotation=90)
-        axes.set_yticklabels(COLUMNS)
-        for i in range(len(COLUMNS)):
-            for j in range(len(COLUMNS)):
-                if np.isfinite(matrix[i, j]):
-                    ink = "white" if abs(matrix[i, j]) > 0.6 else INK
-                    place = {"ha": "center", "va": "center", "fontsize": 6.5, "color": ink}
-                    axes.text(j, i, f"{matrix[i, j]:.2f}", **place)
-    return figure

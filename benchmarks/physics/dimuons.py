@@ -17,19 +17,18 @@ detector on one core. The picture is of the last seed's events.
 
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
 import typer
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.common.conditional import Bins, agreement, histogram, medians, shares
 from benchmarks.common.options import Training
+from benchmarks.common.ratio import draw_ratio
 from benchmarks.common.resonance import Resonance, fitted
 from benchmarks.common.results import Results, Row, budget, estimate
 from mleg_ray.catalog.dataset import Dataset
@@ -40,7 +39,7 @@ from mleg_ray.evaluation.samples.datasets import from_events, independent_fields
 from mleg_ray.evaluation.scorecards import scorecard
 from mleg_ray.evaluation.statistics.estimate import Estimate
 from mleg_ray.events import Events
-from mleg_ray.report.drawing import GENERATED, LEGEND, TRUTH
+from mleg_ray.report.drawing import LEGEND
 from mleg_ray.storage import join
 
 Array = NDArray[np.float64]
@@ -180,32 +179,16 @@ def picture(truth: Events, generated: Events) -> Figure:
         ("mu1.isolation", np.linspace(0, 0.5, 26), "isolation, first muon", True),
     )
     for (top, bottom), (name, edges, label, log) in zip(panels.T, densities, strict=False):
-        both = [
+        true, made = (
             histogram(events.columns[name].double().numpy(), edges) for events in (truth, generated)
-        ]
-        drawn(top, bottom, edges, both)
+        )
+        draw_ratio(top, bottom, edges, true, {"generated": made}, reach=0.3)
         top.set(yscale="log" if log else "linear", ylabel="share of events")
         bottom.set_xlabel(label)
-    both = [bins(events)["median pT by jet"] for events in (truth, generated)]
-    drawn(panels[0, 3], panels[1, 3], JET_EDGES, both)
+    true, made = (bins(events)["median pT by jet"] for events in (truth, generated))
+    draw_ratio(panels[0, 3], panels[1, 3], JET_EDGES, true, {"generated": made}, reach=0.3)
     panels[0, 3].set_ylabel(r"median $p_T^{\mu\mu}$ [GeV]")
     panels[1, 3].set_xlabel(r"$p_T$ of the leading jet [GeV]")
     panels[1, 0].set_ylabel("gen. / truth")
     panels[0, 0].legend(**LEGEND)
     return figure
-
-
-def drawn(top: Axes, bottom: Axes, edges: Array, both: list[Bins]) -> None:
-    """Draw the truth as steps and generated numbers as points, and their ratio with its error."""
-    truth, generated = both
-    middles = (edges[1:] + edges[:-1]) / 2
-    points: Mapping[str, Any] = {"fmt": "o", "markersize": 2.6, "color": GENERATED}
-    top.stairs(truth.value, edges, color=TRUTH, label="truth")
-    top.errorbar(middles, generated.value, generated.error, **points, label="generated")
-    both_known = (truth.value > 0) & (generated.value > 0)
-    t, g = (Bins(some.value[both_known], some.error[both_known]) for some in both)
-    ratio = g.value / t.value
-    error = ratio * np.hypot(g.error / g.value, t.error / t.value)
-    bottom.axhline(1, color=TRUTH, linewidth=0.9)
-    bottom.errorbar(middles[both_known], ratio, error, **points)
-    bottom.set_ylim(0.7, 1.3)

@@ -28,6 +28,7 @@ import typer
 from benchmarks.common import tops
 from benchmarks.common.options import Training, generated
 from benchmarks.common.results import Results, Row, budget, timed
+from benchmarks.common.typed_objects import independent
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
@@ -70,7 +71,7 @@ def measure(options: Asked, results: Results) -> None:
         samples = {
             "generated": generated(checkpoint, len(test), seed),
             "bootstrap of the train split": train[drawn],
-            "independent objects": tops.independent(train[drawn], rng),
+            "independent objects": independent(train[drawn], rng.permutation),
         }
         compared = {name: tops.sample(events, name) for name, events in samples.items()}
         for name, events in samples.items():
@@ -101,7 +102,8 @@ def speed(options: Asked, checkpoint: Checkpoint, seed: int) -> Row:
     target = join(options.place, "samples", f"benchmark-tops-{seed}")
     shutil.rmtree(target, ignore_errors=True)
     made = sample(checkpoint.uri, events, target, seed=seed)
-    steady = made.manifest.provenance["production"]["steady_events_per_second"]
+    provenance = made.manifest.provenance
+    steady = provenance["production"]["steady_events_per_second"]
     n = options.few(options.simulated, 10)
     spec = DatasetSpec.load(tops.ENTRY, (f"source.events={n}", f"shard_events={n}"))
     _, simulation = timed(partial(spec.source.open(spec.schema_, spec.conditions, n).shard, 0))
@@ -109,6 +111,7 @@ def speed(options: Asked, checkpoint: Checkpoint, seed: int) -> Row:
         f"ms/event, {CALL} in one call": 1e3 * call / CALL,
         "ms/event, sustained": 1e3 / steady if steady else "one shard alone",
         "sampled": events,
+        "of what is made, in the selection, %": 100 * provenance["efficiency"]["value"],
         "ms/event, Pythia and detector, one core": 1e3 * simulation / n,
     }
 

@@ -9,6 +9,7 @@ import numpy as np
 from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.formats.base import Format
+from mleg_ray.catalog.formats.calochallenge import CaloChallenge
 from mleg_ray.catalog.formats.dark_machines import DarkMachines
 from mleg_ray.catalog.formats.hepmc import HepMC
 from mleg_ray.catalog.formats.les_houches import LesHouches
@@ -26,6 +27,7 @@ FORMATS: dict[str, Format] = {
     "dark-machines": DarkMachines(),
     "lhe": LesHouches(),
     "hepmc": HepMC(),
+    "calochallenge": CaloChallenge(),
 }
 
 

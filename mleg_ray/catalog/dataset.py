@@ -6,10 +6,11 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from mleg_ray.catalog.description import Description
+from mleg_ray.catalog.hits import hits_of
 from mleg_ray.catalog.shards import ShardEntry, read_shard
 from mleg_ray.config import read_config
 from mleg_ray.definitions import Inequality, passing
-from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.errors import ConfigError, DataError, library
 from mleg_ray.events import Events, EventSchema
 from mleg_ray.folder import PLAN, FileEntry
 from mleg_ray.storage import absolute, exists, join, matching, write_json
@@ -231,6 +232,25 @@ class Dataset:
         if not self._where:
             return events
         return events[passing(self._where, self.manifest.joined(events))]
+
+    def hits(self, image: str, split: str | None = None) -> Any:  # noqa: ANN401 - of awkward
+        """Return the cells of a split's images that are not zero, a list for each event.
+
+        They are an awkward array, see `mleg_ray.catalog.hits`, made of one shard after the other,
+        so that dense images need not fit into memory.
+
+        Raises:
+            DataError: there is no such image, or it has more axes than layers, rows and columns.
+            UserError: awkward is not installed.
+        """
+        images = [field.name for field in self.manifest.fields if field.shape]
+        if image not in images:
+            known = ", ".join(images) or "none"
+            raise DataError(f"{self.uri}: no image '{image}'; it has: {known}")
+        awkward = library("awkward", "hits")
+        return awkward.concatenate(
+            [hits_of(events.columns[image].numpy()) for events in self.chunks(split)]
+        )
 
     def load(self, split: str | None = None, max_events: int | None = None) -> Events:
         """Read the events of a split, whole shards first to last, at most `max_events`."""

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import mleg_ray
 from mleg_ray.catalog.codec import bytes_of
 from mleg_ray.catalog.dataset import PREPARED, Dataset, DatasetManifest, dataset_uri, seal
+from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.shards import (
-    ShardEntry,
     ShardRecord,
     footer_metadata,
     read_shard,
@@ -28,6 +28,7 @@ from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import Config
 from mleg_ray.definitions import Constraint, violates
 from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.events import Events
 from mleg_ray.folder import FolderPlan, SealedFolder, write_record
 from mleg_ray.heartbeat import Heartbeat
 from mleg_ray.storage import remove_folder, require_space, require_writable
@@ -44,9 +45,10 @@ class ConstraintCount(Config):
 
 
 class PreparedShard(ShardRecord):
-    """The record of a prepared shard, and how many of its events break each constraint."""
+    """The record of a prepared shard: its events that break each constraint, its empty images."""
 
     constraints: dict[str, ConstraintCount]
+    empty: dict[str, int] = {}
 
 
 class DatasetPlan(FolderPlan):
@@ -80,12 +82,23 @@ class PlannedShard:
 
 @dataclass(frozen=True)
 class PreparePlan:
-    """All that a worker needs to make any shard of a dataset."""
+    """All that a worker needs to make any shard of a dataset.
+
+    `constants` are the conditions that hardly differ, with their lowest and highest value.
+    """
 
     spec: DatasetSpec
     source: Source
+    constants: Mapping[str, tuple[float, float]]
     folder: SealedFolder[DatasetPlan]
     shards: tuple[PlannedShard, ...]
+
+    @property
+    def description(self) -> Description:
+        """What the specification says of the events, and the conditions found to be constant."""
+        found = {name: (low + high) / 2 for name, (low, high) in self.constants.items()}
+        described = self.spec.described
+        return described.model_copy(update={"conditions": described.conditions | found})
 
 
 def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) -> PreparePlan:
@@ -110,13 +123,14 @@ def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) ->
             remove_folder(uri)
     folder = SealedFolder(uri, DatasetPlan(name=spec.name, origin=_origin(spec, source)))
     folder.require_own()
-    event_bytes = bytes_of(spec.stored)
-    require_space(storage, sum(rows) * event_bytes)  # before compression
     shards = tuple(
         PlannedShard(index, split, n)
         for index, (split, n) in enumerate(zip(splits, rows, strict=True))
     )
-    return PreparePlan(spec, source, folder, shards)
+    plan = PreparePlan(spec, source, source.constants(), folder, shards)
+    event_bytes = bytes_of(plan.description.stored)
+    require_space(storage, sum(rows) * event_bytes)  # before compression
+    return plan
 
 
 def make_shard(plan: PreparePlan, index: int) -> PreparedShard:
@@ -126,16 +140,16 @@ def make_shard(plan: PreparePlan, index: int) -> PreparedShard:
         DataError: the source gives NaN or infinity, or not the rows it promised.
         ResourceError: no permission or no space; nothing is left under the final name.
     """
-    spec, shard = plan.spec, plan.shards[index]
+    description, shard = plan.description, plan.shards[index]
     columns = plan.source.shard(shard.index)
     seed = plan.source.seed(shard.index)
     entry = write_shard(
         plan.folder.uri,
         shard.file,
         columns,
-        spec.stored,
+        description.stored,
         footer_metadata(
-            dataset=spec.name,
+            dataset=description.name,
             origin=plan.folder.plan.origin,
             index=shard.index,
             seed=seed,
@@ -149,11 +163,15 @@ def make_shard(plan: PreparePlan, index: int) -> PreparedShard:
             f"{plan.folder.uri}/{shard.file}: the source gave {entry.rows} events, not "
             f"{shard.rows}; its input changed while it was read: run the same command again"
         )
+    # As they are stored, which is what every reader will see.
+    stored, conditions = description.stored, description.conditions
+    events = read_shard(plan.folder.uri, entry, stored, description.schema_, conditions)
     record = PreparedShard(
         plan=plan.folder.digest,
         index=shard.index,
         entry=entry,
-        constraints=_count_violations(spec, plan.folder.uri, entry),
+        constraints=_count_violations(description, events),
+        empty=_count_empty(description, events),
     )
     write_record(plan.folder.uri, record)
     return record
@@ -162,7 +180,7 @@ def make_shard(plan: PreparePlan, index: int) -> PreparedShard:
 def finish(plan: PreparePlan, records: Mapping[int, PreparedShard]) -> Dataset:
     """Seal a dataset whose shards are all there."""
     manifest = DatasetManifest(
-        **dict(plan.spec.described),
+        **dict(plan.description),
         provenance=_provenance(plan, records.values()),
         shards=tuple(records[shard.index].entry for shard in plan.shards),
     )
@@ -213,6 +231,22 @@ def lost_lines(dataset: Dataset) -> list[str]:
     ]
 
 
+def image_lines(dataset: Dataset) -> list[str]:
+    """Say in words how many images are empty."""
+    total, empty = dataset.rows(), dataset.manifest.provenance.get("empty", {})
+    return [f"{name}: {n:,} of {total:,} images are empty" for name, n in empty.items() if n]
+
+
+def constant_lines(dataset: Dataset) -> list[str]:
+    """Say in words which conditions are constant, though they may differ from event to event."""
+    constants = dataset.manifest.provenance.get("constants", {})
+    return [
+        f"condition {name} is constant, {low:g}{f' to {high:g}' if high > low else ''} in all "
+        "events: models learn nothing of it, and it is stored once for all"
+        for name, (low, high) in constants.items()
+    ]
+
+
 def _origin(spec: DatasetSpec, source: Source) -> str:
     content = json.dumps([spec.digest(), source.provenance()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
@@ -228,12 +262,8 @@ def _require_all_splits(spec: DatasetSpec, assigned: Iterable[str]) -> None:
         )
 
 
-def _count_violations(
-    spec: DatasetSpec, folder: str, entry: ShardEntry
-) -> dict[str, ConstraintCount]:
-    """Count on the numbers as they are stored, which is what every reader will see."""
-    events = read_shard(folder, entry, spec.stored, spec.schema_, spec.conditions)
-    events = spec.joined(events)
+def _count_violations(description: Description, events: Events) -> dict[str, ConstraintCount]:
+    events = description.joined(events)
 
     def count(constraint: Constraint) -> int:
         return int(violates(constraint, events).sum())
@@ -243,15 +273,21 @@ def _count_violations(
             outside=count(constraint.model_copy(update={"tolerance": 0.0})),
             beyond_tolerance=count(constraint),
         )
-        for name, constraint in spec.constraints.items()
+        for name, constraint in description.constraints.items()
     }
+
+
+def _count_empty(description: Description, events: Events) -> dict[str, int]:
+    images = {field.name: events.columns[field.name] for field in description.fields if field.shape}
+    return {name: int((pixels == 0).flatten(1).all(dim=1).sum()) for name, pixels in images.items()}
 
 
 def _provenance(plan: PreparePlan, records: Collection[PreparedShard]) -> dict[str, Any]:
     outside = {name: collections.Counter[str]() for name in plan.spec.constraints}
-    dropped = collections.Counter[str]()
+    dropped, empty = collections.Counter[str](), collections.Counter[str]()
     for record in records:
         dropped.update(record.entry.dropped)
+        empty.update(record.empty)
         for name, count in record.constraints.items():
             outside[name].update(dict(count))
     return {
@@ -263,7 +299,9 @@ def _provenance(plan: PreparePlan, records: Collection[PreparedShard]) -> dict[s
         "origin": plan.folder.plan.origin,
         "source": {"kind": plan.spec.source.kind, **plan.source.provenance()},
         "constraints": {name: dict(count) for name, count in outside.items()},
+        "constants": dict(plan.constants),
         "dropped": dict(dropped),
+        "empty": dict(empty),
         "unseen": sum(shard.rows for shard in plan.shards) - sum(r.entry.rows for r in records),
         "code": {
             "mleg_ray": mleg_ray.__version__,

@@ -5,8 +5,10 @@ import functools
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.prepare import (
     PreparedShard,
+    constant_lines,
     constraint_lines,
     finish,
+    image_lines,
     lost_lines,
     make_shard,
     plan_dataset,
@@ -34,6 +36,7 @@ def prepare(spec: DatasetSpec, storage: str, *, overwrite: bool = False) -> Data
     dataset = finish(plan, shards)
     say(f"Dataset {spec.name}: {dataset.rows():,} events in {dataset.uri}")
     say(f"  {split_line(spec, dataset)}")
-    for line in (*lost_lines(dataset), *constraint_lines(dataset)):
+    told = (constant_lines, lost_lines, image_lines, constraint_lines)
+    for line in (line for lines in told for line in lines(dataset)):
         say(f"  {line}")
     return dataset

@@ -41,11 +41,10 @@ def run_trial(config: dict[str, Any], surroundings: Surroundings) -> None:
     """
     torch.set_num_threads(surroundings.threads)
     run, name = parse(RunConfig, config["run"], config["name"]), config["name"]
-    dataset = Dataset.open(surroundings.dataset_uri)
+    dataset = Dataset.open(surroundings.dataset_uri).selecting(run.where)
     if surroundings.workers > 1:
         _train_on_workers(run, name, dataset, surroundings)
         return
-    dataset = dataset.selecting(run.where)
     device = torch.device("cuda" if surroundings.on_gpu else "cpu")
     folder = run_uri(surroundings.folder, name)
     trainee = Trainee.alone(run, dataset, surroundings.environment, device)

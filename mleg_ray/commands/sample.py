@@ -1,11 +1,10 @@
 """Generate events with a checkpoint."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mleg_ray.commands.options import (
-    Events,
     Place,
     PoolSize,
     Storage,
@@ -16,19 +15,36 @@ from mleg_ray.commands.options import (
     target_of,
     uri_of,
 )
-from mleg_ray.console import tell_place
+from mleg_ray.console import say, tell_place
 from mleg_ray.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mleg_ray.catalog.dataset import Dataset
+    from mleg_ray.checkpoint import Checkpoint
 
 
 def sample(
     checkpoint: Annotated[
         Place, typer.Argument(help="A checkpoint's directory or URI, or that of a study.")
     ],
-    events: Events,
+    events: Annotated[
+        int | None, typer.Option(parser=count, metavar="N", help="Events, such as 1e6.")
+    ] = None,
     *,
+    particles: Annotated[
+        Place | None,
+        typer.Option(
+            "--for",
+            metavar="FILE|DATASET[:SPLIT]",
+            help="Instead, one event for each row, in order: its columns give the conditions.",
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the file, a column that each event keeps; repeatable."),
+    ] = None,
     out: Target = None,
     storage: Storage = None,
     seed: Annotated[int, typer.Option(help="Root seed of all shards.")] = 1,
@@ -89,13 +105,13 @@ def sample(
     ] = None,
 ) -> "Dataset | None":
     """Generate events into Parquet shards, exactly once; the same command again completes them."""
-    from mleg_ray.checkpoint import Checkpoint
+    from mleg_ray.checkpoint import Checkpoint, run_label
     from mleg_ray.cluster.sample import complete, default_target
     from mleg_ray.cluster.simulate import simulate
     from mleg_ray.folder import is_for
-    from mleg_ray.sampling.job import plan_sample
+    from mleg_ray.sampling.job import plan_given, plan_sample
     from mleg_ray.sampling.spectra import read_condition
-    from mleg_ray.storage import storage_root
+    from mleg_ray.storage import join, storage_root
     from mleg_ray.study.ledger import StudyPlan
     from mleg_ray.study.summary import summarise
 
@@ -107,26 +123,70 @@ def sample(
     if shard_events is not None and shard_size is not None:
         raise ConfigError("--shard-events and --shard-size: give one of the two")
     root = storage_root(storage)
+    device: Literal["cpu", "cuda"] = "cuda" if gpus else "cpu"
     given = assigned(condition or [])
     conditions = {name: read_condition(name, text, root) for name, text in given.items()}
-    usual = default_target(root, place, events, seed, conditions, where or [])
-    target = target_of(out, usual)
-    job = plan_sample(
-        Checkpoint.load(place),
-        events,
-        target,
-        seed=seed,
-        shard_events=shard_events,
-        shard_bytes=shard_size,
-        conditions=conditions,
-        compiled=compiled,
-        where=where or [],
-        partition=partition_by,
-        device="cuda" if gpus else "cpu",
-    )
+    if particles is not None:
+        asked = {
+            "--events": events,
+            "--shard-events": shard_events,
+            "--shard-size": shard_size,
+            "--condition": condition,
+            "--where": where,
+            "--partition-by": partition_by,
+            "--compile": compiled,
+        }
+        if idle := [option for option, value in asked.items() if value is not None]:
+            raise ConfigError(f"--for: its rows decide that; leave {', '.join(idle)} out")
+        model = Checkpoint.load(place)
+        rows, split = _rows(particles, model, keep or [], root)
+        name = "-for-".join((run_label(place), rows.manifest.name))
+        usual = join(root, "samples", f"{name}-{split or 'all'}-seed{seed}")
+        job = plan_given(model, rows, split, target_of(out, usual), seed=seed, device=device)
+    elif events is None:
+        raise ConfigError("--events: say how many, or give a file of particles by --for")
+    elif keep:
+        raise ConfigError(f"--keep {keep[0]}: a column of a file; it needs --for")
+    else:
+        usual = default_target(root, place, events, seed, conditions, where or [])
+        target = target_of(out, usual)
+        job = plan_sample(
+            Checkpoint.load(place),
+            events,
+            target,
+            seed=seed,
+            shard_events=shard_events,
+            shard_bytes=shard_size,
+            conditions=conditions,
+            compiled=compiled,
+            where=where or [],
+            partition=partition_by,
+            device=device,
+        )
     if simulated is not None:
         simulate(job, simulated)
         return None
     dataset = complete(job, workers=workers, gpus=gpus)
     tell_place(dataset.uri)
     return dataset
+
+
+def _rows(
+    particles: Place, model: "Checkpoint", keep: "Sequence[str]", root: str
+) -> "tuple[Dataset, str | None]":
+    """Return the dataset, and its split, that `--for` names; a file's is prepared first."""
+    from mleg_ray.catalog.dataset import Dataset
+    from mleg_ray.catalog.listed import is_file, listed
+    from mleg_ray.cluster.prepare import prepare
+
+    text = str(getattr(particles, "uri", particles))
+    if not is_file(text):
+        if keep:
+            raise ConfigError(f"--keep {keep[0]}: a dataset's labels are kept; leave it out")
+        return Dataset.find(root, text)
+    card = model.card.dataset
+    varying = card.schema_.varying(card.conditions)
+    given = [field for field in card.fields if field.name in varying]
+    spec = listed(uri_of(text), given, keep)
+    say(f"{text}: read as " + ", ".join(f"{f.name} [{f.unit}]" for f in spec.fields))
+    return prepare(spec, root), None

@@ -21,7 +21,6 @@ from mleg_ray.features.view import EVERYTHING, NUMBERS, View
 from mleg_ray.randomness import Noise
 from mleg_ray.space import Part, Space
 
-MOST_OUTSIDE = 0.05
 CONDITION = "condition"
 Quantities = Mapping[str, Quantity]
 
@@ -113,6 +112,7 @@ class FeatureMap(nn.Module):
         if both := [name for name in self._measured.names if name in self._view.names]:
             raise ConfigError(f"features.measured: '{both[0]}' is in the view already")
         self._standardise = config.standardise
+        self._most_outside = config.most_outside
         for name, width in (
             ("feature", self.space.width),
             ("view", self.view_space.width + len(self._measured.names)),
@@ -148,7 +148,7 @@ class FeatureMap(nn.Module):
         events = changed(self._condition_chain, events, Noise(torch.device("cpu")))
         return {n: events.columns[n].item() for n, q in seen.items() if not q.varies}
 
-    def fit(self, chunks: Iterable[Events], *, most_outside: float = MOST_OUTSIDE) -> Self:
+    def fit(self, chunks: Iterable[Events], *, anywhere: bool = False) -> Self:
         """Learn the statistics in one pass over physical events of the train split.
 
         Each step that `learns` takes a pass of its own before, so `chunks` can be iterated again.
@@ -158,9 +158,9 @@ class FeatureMap(nn.Module):
 
         Raises:
             ConfigError: the settings of a step leave no room for events like these.
-            DataError: more than `most_outside` of the events lie outside the steps' domain, or
-                there are no objects of a group, or negative weights outweigh the others, or a
-                step cannot learn of them.
+            DataError: more of the events than the configuration allows lie outside the steps'
+                domain, unless they may lie `anywhere`; or there are no objects of a group, or
+                negative weights outweigh the others, or a step cannot learn of them.
         """
         noise = Noise(torch.device("cpu"))
         for number, step in enumerate(self._chain):
@@ -192,7 +192,8 @@ class FeatureMap(nn.Module):
             outside_sum = outside_sum + outside.sum()
             outside_sums = outside_sums + by_step.sum(dim=0)
         self.outside_fraction = outside_sum / n
-        self._require_inside(outside_sums / n, most_outside)
+        if not anywhere:
+            self._require_inside(outside_sums / n)
         self.weight_mean = every[0] / n
         _require_positive(self.weight_mean, "mean weight of")
         if self._standardise:
@@ -283,6 +284,8 @@ class FeatureMap(nn.Module):
 
     def present(self, x: Tensor) -> dict[str, Tensor]:
         """Return which objects of each group there are (B, K), boolean, of features x (B, n)."""
+        if not self._masks:
+            return {}
         features = self._features(x)
         return {name: undone(features) for name, undone in self._masks.items()}
 
@@ -402,16 +405,16 @@ class FeatureMap(nn.Module):
         self.feature_mean[where] = mean.expand(part.shape).flatten()
         self.feature_std[where] = std.expand(part.shape).flatten()
 
-    def _require_inside(self, by_step: Tensor, most: float) -> None:
+    def _require_inside(self, by_step: Tensor) -> None:
         """Raise `DataError` if too many events are outside; `by_step` are the shares of each."""
-        if self.outside_fraction > most:
+        if self.outside_fraction > self._most_outside:
             worst = int(by_step.argmax())
             step = (*self._chain, *self._condition_chain)[worst]
             raise DataError(
                 f"{self.outside_fraction:.1%} of the train events lie outside the domain of the "
                 f"steps, {by_step[worst]:.1%} outside that of {self._places[worst]} of "
                 f"{', '.join(step.reads)}, where they would be moved to its edges; choose another "
-                "step, or settings that fit the dataset"
+                "step, or settings that fit the dataset, or allow it by features.most_outside"
             )
 
 
@@ -473,7 +476,8 @@ class FeatureMapConfig(Config):
     on features, and critics on a view, as the steps leave them: in GeV, say. Features that are
     numbers of the event make one part of the space, `event`, unless `parts` gives some of them
     parts of their own, by their names or by patterns, in which `*` is any text, such as `*.log_pt`;
-    each group of objects and each image is a part by its own name.
+    each group of objects and each image is a part by its own name. Of the train events, the share
+    `most_outside` may lie outside the steps' domain, and is moved inside.
     """
 
     steps: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()
@@ -482,6 +486,7 @@ class FeatureMapConfig(Config):
     measured: tuple[str, ...] = ()
     standardise: bool = True
     parts: dict[Annotated[str, Option(pattern=r"^[A-Za-z_]\w*$")], tuple[str, ...]] = {}
+    most_outside: Annotated[float, Option(ge=0, le=1)] = 0.05
 
     def build(self, schema: EventSchema, conditions: Mapping[str, float]) -> FeatureMap:
         """Build the unfitted map; `ConfigError` if the dataset lacks a field that it needs."""
@@ -573,11 +578,11 @@ def _arranged(
         for part, names in grouped.items()
         if names
     }
-    for group, most in objects.items():
+    for group in objects:
         own = {n: q for n, q in made.items() if q.shape and group_of(n) == group}
         if own:
-            flat = _numbers(own)
-            parts[group] = replace(flat, shape=(most, len(own)))
+            [most] = next(iter(own.values())).shape
+            parts[group] = replace(_numbers(own), shape=(most, len(own)))
     for name in images:  # with channels first, as a convolution takes them
         shape = made[name].shape
         parts[name] = Part(shape if len(shape) > 2 else (1, *shape), (name,))

@@ -26,7 +26,8 @@ class Spaces(NamedTuple):
     """The layouts that a model must know: of features, of conditions, and of what critics see.
 
     `levels` are the features that are dequantised whole numbers, by position, as the fitted map
-    has them; `presence` tells when a feature is more than noise, see `FeatureMap`.
+    has them; `presence` tells when a feature is more than noise, see `FeatureMap`. An event has
+    `rows` of the features: one, but of a group's objects many.
     """
 
     features: Space
@@ -34,6 +35,7 @@ class Spaces(NamedTuple):
     view: Space
     levels: Mapping[int, Levels] = {}
     presence: Mapping[int, tuple[tuple[int, int], ...]] = {}
+    rows: int = 1
 
     @staticmethod
     def of(feature_map: FeatureMap) -> "Spaces":
@@ -58,13 +60,18 @@ class Model(nn.Module, ABC):
     Attributes:
         noise_space: the layout of what `decode` takes.
         has_density: whether it has a `log_prob` of features (B, n) under conditions (B, c).
-        draws_noise: whether `draw` gives plain noise of that layout, so that another model can
-            learn this one's map; one that draws codes of known events does not.
+        kept: how many rows of the train split it keeps, of which it draws; none if what it draws
+            is plain noise of that layout.
     """
 
     noise_space: Space
     has_density: bool = False
-    draws_noise: bool = True
+    kept: int = 0
+
+    @property
+    def draws_noise(self) -> bool:
+        """Whether `draw` gives plain noise, so that another model can learn this one's map."""
+        return not self.kept
 
     def log_prob(self, features: Tensor, condition: Tensor) -> Tensor:
         """Return the log density (B,) of features (B, n) under conditions (B, c).
@@ -86,12 +93,25 @@ class Model(nn.Module, ABC):
         """Return noise (n, d) on the generator's device."""
         return self.noise_space.draw(n, generator)
 
+    def draw_of(self, rows: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return what is drawn (n, d) of these of the rows that are `kept`, by their numbers (n,).
+
+        Raises:
+            NotImplementedError: the model keeps none.
+        """
+        raise NotImplementedError(type(self).__name__)
+
     def sample(self, n: int, condition: Tensor, *, generator: torch.Generator) -> Tensor:
         """Return n generated feature vectors (n, features) for `condition` (n, c)."""
         return self.decode(self.draw(n, generator=generator), condition)
 
-    def remember(self, features: Tensor, condition: Tensor) -> None:
-        """Keep what sampling needs of the train split (most models: nothing)."""
+    def remember(
+        self, features: Tensor, condition: Tensor, present: Mapping[str, Tensor] = {}
+    ) -> None:
+        """Keep what sampling needs of the train split (most models: nothing).
+
+        `present` (n, K) tells which objects of each group there are.
+        """
 
 
 def generate(

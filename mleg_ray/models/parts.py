@@ -1,6 +1,7 @@
 """A model made of models: each part of the features by its own, given others."""
 
 import graphlib
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal, Self, cast
@@ -17,47 +18,57 @@ from mleg_ray.models.base import MODELS, Model, ModelConfig, Spaces
 from mleg_ray.space import Part, Space
 
 JOINT = "-"  # of a part's name and its player's
+PLACE = "place"  # of an object among those of its event, which it may be given
 
 
 class Parts(Model):
     """p(features | c) = Π p(part | c, given parts), a chain of models of parts of the space.
 
-    A part of objects (K, f) has a model of one object: its K rows are drawn alike and apart, under
-    the same given numbers, so its objects are independent of each other but for these. Rows of
-    objects that are absent have no weight. Objects that are given to another part are seen with
-    the noise in the place of the absent ones; give their number too.
+    A model may make parts of several names together. A part of objects (K, f) has a model of one
+    object: its K rows are drawn alike and apart, under the same given numbers, so its objects are
+    independent of each other but for these. Rows of objects that are absent have no weight. Objects
+    that are given to another part are seen with the noise in the place of the absent ones; give
+    their number too. An object that is given its `place` k of K is told it as k ones and zeros.
+
+    Models that draw of rows of the train split draw those of one event, all of them: objects are
+    perturbed apart, and still are of one event. In the place of an absent one they keep another
+    event's object of the same place, or of any, if none has it.
     """
 
     def __init__(self, config: "PartsConfig", spaces: Spaces) -> None:
         super().__init__()
         self._space = spaces.features
-        modelled, known = set(config.parts), set(spaces.features.parts)
-        if modelled != known:
+        self._made = {name: config.parts[name].made(name) for name in config.order}
+        modelled, known = sorted(itertools.chain(*self._made.values())), set(spaces.features.parts)
+        if modelled != sorted(known):
             raise ConfigError(
                 f"parts: the features have the parts {', '.join(sorted(known))}; models are "
-                f"given of {', '.join(sorted(modelled))}"
+                f"given of {', '.join(modelled)}"
             )
         self._given = {name: config.parts[name].given for name in config.order}
+        self._rows = {name: self._rows_of(name) for name in config.order}
         self.spaces = {name: self._spaces_of(name, spaces) for name in config.order}
         if kept := [name for name in config.order if hasattr(nn.ModuleDict, name)]:
             raise ConfigError(
                 f"parts: PyTorch has no place for a part called '{kept[0]}'; choose another "
                 "name for the group, the image or the entry of features.parts"
             )
-        self._rows = {name: _rows(part) for name, part in self._space.parts.items()}
         self.models = nn.ModuleDict()
         noise: dict[str, Part] = {}
         for name in config.order:
             with inside(f"parts.{name}.model"):
                 self.models[name] = model = config.parts[name].model.build(self.spaces[name])
             own, rows = model.noise_space, self._rows[name]
-            if rows > 1 and not model.draws_noise:
-                raise ConfigError(
-                    f"parts.{name}: a model that keeps events cannot be one of objects"
-                )
             shape = (own.width,) if rows == 1 else (rows, own.width)
             noise[name] = Part(shape, circle=own.circle)
-        self.draws_noise = all(self.model_of(name).draws_noise for name in config.order)
+        events = {name: self.model_of(name).kept // self._rows[name] for name in config.order}
+        numbers = {number for number in events.values() if number}
+        if len(numbers) > 1:
+            raise ConfigError(
+                "parts: models that draw of the same train events keep as many, and these "
+                f"{', '.join(f'{number:,} ({name})' for name, number in events.items() if number)}"
+            )
+        self.kept = max(numbers, default=0)
         self.noise_space = Space(noise)
 
     def model_of(self, name: str) -> Model:
@@ -74,20 +85,32 @@ class Parts(Model):
 
     def draw(self, n: int, *, generator: torch.Generator) -> Tensor:
         """Return what all models draw, one behind the other, (n, d)."""
-        drawn = [
-            self.model_of(name).draw(n * self._rows[name], generator=generator).reshape(n, -1)
-            for name in self.spaces
-        ]
+        events = torch.zeros(n, dtype=torch.long, device=generator.device)
+        if self.kept:
+            events = torch.randint(self.kept, (n,), generator=generator, device=generator.device)
+        return self.draw_of(events, generator=generator)
+
+    def draw_of(self, rows: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return what all models draw (n, d), of these events (n,) those that keep some."""
+        drawn = []
+        for name in self.spaces:
+            model, k = self.model_of(name), self._rows[name]
+            own = (k * rows[:, None] + torch.arange(k, device=rows.device)).flatten()
+            noise = (
+                model.draw_of(own, generator=generator)
+                if model.kept
+                else model.draw(len(own), generator=generator)
+            )
+            drawn.append(noise.reshape(len(rows), -1))
         return torch.cat(drawn, dim=1)
 
     def decode(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Map noise (n, d) under `condition` (n, c) to features (n, features), part by part."""
         made: dict[str, Tensor] = {}
         for name, where in self.noise_space.where.items():
-            rows = self._rows[name]
-            given = self._seen(made, name, condition).repeat_interleave(rows, dim=0)
-            own = noise[:, where].reshape(len(noise) * rows, -1)
-            made[name] = self.model_of(name).decode(own, given).reshape(len(noise), -1)
+            own = noise[:, where].reshape(len(noise) * self._rows[name], -1)
+            x = self.model_of(name).decode(own, self._seen(made, name, condition))
+            made |= self._space.of(self._made[name]).flat(x.reshape(len(noise), -1))
         return torch.cat([made[name] for name in self._space.parts], dim=1)
 
     def batch_of(self, name: str, batch: Batch, present: Mapping[str, Tensor]) -> Batch:
@@ -96,52 +119,99 @@ class Parts(Model):
         `present` (B, K) tells, of parts of objects, what is there, as a share of the mean number of
         objects over all K: so rows have a mean weight of one again.
         """
-        parts = {part: batch.x[:, where] for part, where in self._space.where.items()}
-        condition = self._seen(parts, name, batch.condition)
-        rows = self._rows[name]
+        x, condition = self._rows_and_given(name, batch.x, batch.condition)
         if name not in present:
-            return Batch(parts[name], condition, batch.weight)
-        x = parts[name].reshape(len(batch) * rows, -1)
-        weight = (batch.weight[:, None] * present[name]).flatten()
-        return Batch(x, condition.repeat_interleave(rows, dim=0), weight)
+            return Batch(x, condition, batch.weight)
+        return Batch(x, condition, (batch.weight[:, None] * present[name]).flatten())
 
-    def remember(self, features: Tensor, condition: Tensor) -> None:
+    def remember(
+        self, features: Tensor, condition: Tensor, present: Mapping[str, Tensor] = {}
+    ) -> None:
         """Let each part's model keep what it needs of the train split."""
-        parts = {part: features[:, where] for part, where in self._space.where.items()}
-        for name in self.spaces:
-            if self._rows[name] == 1:
-                own = self._seen(parts, name, condition)
-                self.model_of(name).remember(parts[name], own)
+        for name, rows in self._rows.items():
+            model = self.model_of(name)
+            if rows == 1 or model.kept:
+                x, given = self._rows_and_given(name, features, condition)
+                if name in present:
+                    x = replaced(x.reshape(len(features), rows, -1), present[name]).flatten(0, 1)
+                model.remember(x, given)
+
+    def _rows_and_given(
+        self, name: str, features: Tensor, condition: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the rows (n * K, f) of what a model makes, and what these are given."""
+        parts = self._space.flat(features)
+        x = torch.cat([parts[part] for part in self._made[name]], dim=1)
+        return x.reshape(len(x) * self._rows[name], -1), self._seen(parts, name, condition)
 
     def _seen(self, parts: Mapping[str, Tensor], name: str, condition: Tensor) -> Tensor:
-        given = [self._space.of([other]).seamless(parts[other]) for other in self._given[name]]
-        return torch.cat([condition, *given], dim=1)
+        """Return what the rows of a part are given, (n * K, c)."""
+        rows = self._rows[name]
+        given = [self._space.of([other]).seamless(parts[other]) for other in self._parts(name)]
+        seen = torch.cat([condition, *given], dim=1).repeat_interleave(rows, dim=0)
+        if PLACE not in self._given[name]:
+            return seen
+        places = torch.ones(rows, rows, device=seen.device).tril()
+        return torch.cat([seen, places.repeat(len(condition), 1)], dim=1)
+
+    def _parts(self, name: str) -> list[str]:
+        """Return the parts that a part is given."""
+        return [other for other in self._given[name] if other != PLACE]
+
+    def _rows_of(self, name: str) -> int:
+        """Return how many rows an event has of a part: its objects, one of anything else."""
+        [part, *beside] = (self._space.parts[own] for own in self._made[name])
+        if beside and any(len(one.shape) > 1 for one in (part, *beside)):
+            raise ConfigError(
+                f"parts.{name}.beside: parts of objects and images have models of their own"
+            )
+        if len(part.shape) == 2:
+            return part.shape[0]
+        if PLACE in self._given[name]:
+            raise ConfigError(f"parts.{name}.given: only objects have a '{PLACE}'")
+        return 1
 
     def _spaces_of(self, name: str, spaces: Spaces) -> Spaces:
-        part = self._space.parts[name]
-        one = replace(part, shape=part.shape[1:]) if _rows(part) > 1 else part
-        features = Space({name: one})
-        width = spaces.condition.width + sum(
-            self._space.of([other]).seamless_width() for other in self._given[name]
-        )
-        view = Space({name: Part((features.seamless_width(),))}) if one.circle else features
-        start = self._space.where[name].start
-        own = range(start, start + one.width)
-        levels = {i - start: spaces.levels[i] for i in own if i in spaces.levels}
+        rows = self._rows[name]
+        parts = {own: self._space.parts[own] for own in self._made[name]}
+        if rows > 1:
+            parts = {own: replace(part, shape=part.shape[1:]) for own, part in parts.items()}
+        features = Space(parts)
+        condition = dict(spaces.condition.parts) if spaces.condition.width else {}
+        for other in self._parts(name):
+            space = self._space.of([other])
+            seamless = Part((space.seamless_width(),))
+            condition[other] = seamless if space.circle else space.parts[other]
+        if PLACE in self._given[name]:
+            condition[PLACE] = Part((rows,), classes=tuple((k,) for k in range(rows)))
+        view = Space({name: Part((features.seamless_width(),))}) if features.circle else features
+        starts = ((self._space.where[own].start, part.width) for own, part in parts.items())
+        own = itertools.chain(*(range(start, start + width) for start, width in starts))
+        new = {old: position for position, old in enumerate(own)}
+        levels = {new[i]: level for i, level in spaces.levels.items() if i in new}
         # Of an object that is absent there is no row: what a count tells is not asked here.
         presence = {
-            i - start: tuple((at - start, above) for at, above in told if at in own)
+            new[i]: tuple((new[at], above) for at, above in told if at in new)
             for i, told in spaces.presence.items()
-            if i in own and any(at in own for at, _ in told)
+            if i in new and any(at in new for at, _ in told)
         }
-        return Spaces(features, Space.numbers(width), view, levels, presence)
+        return Spaces(features, Space(condition), view, levels, presence, rows)
 
 
 class PartConfig(Config):
-    """A part's `[run.model.parts.NAME]` table: its model, and the parts which that is given."""
+    """A part's `[run.model.parts.NAME]` table: its model, and the parts which that is given.
+
+    `beside` are parts of numbers of the event that the model makes together with its own. Objects
+    may be given their `place` too.
+    """
 
     given: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     model: SerializeAsAny[Annotated[ModelConfig, MODELS.chosen()]]
+
+    def made(self, name: str) -> tuple[str, ...]:
+        """Return the parts that the model of the part of this name makes."""
+        return (name, *self.beside)
 
 
 @MODELS.register
@@ -156,18 +226,31 @@ class PartsConfig(ModelConfig):
         for name, part in self.parts.items():
             if any(JOINT in player for player in part.model.players):
                 raise ConfigError(f"parts.{name}.model: a part has no parts; choose another kind")
-            if unknown := [other for other in part.given if other not in self.parts]:
+            known = (*self._owners, PLACE)
+            if unknown := [other for other in part.given if other not in known]:
                 raise ConfigError(
                     f"parts.{name}.given: there is no part '{unknown[0]}'; those are "
-                    f"{', '.join(self.parts)}"
+                    f"{', '.join(self._owners)}"
                 )
+        if PLACE in self._owners:
+            raise ConfigError(
+                f"parts.{PLACE}: that is what an object is given; choose another name"
+            )
         assert self.order
         return self
 
     @property
+    def _owners(self) -> dict[str, str]:
+        """By whose model each part is made."""
+        return {own: name for name, part in self.parts.items() for own in part.made(name)}
+
+    @property
     def order(self) -> tuple[str, ...]:
         """The parts, each behind those that it is given; `ConfigError` if some wait for another."""
-        graph = {name: part.given for name, part in self.parts.items()}
+        graph = {
+            name: [self._owners[other] for other in part.given if other != PLACE]
+            for name, part in self.parts.items()
+        }
         try:
             return tuple(graphlib.TopologicalSorter(graph).static_order())
         except graphlib.CycleError as error:
@@ -189,6 +272,16 @@ class PartsConfig(ModelConfig):
         return Parts(self, spaces)
 
 
-def _rows(part: Part) -> int:
-    """Return how many rows an event has of a part: its objects, one of anything else."""
-    return part.shape[0] if len(part.shape) == 2 else 1
+def replaced(rows: Tensor, there: Tensor) -> Tensor:
+    """Return objects (n, K, f) with others in the places of those that are not `there` (n, K).
+
+    These are the present objects of the same place, one after the other; of any place, if no event
+    has one there.
+    """
+    filled = rows.clone()
+    for place in range(rows.shape[1]):
+        absent = ~there[:, place]
+        pool = rows[~absent, place] if not absent.all() else rows[there]
+        if len(pool):
+            filled[absent, place] = pool[torch.arange(int(absent.sum())) % len(pool)]
+    return filled

@@ -1,5 +1,6 @@
 """A table of the rows that the train split has, drawn as often as they are there."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -40,7 +41,9 @@ class Table(Model):
         self.register_buffer("other", torch.zeros(config.most, dtype=torch.long))
         self.register_buffer("cells", torch.ones((), dtype=torch.long))
 
-    def remember(self, features: Tensor, condition: Tensor) -> None:
+    def remember(
+        self, features: Tensor, condition: Tensor, present: Mapping[str, Tensor] = {}
+    ) -> None:
         """Count the rows.
 
         Raises:

@@ -33,11 +33,11 @@ class Autoencoding(Objective):
         """Return the loss of the one player, `autoencoder`, and its parts."""
         code, cost, parts = self.coded(model, batch, noise)
         decoded = model.decoded(code, batch.condition)
-        error = model.heads.error(decoded, batch.x, self.reconstruction)
+        error = model.error(decoded, batch.x, batch.condition, self.reconstruction)
         reconstruction = (batch.weight * error).mean()
         total = self.share * reconstruction + cost
         parts = {"reconstruction": reconstruction, **parts}
-        return Loss(total, parts, model.heads.features(decoded))
+        return Loss(total, parts, model.read(decoded))
 
     @property
     def share(self) -> float:

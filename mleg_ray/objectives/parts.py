@@ -30,9 +30,13 @@ class SeenPart:
 
     def __init__(self, features: Space) -> None:
         self._features = features
-        [part] = features.parts.values()
-        names = part.names if len(part.shape) == 1 else ()
-        self._names = tuple(name for i, name in enumerate(names) if i not in part.circle)
+        self._names = tuple(
+            name
+            for part in features.parts.values()
+            if len(part.shape) == 1  # pixels have no names
+            for i, name in enumerate(part.names)
+            if i not in part.circle
+        )
 
     def view(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return features x (B, n) as a critic sees them, (B, v)."""
@@ -41,7 +45,7 @@ class SeenPart:
     def quantities(self, x: Tensor, condition: Tensor) -> dict[str, Tensor]:
         """Return the features that are no angles (B,) by name."""
         line, _ = self._features.divide(x)
-        return dict(zip(self._names, line.unbind(dim=1), strict=False))  # pixels have no names
+        return dict(zip(self._names, line.unbind(dim=1), strict=False))
 
 
 def counted(rows: Batch) -> Batch:

@@ -1,6 +1,6 @@
 """Regression: what must come out right in numbers that have a name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -106,7 +106,10 @@ class Regression(Objective):
         loss = self.to.loss(player, model, seen, batch, noise=noise)
         if loss.made is None:
             return loss
-        fake, real = (seen.quantities(x, batch.condition) for x in (loss.made, batch.x))
+        fake = seen.quantities(loss.made, batch.condition)
+        real: Mapping[str, Tensor] = {}
+        if any(term.to != TRAIN_SPLIT for term in self.terms):
+            real = seen.quantities(batch.x, batch.condition)
         total, parts = loss.value, dict(loss.parts)
         for term in self.terms:
             for match in term.match:

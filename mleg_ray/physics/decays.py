@@ -51,7 +51,7 @@ def at_rest_in(p: Tensor, frame: Tensor) -> Tensor:
 
 
 def invariant_mass(p: Tensor) -> Tensor:
-    """√(E² - p²), GeV; zero, with a slope of zero, for what is spacelike or lightlike."""
+    """√(E² - p²) of (B, 4, ...), GeV; zero, with a slope of zero, of what is not timelike."""
     length = p[:, :3].norm(dim=1)
     squared: Tensor = (p[:, 3] - length) * (p[:, 3] + length)
     # The root of a clamped zero has a slope that is no number.

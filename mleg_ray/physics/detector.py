@@ -21,6 +21,12 @@ def ratio(measured: Tensor, true: Tensor) -> Tensor:
     return measured / true
 
 
+@observable(None)
+def over_root(difference: Tensor, true: Tensor) -> Tensor:
+    """Difference / √|true|: the error of what counts grows as the root."""
+    return difference * true.abs().rsqrt()
+
+
 def momentum_resolution(p: Tensor, sagitta: float, scattering: float) -> Tensor:
     """σ(p)/p = √((sagitta · p)² + scattering²), p in GeV and `sagitta` in 1/GeV.
 

@@ -55,6 +55,12 @@ def width(image: Tensor, axis: int) -> Tensor:
     return (second - first.square()).clamp(min=0).sqrt()
 
 
+@observable("1")
+def fraction(position: Tensor) -> Tensor:
+    """x - ⌊x⌋ (B,): where between the edges of its cell a position lies, counted in cells."""
+    return position - position.floor()
+
+
 def _moments(image: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Return <x> and <x²> (B,)."""
     if not 1 - image.ndim <= axis < image.ndim - 1:

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from mleg_ray.physics.observables import FourMomentum, observable
 
+LEAST_MASS = 3e-3  # of the energy: in single precision a smaller mass is rounding
+OFF_SHELL = 1e-4  # of the energy, from that of the mass shell: more is no rounding
+
 
 @observable("GeV", "p_T")
 def transverse_momentum(px: Tensor, py: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What collides, as event records tell it."""
+"""Masses, and what collides, as event records tell it."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -10,6 +10,9 @@ from pydantic import FiniteFloat
 
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
+
+# GeV, Particle Data Group 2024
+ELECTRON_MASS, MUON_MASS, KAON_MASS = 0.51099895e-3, 0.1056583755, 0.493677
 
 Column = Annotated[str, Option(pattern=r"-?[A-Za-z_][\w.]*")]
 

@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor
 
+from mleg_ray.physics.decays import invariant_mass
 from mleg_ray.physics.observables import Objects, observable
 
 
@@ -63,6 +64,4 @@ def _momenta(objects: Tensor) -> Tensor:
 
 def _mass(momenta: Tensor, there: Tensor) -> Tensor:
     """Return the masses (B, ...) of four-momenta (B, 4, ...), zero where there is none."""
-    px, py, pz, energy = momenta.unbind(dim=1)
-    squared = energy.square() - px.square() - py.square() - pz.square()
-    return torch.where(there, squared.clamp(min=0).sqrt(), 0.0)
+    return torch.where(there, invariant_mass(momenta), 0.0)

@@ -5,11 +5,13 @@ distinct in hue, lightness and shape, so also in print and to colour-blind reade
 """
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.samples.sample import Axis
@@ -83,6 +85,20 @@ def draw_band(axes: Axes, edges: FloatArray, middle: FloatArray, error: FloatArr
         alpha=0.35,
         linewidth=0,
     )
+
+
+def draw_matrix(
+    axes: Axes, matrix: FloatArray, labels: Sequence[str], limit: float = 1.0
+) -> AxesImage:
+    """Draw a matrix (d, d) of entries within ± `limit`, with the labels of rows and columns."""
+    image = axes.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    size = 9.5 if len(labels) <= 10 else 6.5
+    letters = [len(label.strip("$")) for label in labels]
+    turn = 90 if (max(letters) > 3 and len(labels) > 6) or sum(letters) > 40 else 0
+    axes.set_xticks(range(len(labels)), labels, rotation=turn, fontsize=size)
+    axes.set_yticks(range(len(labels)), labels, fontsize=size)
+    axes.tick_params(length=0)
+    return image
 
 
 def mark_beyond(axes: Axes, x: FloatArray, y: FloatArray) -> None:

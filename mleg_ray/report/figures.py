@@ -30,6 +30,7 @@ from mleg_ray.report.drawing import (
     TRUTH_FILL,
     axis_label,
     draw_band,
+    draw_matrix,
     mark_beyond,
     panel,
     png,
@@ -267,14 +268,8 @@ def _plane_png(
 def _matrix_png(values: FloatArray, labels: Sequence[str], limit: float, text: str) -> bytes:
     """Draw a matrix (d, d) with entries within ± `limit`."""
     figure, axes = panel(4.4, 3.6)
-    mesh = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    size = 9.5 if len(labels) <= 10 else 6.5
-    letters = [len(label.strip("$")) for label in labels]
-    turn = 90 if (max(letters) > 3 and len(labels) > 6) or sum(letters) > 40 else 0
-    axes.set_xticks(range(len(labels)), labels, rotation=turn, fontsize=size)
-    axes.set_yticks(range(len(labels)), labels, fontsize=size)
-    axes.tick_params(length=0)
-    figure.colorbar(mesh, ax=axes, pad=0.02).set_label(text)
+    image = draw_matrix(axes, values, labels, limit)
+    figure.colorbar(image, ax=axes, pad=0.02).set_label(text)
     return png(figure)
 
 

@@ -1,4 +1,7 @@
-"""Folding: a detector's generator carries each event of a dataset to what is measured of it."""
+"""Folding: a generator carries each event of a dataset to one generated under its conditions.
+
+A detector's generator measures true events so; a detector simulation, particles.
+"""
 
 import math
 from collections import Counter
@@ -6,6 +9,7 @@ from collections import Counter
 import torch
 from torch import Tensor
 
+from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Card
 from mleg_ray.console import progress_bar
@@ -20,22 +24,22 @@ class Folding:
 
     A condition is the dataset's own column of its name, or, where there is none and the condition
     is a true value, that of the field which the model measures: `electron.px` for `vertex.px`. Each
-    event keeps its weight, if the dataset has weights.
+    event keeps its weight, if the dataset has weights, and its labels, if they are of no group.
     """
 
     def __init__(self, dataset: Dataset, split: str | None, card: Card) -> None:
         """Find each condition among the dataset's columns.
 
         Raises:
-            ConfigError: the checkpoint is no detector's, there is no such column, or one of another
-                unit, or a condition that was fixed in training has another value.
+            ConfigError: no condition of the checkpoint varies, there is no such column, or one of
+                another unit, or a condition that was fixed in training has another value.
             DataError: the dataset is measured already.
         """
         given, truth = card.dataset.conditions, card.dataset.schema_.truth
-        if not set(truth) - set(given):
+        if not card.dataset.schema_.varying(given):
             raise ConfigError(
-                "the checkpoint measures nothing: no condition of it is a true value that differs "
-                "from event to event; name a detector's generator, or take `mleg sample`"
+                "no condition of the checkpoint differs from event to event: there is nothing to "
+                "be given; name another, or say how many --events"
             )
         fixed = dataset.manifest.conditions
         for name in given.keys() & fixed.keys():
@@ -70,11 +74,24 @@ class Folding:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """What a folded event has: the model's fields and conditions, and the dataset's weight."""
+        """What a folded event has: the model's fields and conditions, its weight and labels."""
         return (
             *(field for field in self._card.dataset.fields if field.role != "weight"),
             *(field for field in self._dataset.manifest.fields if field.role == "weight"),
+            *self._labels,
         )
+
+    @property
+    def _labels(self) -> tuple[Field, ...]:
+        fields = self._dataset.manifest.fields
+        return tuple(field for field in fields if field.role == "label" and not field.group)
+
+    def labels(self, index: int) -> Columns:
+        """Return the labels of a shard's events."""
+        if not self._labels:
+            return {}
+        events = self._events(index)
+        return {field.name: events.columns[field.name].numpy() for field in self._labels}
 
     def survey(self, *, extrapolate: bool) -> FoldedEvents:
         """Read all events, and see whether the model was trained for them.
@@ -139,9 +156,12 @@ class Folding:
 
     def shard(self, index: int) -> Events:
         """Return the events of a shard with their conditions alone, and their weights."""
+        return self._given(self._events(index))
+
+    def _events(self, index: int) -> Events:
         entry = self._dataset.shards(self._split)[index]
         [events] = self._dataset.read([entry])
-        return self._given(events)
+        return events
 
     def head(self, events: int) -> Events:
         """Return the conditions of the first events, of all if there are fewer."""

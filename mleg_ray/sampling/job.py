@@ -180,11 +180,36 @@ def plan_fold(
     seed: int,
     extrapolate: bool = False,
 ) -> SampleJob:
-    """Say what is to be folded: event i becomes event i of the sample, shard by shard.
+    """Say what is to be measured: event i becomes event i of the sample, shard by shard.
 
     Raises:
-        ConfigError: the model is no detector's, the events lack a condition of it, or lie outside
-            the region that it was trained in, unless `extrapolate`; see `plan_sample`.
+        ConfigError: the model is no detector's; see `plan_given`.
+        DataError: see `plan_given`.
+    """
+    described = checkpoint.card.dataset
+    if not set(described.schema_.truth) - set(described.conditions):
+        raise ConfigError(
+            "the checkpoint measures nothing: no condition of it is a true value that differs "
+            "from event to event; name a detector's generator, or take `mleg sample`"
+        )
+    return plan_given(checkpoint, dataset, split, folder, seed=seed, extrapolate=extrapolate)
+
+
+def plan_given(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    split: str | None,
+    folder: str,
+    *,
+    seed: int,
+    extrapolate: bool = True,
+    device: Literal["cpu", "cuda"] = "cpu",
+) -> SampleJob:
+    """Say what is generated: event i has the conditions of the dataset's event i.
+
+    Raises:
+        ConfigError: the model has no conditions that vary, the events lack one of them, or lie
+            outside the region that it was trained in, unless `extrapolate`; see `plan_sample`.
         DataError: the events are damaged, or a number of them is not finite.
     """
     folds = Folding(dataset, split, checkpoint.card).survey(extrapolate=extrapolate)
@@ -195,6 +220,7 @@ def plan_fold(
         seed=seed,
         shard_events=max(folds.shards),
         conditions={},
+        device=device,
         folds=folds,
     )
 

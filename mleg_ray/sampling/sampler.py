@@ -11,7 +11,7 @@ from torch import Tensor
 import mleg_ray
 from mleg_ray.catalog.codec import bytes_of, checked, of_events, to_table
 from mleg_ray.catalog.shards import footer_metadata, parquet, write_shard
-from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.checkpoint import MOST_TRIES, Checkpoint
 from mleg_ray.console import progress_bar
 from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.evaluation.samples.column import columns_of
@@ -32,7 +32,6 @@ COUNTED = AtOnce(16 * MIB, events=16_384)  # what lies between columns and count
 PILOT = AtOnce(256 * MIB, events=262_144)  # 256 in each quantile bin of a tally
 LEAST_PILOT_EVENTS = 16_384  # also of a sample with fewer
 PILOT_TRIES = 8  # for each event, also if fewer are kept
-MOST_TRIES = 1000  # for an event that passes `where`
 
 
 class Sampler:
@@ -78,10 +77,13 @@ class Sampler:
             ResourceError: no permission or no space; nothing is left under the final names.
         """
         digest = self._spec.digest()
+        columns = of_events(self._events(events), self.schema.without(self.schema.labels))
+        if self._folding:
+            columns |= self._folding.labels(shard.index)
         entry = write_shard(
             self._folder,
             shard.file,
-            of_events(self._events(events), self.schema),
+            columns,
             self.stored,
             footer_metadata(
                 dataset=self._dataset.name,
@@ -135,29 +137,41 @@ class Sampler:
         generator = stream(shard.seed, self._checkpoint.device)
         events: Generated | None = None
         filled = tried = 0
+        left = torch.arange(0 if given is None else shard.events)  # conditions without an event
+        served: list[Tensor] = []
         while filled < shard.events and tried < most:
-            batch = pipeline(generator, shard.at, None if given is None else given[filled:])
+            own = None if given is None else given[left[: pipeline.batch]]
+            batch = pipeline(generator, shard.at, own)
             self._require_finite(batch, shard)
             events = events or batch.each(
                 lambda column: column.new_empty(shard.events, *column.shape[1:])
             )
             room = shard.events - filled
+            used = min(pipeline.batch, room)
             chosen: Tensor | slice
             if batch.kept is None:
-                n = min(pipeline.batch, room)
-                chosen, used = slice(n), n
+                n, chosen = used, slice(used)
             else:
-                chosen = batch.kept[:room]
+                chosen = batch.kept[: room if own is None else (batch.kept < len(own)).sum()]
                 n = len(chosen)
-                used = int(chosen[-1]) + 1 if n == room else pipeline.batch
+                if own is None:
+                    used = int(chosen[-1]) + 1 if n == room else pipeline.batch
             for whole, part in zip(events.parts, batch.parts, strict=True):
                 for name, column in whole.items():
                     column[filled : filled + n] = part[name][chosen]
+            if own is not None:
+                passed = torch.zeros(len(left), dtype=torch.bool)
+                passed[chosen] = True
+                served.append(left[passed])
+                left = left[~passed]
             filled, tried = filled + n, tried + used
             heard(filled)
         assert events is not None
-        weight = None if given is None else given.weight
         made = events.each(lambda column: column[:filled])
+        weight = None
+        if given is not None:
+            numbers, order = torch.cat(served).sort()
+            made, weight = made.each(lambda column: column[order]), given.weight[numbers]
         return replace(made, kept=None, tried=tried, weight=weight)
 
     def _require_finite(self, batch: Generated, shard: ShardPlan) -> None:

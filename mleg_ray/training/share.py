@@ -11,7 +11,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.errors import DataError
 from mleg_ray.events import Batch, Events
-from mleg_ray.features import MOST_OUTSIDE, FeatureMap
+from mleg_ray.features import FeatureMap
 from mleg_ray.randomness import Noise, derive_seed
 from mleg_ray.run import RunConfig
 from mleg_ray.training.batches import Minibatches, bootstrap, resident, streamed
@@ -48,8 +48,8 @@ def fitted_map(run: RunConfig, dataset: Dataset) -> tuple[FeatureMap, Ranges]:
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
     watched = _Watched(dataset)
     # Where minibatches are not features, events may lie anywhere.
-    most_outside = MOST_OUTSIDE if run.objective.traits.takes_features else 1.0
-    return feature_map.fit(watched, most_outside=most_outside), watched.ranges
+    anywhere = not run.objective.traits.takes_features
+    return feature_map.fit(watched, anywhere=anywhere), watched.ranges
 
 
 class _Watched:

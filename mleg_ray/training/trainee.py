@@ -60,7 +60,8 @@ class Trainee:
         self._device = device
         model = run.build_model(feature_map)
         self._minibatches, head = share
-        model.remember(head.x.cpu(), head.condition.cpu())
+        x = head.x.cpu()
+        model.remember(x, head.condition.cpu(), feature_map.present(x))
         self._teacher = Checkpoint.load(run.teacher, device) if run.teacher else None
         feature_map.to(device)
         objective = run.objective.bind(

@@ -7,7 +7,15 @@ import pytest
 import torch
 from scipy.special import ndtri
 
-from benchmarks.common.conditional import FEWEST, Bins, agreement, histogram, medians, shares
+from benchmarks.common.conditional import (
+    FEWEST,
+    Bins,
+    agreement,
+    histogram,
+    means,
+    medians,
+    shares,
+)
 from benchmarks.common.resonance import Resonance, fitted
 from benchmarks.physics.dimuons import bins
 from mleg_ray.events import Events
@@ -71,6 +79,12 @@ class TestBins:
         assert found.value[0] == 50
         assert found.error[0] == pytest.approx(100 * 0.5 / math.sqrt(101))
         assert math.isnan(found.value[1])
+
+    def test_means(self) -> None:
+        """(1 · 2 + 3 · 6) / 4 = 5, and -3 of weights -1 and 2; nothing lies in the third bin."""
+        values, by = np.array([2.0, 6.0, 3.0, 0.0]), np.array([0.1, 0.9, 1.5, 1.6])
+        found = means(values, by, np.array([1.0, 3.0, -1.0, 2.0]), np.arange(4.0))
+        np.testing.assert_allclose(found, [5.0, -3.0, np.nan])
 
     def test_pulls_of_shares_have_a_common_one(self) -> None:
         """None of 100 and 30 of 300 are 30 of 400 together: 0.1 / √(0.075 0.925 / 75)."""

@@ -26,11 +26,12 @@ COMMANDS = (
     "balanza --experiment III",
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
-    *("stops", "tops --anomaly"),
+    *("detector-toys", "stops", "tops --anomaly"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
     "balanza --experiment III": "-shapes-III",
+    "detector-toys": "-weights",
     "exclusive": "-flow",
     "mleg": "-sigma-r",
     "unfolding": "-sigma-r-handbook",

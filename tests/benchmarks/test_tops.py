@@ -1,6 +1,5 @@
 """What rows of top quarks count: channels by hand, and objects of other events."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -81,23 +80,6 @@ def test_tails_are_what_one_in_a_thousand_true_events_exceeds() -> None:
     some = events(*({"jet": [pt], "met": [1.0]} for pt in (2017.0, 2017.002)))
     found = tops.tails(truth, tops.sample(some, "other"))
     assert found["ht > 2017, %"][:2] == pytest.approx([0.1, 50])
-
-
-def test_independent_objects_are_those_of_other_events() -> None:
-    rows = [{"jet": [100.0 + i, 50.0 + i][: 1 + i % 2], "met": [float(i)]} for i in range(40)]
-    before = events(*rows)
-    made = tops.independent(before, np.random.default_rng(1))
-    assert torch.equal(made.present["jet"], before.present["jet"])
-    for name in ("jet.pt", "met.pt"):
-        there = before.present["jet"] if "jet" in name else slice(None)
-        assert not torch.equal(made.columns[name], before.columns[name])
-        assert torch.equal(
-            made.columns[name][there].sort().values, before.columns[name][there].sort().values
-        )
-    pt = made.columns["jet.pt"]
-    assert (pt[:, :-1] >= pt[:, 1:]).all()
-    energy = pt * made.columns["jet.eta"].cosh()
-    torch.testing.assert_close(made.columns["jet.energy"], energy)  # an object stays whole
 
 
 def test_samples_that_are_invalid() -> None:

@@ -1,6 +1,7 @@
 """Figures of typed objects by hand."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -210,8 +211,11 @@ def test_independent_objects_keep_numbers_and_spectra() -> None:
     ]
     met = torch.arange(60.0).double()
     truth = events(*given).replacing((), {"met.pt": met, "met.phi": met / 60})
-    made = typed_objects.independent(truth, 1)
+    order = partial(torch.randperm, generator=torch.Generator().manual_seed(1))
+    made = typed_objects.independent(truth, order)
     assert torch.equal(made.present["jet"], truth.present["jet"])
+    assert not torch.equal(made.columns["met.pt"], truth.columns["met.pt"])
+    assert torch.equal(made.columns["met.pt"].sort().values, truth.columns["met.pt"])
     pt = [np.sort(typed_objects.numbers("jet.pt", some)) for some in (truth, made)]
     np.testing.assert_allclose(*pt)
     assert not torch.equal(made.columns["jet.pt"], truth.columns["jet.pt"])
@@ -247,3 +251,7 @@ def test_masks_of_counts() -> None:
     assert found["rare"] == pytest.approx(75)
     assert found["novel"] == pytest.approx(50)
     assert found["variation"] == pytest.approx(50 * (1 / 2 + 0 + 1 / 4 + 1 / 4))
+    vectors, true, generated = typed_objects.mask_shares(truth, made)
+    assert vectors[:, 0].tolist() == [1, 2, 0, 3]
+    assert true.tolist() == [0.75, 0.25, 0, 0]
+    assert generated.tolist() == [0.25] * 4

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -156,6 +157,7 @@ def shaped_spec(folder: Path) -> DatasetSpec:
         "files": [{"path": "t.parquet"}],
         "root": str(folder),
         "columns": {f.name: {"column": f.name, "unit": f.unit} for f in SHAPED.fields},
+        "negative": "keep",
         "seed": 3,
     }
     del source["columns"]["energy"]
@@ -229,3 +231,68 @@ def record_spec(folder: Path) -> DatasetSpec:
             "splits": {"train": 0.5, "validation": 0.25, "test": 0.25},
         }
     )
+
+
+# Layers of 1 x 3, 2 x 2 and 2 x 2 voxels, and one without any.
+CALORIMETER = """<Bins><Bin pid="22" etaMin="0" etaMax="130" name="photon">
+  <Layer id="0" r_edges="0,1,2,4" n_bin_alpha="1"/>
+  <Layer id="1" r_edges="0" n_bin_alpha="1"/>
+  <Layer id="2" r_edges="0,5,10" n_bin_alpha="2"/>
+  <Layer id="3" r_edges="0,5,20" n_bin_alpha="2"/>
+</Bin></Bins>"""
+
+
+def write_calochallenge(root: Path, events: int, energies: np.ndarray | None = None) -> None:
+    """Write showers with every number different, and the geometry that `calochallenge_spec` has."""
+    rng = np.random.default_rng(events)
+    if energies is None:
+        energies = 10 ** rng.uniform(3, 6, events)
+    (root / "binning.xml").write_text(CALORIMETER)
+    with h5py.File(root / "showers.hdf5", "w") as file:
+        file["incident_energies"] = energies[:, None]
+        file["showers"] = energies[:, None] * rng.exponential(0.05, (events, 11))
+
+
+def calochallenge_spec(root: Path, *assignments: str) -> DatasetSpec:
+    """Return an import of the files that `write_calochallenge` writes, in shards of 4 events."""
+    entry = root / "showers.toml"
+    entry.write_text(
+        """
+extends = "calochallenge-2"
+name = "showers"
+shard_events = 4
+fields = [
+  { name = "front", unit = "MeV", dtype = "float64", shape = [1, 3] },
+  { name = "back", unit = "MeV", dtype = "float64", shape = [2, 2, 2], storage = "sparse" },
+  { name = "energy", unit = "MeV", dtype = "float64", role = "condition" },
+]
+[source]
+files = [{ path = "showers.hdf5" }]
+geometry = "binning.xml"
+[observables]
+[constraints]
+"""
+    )
+    return DatasetSpec.load(str(entry), (f"source.root={root}", *assignments))
+
+
+def write_tpc(root: Path, events: int) -> None:
+    """Write events of the form that the source `tpc` reads, the pad row 23 and pT near 0.48 GeV."""
+    rng = np.random.default_rng(events)
+    lines = []
+    for _ in range(events):
+        drift, pad = rng.uniform(30, 290), rng.uniform(27, 41)
+        angles = rng.uniform(-20, 20, 2)
+        numbers = [*angles, drift, pad]
+        lines.append("params: " + " ".join(f"{x:.3f}" for x in numbers) + f" 23 {0.477:.3f}")
+        hits = [
+            f"{int(pad) + k} {int(drift) + 2 * k} {rng.exponential(50):.3e}" for k in range(-2, 3)
+        ]
+        lines.append("  ".join(hits))
+    (root / "tpc").mkdir(exist_ok=True)
+    (root / "tpc" / "digits_v4plus_shortFixedPt.dat").write_text("\n".join(lines) + "\n")
+
+
+def tpc_spec(root: Path, *assignments: str) -> DatasetSpec:
+    """Return the entry `tpc` with the file below `root`, in shards of 10 events."""
+    return DatasetSpec.load("tpc", (f"source.root={root}", "shard_events=10", *assignments))

@@ -115,7 +115,7 @@ def expected_objects(columns: Mapping[str, NDArray[Any]], group: str, order: str
     return events
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(made())
 def test_what_is_written_comes_back(tmp_path_factory: pytest.TempPathFactory, made: Made) -> None:
     folder = tmp_path_factory.mktemp("shard")
@@ -143,7 +143,7 @@ def test_what_is_written_comes_back(tmp_path_factory: pytest.TempPathFactory, ma
             assert found == (objects + [(0,) * len(names)] * most)[:most]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(made())
 def test_events_in_memory_are_written_as_they_were_read(
     tmp_path_factory: pytest.TempPathFactory, made: Made

@@ -241,7 +241,7 @@ def test_events_without_any_object(tmp_path: Path) -> None:
     [
         (
             "xml",
-            "--to xml: there are root, hdf5, csv, dark-machines, lhe, hepmc; shards are Parquet",
+            "--to xml: there are root, hdf5, csv, dark-machines, lhe, hepmc, calochallenge; shards",
         ),
         ("dark-machines", "needs the fields met.pt and met.phi .*there is no field met.pt"),
     ],
@@ -320,4 +320,5 @@ def test_an_altered_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="truncated or altered"):
         converted(dataset, "csv", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert set(FORMATS) == {"root", "hdf5", "csv", "dark-machines", "lhe", "hepmc"}
+    records = {"dark-machines", "lhe", "hepmc"}
+    assert set(FORMATS) == {"root", "hdf5", "csv", "calochallenge"} | records

@@ -8,12 +8,16 @@ from mleg_ray.catalog.sources import SOURCES
 from mleg_ray.catalog.sources.base import cut, divide
 from mleg_ray.catalog.spec import DatasetSpec
 from tests.catalog.specs import (
+    calochallenge_spec,
     pp_spec,
     pythia_spec,
     record_spec,
     shaped_spec,
     table_spec,
+    tpc_spec,
+    write_calochallenge,
     write_tape,
+    write_tpc,
 )
 
 
@@ -206,6 +210,38 @@ class TestToyImages(SourceContract):
         return DatasetSpec.load(request.param, ("source.events=600", "shard_events=60"))
 
 
+class TestDensity(SourceContract):
+    kind = "density"
+
+    @pytest.fixture(params=["toy-beta", "toy-conditional-gaussian", "toy-swiss-roll"])
+    def spec(self, request):
+        return DatasetSpec.load(request.param, ("source.events=600", "shard_events=60"))
+
+
+class TestSPlot(SourceContract):
+    kind = "splot"
+
+    @pytest.fixture(params=["toy-splot", "rich-kaons"])
+    def spec(self, request):
+        return DatasetSpec.load(request.param, ("source.events=600", "shard_events=60"))
+
+
+class TestElectronGun(SourceContract):
+    kind = "electron-gun"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        entry = tmp_path / "gun.toml"
+        entry.write_text(
+            'extends = "electron-pt-smearing"\nname = "gun"\nshard_events = 60\nplanes = []\n'
+            'fields = [{ name = "electron.pt", unit = "GeV" }, { name = "electron.eta", '
+            'role = "condition" }, { name = "electron.phi", unit = "rad", role = "condition" }]\n'
+            "groups = { electron = {} }\n[observables]\n[source]\nkind = 'electron-gun'\n"
+            "energies = [0.01, 100.0]\neta_max = 2.5\nevents = 600\nseed = 1\n"
+        )
+        return DatasetSpec.load(str(entry))
+
+
 class TestObjectsAndImages(SourceContract):
     kind = "import"
     converts = True
@@ -213,6 +249,25 @@ class TestObjectsAndImages(SourceContract):
     @pytest.fixture
     def spec(self, tmp_path):
         return shaped_spec(tmp_path)
+
+
+class TestCaloChallenge(SourceContract):
+    kind = "calochallenge"
+    converts = True
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        write_calochallenge(tmp_path, events=40)
+        return calochallenge_spec(tmp_path)
+
+
+class TestTpc(SourceContract):
+    kind = "tpc"
+
+    @pytest.fixture
+    def spec(self, tmp_path):
+        write_tpc(tmp_path, events=40)
+        return tpc_spec(tmp_path)
 
 
 def test_every_registered_source_has_a_contract_test():

@@ -616,6 +616,7 @@ def test_what_was_converted_can_be_imported(tmp_path, kind):
         "files": [{"path": place.name}],
         "columns": {f.name: {"column": names[f.name], "unit": f.unit} for f in stored.fields},
         "format": {"table": "events"},
+        "negative": "keep",
         "seed": 1,
         "root": str(tmp_path),
     }

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import ray
 
+import mleg_ray
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.cluster.pool import ATTEMPTS, ActorPool
@@ -266,3 +267,18 @@ def test_default_target_is_named_after_the_run() -> None:
     target = default_target("/storage", "/storage/runs/fatgan-1a2b/checkpoint/", 1000, 7)
     assert target == "/storage/samples/fatgan-1a2b-1000-seed7"
     assert default_target("/storage", "s3://bucket/best", 5, 1).startswith("/storage/samples/best-")
+
+
+def test_an_event_for_each_row_of_a_file(ray_cluster: None, tmp_path: Path) -> None:
+    checkpoint = small_checkpoint(tmp_path / "checkpoint", conditional=True)
+    file = tmp_path / "particles.csv"
+    file.write_text("event,beam_energy\n7,50\n3,10\n5,30\n")
+    storage = str(tmp_path / "storage")
+    made = mleg_ray.sample(checkpoint, particles=file, keep=["event"], storage=storage)
+    assert made.load().columns["event"].tolist() == [7, 3, 5]
+    assert made.load().columns["beam_energy"].tolist() == [50, 10, 30]
+    again = mleg_ray.sample(checkpoint, particles=str(file), keep=["event"], storage=storage)
+    assert again.digest == made.digest
+    # What was generated is a dataset like any, and may be given in its turn.
+    of_those = mleg_ray.sample(checkpoint, particles=made, storage=storage, seed=2)
+    assert of_those.load().columns["event"].tolist() == [7, 3, 5]

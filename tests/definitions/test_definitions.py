@@ -345,8 +345,8 @@ def test_units_and_axes_of_what_is_registered() -> None:
         "GeV2": "dis.mandelstam_s dis.q2 dis.w2 photoproduction.momentum_transfer",
         "rad": "kinematics.azimuth kinematics.pair_azimuth kinematics.polar_angle "
         "objects.azimuth_from",
-        None: "detector.difference detector.ratio images.largest images.total kinematics.plus "
-        "kinematics.product objects.leading objects.total objects.transverse_sum",
+        None: "detector.difference detector.over_root detector.ratio images.largest images.total "
+        "kinematics.plus kinematics.product objects.leading objects.total objects.transverse_sum",
     }
     found = {name: function.unit for name, function in FUNCTIONS.items() if function.unit != "1"}
     assert found == {name: unit for unit, names in units.items() for name in names.split()}

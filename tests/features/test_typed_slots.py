@@ -1,4 +1,4 @@
-"""Objects as numbers of the event, and events without objects of a group, by hand."""
+"""Objects as numbers of the event, the first ones, and events without any of a group, by hand."""
 
 import pytest
 import torch
@@ -34,6 +34,44 @@ def built(**settings: object) -> Step:
 
 def several(most: int) -> Step:
     return built(kind="typed-slots", groups=["jet", "muon"], most=most)
+
+
+class TestCountAtMost:
+    def test_what_has_no_place_is_left_out_and_counted(self) -> None:
+        step = built(kind="count", group="jet", most=2)
+        assert step.outside(events()).tolist() == [False, False, True]
+        made = step(events(), noise=NOISE)
+        assert made.columns["jet.pt"].tolist() == [[50, 30], [0, 0], [70, 60]]
+        assert made.columns["jet.count"].tolist() == [2, 0, 2]
+        assert made.present["jet"].tolist() == [[True, True], [False, False], [True, True]]
+        assert step.writes["jet.eta"].shape == (2,)
+        back = step.inverse(made)
+        assert back.columns["jet.pt"].tolist() == [[50, 30, 0], [0, 0, 0], [70, 60, 0]]
+        assert back.present["jet"].tolist() == (back.columns["jet.pt"] > 0).tolist()
+        assert back.columns["muon.pt"].tolist() == events().columns["muon.pt"].tolist()
+
+    def test_more_places_than_there_are_change_nothing(self) -> None:
+        step = built(kind="count", group="jet", most=9)
+        assert step(events(), noise=NOISE).columns["jet.pt"].shape == (3, 3)
+        assert not step.outside(events()).any()
+
+    def test_objects_are_those_of_a_part_of_so_many(self) -> None:
+        """One event in three has a third jet: five percent is what may be moved, unless told."""
+        steps = [
+            {"kind": "count", "group": "jet", "most": 2},
+            {"kind": "unary", "fields": ["jet.count"], "most": 2},
+            {"kind": "without", "groups": ["muon"]},
+        ]
+        chosen = {"steps": steps, "most_outside": 0.67}  # the first and the third have muons
+        fitted = FeatureMapConfig.model_validate(chosen).build(SCHEMA, {}).fit([events()])
+        assert fitted.space.parts["jet"].shape == (2, 2)
+        assert fitted.mean_counts.tolist() == pytest.approx([4 / 3])
+        x = fitted.encode(events(), noise=NOISE).x
+        assert fitted.present(x)["jet"].tolist() == [[True, True], [False, False], [True, True]]
+        for most in (0.05, 0.66):
+            less = FeatureMapConfig.model_validate({"steps": steps, "most_outside": most})
+            with pytest.raises(DataError, match=r"66.7% .*allow it by features.most_outs"):
+                less.build(SCHEMA, {}).fit([events()])
 
 
 class TestTypedSlots:
@@ -114,6 +152,20 @@ class TestTypedSlots:
     def test_what_is_refused(self, settings: dict[str, object], message: str) -> None:
         with pytest.raises(ConfigError, match=message):
             built(kind="typed-slots", **settings)
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"kind": "typed-slots", "groups": ["jet"], "most": 3},
+            {"kind": "without", "groups": ["jet"]},
+            {"kind": "slots", "group": "jet"},
+            {"kind": "count", "group": "jet"},
+        ],
+    )
+    def test_objects_whose_number_is_a_column_already(self, settings: dict[str, object]) -> None:
+        columns = {"jet.pt": Quantity((3,)), "jet.count": Quantity(), "muon.pt": Quantity((2,))}
+        with pytest.raises(ConfigError, match="no group 'jet' of a varying .*; there are muon"):
+            STEPS.parse(settings).build(Layout(columns, SCHEMA.groups))
 
     def test_objects_that_share_slots_have_the_same_fields(self) -> None:
         columns = {"jet.pt": Quantity((3,)), "jet.mass": Quantity((3,)), "muon.pt": Quantity((2,))}

@@ -236,11 +236,6 @@ class TestRefusals:
         assert spaces.presence
         assert all(own.presence == {} for own in model.spaces.values())
 
-    def test_objects_are_not_remembered(self, feature_map: FeatureMap) -> None:
-        kept = {**VAE, "kind": "alpha-vae", "alpha": 0.1}
-        with pytest.raises(ConfigError, match=r"^parts\.jet: a model that keeps events"):
-            config(**{**PARTS, "jet": {"model": kept}}).build(Spaces.of(feature_map))
-
     def test_a_name_that_no_module_can_have_is_told(self) -> None:
         space = Space({"values": Part((2,), ("a", "b"))})
         spaces = Spaces(space, Space.numbers(0), space)

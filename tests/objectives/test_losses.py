@@ -449,12 +449,14 @@ def test_an_mmd_gan_of_two_events_by_hand() -> None:
     assert objective.generator_loss(Itself(), PAIR).value.item() == pytest.approx(PAIR_MMD2)
 
 
+HEADS = Heads(Space.numbers(2))
 # Its code is the first feature plus the noise, of which it makes both features.
 CODER = SimpleNamespace(
     latent_dim=1,
     code=lambda x, condition, noise: (x[:, :1] + noise, torch.tensor([3.0, 1.0])),
     decoded=lambda code, condition: code.repeat(1, 2),
-    heads=Heads(Space.numbers(2)),
+    error=lambda made, x, condition, reduction: HEADS.error(made, x, reduction),
+    read=lambda made: made,
 )
 CODED = torch.tensor([[1.0, 3.0], [2.0, 0.0]])
 # Of codes 1, 2 of weights 1.5, 0.5 and draws 0, 5: k within both, and of the four pairs, over 4.

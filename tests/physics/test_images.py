@@ -62,3 +62,8 @@ def test_axes_of_layered_images():
 def test_an_even_strip_has_a_twelfth_of_its_square():
     """(n² - 1) / 12, of a one-dimensional image."""
     assert images.width(torch.ones(1, 9), 0).item() == pytest.approx(math.sqrt(80 / 12))
+
+
+def test_fraction_of_a_cell():
+    position = torch.tensor([30.25, -1.75, 4.0], dtype=torch.float64)
+    assert images.fraction(position).tolist() == [0.25, 0.25, 0]

@@ -4,7 +4,7 @@ import pytest
 
 from mleg_ray.catalog.listing import list_entries
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.physics import dis, fixed_target, photoproduction
+from mleg_ray.physics import dis, fixed_target, particles, photoproduction
 
 Particle = pytest.importorskip("particle", reason="the extra dev is not installed").Particle
 
@@ -18,6 +18,9 @@ def mass(pdg_id: int) -> float:
     ("ours", "pdg_id"),
     [
         (dis.PROTON_MASS, 2212),
+        (particles.ELECTRON_MASS, 11),
+        (particles.MUON_MASS, 13),
+        (particles.KAON_MASS, 321),
         (photoproduction.PION_MASS, 211),
         (fixed_target.PION_MASS, 111),
         (fixed_target.RHO_MASS, 113),

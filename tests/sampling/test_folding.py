@@ -1,5 +1,6 @@
 """Folding a dataset: one event for each event, under its conditions, shard by shard."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -100,6 +101,28 @@ def test_each_event_keeps_its_weight(
     assert_folded(seen, true)
     assert folded.schema.weight == "weight"
     assert not verified(Path(folded.uri)).faults
+
+
+def half(where: tuple[str, ...], events: Events) -> torch.Tensor:
+    """Tell events apart by digits that a detector smears, so that each has a chance to pass."""
+    del where
+    return (1e4 * events.columns["electron.px"]) % 1 < 0.5
+
+
+def test_each_event_is_measured_once_also_if_some_measurements_are_left_out(
+    detector: Checkpoint, weighted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = ("electron.energy >= 0",)
+    monkeypatch.setattr("mleg_ray.sampling.pipeline.passing", half)
+    selecting = dataclasses.replace(detector, run=detector.run.model_copy(update={"where": where}))
+    selecting.save(str(tmp_path / "detector"))
+    folded = run(plan_fold(selecting, weighted, None, str(tmp_path / "out"), seed=1))
+    true, seen = weighted.load(), folded.load()
+    assert half(where, seen).all()
+    assert_folded(seen, true)
+    assert torch.equal(seen.weight, true.weight)
+    told = folded.manifest.provenance["efficiency"]
+    assert told["value"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_weights_change_no_event(

@@ -43,6 +43,13 @@ class Source(ABC):
         Equal provenance of equal specifications means equal events, on any machine.
         """
 
+    def constants(self) -> dict[str, tuple[float, float]]:
+        """Return the lowest and highest value of conditions that hardly differ in all events.
+
+        They are known after `shard_rows`. A dataset stores them as fixed conditions, of their mean.
+        """
+        return {}
+
     @property
     def loses_events(self) -> bool:
         """Whether a shard may have fewer rows than `shard_rows` says, as a detector's has."""

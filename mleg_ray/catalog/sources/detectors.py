@@ -2,23 +2,31 @@
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import (
+    AfterValidator,
+    FiniteFloat,
+    NonNegativeFloat,
+    PositiveFloat,
+    SerializeAsAny,
+    model_validator,
+)
 from pydantic import Field as Option
-from pydantic import FiniteFloat, NonNegativeFloat, PositiveFloat, SerializeAsAny, model_validator
 from torch import Tensor
 
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig
+from mleg_ray.catalog.sources.gun import ETA, PT
 from mleg_ray.config import Config, Registry, inside
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import EventSchema, four_momentum
 from mleg_ray.physics import detector
-from mleg_ray.physics.kinematics import momentum, pseudorapidity
+from mleg_ray.physics.kinematics import momentum, momentum_at, pseudorapidity
 from mleg_ray.randomness import derive_seed
 
 
@@ -132,14 +140,50 @@ class Tracker(ElectronDetector):
         return detector.momentum_resolution(p, self.sagitta, self.scattering)
 
 
-class Zone(Config):
-    """A range of pseudorapidity, of the `efficiency` with which an electron there is seen.
+class EtaRange(Config):
+    """A range of pseudorapidity, of which the upper end is the next one's."""
+
+    eta: tuple[FiniteFloat, FiniteFloat]
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.eta[0] >= self.eta[1]:
+            raise ConfigError(f"eta: the first is the lower end (got {list(self.eta)})")
+        return self
+
+    def holds(self, eta: Tensor) -> Tensor:
+        """Return a boolean tensor (n,)."""
+        return (eta >= self.eta[0]) & (eta < self.eta[1])
+
+
+AnyRange = TypeVar("AnyRange", bound=EtaRange)
+
+
+def apart(zones: tuple[AnyRange, ...]) -> tuple[AnyRange, ...]:
+    """Return the zones, or raise `ConfigError` if two of them overlap."""
+    for (_, high), (low, _) in itertools.pairwise(sorted(zone.eta for zone in zones)):
+        if low < high:
+            raise ConfigError(f"two of them hold the pseudorapidities {low:g} to {high:g}")
+    return zones
+
+
+def by_zone(
+    zones: Sequence[AnyRange], eta: Tensor, value: Callable[[AnyRange], Tensor | float]
+) -> Tensor:
+    """Return the value (n,) of the zone that holds each η (n,), 0 where none does."""
+    found = torch.zeros_like(eta)
+    for zone in zones:
+        found = torch.where(zone.holds(eta), value(zone), found)
+    return found
+
+
+class Zone(EtaRange):
+    """A zone of an electron's spectrometer, that is seen there with the `efficiency`.
 
     σ(E)/E of its calorimeter is `stochastic`/√E ⊕ `constant`, σ(p)/p of its tracker `sagitta` p ⊕
     `scattering`; where there is no tracker these are left out.
     """
 
-    eta: tuple[FiniteFloat, FiniteFloat]
     stochastic: NonNegativeFloat
     constant: NonNegativeFloat
     sagitta: NonNegativeFloat | None = None
@@ -147,16 +191,10 @@ class Zone(Config):
     efficiency: Annotated[float, Option(gt=0, le=1)] = 1.0
 
     @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        if self.eta[0] >= self.eta[1]:
-            raise ConfigError(f"eta: the first is the lower end (got {list(self.eta)})")
+    def _tracker_is_whole(self) -> Self:
         if (self.sagitta is None) != (self.scattering is None):
             raise ConfigError("sagitta and scattering are both a tracker's: give both or neither")
         return self
-
-    def holds(self, eta: Tensor) -> Tensor:
-        """Return a boolean tensor (n,)."""
-        return (eta >= self.eta[0]) & (eta < self.eta[1])
 
     def resolution(self, energy: Tensor) -> Tensor:
         """Return the relative error (n,) of the mean of both, weighted as their errors say."""
@@ -195,36 +233,75 @@ class Spectrometer(ElectronDetector):
     loses_events: ClassVar[bool] = True
 
     kind: Literal["spectrometer"] = "spectrometer"
-    zones: Annotated[tuple[Zone, ...], Option(min_length=1)] = HANDBOOK
+    zones: Annotated[tuple[Zone, ...], Option(min_length=1), AfterValidator(apart)] = HANDBOOK
     scale: PositiveFloat = 1.0
     identification: Annotated[float, Option(gt=0, le=1)] = 0.95
-
-    @model_validator(mode="after")
-    def _zones_are_apart(self) -> Self:
-        ends = sorted(zone.eta for zone in self.zones)
-        for (_, high), (low, _) in itertools.pairwise(ends):
-            if low < high:
-                raise ConfigError(
-                    f"zones: two of them hold the pseudorapidities {low:g} to {high:g}"
-                )
-        return self
 
     def resolution(self, px: Tensor, py: Tensor, pz: Tensor) -> Tensor:
         """Return σ(p)/p (n,) of momenta in GeV, 0 where the detector is blind."""
         eta, energy = pseudorapidity(px, py, pz), momentum(px, py, pz)
-        found = torch.zeros_like(energy)
-        for zone in self.zones:
-            found = torch.where(zone.holds(eta), self.scale * zone.resolution(energy), found)
-        return found
+        return by_zone(self.zones, eta, lambda zone: self.scale * zone.resolution(energy))
 
     def efficiency(self, columns: Columns) -> NDArray[np.float64]:
         """Return the share (n,) of such true events that is seen."""
         eta = pseudorapidity(*self._momentum(columns))
-        found = torch.zeros_like(eta)
-        for zone in self.zones:
-            seen = self.identification * zone.efficiency
-            found = torch.where(zone.holds(eta), seen, found)
+        found = by_zone(self.zones, eta, lambda zone: self.identification * zone.efficiency)
         shares: NDArray[np.float64] = found.numpy()
+        return shares
+
+
+class TransverseZone(EtaRange):
+    """A range of |η| where σ(pt)/pt has four terms in quadrature.
+
+    `sagitta` · pt, of a tracker, 1/GeV; `noise`/pt, GeV; `stochastic`/√E, of a calorimeter, √GeV,
+    at E = pt cosh η; and `constant`.
+    """
+
+    sagitta: NonNegativeFloat = 0.0
+    noise: NonNegativeFloat = 0.0
+    stochastic: NonNegativeFloat = 0.0
+    constant: NonNegativeFloat = 0.0
+
+    def resolution(self, pt: Tensor, eta: Tensor) -> Tensor:
+        """Return σ(pt)/pt (n,) at pt (n,), GeV, and η (n,)."""
+        calorimeter = detector.energy_resolution(
+            momentum_at(pt, eta), self.stochastic, self.constant
+        )
+        return torch.hypot(torch.hypot(self.sagitta * pt, self.noise / pt), calorimeter)
+
+
+@DETECTORS.register
+class TransverseSmearing(DetectorConfig):
+    """An electron's pt times 1 + σ z, with the σ of its zone of |η|, blind between and beyond."""
+
+    loses_events: ClassVar[bool] = True
+
+    kind: Literal["transverse-smearing"] = "transverse-smearing"
+    zones: Annotated[tuple[TransverseZone, ...], Option(min_length=1), AfterValidator(apart)]
+
+    def check(self, schema: EventSchema) -> None:
+        """Raise `ConfigError` unless pt, GeV, is what is measured, and η is a condition."""
+        units = {field.name: field.unit for field in schema.fields}
+        if schema.event != (PT,) or units[PT] != "GeV" or ETA not in schema.conditions:
+            raise ConfigError(
+                f"kind: a detector of kind '{self.kind}' measures {PT} in GeV given {ETA}; the "
+                f"dataset's fields are {', '.join(f'{n} [{unit}]' for n, unit in units.items())}"
+            )
+
+    def resolution(self, pt: Tensor, eta: Tensor) -> Tensor:
+        """Return σ(pt)/pt (n,) at pt (n,), GeV, and η (n,)."""
+        return by_zone(self.zones, eta.abs(), lambda zone: zone.resolution(pt, eta))
+
+    def measured(self, columns: Columns, rng: np.random.Generator) -> Columns:
+        """Return the measured pt."""
+        pt, eta = (torch.from_numpy(columns[name]) for name in (PT, ETA))
+        sigma = self.resolution(pt, eta).numpy()
+        return {PT: columns[PT] * (1 + sigma * rng.standard_normal(len(sigma)))}
+
+    def efficiency(self, columns: Columns) -> NDArray[np.float64]:
+        """Return 1 (n,) where there is a zone, and else 0."""
+        eta = torch.from_numpy(columns[ETA])
+        shares: NDArray[np.float64] = by_zone(self.zones, eta.abs(), lambda _: 1.0).numpy()
         return shares
 
 

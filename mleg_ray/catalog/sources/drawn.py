@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import PositiveInt
+from scipy.special import ndtr, ndtri
 
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.sources.base import Source, SourceConfig, cut, divide
@@ -64,6 +66,22 @@ def require_schema(kind: str, schema: EventSchema, made: EventSchema) -> None:
             f"kind: {kind} makes {', '.join(_meaning(made))}; the dataset declares "
             f"{', '.join(declared)}; what differs is {', '.join(sorted({*wanted} ^ {*declared}))}"
         )
+
+
+def require_drawn(kind: str, conditions: Mapping[str, float]) -> None:
+    """Raise `ConfigError` if a condition is fixed, for a source that draws them all."""
+    if conditions:
+        raise ConfigError(
+            f"kind: {kind} draws {', '.join(conditions)}; leave it out of [conditions]"
+        )
+
+
+def truncated_normal(
+    rng: np.random.Generator, n: int, mean: float, sigma: float, low: float, high: float
+) -> NDArray[np.float64]:
+    """Return n normal numbers between `low` and `high`, by the inverse distribution function."""
+    below, up_to = ndtr((np.array([low, high]) - mean) / sigma)
+    return np.asarray(mean + sigma * ndtri(rng.uniform(below, up_to, n)))
 
 
 def _meaning(schema: EventSchema) -> list[str]:

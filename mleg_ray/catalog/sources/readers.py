@@ -302,7 +302,7 @@ def _require_whole(
 
 
 # What NumPy and h5py raise of files with altered bytes.
-_DAMAGES = (
+DAMAGES = (
     *(ValueError, KeyError, RuntimeError, NotImplementedError, EOFError, OSError),
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
 )
@@ -313,7 +313,7 @@ def _numpy(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) 
         content = np.load(stream, allow_pickle=False)
         if isinstance(content, np.lib.npyio.NpzFile):
             content = {name: content[name] for name in content.files}
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise DataError(f"{uri}: not a whole NumPy file of plain numbers: {error}") from None
     if table and isinstance(content, dict):
         content = _member(uri, content, table)
@@ -335,7 +335,7 @@ def _hdf5(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -
             return read
     except UserError:
         raise
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise DataError(f"{uri}: not a whole HDF5 file: {error}") from None
 
 

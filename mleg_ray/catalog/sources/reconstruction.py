@@ -16,6 +16,7 @@ from pydantic import Field as Option
 
 from mleg_ray.config import Config, find_named, read_toml
 from mleg_ray.errors import ConfigError, library
+from mleg_ray.physics.kinematics import LEAST_MASS
 
 Numbers = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -25,8 +26,6 @@ Share = Annotated[float, Option(ge=0, le=1)]
 
 FOLDER = "data_catalog/detectors"
 ELECTRON, MUON, PHOTON = 11, 13, 22  # Particle Data Group numbers
-# Below this share of its energy a jet's mass is zero: it would be rounding of single precision.
-LEAST_MASS = 3e-3
 
 
 class Flat:

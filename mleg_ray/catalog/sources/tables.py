@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from pydantic import Field as Option
 from pydantic import NonNegativeInt
 
-from mleg_ray.catalog.codec import Columns, checked
+from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig, cut
 from mleg_ray.catalog.sources.files import Input, InputFiles, inputs
+from mleg_ray.catalog.sources.images import Found, Scan, constant, require_incident
 from mleg_ray.catalog.sources.readers import Content, FileFormat, Key, Lists, read_table
 from mleg_ray.config import Config
 from mleg_ray.console import say
@@ -51,7 +52,12 @@ class ImportConfig(SourceConfig):
     Relative paths start at `root`, else at the environment's `MLEG_IMPORT_ROOT`, else at the
     working directory; each may be a URI. Where the files lie is not part of what a dataset is, so
     `root` enters no digest and no record. Each file's events are shuffled by `seed`, so that
-    neither shards nor splits inherit the file's order; a file must fit into memory.
+    neither shards nor splits inherit the file's order, unless `shuffled` says that they shall; a
+    file must fit into memory.
+
+    Of images of energies `incident` names the condition with the energy of the incident particle,
+    beside which their units are checked; energies below zero are refused unless `negative` says to
+    keep them, as noise has them.
     """
 
     kind: Literal["import"] = "import"
@@ -59,7 +65,10 @@ class ImportConfig(SourceConfig):
     columns: dict[str, Column]
     unique: Unique | None = None
     format: FileFormat = FileFormat()
+    incident: str | None = None
+    negative: Literal["keep"] | None = None
     seed: int
+    shuffled: bool = True
     root: str | None = Option(default=None, exclude=True)
 
     def check(self, schema: EventSchema, conditions: Mapping[str, float]) -> None:
@@ -80,6 +89,7 @@ class ImportConfig(SourceConfig):
                         f"files: constants of {files.path}: '{name}' is no single number of the "
                         "event; name its column"
                     )
+        require_incident(schema, self.incident)
         taken: dict[int | str, str] = {}
         for name, column in self.columns.items():
             conversion(column.unit, fields[name].unit, f"columns.{name}")
@@ -91,7 +101,7 @@ class ImportConfig(SourceConfig):
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
     ) -> "Tables":
         """Find the files; `DataError` if some are absent."""
-        return Tables(self, inputs(self.files, self.root), schema, shard_events)
+        return Tables(self, inputs(self.files, self.root), schema, conditions, shard_events)
 
 
 class Tables(Source):
@@ -102,25 +112,34 @@ class Tables(Source):
         config: ImportConfig,
         inputs: Sequence[Input],
         schema: EventSchema,
+        conditions: Mapping[str, float],
         shard_events: int,
     ) -> None:
         self._config = config
         self._inputs = inputs
         self._schema = schema
+        self._conditions = conditions
         self._fields = {field.name: field for field in schema.fields}
         self._shard_events = shard_events
         self._files: list[dict[str, Any]] = []
+        self._found: list[Found] = []
         self._rows: list[list[int]] = []
 
     def shard_rows(self) -> Sequence[Sequence[int]]:
         """Return the rows of each shard, one stratum a file; every file is read and checked.
 
         Raises:
-            DataError: a file has no events, or a number that cannot be stored as declared.
+            DataError: a file has no events, a number that cannot be stored as declared, or images
+                of energies that cannot be, see `Scan`.
         """
         if not self._rows:
-            self._rows = [cut(self._n_rows(file), self._shard_events) for file in self._inputs]
+            self._found = [self._examine(file) for file in self._inputs]
+            self._rows = [cut(found.events, self._shard_events) for found in self._found]
         return self._rows
+
+    def constants(self) -> dict[str, tuple[float, float]]:
+        """Return the conditions that are the same in all events of all files."""
+        return constant(self._found)
 
     def shard(self, index: int) -> Columns:
         """Return one slice of a file's shuffled events."""
@@ -128,9 +147,10 @@ class Tables(Source):
         file = self._inputs[stratum]
         rows = self._rows[stratum]
         events = self._events(file)
-        order = np.random.default_rng(self.seed(index)).permutation(len(events))
+        if self._config.shuffled:
+            np.random.default_rng(self.seed(index)).shuffle(events)
         start = sum(rows[:number])
-        return self._columns(file, events[order[start : start + rows[number]]])
+        return self._columns(file, events[start : start + rows[number]])
 
     def _columns(self, file: Input, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
         """Return some rows of a file in the units of the schema."""
@@ -158,16 +178,19 @@ class Tables(Source):
             ]
         return {"files": self._files, "seed": self._config.seed}
 
-    def _n_rows(self, file: Input) -> int:
+    def _examine(self, file: Input) -> Found:
         rows = self._events(file)
-        if not len(rows):
-            raise DataError(f"{file.uri}: no events")
         if copies := self._copies(file):
             say(f"{file.uri}: {copies:,} rows are copies of others, and left out")
-        columns = self._columns(file, rows)
-        absent = {name for name in self._fields if name not in columns}
-        checked(columns, self._schema.without(absent), file.uri)
-        return len(rows)
+        scan = Scan(
+            file.uri,
+            self._schema.without(self._conditions),
+            self._conditions,
+            require_incident(self._schema, self._config.incident),
+            negative=self._config.negative == "keep",
+        )
+        scan.see(self._columns(file, rows))
+        return scan.conclude()
 
     def _events(self, file: Input) -> NDArray[np.intp]:
         """Return the rows of a file that are events: all, or the first of each that is unique.

@@ -17,7 +17,7 @@ from mleg_ray.catalog.sources.beams import (
     require_energies,
     scattered_electron,
 )
-from mleg_ray.catalog.sources.drawn import DrawnConfig
+from mleg_ray.catalog.sources.drawn import DrawnConfig, require_drawn
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema, Field, Group
 from mleg_ray.physics import toy_jets
@@ -102,8 +102,7 @@ class ToyImagesConfig(DrawnConfig):
 
     def require(self, conditions: Mapping[str, float]) -> None:
         """Raise `ConfigError` if the energy is fixed."""
-        if conditions:
-            raise ConfigError(f"kind: {self.kind} draws the energy; leave it out of [conditions]")
+        require_drawn(self.kind, conditions)
 
     def draw(self, rng: np.random.Generator, n: int, conditions: Mapping[str, float]) -> Columns:
         """Return n images and their energies."""

@@ -97,6 +97,33 @@ class Step(nn.Module, ABC):
         """Raise `ConfigError` if the step's settings leave no room for events like these."""
 
 
+class Regrouping(Step):
+    """A step that moves numbers between objects and events, and changes none of them.
+
+    Which objects there are decides what becomes of the columns, and columns alone do not tell.
+    """
+
+    @abstractmethod
+    def forward(self, events: Events, *, noise: Noise) -> Events:
+        """Return the events with the step's columns changed."""
+
+    @abstractmethod
+    def inverse(self, events: Events) -> Events:
+        """Return the events with the columns as they were, and which objects there are."""
+
+    def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return nothing: `forward` must know which objects there are."""
+        return {}
+
+    def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return nothing: `inverse` tells which objects there are."""
+        return {}
+
+    def log_abs_det(self, before: Events) -> Tensor:
+        """Return 0: nothing continuous is changed."""
+        return before.weight.new_zeros(len(before))
+
+
 class StepConfig(Config):
     """Base of the entries of `[run.features] steps` and `conditions`: the settings of a `step`."""
 
@@ -117,6 +144,18 @@ def require_columns(names: tuple[str, ...], layout: Layout) -> None:
     if missing:
         known = ", ".join(layout.columns) or "none"
         raise ConfigError(f"needs {', '.join(missing)}; there are {known}")
+
+
+def objects_of(group: str, layout: Layout) -> tuple[str, ...]:
+    """Return the columns of a group's objects; `ConfigError` if it has not a varying number."""
+    own = tuple(name for name in layout.columns if group_of(name) == group)
+    if not own or not all(layout.columns[name].shape for name in own):
+        known = {group_of(name) for name, q in layout.columns.items() if q.shape} - {"", group}
+        raise ConfigError(
+            f"no group '{group}' of a varying number of objects; there are "
+            f"{', '.join(sorted(known)) or 'none'}"
+        )
+    return own
 
 
 def prefixed(name: str, prefix: str) -> str:
@@ -143,6 +182,11 @@ def numbers_of(name: str, events: Events) -> tuple[Tensor, Tensor]:
         weight = events.weight.view(-1, *[1] * (column.ndim - 1)).expand(column.shape)
         return column.flatten(), weight.flatten()
     return column[present], events.weight[:, None].expand(present.shape)[present]
+
+
+def no_levels(x: Tensor, last: int) -> Tensor:
+    """Return which numbers x (...) are none of the whole numbers 0 ... `last`."""
+    return (x != x.round()) | (x < 0) | (x > last)
 
 
 def per_event(values: Tensor, name: str, events: Events) -> Tensor:

@@ -14,6 +14,7 @@ from mleg_ray.features.steps.base import (
     Layout,
     Step,
     StepConfig,
+    no_levels,
     per_event,
     prefixed,
     require_columns,
@@ -67,8 +68,7 @@ class Category(Step):
         marked = []
         for name in self.reads:
             k = before.columns[name].double()
-            other = (k != k.round()) | (k < 0) | (k > self._levels - 1)
-            marked.append(per_event(other, name, before) > 0)
+            marked.append(per_event(no_levels(k, self._levels - 1), name, before) > 0)
         return torch.stack(marked).any(dim=0)
 
 

@@ -11,7 +11,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from mleg_ray.events import Events
-from mleg_ray.features.steps.base import STEPS
+from mleg_ray.features.steps.base import STEPS, no_levels
 from mleg_ray.features.steps.elementwise import Elementwise, OfFields
 from mleg_ray.randomness import Noise
 
@@ -91,7 +91,7 @@ class Dequantise(Spread):
 
     def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return where x is none of the levels."""
-        return super().beyond(x, columns) | (x < 0) | (x > self.levels - 1)
+        return no_levels(x, self.levels - 1)
 
     def draw(self, noise: Noise, n: int, width: int) -> Tensor:
         """Return u, uniform in [0, 1)."""

@@ -17,10 +17,7 @@ from mleg_ray.features.steps.base import (
     per_event,
     require_columns,
 )
-from mleg_ray.physics.kinematics import momentum_at
-
-OFF_SHELL = 1e-4  # of the energy: more is no rounding
-RESOLUTION = 3e-3  # of the energy: in single precision a smaller mass is rounding
+from mleg_ray.physics.kinematics import LEAST_MASS, OFF_SHELL, momentum_at
 
 
 class Mass(Step):
@@ -55,7 +52,7 @@ class Mass(Step):
             group = name.rpartition(".")[0]
             energy, p = columns[f"{group}.energy"].double(), self._momentum(group, columns)
             mass = ((energy - p) * (energy + p)).clamp(min=0).sqrt()
-            made[name] = torch.where(mass < RESOLUTION * energy, 0.0, mass)
+            made[name] = torch.where(mass < LEAST_MASS * energy, 0.0, mass)
         return made
 
     def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -76,7 +73,7 @@ class Mass(Step):
         for name, mass in self.encode(before.columns).items():
             source = f"{name.rpartition('.')[0]}.energy"
             energy = before.columns[source].double()
-            slope = -(mass / energy).clamp(min=RESOLUTION).log()
+            slope = -(mass / energy).clamp(min=LEAST_MASS).log()
             total = total + per_event(slope, source, before)
         return total
 

@@ -15,9 +15,7 @@ from mleg_ray.features.steps.base import (
     per_event,
     require_columns,
 )
-from mleg_ray.physics.kinematics import energy
-
-OFF_SHELL = 1e-4  # of the energy: more is no rounding
+from mleg_ray.physics.kinematics import OFF_SHELL, energy
 
 
 class MassShell(Step):

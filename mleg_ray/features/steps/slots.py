@@ -8,9 +8,16 @@ from pydantic import Field as Option
 from pydantic import FiniteFloat
 from torch import Tensor
 
-from mleg_ray.errors import ConfigError
-from mleg_ray.events import Events, group_of
-from mleg_ray.features.steps.base import STEPS, Layout, Quantity, Step, StepConfig, require_columns
+from mleg_ray.events import Events
+from mleg_ray.features.steps.base import (
+    STEPS,
+    Layout,
+    Quantity,
+    Step,
+    StepConfig,
+    objects_of,
+    require_columns,
+)
 from mleg_ray.randomness import Noise
 
 
@@ -29,11 +36,7 @@ class Slots(Step):
         super().__init__()
         self.group = group = config.group
         self._above = config.above
-        self.reads = tuple(
-            name for name, q in layout.columns.items() if group_of(name) == group and q.shape
-        )
-        if not self.reads:
-            raise ConfigError(f"no group '{group}' of a varying number of objects")
+        self.reads = objects_of(group, layout)
         self._key = f"{group}.{layout.groups[group].ordered_by}"
         require_columns((self._key,), layout)
         [most] = layout.columns[self._key].shape
@@ -62,16 +65,16 @@ class Slots(Step):
         return made
 
     def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the objects' numbers (B, K), the largest first, and zero where there is none."""
+        """Return the objects' numbers (B, K), the largest first.
+
+        What is no object comes last; the feature map sets it to zero.
+        """
         rows = {
             name: torch.stack([columns[place] for place in places], dim=1)
             for name, places in self._places.items()
         }
-        there = rows[self._key] > self._above
         order = rows[self._key].argsort(dim=1, descending=True, stable=True)
-        return {
-            name: torch.where(there, values, 0).gather(1, order) for name, values in rows.items()
-        }
+        return {name: values.gather(1, order) for name, values in rows.items()}
 
     def log_abs_det(self, before: Events) -> Tensor:
         """Return 0: present objects' numbers stay as they are."""

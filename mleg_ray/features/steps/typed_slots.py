@@ -1,6 +1,5 @@
 """Objects of one group or several as numbers of the event, in a fixed number of slots."""
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -9,14 +8,21 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.events import Events, group_of
-from mleg_ray.features.steps.base import STEPS, Layout, Quantity, Step, StepConfig
+from mleg_ray.events import Events
+from mleg_ray.features.steps.base import (
+    STEPS,
+    Layout,
+    Quantity,
+    Regrouping,
+    StepConfig,
+    objects_of,
+)
 from mleg_ray.randomness import Noise
 
 NONE = "none"
 
 
-class TypedSlots(Step):
+class TypedSlots(Regrouping):
     """The objects of `groups`, one behind the other, as `slot1.pt`, `slot2.pt` ... of the event.
 
     A slot tells what it holds by ones and zeros: `slot1.is_jet`, `slot1.is_muon`, and `is_none`
@@ -31,17 +37,7 @@ class TypedSlots(Step):
     def __init__(self, config: "TypedSlotsConfig", layout: Layout) -> None:
         super().__init__()
         self._groups, self._most = config.groups, config.most
-        own = {
-            group: [name for name, q in layout.columns.items() if group_of(name) == group]
-            for group in config.groups
-        }
-        for group, names in own.items():
-            if not names or not all(layout.columns[name].shape for name in names):
-                known = {group_of(n) for n, q in layout.columns.items() if q.shape and group_of(n)}
-                raise ConfigError(
-                    f"no group '{group}' of a varying number of objects; there are "
-                    f"{', '.join(sorted(known)) or 'none'}"
-                )
+        own = {group: objects_of(group, layout) for group in config.groups}
         self._fields = [name.partition(".")[2] for name in own[self._groups[0]]]
         for group, names in own.items():
             if unlike := {name.partition(".")[2] for name in names} ^ set(self._fields):
@@ -107,18 +103,6 @@ class TypedSlots(Step):
 
     def _gathered(self, field: str, events: Events) -> Tensor:
         return torch.stack([events.columns[f"{slot}.{field}"] for slot in self._slots], dim=1)
-
-    def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return nothing: `forward` must know which objects there are."""
-        return {}
-
-    def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return nothing: `inverse` tells which objects there are."""
-        return {}
-
-    def log_abs_det(self, before: Events) -> Tensor:
-        """Return 0: numbers are moved, not changed."""
-        return before.weight.new_zeros(len(before))
 
     def outside(self, before: Events) -> Tensor:
         """Return which events have more objects than slots."""

@@ -14,6 +14,7 @@ from mleg_ray.features.steps.base import (
     Layout,
     Step,
     StepConfig,
+    no_levels,
     per_event,
     prefixed,
     require_columns,
@@ -69,8 +70,7 @@ class Unary(Step):
         marked = []
         for name in self.reads:
             k = before.columns[name].double()
-            other = (k != k.round()) | (k < 0) | (k > self._most)
-            marked.append(per_event(other, name, before) > 0)
+            marked.append(per_event(no_levels(k, self._most), name, before) > 0)
         return torch.stack(marked).any(dim=0)
 
 

@@ -1,19 +1,17 @@
 """Groups of which no event has an object."""
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field as Option
 from torch import Tensor
 
-from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events, group_of
-from mleg_ray.features.steps.base import STEPS, Layout, Step, StepConfig
+from mleg_ray.features.steps.base import STEPS, Layout, Regrouping, StepConfig, objects_of
 from mleg_ray.randomness import Noise
 
 
-class Without(Step):
+class Without(Regrouping):
     """No objects of some groups: their fields are no features, and no event is made with any.
 
     For what `where` selects. Events that have some count as outside, and lose them.
@@ -21,18 +19,11 @@ class Without(Step):
 
     def __init__(self, config: "WithoutConfig", layout: Layout) -> None:
         super().__init__()
-        self.reads, self.writes = (), {}
+        self.writes = {}
         self._places: dict[str, tuple[int, ...]] = {}
         for group in config.groups:
-            own = {n: q.shape for n, q in layout.columns.items() if group_of(n) == group}
-            if not own or () in own.values():
-                known = {group_of(n) for n, q in layout.columns.items() if q.shape and group_of(n)}
-                raise ConfigError(
-                    f"no group '{group}' of a varying number of objects; there are "
-                    f"{', '.join(sorted(known)) or 'none'}"
-                )
-            self.reads += tuple(own)
-            self._places |= own
+            self._places |= {name: layout.columns[name].shape for name in objects_of(group, layout)}
+        self.reads = tuple(self._places)
         self._groups = config.groups
 
     def inverse(self, events: Events) -> Events:
@@ -51,18 +42,6 @@ class Without(Step):
     def forward(self, events: Events, *, noise: Noise) -> Events:
         """Leave their fields out."""
         return events.replacing(self.reads, {})
-
-    def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return nothing."""
-        return {}
-
-    def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return nothing: `inverse` makes events of as many rows."""
-        return {}
-
-    def log_abs_det(self, before: Events) -> Tensor:
-        """Return 0: nothing continuous is changed."""
-        return before.weight.new_zeros(len(before))
 
     def outside(self, before: Events) -> Tensor:
         """Return which events have such objects."""

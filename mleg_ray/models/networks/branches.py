@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from mleg_ray.config import suggest
 from mleg_ray.errors import ConfigError
@@ -21,7 +22,17 @@ class Normalised(nn.Sequential):
 
     def __init__(self, n_in: int, n_out: int) -> None:
         # The normalisation has an offset of its own.
-        super().__init__(nn.Linear(n_in, n_out, bias=False), nn.BatchNorm1d(n_out))
+        super().__init__(nn.Linear(n_in, n_out, bias=False), BatchNorm(n_out))
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation; a single row has no deviation, and is given the running one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return numbers (B, n), normalised."""
+        if len(x) > 1:
+            return super().forward(x)
+        return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
 
 
 class Branches(Network):

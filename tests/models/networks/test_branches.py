@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.models.networks import NETWORKS
+from mleg_ray.models.networks.branches import BatchNorm
 from mleg_ray.space import Part, Space
 
 SEEN = Space({"met": Part((2,)), "mask": Part((3,))})
@@ -42,6 +43,15 @@ def test_the_trunk_ends_normalised() -> None:
     made = network.hidden(3 + torch.randn(500, 5), torch.zeros(500, 0), 2)
     torch.testing.assert_close(made.mean(dim=0), torch.zeros(4), atol=1e-5, rtol=0)
     torch.testing.assert_close(made.var(dim=0, correction=0), torch.ones(4), atol=0.02, rtol=0)
+
+
+def test_a_single_row_is_normalised_by_the_running_mean_and_deviation() -> None:
+    norm = BatchNorm(1)
+    norm.running_mean.fill_(3.0)
+    norm.running_var.fill_(4.0)
+    assert norm.training
+    assert norm(torch.tensor([[5.0]])).item() == pytest.approx(1.0, rel=1e-5)
+    assert norm(torch.tensor([[5.0], [7.0]])).flatten().tolist() == pytest.approx([-1, 1], rel=1e-4)
 
 
 @pytest.mark.parametrize(
