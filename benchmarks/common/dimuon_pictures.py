@@ -21,7 +21,7 @@ LINES: tuple[dict[str, Any], ...] = (
     {"color": INK, "linestyle": "--", "linewidth": 1.0},
 )
 LEGEND: dict[str, Any] = {"fontsize": 7}
-HIGH, LOW = 25, 15  # vertices, above and below
+FEW, MANY = 15, 25  # vertices: below the one, above the other
 
 
 class Panel(NamedTuple):
@@ -162,8 +162,8 @@ def pile_up(truth: Columns, generated: Mapping[str, Columns]) -> Figure:
     pair, many, few = figure.subplots(1, 3)
     distribution(pair, DERIVED[1], truth, generated)
     for axes, title, chosen in (
-        (many, f"more than {HIGH} vertices", lambda n: n > HIGH),
-        (few, f"fewer than {LOW} vertices", lambda n: n < LOW),
+        (many, f"more than {MANY} vertices", lambda n: n > MANY),
+        (few, f"fewer than {FEW} vertices", lambda n: n < FEW),
     ):
         part, parts = _where(truth, chosen), {n: _where(c, chosen) for n, c in generated.items()}
         distribution(axes, DERIVED[2], part, parts)

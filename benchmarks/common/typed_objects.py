@@ -46,7 +46,6 @@ def distances(truth: Array, made: Array) -> Distances:
     if not len(truth) or not len(made):
         return Distances(*[float("nan")] * len(Distances._fields))
     edges = np.linspace(truth.min(), truth.max(), BINS + 1)
-    edges[-1] = np.nextafter(edges[-1], np.inf)
     counts = [np.histogram(np.clip(x, edges[0], truth.max()), edges)[0] for x in (truth, made)]
     p = counts[0] / len(truth)
     q = np.maximum(counts[1], 0.5) / np.maximum(counts[1], 0.5).sum()
@@ -72,7 +71,8 @@ def combined(truth: Events, made: Events) -> Distances:
     """Return the mean distances over types, by the number of their true objects (ch. 6).
 
     Of a type it is the mean over energy, pt, η and φ of all objects. The missing momentum is a type
-    with as many objects as there are events: the mean over its pt and φ.
+    with as many objects as there are events: the mean over its pt and φ. A type of which nothing is
+    made has no distance, and is left out: that it is missing, numbers of objects tell.
     """
     found, weights = [], []
     for names, weight in _types(truth):

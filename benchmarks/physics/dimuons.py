@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.common.conditional import Bins, agreement, histogram, medians, shares
+from benchmarks.common.dimuon_pictures import FEW, MANY
 from benchmarks.common.options import Training
 from benchmarks.common.ratio import draw_ratio
 from benchmarks.common.resonance import Resonance, fitted
@@ -54,7 +55,6 @@ START = Resonance((91.0, 0.0), (2.5, 0.0), (1.5, 0.0))  # GeV
 PT_EDGES = np.array([0, 3, 6, 10, 15, 20, 30, 45, 70, 1000.0])  # GeV, of the pair
 MET_EDGES = np.array([0, 5, 10, 15, 20, 25, 30, 40, 50, 70, 1000.0])  # GeV
 JET_EDGES = np.array([10, 15, 20, 25, 30, 40, 50, 65, 80, 120, 200.0])  # GeV, of the leading jet
-FEW, MANY = 15, 25  # vertices: below the one, above the other
 MOST_JETS = 5
 # In the small form: so few events make coarse tails.
 COARSE = (

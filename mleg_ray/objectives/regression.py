@@ -58,8 +58,8 @@ class Regression(Objective):
     """L = L₀ + Σ λ_k [(μ - μ̂)² + (σ - σ̂)²], or λ_k E_w (v - v̂)², of named quantities v.
 
     L₀ is the loss of any objective, which it is added `to`, whose player makes events: of a GAN's
-    generator these are the mass terms of Hashemi et al., arXiv:1901.05282, sec. 3.2, whose c of
-    (GeV)⁻² is λ over the variance of the true masses, in GeV².
+    generator these are the mass terms of Hashemi et al., arXiv:1901.05282, sec. 4, eq. 2, whose c
+    of (GeV)⁻² is λ over the variance of the true masses, in GeV².
     """
 
     kind: Literal["regression"] = "regression"
