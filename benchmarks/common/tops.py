@@ -17,7 +17,7 @@ from mleg_ray.evaluation.samples.sample import EventSample, sample_of
 from mleg_ray.evaluation.samples.unphysical import ANY
 from mleg_ray.evaluation.scorecards import scorecard, worst
 from mleg_ray.events import Events
-from mleg_ray.report.drawing import draw_matrix
+from mleg_ray.report.drawing import LEGEND, draw_matrix
 
 ENTRY = "ttbar-13tev"  # of which all others of the kind inherit objects and observables
 LEPTONS = ("electron", "positron", "muon", "antimuon")
@@ -137,7 +137,7 @@ def picture(truth: EventSample, samples: Mapping[str, EventSample]) -> Picture:
         axis = truth.axes[name]
         unit = f" [{axis.unit}]" if axis.unit != "1" else ""
         below.set_xlabel(f"${axis.label}${unit}" if axis.label else name)
-    axes[0, 0].legend()
+    axes[0, 2].legend(loc="upper right", **LEGEND)
     axes[1, 0].set_ylabel("ratio")
     return figure
 
