@@ -26,7 +26,7 @@ COMMANDS = (
     "balanza --experiment III",
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
-    *("stops", "tops --anomaly"),
+    *("showers", "stops", "tops --anomaly"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
@@ -39,6 +39,7 @@ PICTURES = {
             "acceptance",
             "collisions",
             "dimuons",
+            "showers",
             "stops",
             "tops --anomaly",
             "hera",

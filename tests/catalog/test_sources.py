@@ -206,6 +206,14 @@ class TestToyImages(SourceContract):
         return DatasetSpec.load(request.param, ("source.events=600", "shard_events=60"))
 
 
+class TestShowers(SourceContract):
+    kind = "showers"
+
+    @pytest.fixture(params=["showers-100-800-1000", "showers-oblique"])
+    def spec(self, request):
+        return DatasetSpec.load(request.param, ("source.events=60", "shard_events=10"))
+
+
 class TestObjectsAndImages(SourceContract):
     kind = "import"
     converts = True

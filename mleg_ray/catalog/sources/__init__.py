@@ -7,6 +7,7 @@ from mleg_ray.catalog.sources import (
     pythia,
     pythia_pp,
     records,
+    showers,
     tables,
     toys,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "pythia",
     "pythia_pp",
     "records",
+    "showers",
     "tables",
     "toys",
 ]
