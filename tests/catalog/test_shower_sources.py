@@ -92,6 +92,7 @@ def test_angles_and_places_are_even_within_their_limits():
         ("showers-800", "source.repeat=2", r"what differs is image \[MeV\] 2 x 32 x 32, .*4 x 32"),
         ("showers-800", "source.layers=[{material='gold',thickness=1.0}]", "none of lead, poly"),
         ("showers-800", "source.cells=16", "image"),
+        ("showers-800", "source.program='geant4'", "'cascade' or 'penelope'"),
     ],
 )
 def test_what_cannot_be_is_refused(name, assignment, message):
