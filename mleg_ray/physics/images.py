@@ -34,12 +34,18 @@ def occupancy(image: Tensor, threshold: Tensor | float) -> Tensor:
     return (image > threshold).flatten(1).double().mean(dim=1)
 
 
+@observable(None, log=True)
+def layer(image: Tensor, number: int) -> Tensor:
+    """Σ of the layer `number`, from 0 (B,), in the cells' unit; layers are the first axis."""
+    if not 0 <= number < image.shape[1]:
+        raise IndexError(f"layer {number} is none of 0 to {image.shape[1] - 1}")
+    return total(image[:, number])
+
+
 @observable("1")
 def share(image: Tensor, number: int) -> Tensor:
     """Σ of the layer `number`, from 0, over the sum of all (B,); layers are the first axis."""
-    if not 0 <= number < image.shape[1]:
-        raise IndexError(f"layer {number} is none of 0 to {image.shape[1] - 1}")
-    return _ratio(total(image[:, number]), total(image))
+    return _ratio(layer(image, number), total(image))
 
 
 @observable("1")

@@ -26,7 +26,7 @@ COMMANDS = (
     "balanza --experiment III",
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
-    *("detector-toys", "stops", "tops --anomaly"),
+    *("detector-toys", "showers", "stops", "tops --anomaly"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
@@ -40,6 +40,7 @@ PICTURES = {
             "acceptance",
             "collisions",
             "dimuons",
+            "showers",
             "stops",
             "tops --anomaly",
             "hera",

@@ -242,6 +242,14 @@ class TestElectronGun(SourceContract):
         return DatasetSpec.load(str(entry))
 
 
+class TestShowers(SourceContract):
+    kind = "showers"
+
+    @pytest.fixture(params=["showers-100-800-1000", "showers-oblique"])
+    def spec(self, request):
+        return DatasetSpec.load(request.param, ("source.events=60", "shard_events=10"))
+
+
 class TestObjectsAndImages(SourceContract):
     kind = "import"
     converts = True

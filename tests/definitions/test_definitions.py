@@ -125,6 +125,7 @@ def test_ranks_and_axes_are_whole_numbers() -> None:
         ("objects.leading(met, 1)", r"leading cannot be computed of met \(one number\)"),
         ("objects.total(met)", r"total cannot be computed of met \(one number\)"),
         ("objects.azimuth_from(jet.pt, jet.eta, jet.pt)", "azimuth_from cannot be computed of jet"),
+        ("images.layer(cells, 2)", "layer 2 is none of 0 to 1"),
         ("images.share(cells, 2)", "layer 2 is none of 0 to 1"),
         ("images.share(cells, -1)", "layer -1 is none of 0 to 1"),
         ("images.barycentre(cells, 2)", "axis 2 is none of the 2 of an image"),
@@ -345,7 +346,8 @@ def test_units_and_axes_of_what_is_registered() -> None:
         "GeV2": "dis.mandelstam_s dis.q2 dis.w2 photoproduction.momentum_transfer",
         "rad": "kinematics.azimuth kinematics.pair_azimuth kinematics.polar_angle "
         "objects.azimuth_from",
-        None: "detector.difference detector.over_root detector.ratio images.largest images.total "
+        None: "detector.difference detector.over_root detector.ratio images.largest images.layer "
+        "images.total "
         "kinematics.plus kinematics.product objects.leading objects.total objects.transverse_sum",
     }
     found = {name: function.unit for name, function in FUNCTIONS.items() if function.unit != "1"}
@@ -353,6 +355,7 @@ def test_units_and_axes_of_what_is_registered() -> None:
     spread = {name for name, function in FUNCTIONS.items() if function.log}
     assert spread == {f"dis.{name}" for name in ("q2", "w2", "x_bj", "inelasticity")} | {
         "images.largest",
+        "images.layer",
         "images.total",
     }
 

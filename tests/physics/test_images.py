@@ -36,6 +36,7 @@ def test_occupancy(threshold, expected):
 
 
 def test_shares_of_layers():
+    assert [images.layer(LAYERS, number).item() for number in (0, 1)] == [1, 7]
     assert images.share(LAYERS, 0).tolist() == [1 / 8]
     assert images.share(LAYERS, 1).tolist() == [7 / 8]
     assert images.share(torch.zeros(1, 2, 3, 3), 1).tolist() == [0]
