@@ -42,6 +42,9 @@ from mleg_ray.training.trainee import Trainee
 
 SQUARKS = "stop-300-100"
 CALL = 1000  # events
+# In the small form: a model that has learned nothing makes momenta at the edge, of which a second
+# one is to learn.
+COARSE = ("features.most_outside=1",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,8 @@ def measure(options: Asked, results: Results) -> None:
     labels = {"recipe": options.recipe, "dataset": dataset.manifest.name}
     for seed in options.seeds:
         rng = np.random.default_rng(seed)
-        checkpoint = options.trained(options.recipe, seed, dataset=dataset)
+        coarse = COARSE if options.small else ()
+        checkpoint = options.trained(options.recipe, seed, *coarse, dataset=dataset)
         drawn = torch.from_numpy(rng.integers(len(train), size=len(test)))
         samples = {
             "generated": generated(checkpoint, len(test), seed),
