@@ -167,7 +167,9 @@ def at(values: np.ndarray, row: int, voxel: int, value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("datasets", "message"),
     [
-        ({"showers": S}, "needs the datasets incident_energies and showers, and has showers"),
+        ({"showers": S}, "the datasets incident_energies and showers of real .*, and has showers"),
+        ({"incident_energies": E, "showers": h5py.Empty("f8")}, "showers of real numbers, and has"),
+        ({"incident_energies": E, "showers": S.astype(complex)}, "showers of real numbers"),
         (
             {"incident_energies": E, "showers": np.full((40, 368), 1.0)},
             (
@@ -297,6 +299,7 @@ def test_other_events_are_not_converted(tmp_path: Path) -> None:
         ('<?xml version="1.0" encoding="klingon"?><Bins/>', "unknown encoding"),
         (CALORIMETER.replace('n_bin_alpha="2"', ""), "no geometry of the CaloChallenge"),
         (CALORIMETER.replace("0,5,10", "0,5,5"), "layer 2: r_edges do not ascend"),
+        (CALORIMETER.replace("0,5,10", "0,nan,10"), "Layer: .*r_edges.1'?: .*finite"),
     ],
 )
 def test_files_that_are_no_geometry(text: str, message: str) -> None:

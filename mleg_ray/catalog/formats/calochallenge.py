@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
 from mleg_ray.catalog.formats.base import HEADER, Format, header
-from mleg_ray.config import Config
+from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, library
 from mleg_ray.events import UNITS, EventSchema, Field, Unit, conversion
 
@@ -49,10 +49,14 @@ def layers_of(text: bytes, place: str) -> tuple[Layer, ...]:
     try:
         root = ElementTree.fromstring(text)
         layers = tuple(
-            Layer(
-                id=int(element.attrib["id"]),
-                r_edges=tuple(float(edge) for edge in element.attrib["r_edges"].split(",")),
-                n_bin_alpha=int(element.attrib["n_bin_alpha"]),
+            parse(
+                Layer,
+                {
+                    "id": int(element.attrib["id"]),
+                    "r_edges": tuple(float(edge) for edge in element.attrib["r_edges"].split(",")),
+                    "n_bin_alpha": int(element.attrib["n_bin_alpha"]),
+                },
+                "Layer",
             )
             for element in root.iter("Layer")
         )
