@@ -10,11 +10,12 @@ import pytest
 import typer
 
 import mleg_ray as mleg
+from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.cli import app
 from mleg_ray.commands.options import assigned, count, size, target_of, uri_of, workers
 from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.storage import storage_root
-from tests.checkpoints import small_checkpoint
+from tests.checkpoints import layers_checkpoint, small_checkpoint
 from tests.prepared import prepared_dataset
 
 
@@ -90,8 +91,33 @@ def test_a_sample_is_of_so_many_events_or_of_a_file(tmp_path: Path) -> None:
         mleg.sample(checkpoint, 10, where=["q2 > 1"], particles="electrons.csv")
     with pytest.raises(ConfigError, match="--keep event: a dataset's labels are kept"):
         mleg.sample(checkpoint, particles=tmp_path / "electrons", keep=["event"])
+    (tmp_path / "electrons.dat").write_text("20 30")
+    with pytest.raises(ConfigError, match=r"--for .*electrons.dat: files that end in .parquet, "):
+        mleg.sample(checkpoint, particles=tmp_path / "electrons.dat")
+    inclusive = small_checkpoint(tmp_path / "inclusive")
+    with pytest.raises(ConfigError, match="no condition of the checkpoint differs"):
+        mleg.sample(inclusive, particles=tmp_path / "electrons.csv")
     with pytest.raises(ResourceError, match="electrons.csv"):
         mleg.sample(checkpoint, particles=tmp_path / "electrons.csv")
+
+
+def test_rows_of_a_file_are_cut_as_their_images_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 MiB of 2 x 12 x 12 pixels and an energy, in single precision."""
+    checkpoint = layers_checkpoint(tmp_path)
+    file = tmp_path / "photons.csv"
+    file.write_text("energy\n50\n")
+    asked = []
+
+    def prepare(spec: DatasetSpec, storage: str) -> None:
+        asked.append(spec.shard_events)
+        raise DataError(storage)
+
+    monkeypatch.setattr("mleg_ray.cluster.prepare.prepare", prepare)
+    with pytest.raises(DataError):
+        mleg.sample(checkpoint, particles=file, storage=str(tmp_path))
+    assert asked == [2**26 // (4 * (2 * 12 * 12 + 1))]
 
 
 def test_numbers_are_read_as_people_write_them() -> None:

@@ -106,8 +106,8 @@ def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) ->
 
     Raises:
         UserError: a missing optional package.
-        ConfigError: a split would get no events, or the folder of that name holds another dataset,
-            unless `overwrite` says to replace it.
+        ConfigError: a split would get no events, a plane is of a condition that is constant, or the
+            folder of that name holds another dataset, unless `overwrite` says to replace it.
         DataError: missing or unreadable input files.
         ResourceError: no permission or not enough space below `storage`.
     """
@@ -128,6 +128,7 @@ def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) ->
         for index, (split, n) in enumerate(zip(splits, rows, strict=True))
     )
     plan = PreparePlan(spec, source, source.constants(), folder, shards)
+    plan.description.require_consistent()  # a plane may be of a condition found to be constant
     event_bytes = bytes_of(plan.description.stored)
     require_space(storage, sum(rows) * event_bytes)  # before compression
     return plan

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 def convert(
     dataset: DatasetPlace,
-    to: Annotated[str, typer.Option(help="root, hdf5, csv, dark-machines, lhe or hepmc.")],
+    to: Annotated[
+        str,
+        typer.Option(help="root, hdf5, csv, dark-machines, lhe, hepmc or calochallenge."),
+    ],
     *,
     out: Annotated[str | None, typer.Option(help="Where the files go; also s3://.")] = None,
 ) -> "Converted":

@@ -1,5 +1,6 @@
 """Generate events with a checkpoint."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -134,7 +135,6 @@ def sample(
             "--condition": condition,
             "--where": where,
             "--partition-by": partition_by,
-            "--compile": compiled,
         }
         if idle := [option for option, value in asked.items() if value is not None]:
             raise ConfigError(f"--for: its rows decide that; leave {', '.join(idle)} out")
@@ -142,7 +142,15 @@ def sample(
         rows, split = _rows(particles, model, keep or [], root)
         name = "-for-".join((run_label(place), rows.manifest.name))
         usual = join(root, "samples", f"{name}-{split or 'all'}-seed{seed}")
-        job = plan_given(model, rows, split, target_of(out, usual), seed=seed, device=device)
+        job = plan_given(
+            model,
+            rows,
+            split,
+            target_of(out, usual),
+            seed=seed,
+            compiled=compiled,
+            device=device,
+        )
     elif events is None:
         raise ConfigError("--events: say how many, or give a file of particles by --for")
     elif keep:
@@ -175,18 +183,22 @@ def _rows(
     particles: Place, model: "Checkpoint", keep: "Sequence[str]", root: str
 ) -> "tuple[Dataset, str | None]":
     """Return the dataset, and its split, that `--for` names; a file's is prepared first."""
+    from mleg_ray.catalog.codec import bytes_of
     from mleg_ray.catalog.dataset import Dataset
-    from mleg_ray.catalog.listed import is_file, listed
+    from mleg_ray.catalog.listed import SUFFIXES, is_file, listed
     from mleg_ray.cluster.prepare import prepare
+    from mleg_ray.sampling.folding import given_one_by_one
+    from mleg_ray.sampling.job import SHARD
 
     text = str(getattr(particles, "uri", particles))
     if not is_file(text):
+        if Path(text).is_file() and not text.endswith(".toml"):
+            raise ConfigError(f"--for {text}: files that end in {', '.join(SUFFIXES)} are read")
         if keep:
             raise ConfigError(f"--keep {keep[0]}: a dataset's labels are kept; leave it out")
         return Dataset.find(root, text)
-    card = model.card.dataset
-    varying = card.schema_.varying(card.conditions)
-    given = [field for field in card.fields if field.name in varying]
-    spec = listed(uri_of(text), given, keep)
+    # A shard of rows becomes one of events, whose images are larger.
+    shard_events = SHARD.of(bytes_of(model.schema))
+    spec = listed(uri_of(text), given_one_by_one(model.card), shard_events, keep)
     say(f"{text}: read as " + ", ".join(f"{f.name} [{f.unit}]" for f in spec.fields))
     return prepare(spec, root), None

@@ -19,6 +19,17 @@ from mleg_ray.events import Events, Field, unlabelled
 from mleg_ray.sampling.plan import FoldedEvents, extrapolations
 
 
+def given_one_by_one(card: Card) -> tuple[Field, ...]:
+    """Return the conditions that differ from event to event; `ConfigError` if there are none."""
+    names = card.dataset.schema_.varying(card.dataset.conditions)
+    if not names:
+        raise ConfigError(
+            "no condition of the checkpoint differs from event to event: there is nothing to be "
+            "given; name another, or say how many --events"
+        )
+    return tuple(field for field in card.dataset.fields if field.name in names)
+
+
 class Folding:
     """The events of a dataset's split, as conditions of a model.
 
@@ -32,15 +43,12 @@ class Folding:
 
         Raises:
             ConfigError: no condition of the checkpoint varies, there is no such column, or one of
-                another unit, or a condition that was fixed in training has another value.
+                another unit, a condition that was fixed in training has another value, or a label
+                or weight the name of what the checkpoint has.
             DataError: the dataset is measured already.
         """
         given, truth = card.dataset.conditions, card.dataset.schema_.truth
-        if not card.dataset.schema_.varying(given):
-            raise ConfigError(
-                "no condition of the checkpoint differs from event to event: there is nothing to "
-                "be given; name another, or say how many --events"
-            )
+        varying = given_one_by_one(card)
         fixed = dataset.manifest.conditions
         for name in given.keys() & fixed.keys():
             if given[name] != fixed[name]:
@@ -52,10 +60,9 @@ class Folding:
         self._split = split
         self._card = card
         units = {field.name: field.unit for field in unlabelled(dataset.manifest.fields)}
+        self._fixed = {name: given[name] for name in (given.keys() - fixed.keys()) & units.keys()}
         self._columns: dict[str, str] = {}
-        for field in card.dataset.fields:
-            if field.role != "condition" or field.name in given:
-                continue
+        for field in varying:
             names = (field.name, truth.get(field.name, field.name))
             found = next((name for name in names if name in units), None)
             if found is None or units[found] != field.unit:
@@ -65,6 +72,13 @@ class Folding:
                     f"none of {had}"
                 )
             self._columns[field.name] = found
+        own = {*card.dataset.groups, *(f.name for f in card.dataset.fields if f.role != "weight")}
+        for field in (*self._labels, *self._weights):
+            if field.name in own:
+                raise ConfigError(
+                    f"{dataset.uri}: its {field.role} '{field.name}' has the name of something "
+                    "else in the checkpoint's events; rename it where it is from"
+                )
         source = recorded(dataset.manifest.provenance, "source", "kind")
         if source == "folded" and set(self._columns.values()) <= {*dataset.schema.event}:
             raise DataError(
@@ -77,9 +91,13 @@ class Folding:
         """What a folded event has: the model's fields and conditions, its weight and labels."""
         return (
             *(field for field in self._card.dataset.fields if field.role != "weight"),
-            *(field for field in self._dataset.manifest.fields if field.role == "weight"),
+            *self._weights,
             *self._labels,
         )
+
+    @property
+    def _weights(self) -> tuple[Field, ...]:
+        return tuple(field for field in self._dataset.manifest.fields if field.role == "weight")
 
     @property
     def _labels(self) -> tuple[Field, ...]:
@@ -97,12 +115,13 @@ class Folding:
         """Read all events, and see whether the model was trained for them.
 
         Raises:
-            ConfigError: events lie outside the region of the training, unless `extrapolate`.
+            ConfigError: events lie outside the region of the training, unless `extrapolate`, or
+                differ in a condition that was fixed in training.
             DataError: shards are gone, damaged or empty, or a condition or weight is not finite.
         """
         uri, weight = self._dataset.uri, self._dataset.schema.weight
         ranges = dict.fromkeys(self._columns, (math.inf, -math.inf))
-        broken, strayed = Counter[str](), Counter[str]()
+        broken, strayed, other = Counter[str](), Counter[str](), Counter[str]()
         outside = done = 0
         rows: list[int] = []
         with progress_bar("Reading events", self._dataset.rows(self._split)) as bar:
@@ -114,6 +133,9 @@ class Folding:
                         "lose their places; make it again in larger shards"
                     )
                 strange = torch.zeros(len(given), dtype=torch.bool)
+                for name, only in self._fixed.items():
+                    column = events.columns[name]  # either may have been rounded
+                    other[name] += int((column.float() != torch.tensor(only).float()).sum())
                 if weight:
                     broken[weight] += _not_finite(given.weight)
                 for name, own in self._columns.items():
@@ -133,6 +155,12 @@ class Folding:
             raise DataError(
                 f"{uri}: of {done:,} events, values are not finite: {', '.join(found)}; "
                 "remove or mend these events at their source"
+            )
+        if differ := +other:
+            name, n = min(differ.items())
+            raise ConfigError(
+                f"{uri}: {name} of {n:,} of {done:,} events is another than {self._fixed[name]:g}, "
+                "the only one that the checkpoint was trained at"
             )
         if outside and not extrapolate:
             far = (

@@ -160,9 +160,10 @@ def plan_sample(
     sampler = Sampler(checkpoint, spec, folder)
     if spec.shard_events * sampler.event_bytes > MAX_SHARD_BYTES:
         most = MAX_SHARD_BYTES // sampler.event_bytes
+        mend = f"prepare {folds.uri} with shard_events =" if folds else "set --shard-events to"
         raise ConfigError(
             f"sample: a shard of {spec.shard_events:,} events does not fit a worker's memory; "
-            f"set --shard-events to {most:,} or fewer"
+            f"{mend} {most:,} or fewer"
         )
     plan = SamplePlan(checkpoint_uri=checkpoint.uri, spec=spec, bins_sha256=None)
     SealedFolder(folder, plan).require_own()
@@ -203,6 +204,7 @@ def plan_given(
     *,
     seed: int,
     extrapolate: bool = True,
+    compiled: bool | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> SampleJob:
     """Say what is generated: event i has the conditions of the dataset's event i.
@@ -220,6 +222,7 @@ def plan_given(
         seed=seed,
         shard_events=max(folds.shards),
         conditions={},
+        compiled=compiled,
         device=device,
         folds=folds,
     )

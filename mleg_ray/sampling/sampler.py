@@ -111,7 +111,8 @@ class Sampler:
 
         Raises:
             CheckpointError: the model generates NaN or infinity.
-            ConfigError: fewer than one in `MOST_TRIES` events pass the sample's `where`.
+            ConfigError: fewer than one in `MOST_TRIES` events pass the sample's `where`, or none of
+                as many under the conditions of an event that is folded.
             ResourceError: this node cannot compile.
         """
         given = self._folding.shard(shard.index) if self._folding else None
@@ -130,8 +131,8 @@ class Sampler:
     ) -> Generated:
         """Return a shard's events, or fewer if `most` are generated before enough are kept.
 
-        `given` has the conditions of each, if these do not come from the specification; `heard` is
-        told how many there are.
+        `given` has the conditions of each, if these do not come from the specification, and
+        `MOST_TRIES` are made for one; `heard` is told how many there are.
         """
         pipeline = self._pipeline(compiled)
         generator = stream(shard.seed, self._checkpoint.device)
@@ -139,7 +140,8 @@ class Sampler:
         filled = tried = 0
         left = torch.arange(0 if given is None else shard.events)  # conditions without an event
         served: list[Tensor] = []
-        while filled < shard.events and tried < most:
+        failed = 0  # tries, of the first that is left
+        while filled < shard.events and tried < most and failed < MOST_TRIES:
             own = None if given is None else given[left[: pipeline.batch]]
             batch = pipeline(generator, shard.at, own)
             self._require_finite(batch, shard)
@@ -163,6 +165,7 @@ class Sampler:
                 passed = torch.zeros(len(left), dtype=torch.bool)
                 passed[chosen] = True
                 served.append(left[passed])
+                failed = 0 if passed[0] else failed + 1
                 left = left[~passed]
             filled, tried = filled + n, tried + used
             heard(filled)
@@ -184,6 +187,12 @@ class Sampler:
                 )
 
     def _too_few(self, events: Generated) -> ConfigError:
+        if self._spec.folds:
+            return ConfigError(
+                f"{self._spec.folds.uri}: under the conditions of some of its events hardly any of "
+                f"{MOST_TRIES:,} that are generated fulfils {' and '.join(self._spec.where)}, as "
+                "the checkpoint's train events do; leave these events out"
+            )
         return ConfigError(
             f"--where {' and '.join(self._spec.where)}: {len(events):,} of {events.tried:,} "
             f"generated events pass; at least one in {MOST_TRIES:,} must. Cut less, or train on "

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.convert import FORMATS, Conversion, convert_shard, require_convertible
 from mleg_ray.catalog.dataset import Dataset, DatasetManifest
 from mleg_ray.catalog.formats.calochallenge import Showers, layers_of
@@ -166,7 +167,9 @@ def at(values: np.ndarray, row: int, voxel: int, value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("datasets", "message"),
     [
-        ({"showers": S}, "needs the datasets incident_energies and showers, and has showers"),
+        ({"showers": S}, "the datasets incident_energies and showers of real .*, and has showers"),
+        ({"incident_energies": E, "showers": h5py.Empty("f8")}, "showers of real numbers, and has"),
+        ({"incident_energies": E, "showers": S.astype(complex)}, "showers of real numbers"),
         (
             {"incident_energies": E, "showers": np.full((40, 368), 1.0)},
             (
@@ -269,6 +272,20 @@ def test_fields_that_are_no_showers(fields: tuple[Field, ...], message: str) -> 
         source.check(EventSchema(fields), {})
 
 
+def test_labels_are_left_out(tmp_path: Path) -> None:
+    """As the number of the particle, which an event generated for it keeps."""
+    write_calochallenge(tmp_path, events=40)
+    manifest = prepared(calochallenge_spec(tmp_path), tmp_path / "storage").manifest
+    number = Field(name="event", role="label", dtype="int32")
+    labelled = manifest.model_copy(update={"fields": (number, *manifest.fields)})
+    calochallenge = FORMATS["calochallenge"]
+    calochallenge.require(labelled)
+    example = of_events(labelled.schema_.example(), labelled.schema_)
+    calochallenge.write(tmp_path / "again.hdf5", example, labelled)
+    with h5py.File(tmp_path / "again.hdf5") as file:
+        assert set(file) == {"incident_energies", "showers"}
+
+
 def test_other_events_are_not_converted(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"showers have images of energies, .* 'met.pt'"):
         require_convertible(shaped_dataset(tmp_path), "calochallenge")
@@ -279,8 +296,10 @@ def test_other_events_are_not_converted(tmp_path: Path) -> None:
     [
         ("<Bins>", "no geometry of the CaloChallenge: no element found"),
         ("<Bins/>", "it has no layer with voxels"),
+        ('<?xml version="1.0" encoding="klingon"?><Bins/>', "unknown encoding"),
         (CALORIMETER.replace('n_bin_alpha="2"', ""), "no geometry of the CaloChallenge"),
         (CALORIMETER.replace("0,5,10", "0,5,5"), "layer 2: r_edges do not ascend"),
+        (CALORIMETER.replace("0,5,10", "0,nan,10"), "Layer: .*r_edges.1'?: .*finite"),
     ],
 )
 def test_files_that_are_no_geometry(text: str, message: str) -> None:

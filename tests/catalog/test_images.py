@@ -195,6 +195,15 @@ def test_a_constant_condition_is_told_and_fixed(tmp_path: Path) -> None:
     assert line.startswith("condition energy is constant, 10 in all events")
 
 
+def test_a_plane_of_a_constant_condition_is_refused_before_shards_are_made(tmp_path: Path) -> None:
+    ranges = "x_range = [0.0, 30.0], y_range = [0.0, 30.0], log = false"
+    plane = f'planes=[{{ x = "energy", y = "total", {ranges} }}]'
+    plan_dataset(load(tmp_path, arrays(), plane), str(tmp_path / "storage"))
+    spec = load(tmp_path, arrays(e=np.full(N, 10.0)), plane)
+    with pytest.raises(ConfigError, match="planes: .*'energy' is not compared: .* that varies"):
+        plan_dataset(spec, str(tmp_path / "storage"))
+
+
 @pytest.mark.skipif(not REAL.exists(), reason="the electron and photon images are not here")
 def test_real_images(tmp_path: Path) -> None:
     """100 images of 32 x 32 cells, 4.8% of them lit, of two particles."""

@@ -69,6 +69,10 @@ def test_events_without_signals_are_kept(tmp_path: Path) -> None:
     assert source.shard(0)["image"].sum(axis=(1, 2)).tolist() == [5.5, 7, 0]
 
 
+def test_a_blank_line_at_the_end_is_no_event(tmp_path: Path) -> None:
+    assert source_of(tmp_path, EVENTS + "\n").shard_rows() == [[2]]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

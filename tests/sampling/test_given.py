@@ -1,5 +1,6 @@
 """Events for the rows of a file of the user: one each, in order, with what the row is called."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mleg_ray.catalog.prepare import finish, make_shard, plan_dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import Field
+from mleg_ray.sampling.folding import Folding
 from mleg_ray.sampling.job import plan_given
 from tests.checkpoints import small_checkpoint
 from tests.sampling.test_folding import run
@@ -41,8 +43,7 @@ def written(file: Path) -> str:
 
 
 def prepared(file: str, storage: Path, keep: tuple[str, ...] = ("event", "time")) -> Dataset:
-    spec = listed(file, [BEAM], keep).model_copy(update={"shard_events": 300})
-    plan = plan_dataset(spec, str(storage))
+    plan = plan_dataset(listed(file, [BEAM], 300, keep), str(storage))
     return finish(plan, {i: make_shard(plan, i) for i in range(len(plan.shards))})
 
 
@@ -76,9 +77,26 @@ def test_energies_that_it_was_not_trained_at_are_marked(
 
 
 def test_another_file_of_the_same_name_is_another_dataset(tmp_path: Path) -> None:
-    first = listed(written(tmp_path / "a.parquet"), [BEAM])
+    first = listed(written(tmp_path / "a.parquet"), [BEAM], 300)
     pq.write_table(pa.table({"beam_energy": [20.0]}), tmp_path / "a.parquet")
-    assert listed(str(tmp_path / "a.parquet"), [BEAM]).name != first.name
+    assert listed(str(tmp_path / "a.parquet"), [BEAM], 300).name != first.name
+
+
+def test_a_file_that_was_moved_is_the_same_dataset(tmp_path: Path) -> None:
+    file = Path(written(tmp_path / "a.parquet"))
+    (tmp_path / "moved").mkdir()
+    folders = []
+    for place in (file, tmp_path / "moved" / "a.parquet"):
+        spec = listed(str(file.rename(place)), [BEAM], 300)
+        folders.append(plan_dataset(spec, str(tmp_path / "storage")).folder)
+    assert folders[0] == folders[1]
+
+
+def test_the_rows_for_another_checkpoint_are_another_dataset(tmp_path: Path) -> None:
+    """Its condition is stored in another way, or is in another unit."""
+    file = written(tmp_path / "a.parquet")
+    others = (BEAM.model_copy(update=u) for u in ({"dtype": "float64"}, {"unit": "MeV"}))
+    assert len({listed(file, [field], 300).name for field in (BEAM, *others)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -94,13 +112,93 @@ def test_columns_that_cannot_be_kept(
 ) -> None:
     file = written(tmp_path / "a.parquet")
     with pytest.raises(error, match=message):
-        listed(file, [BEAM], keep)
+        listed(file, [BEAM], 300, keep)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ([2**53 + 1, 3], "column 'event' has whole numbers up to 9.01e.15, .* with smaller ones"),
+        ([[1.0, 2.0], [3.0]], "column 'event' holds several numbers a row"),
+    ],
+)
+def test_numbers_that_would_not_be_kept_as_they_are(
+    tmp_path: Path, column: list[object], message: str
+) -> None:
+    table = pa.table({"beam_energy": [20.0, 30.0], "event": column})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=message):
+        listed(str(tmp_path / "a.parquet"), [BEAM], 300, ("event",))
+
+
+def test_a_column_is_kept_once(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.parquet")
+    assert listed(file, [BEAM], 300, ("event", "event")).schema_.labels == ("event",)
+
+
+def test_a_table_that_begins_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("beam_energy\n20\n", encoding="utf-8-sig")
+    assert prepared(str(file), tmp_path / "storage", ()).rows() == 1
+
+
+def test_a_kept_column_of_a_name_that_the_checkpoint_has(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    table = pa.table({"beam_energy": [20.0], "electron": [7]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    rows = prepared(str(tmp_path / "a.parquet"), tmp_path / "storage", ("electron",))
+    with pytest.raises(ConfigError, match="label 'electron' has the name of something else"):
+        Folding(rows, None, checkpoint.card)
+
+
+def test_rows_that_differ_in_a_condition_fixed_in_training(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """7.3 in single precision is the 7.3 of the training; 8 is not."""
+    theta = Field(name="theta", role="condition")
+    described = checkpoint.card.dataset
+    update = {"fields": (*described.fields, theta), "conditions": {"theta": 7.3}}
+    card = checkpoint.card.model_copy(update={"dataset": described.model_copy(update=update)})
+    for values in ([7.3, 7.3], [7.3, 8.0]):
+        file = tmp_path / "a.parquet"
+        pq.write_table(pa.table({"beam_energy": [20.0, 30.0], "theta": values}), file)
+        spec = listed(str(file), [BEAM, theta], 300)
+        plan = plan_dataset(spec, str(tmp_path / "storage"))
+        folding = Folding(finish(plan, {0: make_shard(plan, 0)}), None, card)
+        if values[1] == 7.3:
+            assert folding.survey(extrapolate=False).shards == (2,)
+        else:
+            with pytest.raises(ConfigError, match="theta of 1 of 2 events is another than 7.3"):
+                folding.survey(extrapolate=False)
+
+
+def test_conditions_under_which_no_event_passes_are_told_soon(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 700 rows one is of an energy that the checkpoint's events were cut from."""
+    energies = np.append(ENERGIES[1:].clip(max=40), 45)
+    pq.write_table(pa.table({"beam_energy": energies}), tmp_path / "a.parquet")
+    rows = prepared(str(tmp_path / "a.parquet"), tmp_path / "storage", ())
+    where = checkpoint.run.model_copy(update={"where": ("beam_energy <= 41",)})
+    selecting = dataclasses.replace(checkpoint, run=where)
+    selecting.save(str(tmp_path / "selecting"))
+    monkeypatch.setattr("mleg_ray.sampling.sampler.MOST_TRIES", 20)
+    generate, batches = type(checkpoint.model).draw, []
+    monkeypatch.setattr(
+        type(checkpoint.model),
+        "draw",
+        lambda *args, **options: batches.append(1) or generate(*args, **options),
+    )
+    with pytest.raises(ConfigError, match="under the conditions of some of its events hardly any"):
+        run(plan_given(selecting, rows, None, str(tmp_path / "out"), seed=1))
+    assert len(batches) < 100
 
 
 def test_a_file_without_the_conditions(tmp_path: Path) -> None:
     pq.write_table(pa.table({"energy": [20.0]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="no column 'beam_energy'.*energy"):
-        listed(str(tmp_path / "a.parquet"), [BEAM])
+        listed(str(tmp_path / "a.parquet"), [BEAM], 300)
 
 
 def test_a_checkpoint_that_is_given_nothing(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -108,3 +206,10 @@ def test_a_checkpoint_that_is_given_nothing(checkpoint: Checkpoint, tmp_path: Pa
     inclusive = small_checkpoint(tmp_path / "inclusive")
     with pytest.raises(ConfigError, match="no condition .* differs .* --events"):
         plan_given(inclusive, rows, None, str(tmp_path / "out"), seed=1)
+
+
+def test_a_kept_column_of_the_name_of_a_group_of_conditions(tmp_path: Path) -> None:
+    momentum = Field(name="vertex.px", unit="GeV", role="condition")
+    pq.write_table(pa.table({"vertex.px": [1.0], "vertex": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(ConfigError, match="groups.vertex: a field has this name"):
+        listed(str(tmp_path / "a.parquet"), [momentum], 300, ("vertex",))

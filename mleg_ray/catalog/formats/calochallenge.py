@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
 from mleg_ray.catalog.formats.base import HEADER, Format, header
-from mleg_ray.config import Config
+from mleg_ray.config import Config, parse
 from mleg_ray.errors import ConfigError, DataError, library
 from mleg_ray.events import UNITS, EventSchema, Field, Unit, conversion
 
@@ -49,14 +49,18 @@ def layers_of(text: bytes, place: str) -> tuple[Layer, ...]:
     try:
         root = ElementTree.fromstring(text)
         layers = tuple(
-            Layer(
-                id=int(element.attrib["id"]),
-                r_edges=tuple(float(edge) for edge in element.attrib["r_edges"].split(",")),
-                n_bin_alpha=int(element.attrib["n_bin_alpha"]),
+            parse(
+                Layer,
+                {
+                    "id": int(element.attrib["id"]),
+                    "r_edges": tuple(float(edge) for edge in element.attrib["r_edges"].split(",")),
+                    "n_bin_alpha": int(element.attrib["n_bin_alpha"]),
+                },
+                "Layer",
             )
             for element in root.iter("Layer")
         )
-    except (ElementTree.ParseError, KeyError, ValueError) as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise DataError(f"{place}: no geometry of the CaloChallenge: {error}") from None
     for layer in layers:
         if any(b <= a for a, b in itertools.pairwise(layer.r_edges)):
@@ -134,7 +138,7 @@ class CaloChallenge(Format):
     def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
         """Write the showers; numbers keep the precision of their fields."""
         h5py = library("h5py", "HDF5")
-        showers = Showers.of(manifest.schema_)
+        showers = _showers(manifest)
         content: Mapping[str, NDArray[Any]] = {
             ENERGIES: _in_unit(columns, showers.incident),
             SHOWERS: showers.join(columns),
@@ -146,7 +150,12 @@ class CaloChallenge(Format):
 
     def require(self, manifest: DatasetManifest) -> None:
         """Refuse events that are no showers at an energy."""
-        Showers.of(manifest.schema_)
+        _showers(manifest)
+
+
+def _showers(manifest: DatasetManifest) -> Showers:
+    """Return the fields that are written: all but labels, for which the format has no place."""
+    return Showers.of(manifest.schema_.without(manifest.schema_.labels))
 
 
 def _in_unit(columns: Columns, field: Field) -> NDArray[Any]:

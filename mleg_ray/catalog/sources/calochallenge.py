@@ -137,10 +137,10 @@ class CaloChallengeFiles(FileStretches):
                 raise DataError(f"{uri}: not a whole HDF5 file: {error}") from None
 
     def _require_showers(self, uri: str, file: Mapping[str, Any]) -> None:
-        if not all(hasattr(file.get(name), "shape") for name in (ENERGIES, SHOWERS)):
+        if not all(_is_of_numbers(file.get(name)) for name in (ENERGIES, SHOWERS)):
             raise DataError(
                 f"{uri}: no file of the CaloChallenge: it needs the datasets {ENERGIES} and "
-                f"{SHOWERS}, and has {', '.join(file) or 'none'}"
+                f"{SHOWERS} of real numbers, and has {', '.join(file) or 'none'}"
             )
         energies, showers = file[ENERGIES].shape, file[SHOWERS].shape
         if len(showers) != 2 or energies != (showers[0], 1):
@@ -155,3 +155,8 @@ class CaloChallengeFiles(FileStretches):
                 f"{listed(layers)}: they are of another geometry; name theirs in "
                 "source.geometry"
             )
+
+
+def _is_of_numbers(member: Any) -> bool:  # noqa: ANN401 - what a file of HDF5 has
+    """Tell whether a member of a file is an array of real numbers, and no group or empty place."""
+    return getattr(member, "shape", None) is not None and member.dtype.kind in "fiu"

@@ -1,5 +1,6 @@
 """Read chosen columns of the user's own files, and say exactly where one is at fault."""
 
+import codecs
 import csv
 import difflib
 import io
@@ -155,7 +156,7 @@ class _Text:
 
     def _cleaned(self, content: bytes) -> bytes:
         """Return the table's lines without comments, blank characters and line ends of others."""
-        content = content.replace(b"\r\n", b"\n")
+        content = content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
         for character in self._format.blank.encode():
             content = content.replace(bytes([character]), b" ")
         if self._format.comment:

@@ -133,6 +133,8 @@ class Signals:
 @functools.lru_cache(maxsize=1)
 def _read_cached(uri: str, _version: str, pads: tuple[int, int], times: tuple[int, int]) -> Signals:
     lines = read_bytes(uri).decode(errors="replace").splitlines()
+    if len(lines) % 2 and not lines[-1].strip():
+        lines.pop()  # the second line of an event without signals is blank; this is none
     if len(lines) % 2:
         raise DataError(
             f"{uri}: {len(lines):,} lines, and each event has two; the file is truncated, or "
