@@ -113,7 +113,7 @@ def complete(job: SampleJob, *, workers: int | None = None, gpus: float = 0) -> 
         require_all_there(job)
     dataset = finish(job, records, production, environment())
     folded = job.spec.folds
-    title = f"Folded {folded.uri}" if folded else f"Sample of {dataset.manifest.name}"
+    title = f"One for each of {folded.uri}" if folded else f"Sample of {dataset.manifest.name}"
     say(f"{title}: {dataset.rows():,} events in {job.folder.uri}")
     if job.spec.where:
         passed = parse(Efficiency, dataset.manifest.provenance["efficiency"], job.folder.uri)
