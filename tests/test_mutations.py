@@ -114,6 +114,11 @@ MUTANTS = [
         ("loss if charge < 0 else loss * _pos", "loss if charge > 0 else loss * _pos"),
         ("-((g + 1) ** 2) + (g**2 + 4", "(g + 1) ** 2 + (g**2 + 4"),
         ("section * (1 + material.charges / nuclei)", "section"),
+        ("d = 136 * Z ** (-1 / 3)", "d = 136 * Z ** (-2 / 3)"),
+        ("20.209 - 1.930 * d", "20.867 - 1.930 * d"),
+        ("- (1 - y) * second / 1.5", "+ (1 - y) * second / 1.5"),
+        ("(LOWEST_FIT - 2 * MASS), 0, 1) ** 2", "(LOWEST_FIT - 2 * MASS), 0, 1)"),
+        ("d0 * 10 ** (2 * (x - x0))", "d0 * 10 ** (x - x0)"),
     ),
     *mutants(
         "mleg_ray/physics/showers.py",
@@ -132,6 +137,15 @@ MUTANTS = [
             "(plane * of.cells + column) * of.cells + row",
         ),
         ("distance * transport], axis=1)", "2 * distance * transport], axis=1)"),
+        ("* most * (1 - beta2 / 2)", "* most"),
+        ("* self._steps + rng.random(len(energy))", "* self._steps"),
+        ("(energy * before - photon * after)", "(energy * before + photon * after)"),
+        ("np.minimum(cos[1], 1), azimuth + math.pi", "np.minimum(cos[1], 1), azimuth"),
+        ("(g + 1 - 1 / part) / root", "(g + 1 - 2 / part) / root"),
+        ("self._knock(some, acting[process == KNOCKING])", "pass"),
+        ("process == PHOTOELECTRIC", "process > PHOTOELECTRIC"),
+        ("rng.random(n) < 0.25, 0.625, 1.875", "rng.random(n) < 0.25, 0.625, 0.625"),
+        ("some[W] == 0, -1e-300", "some[W] == 0, 1e-300"),
     ),
     *mutants(
         "mleg_ray/catalog/sources/showers.py",
@@ -146,6 +160,9 @@ MUTANTS = [
         ("start = x - np.tan(theta)", "start = x + np.tan(theta)"),
         ("(0, 0, 1, -edge)", "(0, 0, 1, edge)"),
         ("number * e.A / material.molar_mass", "number * e.Z / material.molar_mass"),
+        ('hits["history"].astype(np.int64) - 1', 'hits["history"].astype(np.int64) - 2'),
+        ("number, row[inside], column[inside])", "number, column[inside], row[inside])"),
+        ("if ended.returncode < 0:", "if False:"),
     ),
     *mutants(
         "mleg_ray/physics/images.py",
@@ -525,6 +542,8 @@ MUTANTS = [
         ("* (up_to - below)", "* 1"),
         ("- np.log1p(-span * rng.random(n)) / self.slope", "+ span * rng.random(n) / self.slope"),
         (".densities(mass))[:, 0]", ".densities(mass))[:, 1]"),
+        ("FEWEST / min(self.signal_share, 1 - self.signal_share)", "FEWEST / self.signal_share"),
+        ("<= self.high - reach", "<= self.high"),
     ),
     # The losses.
     *mutants(
