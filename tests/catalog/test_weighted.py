@@ -126,6 +126,7 @@ def test_tracks_have_their_ranges_and_species() -> None:
     [
         ("toy-splot", "source.mass.peak=2.0", "peak: 2 GeV .* not in the window of 1.8 to 1.93"),
         ("toy-splot", "source.mass.peak=1.82", "1.82 GeV and 3 widths to both sides are not in"),
+        ("toy-splot", "source.mass.peak=1.91", "1.91 GeV and 3 widths to both sides are not in"),
         ("toy-splot", "source.mass.width=0.03", "make the peak narrower or the window wider"),
         (
             "toy-splot",
