@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mleg_ray.catalog.codec import checked, to_events
-from mleg_ray.catalog.sources import penelope
+from mleg_ray.catalog.sources import penelope, showers
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.definitions import violates
 from mleg_ray.errors import ConfigError, DataError, ResourceError, UserError
@@ -63,6 +63,24 @@ def test_energies_are_log_uniform_but_for_a_band():
     whole = np.log(1000 / 50) - np.log(320 / 280)
     assert (energy < 280).mean() == pytest.approx(np.log(280 / 50) / whole, abs=0.005)
     assert (energy < 500).mean() == pytest.approx(1 - np.log(2) / whole, abs=0.005)
+
+
+def test_slabs_windows_and_places_are_told_in_cm(monkeypatch):
+    """Of 6 mm and 10 mm by turns; a window of 160 mm, and places within 20 mm."""
+    told = []
+
+    def simulate(rng, slabs, window, cells, energy, theta, x, y):
+        told.append((window, cells, x, y))
+        return np.zeros((len(energy), len(slabs), cells, cells))
+
+    monkeypatch.setattr(showers, "_cascade", simulate)
+    columns = opened(spec_of("showers-oblique")).shard(0)
+    [(window, cells, x, y)] = told
+    assert (window, cells) == (16.0, 32)
+    assert (columns["x"], columns["y"]) == (pytest.approx(10 * x), pytest.approx(10 * y))
+    slabs = DatasetSpec.load("showers-layers").source.slabs
+    assert [slab.material for slab in slabs] == ["lead", "polystyrene"] * 5
+    assert [slab.thickness for slab in slabs] == pytest.approx([0.6, 1.0] * 5)
 
 
 def test_each_energy_is_a_stratum_and_a_column():

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from scipy.special import ndtr
 
+from mleg_ray.catalog.sources.rich import RICH
 from mleg_ray.catalog.sources.weighted import MassSpectrum
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError
@@ -119,6 +120,24 @@ def test_tracks_have_their_ranges_and_species() -> None:
     pions = shard("rich-pions", 4000)
     told = (pions["p"] > 10) & (pions["p"] < 40) & (pions["signal"] == 1)
     assert (pions["dll_kaon"][told] > 0).mean() < 0.1
+
+
+def test_tracks_are_drawn_as_declared() -> None:
+    """ln p around ln 20 of σ = 0.7, η around 3.4 of σ = 0.6, both cut; 1 + ⌊gamma of shape 4⌋."""
+    tracks = RICH(species={"pion": 1.0}, momentum=20.0, tracks=1.0)
+    drawn = tracks.sample(np.random.default_rng(3), 4000)
+
+    def cut(values: np.ndarray, mean: float, sigma: float, low: float, high: float) -> float:
+        ends = (low - mean) / sigma, (high - mean) / sigma
+        return float(stats.kstest(values, stats.truncnorm(*ends, mean, sigma).cdf).pvalue)
+
+    log_p = np.log(drawn["p"])
+    assert cut(log_p, math.log(20), 0.7, math.log(3), math.log(100)) > LIKELY
+    assert cut(drawn["eta"], 3.4, 0.6, 2, 5) > LIKELY
+    number = drawn["n_tracks"]
+    assert number.min() == 1
+    share = stats.gamma(4, scale=0.25).cdf(1)  # 0.567
+    assert (number == 1).mean() == pytest.approx(share, abs=4 * math.sqrt(0.25 / 4000))
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,34 @@ def test_restricted_losses_and_hard_transfers_add_up(charge):
         assert found == pytest.approx(whole, rel=0.02)
 
 
+def test_atoms_of_a_molecule_count_by_z_and_those_of_electrons_by_number():
+    """Of CH, a spectrum of Z itself is 6 · 7 · 6 + 1 · 2 · 1."""
+    plastic, at = MATERIALS["polystyrene"], np.ones(1)
+    assert showers._of_atoms(plastic, lambda Z, energy, _: Z * energy, at, at) == 254
+    energy = np.geomspace(showers.ELECTRON_CUT, showers.HIGHEST, showers.GRID)
+    rates = showers.Matter(plastic, 0.1).charged[1]
+    annihilating = rates[:, showers.ANNIHILATING] - rates[:, showers.KNOCKING]
+    expected = plastic.electrons * em.annihilation(energy)
+    assert annihilating[:300] == pytest.approx(expected[:300], rel=1e-6)
+
+
+def test_what_is_drawn_keeps_its_limits():
+    """At 10 MeV, κ = 10/m: of shares and energies the least and the most, and half the way."""
+    energy, q, m = np.full(3, 10.0), np.array([0, 0.5, 1]), em.MASS
+    least = 1 / (1 + 20 / m)
+    g = 1 + 10 / m
+    fastest = 1 / (g + 1 + np.sqrt(g**2 - 1))
+    for found, expected in (
+        (showers._share_of_pair(energy, q), [m / 10, 0.5, 1 - m / 10]),
+        (showers._kept(energy, q), [least, least**0.5, 1]),
+        (showers._photon(energy, q), [0.03, 0.3**0.5, 10]),
+        (showers._transfer(energy, q, -1), [0.3, 1.5**0.5, 5]),
+        (showers._transfer(energy, q, 1), [0.3, 3**0.5, 10]),
+        (showers._share_of_annihilation(energy, q), [fastest, (fastest / 2) ** 0.5, 0.5]),
+    ):
+        assert found == pytest.approx(expected)
+
+
 def test_quantiles_draw_their_density():
     table = Quantiles(1.0, lambda energy, q: 2 * q + 0 * energy)
     drawn = table.draw(np.random.default_rng(1), np.full(200_000, 30.0))
@@ -220,6 +248,7 @@ def test_a_positron_does_what_its_rates_say(process, electrons, photons):
 )
 def test_a_photon_does_what_its_rates_say(process, charges, sums, monkeypatch):
     flight, some = in_lead(50, 20.0, 0)
+    before = some[showers.DIRECTION].copy()
     rates = np.broadcast_to(1e9 * (np.arange(3) >= process), (50, 3))
     monkeypatch.setattr(showers, "_interpolated", lambda *_: rates)
     flight._move_photons(some)
@@ -229,6 +258,31 @@ def test_a_photon_does_what_its_rates_say(process, charges, sums, monkeypatch):
         made = flight._charged
         assert [part[showers.CHARGE][0] for part in made] == charges
         assert sum(part[showers.ENERGY] for part in made) == pytest.approx(np.full(50, sums))
+    if process == showers.PHOTOELECTRIC:
+        assert flight._charged[0][showers.DIRECTION] == pytest.approx(before)
+
+
+def test_a_slow_positron_becomes_two_photons_back_to_back():
+    flight, some = in_lead(20, 0.2, 1)
+    assert flight._stop(some).size == 0
+    one, other = flight._photons
+    for photon in (one, other):
+        assert photon[showers.ENERGY] == pytest.approx(np.full(20, em.MASS))
+    assert one[showers.DIRECTION] == pytest.approx(-other[showers.DIRECTION])
+    [(_, left)] = flight._hits
+    assert left == pytest.approx(np.full(20, 0.2))
+
+
+def test_a_pair_opens_to_both_sides_of_its_photon():
+    flight, some = in_lead(50, 20.0, 0)
+    along = some[showers.DIRECTION].copy()
+    flight._make_pairs(some, np.arange(50))
+    first, second = (
+        part[showers.DIRECTION] - (part[showers.DIRECTION] * along).sum(axis=0) * along
+        for part in flight._charged
+    )
+    lengths = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
+    assert (first * second).sum(axis=0) / lengths == pytest.approx(np.full(50, -1.0))
 
 
 def test_what_flies_along_the_slabs_stays_between_them():
