@@ -101,7 +101,7 @@ def coulomb_correction(Z: float) -> float:
 
 
 def _screened(Z: float, momentum: Array) -> tuple[Array, Array]:
-    """Return φ1 and φ2 less 4 ln Z/3, at the recoil `momentum` in units of 2m.
+    """Return φ1 and φ2 less 4 ln Z/3, at the least recoil `momentum` in units of m/2.
 
     They fall below zero near the threshold of pair production, where the spectrum becomes even.
     """

@@ -38,6 +38,7 @@ APART = 0.3  # cm, the largest mean distance of collisions, by which energy is l
 ACROSS = 10  # collisions in the thickness of a slab, at least in the mean
 TOGETHER = 2000  # showers that are followed at once: their arrays fit a processor's cache
 MOST_CELLS = 2**24  # of showers that are followed at once, for the memory of their images
+MOST_ENERGY = 2e6  # MeV, of showers that are followed at once, for the memory of their particles
 GRID, LEVELS, POINTS = 600, 129, 200  # energies, quantiles, points of an integral
 ROWS = 100  # energies of a table of quantiles
 
@@ -276,7 +277,8 @@ class Calorimeter:
         They are inclined by `theta` (n,), rad, against the z axis, towards x.
         """
         parts = []
-        together = max(1, min(TOGETHER, MOST_CELLS // (self.slabs * self.cells**2)))
+        most = min(MOST_CELLS / (self.slabs * self.cells**2), MOST_ENERGY / energy.max())
+        together = max(1, min(TOGETHER, int(most)))
         for start in range(0, len(energy), together):
             some = slice(start, start + together)
             flight = _Flight(self, rng, len(energy[some]))
@@ -486,7 +488,8 @@ class _Flight:
         slab = some[SLAB].astype(np.int64)
         edge = slab + (some[W] > 0)
         away = self._of.edges[edge] - some[Z]
-        distance = away / np.where(some[W] == 0, 1e-300, some[W])
+        # Those that fly along the slabs reach their lower edge, the one chosen, after an age.
+        distance = away / np.where(some[W] == 0, -1e-300, some[W])
         reached = distance <= step
         return np.where(reached, edge, -1), np.where(reached, np.maximum(distance, 0), step)
 

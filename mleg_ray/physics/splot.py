@@ -23,7 +23,8 @@ def yields(densities: Array) -> Array:
     steps V g, of its gradient g and its curvature V⁻¹, are halved until ℓ grows while λ = √(g·V g),
     the distance to the maximum in standard deviations, is large; below 1/4 a whole step converges
     (Y. Nesterov and A. Nemirovskii, Interior-Point Polynomial Algorithms, SIAM 1994, sec. 2.2). A
-    yield may turn negative, but no Σ_k N_k f_k does.
+    yield may turn negative, but no Σ_k N_k f_k does. There is a maximum unless a mixture of species
+    is likelier than another one at each of the events.
     """
     n, species = densities.shape
     found = np.full(species, n / species)

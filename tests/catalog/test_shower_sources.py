@@ -1,16 +1,17 @@
 """Sources of showers: what they draw and refuse, and what PENELOPE is told."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mleg_ray.catalog.codec import checked, to_events
-from mleg_ray.catalog.sources import penelope
+from mleg_ray.catalog.sources import penelope, showers
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.definitions import violates
-from mleg_ray.errors import ConfigError, DataError, UserError
+from mleg_ray.errors import ConfigError, DataError, ResourceError, UserError
 from mleg_ray.physics.materials import MATERIALS
 from mleg_ray.physics.showers import Slab
 
@@ -64,6 +65,24 @@ def test_energies_are_log_uniform_but_for_a_band():
     assert (energy < 500).mean() == pytest.approx(1 - np.log(2) / whole, abs=0.005)
 
 
+def test_slabs_windows_and_places_are_told_in_cm(monkeypatch):
+    """Of 6 mm and 10 mm by turns; a window of 160 mm, and places within 20 mm."""
+    told = []
+
+    def simulate(rng, slabs, window, cells, energy, theta, x, y):
+        told.append((window, cells, x, y))
+        return np.zeros((len(energy), len(slabs), cells, cells))
+
+    monkeypatch.setattr(showers, "_cascade", simulate)
+    columns = opened(spec_of("showers-oblique")).shard(0)
+    [(window, cells, x, y)] = told
+    assert (window, cells) == (16.0, 32)
+    assert (columns["x"], columns["y"]) == (pytest.approx(10 * x), pytest.approx(10 * y))
+    slabs = DatasetSpec.load("showers-layers").source.slabs
+    assert [slab.material for slab in slabs] == ["lead", "polystyrene"] * 5
+    assert [slab.thickness for slab in slabs] == pytest.approx([0.6, 1.0] * 5)
+
+
 def test_each_energy_is_a_stratum_and_a_column():
     source = opened(spec_of("showers-100-800-1000", events=9))
     assert [len(shards) for shards in source.shard_rows()] == [1, 1, 1]
@@ -86,6 +105,7 @@ def test_angles_and_places_are_even_within_their_limits():
         ("showers", "source.energies=[100.0]", "not both"),
         ("showers", "source.energy_range=[500.0, 100.0]", "the first energy must be below"),
         ("showers", "source.held_out=[20.0, 60.0]", "a band within energy_range"),
+        ("showers", "source.held_out=[50.0, 1000.0]", "leaves nothing of energy_range"),
         ("showers-100-800-1000", "source.held_out=[280.0, 320.0]", "give that too"),
         ("showers-oblique", "conditions.theta=0.1", "draws theta"),
         ("showers-oblique", "source.spot=200.0", "come in within the window"),
@@ -145,6 +165,44 @@ def test_penelope_s_failure_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(penelope, "PROGRAM", "raise SystemExit('no such material')")
     with pytest.raises(DataError, match="PENELOPE ended with an error: no such material"):
         penelope._run(tmp_path)
+    monkeypatch.setattr(penelope, "PROGRAM", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(ResourceError, match="ended by SIGKILL; run the same command again"):
+        penelope._run(tmp_path)
+
+
+def test_hits_of_penelope_become_images(monkeypatch):
+    """Cells of 0.5 cm from -1 cm; what a secondary particle carries away is taken off again."""
+    told = {}
+
+    def run(folder):
+        told.update(json.loads((folder / "job.json").read_text()))
+        for number, rows in {
+            1: [(5e6, (0.3, -0.7, 0.1), 2), (-1e6, (0.3, -0.7, 0.1), 2), (9e6, (1.1, 0, 0.1), 2)],
+            2: [(3e6, (-0.9, 0.6, 1.0), 1)],
+        }.items():
+            hits = np.zeros(len(rows), penelope.HIT)
+            hits["energy"], hits["place"], hits["history"] = zip(*rows, strict=True)
+            hits.tofile(folder / f"hits-th0-singles_det_{number}.dat")
+
+    monkeypatch.setattr(penelope, "_run", run)
+    slabs = (Slab("lead", 0.9), Slab("polystyrene", 7.5))
+    full = np.full(2, 800.0)
+    found = penelope.images(np.random.default_rng(1), slabs, 2.0, 4, full, *np.zeros((3, 2)))
+    expected = np.zeros((2, 2, 4, 4))
+    expected[1, 0, 0, 2], expected[0, 1, 3, 0] = 4, 3
+    assert found == pytest.approx(expected)
+    config = told["config"].splitlines()
+    for line in (
+        "tallies/hits/filters/pileup false",
+        "tallies/hits/detectors [1, 2]",
+        "geometry/kdet/2 2",
+        "simulation/threads 1",
+        "materials/polystyrene/number 2",
+        "materials/lead/eabs/electron 300000.0",
+        "materials/lead/eabs/positron 300000.0",
+        "materials/lead/eabs/gamma 30000.0",
+    ):
+        assert line in config
 
 
 @needs_penelope

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from scipy.special import ndtr
 
+from mleg_ray.catalog.sources.rich import RICH
 from mleg_ray.catalog.sources.weighted import MassSpectrum
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError
@@ -121,10 +122,31 @@ def test_tracks_have_their_ranges_and_species() -> None:
     assert (pions["dll_kaon"][told] > 0).mean() < 0.1
 
 
+def test_tracks_are_drawn_as_declared() -> None:
+    """ln p around ln 20 of σ = 0.7, η around 3.4 of σ = 0.6, both cut; 1 + ⌊gamma of shape 4⌋."""
+    tracks = RICH(species={"pion": 1.0}, momentum=20.0, tracks=1.0)
+    drawn = tracks.sample(np.random.default_rng(3), 4000)
+
+    def cut(values: np.ndarray, mean: float, sigma: float, low: float, high: float) -> float:
+        ends = (low - mean) / sigma, (high - mean) / sigma
+        return float(stats.kstest(values, stats.truncnorm(*ends, mean, sigma).cdf).pvalue)
+
+    log_p = np.log(drawn["p"])
+    assert cut(log_p, math.log(20), 0.7, math.log(3), math.log(100)) > LIKELY
+    assert cut(drawn["eta"], 3.4, 0.6, 2, 5) > LIKELY
+    number = drawn["n_tracks"]
+    assert number.min() == 1
+    share = stats.gamma(4, scale=0.25).cdf(1)  # 0.567
+    assert (number == 1).mean() == pytest.approx(share, abs=4 * math.sqrt(0.25 / 4000))
+
+
 @pytest.mark.parametrize(
     ("name", "assignment", "message"),
     [
-        ("toy-splot", "source.mass.peak=2.0", "peak: 2 GeV is not in the window of 1.8 to 1.93"),
+        ("toy-splot", "source.mass.peak=2.0", "peak: 2 GeV .* not in the window of 1.8 to 1.93"),
+        ("toy-splot", "source.mass.peak=1.82", "1.82 GeV and 3 widths to both sides are not in"),
+        ("toy-splot", "source.mass.peak=1.91", "1.91 GeV and 3 widths to both sides are not in"),
+        ("toy-splot", "source.mass.width=0.03", "make the peak narrower or the window wider"),
         (
             "toy-splot",
             "source.background={ kind = 'beta', alpha = 1.0, beta = 1.0 }",
@@ -133,6 +155,8 @@ def test_tracks_have_their_ranges_and_species() -> None:
         ("toy-splot", "source.signal_share=1.0", "source.signal_share: .*less than 1"),
         ("rich-kaons", "conditions.eta=3.0", "draws eta; leave it out"),
         ("rich-kaons", "source.signal.species.pion=0.5", "species: their shares must sum to 1"),
+        ("rich-kaons", "source.signal.momentum=1.0", "source.signal.momentum: .*equal to 3"),
+        ("rich-kaons", "source.signal.momentum=200.0", "source.signal.momentum: .*equal to 100"),
         ("rich-kaons", "source.signal.species={ quark = 1.0 }", "source.signal.species.quark"),
         ("rich-kaons", "fields.8.role=label", r"declares .*weight \[1\] \(label\)"),
     ],
@@ -142,6 +166,18 @@ def test_what_does_not_fit_is_refused(name, assignment, message) -> None:
         DatasetSpec.load(name, (assignment,))
 
 
-def test_a_shard_that_is_too_small_for_a_fit_is_refused() -> None:
-    with pytest.raises(ConfigError, match="a shard of 40 events is too small for the fit"):
-        shard("toy-splot", 40)
+@pytest.mark.parametrize(
+    ("events", "share", "needed"), [(49, 0.4, 50), (99, 0.8, 100), (1999, 0.01, 2000)]
+)
+def test_a_shard_that_is_too_small_for_a_fit_is_refused(events, share, needed) -> None:
+    with pytest.raises(ConfigError, match=f"shard of {events} .*give shards {needed} events or"):
+        shard("toy-splot", events, f"source.signal_share={share}")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_the_smallest_shards_can_be_fitted(share) -> None:
+    for seed in range(20):
+        weight = shard("toy-splot", 200, f"source.signal_share={share}", f"source.seed={seed}")[
+            "weight"
+        ]
+        assert weight.sum() == pytest.approx(200 * share, abs=5 * 10)

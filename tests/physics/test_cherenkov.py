@@ -119,3 +119,14 @@ def test_light_is_lost_in_full_events_and_displaced_as_a_whole(monkeypatch) -> N
     # Of photons at the pion's angle plus d: Σ (d away - away²/2)/σ², and d = 0.4 mrad z.
     variance = (k * (away / 1.6e-3) ** 2) + k * (k + 1) * (away * 0.4e-3 / 1.6e-3**2) ** 2
     assert ratio.std() == pytest.approx(math.sqrt(variance), rel=0.1)
+
+
+@pytest.mark.parametrize(("eta", "seen"), [(2.7, RADIATORS[:1]), (2.9, RADIATORS)])
+def test_the_second_gas_sees_what_is_within_120_mrad(eta, seen, monkeypatch) -> None:
+    """Of a track whose light is lost ln L(below) - ln L(pion) is λ_π of the gases that see it."""
+    monkeypatch.setattr(cherenkov, "BLUR", 0.0)
+    monkeypatch.setattr(cherenkov, "BACKGROUND", 1e-12)
+    columns = np.array([[40.0], [eta], [5000.0]])
+    [lost] = log_likelihood_ratios(np.random.default_rng(4), "pion", *columns)["below"]
+    light = [gas.light(gas.angle(np.array([40.0]), MASSES["pion"])).item() for gas in seen]
+    assert lost == pytest.approx(sum(light))

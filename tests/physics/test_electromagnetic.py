@@ -67,6 +67,32 @@ def test_pairs_need_twice_the_mass_and_grow():
     assert (np.diff(made[2:]) > 0).all()
     # PENELOPE-2018 for lead, nucleus and electrons, barn at 2, 10 and 100 MeV.
     assert made[[4, 6, 7]] / BARN == pytest.approx([1.875, 12.72, 31.34], rel=0.05)
+    half = em.pair_production(LEAD_ATOM, at(em.MASS + 0.75))  # half the way from 2m to 1.5 MeV
+    assert half / BARN == pytest.approx(made[3] / BARN / 4)
+
+
+def test_spectra_without_and_with_screening_by_hand():
+    """Bare: both φ less 4 ln Z/3 are 4 ln(2EE'/mk) - 2. Complete: 4 ln(184.15/Z^⅓), less 2/3."""
+    for Z, total in ((1, 10.0), (82, 1.2)):  # bare is a light nucleus, and any one at low energy
+        bare = 4 * math.log(2 * total / em.MASS) - 2  # k = E' = E/2
+        radiated = em.bremsstrahlung_spectrum(Z, at(total - em.MASS), at(total / 2))
+        assert radiated == pytest.approx((1 + 0.25 - 1 / 3) * bare, rel=0.03)
+    made = em.pair_spectrum(1, at(10.0), at(0.25))  # E+ = 2.5 MeV, E- = 7.5 MeV
+    bare = 4 * math.log(2 * 2.5 * 7.5 / (em.MASS * 10)) - 2
+    assert made == pytest.approx((0.0625 + 0.5625 + 2 / 3 * 0.1875) * bare, rel=0.03)
+    whole = 4 * math.log(184.15 * 82 ** (-1 / 3))  # 14.99
+    radiated = em.bremsstrahlung_spectrum(82, at(1e9), at(0.5e9))
+    assert radiated == pytest.approx(1.25 * whole - (whole - 2 / 3) / 3, rel=1e-3)
+    made = em.pair_spectrum(82, at(1e9), at(0.5))
+    assert made == pytest.approx(whole / 2 + (whole - 2 / 3) / 6, rel=1e-3)
+
+
+def test_the_density_effect_of_a_conductor_begins_below_x0():
+    """At 0.5 MeV p = 1.707 m and x = 0.2323: 0.14 · 10^(2 (0.2323 - 0.3776)). At x0 both meet."""
+    p = 10 ** np.array([0.3775, 0.3777])
+    below, meeting, above = em.density_effect(LEAD, at(0.5, *(em.MASS * (np.sqrt(1 + p**2) - 1))))
+    assert below == pytest.approx(0.0717, abs=1e-4)
+    assert [meeting, above] == pytest.approx([0.14, 0.1407], abs=2e-3)
 
 
 def test_photoelectric_effect_jumps_at_the_edge_and_falls_beyond_its_table():

@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import json
 import math
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mleg_ray.errors import DataError, UserError
+from mleg_ray.errors import DataError, ResourceError, UserError
 from mleg_ray.physics.materials import MATERIALS, Material
 from mleg_ray.physics.showers import ELECTRON_CUT, PHOTON_CUT, Slab
 
@@ -80,6 +81,7 @@ def images(
 
     Raises:
         DataError: PENELOPE ends with an error.
+        ResourceError: it is killed, as for want of memory.
     """
     seeds = rng.integers(1, MAX_SEED, 2)
     found = np.zeros((len(energy), len(slabs), cells, cells))
@@ -113,6 +115,11 @@ def _run(folder: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=folder, capture_output=True, text=True, check=False
     )
+    if ended.returncode < 0:
+        raise ResourceError(
+            f"source showers: PENELOPE was ended by {signal.Signals(-ended.returncode).name}; run "
+            "the same command again, with a lower shard_events if memory was short"
+        )
     if ended.returncode or not list(folder.glob(f"{TALLY}-*.dat")):
         told = (ended.stderr or ended.stdout).strip().splitlines() or ["without a word"]
         raise DataError(f"source showers: PENELOPE ended with an error: {told[-1]}")

@@ -1,9 +1,10 @@
 """Tracks as a ring-imaging Cherenkov detector tells their species."""
 
 import math
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
+from pydantic import Field as Option
 from pydantic import PositiveFloat, model_validator
 
 from mleg_ray.catalog.codec import Columns
@@ -31,7 +32,7 @@ class RICH(DensityConfig):
 
     kind: Literal["rich"] = "rich"
     species: dict[Species, PositiveFloat]
-    momentum: PositiveFloat
+    momentum: Annotated[float, Option(ge=MOMENTA[0], le=MOMENTA[1])]
     tracks: PositiveFloat
 
     @model_validator(mode="after")

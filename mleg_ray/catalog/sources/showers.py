@@ -80,6 +80,8 @@ class ShowersConfig(DrawnConfig):
             raise ConfigError("energy_range: the first energy must be below the second")
         if not low <= first < last <= high:
             raise ConfigError("held_out: must be a band within energy_range, low before high")
+        if self.held_out and self.held_out == self.energy_range:
+            raise ConfigError("held_out: leaves nothing of energy_range; make it a part of that")
         if self.spot > self.window:
             raise ConfigError("spot: electrons must come in within the window; make it smaller")
         return self

@@ -24,16 +24,18 @@ from mleg_ray.physics.splot import sweights
 Array = NDArray[np.float64]
 
 MASS, SIGNAL, WEIGHT = "mass", "signal", "weight"
-FEWEST = 50  # events of a shard, for the fit of two yields and three shapes
+FEWEST = 20  # events of signal, and of background, of a shard on average: of fewer a fit may fail
+REACH = 3.0  # widths from the peak that are in the window
 # How far a fit may move yields over events, the peak in widths, and the logarithms of both shapes:
 # without a bound a peak of no width around one event would have an infinite likelihood.
-BOUNDS = ((1e-6, 2.0), (1e-6, 2.0), (-3.0, 3.0), (-1.5, 1.5), (-3.0, 3.0))
+BOUNDS = ((1e-6, 2.0), (1e-6, 2.0), (-REACH, REACH), (-1.5, 1.5), (-3.0, 3.0))
 
 
 class MassSpectrum(Config):
     """A normal `peak` over a background that falls as exp(-`slope` m), within a window.
 
-    Masses and `width` in GeV, `slope` in 1/GeV; both are normalised between `low` and `high`.
+    Masses and `width` in GeV, `slope` in 1/GeV; both are normalised between `low` and `high`, which
+    hold three widths to both sides of the peak.
     """
 
     low: FiniteFloat
@@ -44,9 +46,11 @@ class MassSpectrum(Config):
 
     @model_validator(mode="after")
     def _peak_is_inside(self) -> Self:
-        if not self.low < self.peak < self.high:
+        reach = REACH * self.width
+        if not self.low + reach <= self.peak <= self.high - reach:
             raise ConfigError(
-                f"peak: {self.peak:g} GeV is not in the window of {self.low:g} to {self.high:g} GeV"
+                f"peak: {self.peak:g} GeV and {REACH:g} widths to both sides are not in the window "
+                f"of {self.low:g} to {self.high:g} GeV; make the peak narrower or the window wider"
             )
         return self
 
@@ -141,10 +145,11 @@ class SPlotConfig(DrawnConfig):
     ) -> Drawn:
         """Build the source; `ConfigError` if a shard has too few events for a fit."""
         fewest = min(cut(self.events, shard_events))
-        if fewest < FEWEST:
+        needed = round(FEWEST / min(self.signal_share, 1 - self.signal_share))
+        if fewest < needed:
             raise ConfigError(
                 f"source.events: a shard of {fewest} events is too small for the fit of its mass "
-                f"spectrum; give shards {FEWEST} events or more, by events and shard_events"
+                f"spectrum; give shards {needed} events or more, by events and shard_events"
             )
         return super().open(schema, conditions, shard_events)
 
