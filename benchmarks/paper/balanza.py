@@ -164,16 +164,17 @@ PRINTED = ("thesis WD", "thesis JS", "thesis KL", "thesis invalid %", "thesis ms
 NOT_PRINTED = dict.fromkeys(PRINTED, "")
 # Some minutes of one CPU each: the networks stay as they are.
 QUICK = {
-    "avae-ttbar-paper": ("training.steps=1000", "training.batch_size=250", "selection.every=250"),
-    "avae-parts-ttbar-paper": (
-        "training.steps=1000",
-        "training.batch_size=250",
-        "selection.every=250",
+    **dict.fromkeys(
+        ("avae-ttbar-paper", "avae-parts-ttbar-paper"),
+        ("training.steps=1000", "training.batch_size=250", "selection.every=250"),
     ),
-    "bvae-parts-ttbar-paper": ("training.steps=4000", "selection.every=1000"),
-    "bvae-parts-stop-paper": ("training.steps=4000", "selection.every=1000"),
-    "bvae-ttbar-paper": ("training.steps=8000", "selection.every=2000"),
-    "bvae-stop-paper": ("training.steps=8000", "selection.every=2000"),
+    **dict.fromkeys(
+        ("bvae-parts-ttbar-paper", "bvae-parts-stop-paper"),
+        ("training.steps=4000", "selection.every=1000"),
+    ),
+    **dict.fromkeys(
+        ("bvae-ttbar-paper", "bvae-stop-paper"), ("training.steps=8000", "selection.every=2000")
+    ),
 }
 JUDGED_BY_NEIGHBOURS = 20_000
 RESIDUALS = 20_000  # train events of which the residuals are, and what is made at a time

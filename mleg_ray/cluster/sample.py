@@ -54,6 +54,15 @@ def default_target(
     return join(storage, "samples", f"{run}-{events}-seed{seed}{given}")
 
 
+def given_target(
+    storage: str, checkpoint_uri: str, joint: str, dataset: Dataset, split: str | None, seed: int
+) -> str:
+    """Return where one event for each of a dataset's goes by default; `joint` is "of" or "for"."""
+    run = run_label(checkpoint_uri)
+    name = f"{run}-{joint}-{dataset.manifest.name}-{split or 'all'}-seed{seed}"
+    return join(storage, "samples", name)
+
+
 def sample(
     checkpoint_uri: str,
     events: int,

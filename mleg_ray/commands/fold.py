@@ -32,16 +32,14 @@ def fold(
 ) -> "Dataset":
     """Carry each event of a dataset to what a detector measures of it, one for one."""
     from mleg_ray.catalog.dataset import Dataset
-    from mleg_ray.checkpoint import Checkpoint, run_label
-    from mleg_ray.cluster.sample import complete
+    from mleg_ray.checkpoint import Checkpoint
+    from mleg_ray.cluster.sample import complete, given_target
     from mleg_ray.sampling.job import plan_fold
-    from mleg_ray.storage import join, storage_root
+    from mleg_ray.storage import storage_root
 
     root, place = storage_root(storage), uri_of(checkpoint)
     dataset, split = Dataset.find(root, events)
-    made = "-of-".join((run_label(place), dataset.manifest.name))
-    usual = join(root, "samples", f"{made}-{split or 'all'}-seed{seed}")
-    target = target_of(out, usual)
+    target = target_of(out, given_target(root, place, "of", dataset, split, seed))
     detector = Checkpoint.load(place)
     job = plan_fold(detector, dataset, split, target, seed=seed, extrapolate=extrapolate)
     folded = complete(job, workers=workers)

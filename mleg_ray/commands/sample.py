@@ -106,13 +106,13 @@ def sample(
     ] = None,
 ) -> "Dataset | None":
     """Generate events into Parquet shards, exactly once; the same command again completes them."""
-    from mleg_ray.checkpoint import Checkpoint, run_label
-    from mleg_ray.cluster.sample import complete, default_target
+    from mleg_ray.checkpoint import Checkpoint
+    from mleg_ray.cluster.sample import complete, default_target, given_target
     from mleg_ray.cluster.simulate import simulate
     from mleg_ray.folder import is_for
     from mleg_ray.sampling.job import plan_given, plan_sample
     from mleg_ray.sampling.spectra import read_condition
-    from mleg_ray.storage import join, storage_root
+    from mleg_ray.storage import storage_root
     from mleg_ray.study.ledger import StudyPlan
     from mleg_ray.study.summary import summarise
 
@@ -140,8 +140,7 @@ def sample(
             raise ConfigError(f"--for: its rows decide that; leave {', '.join(idle)} out")
         model = Checkpoint.load(place)
         rows, split = _rows(particles, model, keep or [], root)
-        name = "-for-".join((run_label(place), rows.manifest.name))
-        usual = join(root, "samples", f"{name}-{split or 'all'}-seed{seed}")
+        usual = given_target(root, place, "for", rows, split, seed)
         job = plan_given(
             model,
             rows,
