@@ -55,8 +55,9 @@ class Asked(Training):
     events: Number = 1_000_000
     pairs: Annotated[int, typer.Option(min=1, help="True events that are prepared.")] = 300_000
     simulated: Annotated[int, typer.Option(min=1, help="By Pythia, for speed.")] = 2000
+    squarks: Annotated[int, typer.Option(min=1, help="Top squarks, for --anomaly.")] = 50_000
     anomaly: Annotated[
-        bool, typer.Option("--anomaly", help=f"Learn generated events too; needs {SQUARKS}.")
+        bool, typer.Option("--anomaly", help="Learn generated events too, and score squarks.")
     ] = False
 
 
@@ -131,7 +132,7 @@ def anomaly(options: Asked, checkpoint: Checkpoint, dataset: Dataset, seed: int)
     number = dataset.rows("train") + validating
     made = sample(checkpoint.uri, number, target, seed=seed + 1, shard_events=validating)
     again = learned_of(checkpoint, made)
-    squarks = options.prepared(SQUARKS, options.pairs).load("test")
+    squarks = options.prepared(SQUARKS, options.squarks).load("test")
     tested = Events.concatenate([dataset.load("test")[: len(squarks)], squarks])
     signal = torch.arange(len(tested)) >= len(tested) - len(squarks)
     areas = [prepare_auc(-one.log_density(tested).numpy()) for one in (checkpoint, again)]
