@@ -801,7 +801,9 @@ MUTANTS = [
             'np.where(True, self.parts["energy"]',
         ),
         ("(MASS_NOISE * parts", "(2 * MASS_NOISE * parts"),
-        ("energy < momentum * (1 - PRINTED)", "energy < momentum"),
+        ("np.hypot(momentum, mass) * (1 - PRINTED)", "np.hypot(momentum, mass)"),
+        ("energy < np.hypot(momentum, mass)", "energy < momentum"),
+        ("(NEGATIVE_PT, pt < 0)", "(NEGATIVE_PT, pt < -1e9)"),
         ('return parts["pt"] * np.cosh(parts["eta"])', 'return parts["pt"]'),
         ('np.arcsinh(parts["pz"]', 'np.arcsinh(-parts["pz"]'),
         ("(NEGATIVE_ENERGY, energy < 0)", "(NEGATIVE_ENERGY, energy < -1e9)"),
@@ -814,6 +816,8 @@ MUTANTS = [
         ('"met.pt": scale * numbers', '"met.pt": numbers'),
         ('return text.partition(b";")[2].strip()', "return text"),
         ('ALIASES = {"a": "g"', 'ALIASES = {"a": "b"'),
+        ("phi - math.copysign(2 * math.pi, phi)", "phi - math.copysign(math.pi, phi)"),
+        ("if met < 0:", "if met < -1e9:"),
     ),
     # Images of detectors.
     *mutants(
@@ -981,6 +985,7 @@ MUTANTS = [
         ("(self.number * self.std).log()", "(self.number / self.std).log()"),
         ("(1 - (end - below) / own)", "((end - below) / own)"),
         ("(upper[..., :-1] <= below)", "(upper[..., :-1] > below)"),
+        ("share[..., None] * upper[..., -1:]", "torch.special.ndtr(noise)[..., None]"),
         ("s * share.square() + d0 * rest", "s * share + d0 * rest"),
         ("slope = d1 * share.square()", "slope = d0 * share.square()"),
         ("log_slope = 2 * (s / below)", "log_slope = (s / below)"),

@@ -3,17 +3,16 @@
 import math
 from collections.abc import Mapping
 from collections.abc import Sequence as Several
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from pydantic import Field as Option
 from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, silu
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.models.base import MODELS, Model, ModelConfig, Spaces
-from mleg_ray.models.splines import Circle, Levels, Line, Monotone
+from mleg_ray.models.splines import Bins, Circle, Levels, Line, Monotone
 from mleg_ray.space import Part, Space, columns, wrapped
 
 LEAST_DESCENT = 1e-6  # from an object to the next, of a standardised feature: more is rounding
@@ -189,6 +188,12 @@ class Sequence(Model):
         self.noise_space = space = spaces.features
         groups = _groups(space, config.order)
         counted = {group: _count_of(group, spaces) for group in groups}
+        for group, part in groups.items():
+            if (levels := spaces.levels[counted[group]].number) > part.shape[0] + 1:
+                raise ConfigError(
+                    f"{group}.count has {levels} levels, and there are at most {part.shape[0]} "
+                    f"'{group}': dequantise it with levels = {part.shape[0] + 1}"
+                )
         maps: dict[str, Monotone] = {}
         for group, part in groups.items():
             for i, name in enumerate(part.names):
@@ -397,7 +402,7 @@ class SequenceConfig(ModelConfig):
     hidden: PositiveInt = 48
     magnitudes: PositiveInt = 8
     places: PositiveInt = 12
-    bins: Annotated[int, Option(ge=2)] = 8
+    bins: Bins = 8
 
     def build(self, spaces: Spaces) -> Sequence:
         """Build the model with freshly drawn weights; `ConfigError` if it does not fit."""

@@ -270,6 +270,13 @@ class TestRefuses:
     def test_objects_that_nothing_counts(self) -> None:
         self.refused("^a sequence must know of each 'jet'", spaces(presence={}))
 
+    def test_more_levels_than_objects(self) -> None:
+        levels = {0: Levels(4), 1: Levels(4)}  # of at most three jets and two leptons
+        self.refused(
+            "^lepton.count has 4 levels, .* at most 2 'lepton': .* levels = 3",
+            spaces(levels=levels),
+        )
+
     def test_isotropy_without_angles(self) -> None:
         flat = Space({name: Part(part.shape, part.names) for name, part in SPACE.parts.items()})
         self.refused("^isotropic: objects have no angle", spaces(space=flat))

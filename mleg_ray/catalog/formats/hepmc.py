@@ -23,6 +23,9 @@ from mleg_ray.events import MOMENTUM, Unit
 
 BEAM, FINAL = 4, 1  # status of particles
 END = re.compile(rb"HepMC::\w+-END_EVENT_LISTING")
+# Of version 3: the particles that a vertex takes in, and how many an event says that it has.
+TAKES_IN = re.compile(rb"(?m)^V \S+ \S+ \[([^\]]*)\]")
+PARTICLES = re.compile(rb"E \S+ \S+ (\d+)")
 ASCII_2, ASCII_3 = b"IO_GenEvent", b"Asciiv3"  # the format's two versions
 MALFORMED = "malformed event"
 NO_WEIGHT = "event without the weight"
@@ -93,6 +96,7 @@ class HepMC(RecordFormat):
         faults: dict[int, Fault] = {}
         for i, text in enumerate(texts):
             try:
+                _require_references(text)
                 # Each alone: what follows a damaged event is read nevertheless.
                 content = head + END.sub(b"", text).rstrip() + end
                 with pyhepmc.open(io.BytesIO(content)) as file:
@@ -127,3 +131,12 @@ class HepMC(RecordFormat):
             {"px": px, "py": py, "pz": pz, "energy": e},
             faults,
         )
+
+
+def _require_references(text: bytes) -> None:
+    """Raise `ValueError` if a vertex takes in a particle that is none: HepMC would crash."""
+    taken = {int(word) for words in TAKES_IN.findall(text) for word in words.split(b",") if word}
+    said = PARTICLES.match(text)
+    last = int(said[1]) if said else 0
+    if none := [number for number in taken if not 1 <= number <= last]:
+        raise ValueError(f"a vertex takes in particle {none[0]} of {last}")

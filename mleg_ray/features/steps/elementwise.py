@@ -16,6 +16,7 @@ from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Quantity,
+    Resolution,
     Step,
     StepConfig,
     per_event,
@@ -25,6 +26,7 @@ from mleg_ray.features.steps.base import (
 from mleg_ray.space import wrapped
 
 LEAST = 1e-30  # what a logarithm is taken of at least
+ROUNDING = 1e-6  # radians, by which single precision may miss π
 
 
 class Elementwise(Step):
@@ -119,23 +121,32 @@ class OfFields(Function):
 
 @STEPS.register
 class Angle(OfFields):
-    """φ/π of an angle in radians: where it turns over, at π, there is no seam."""
+    """φ/π of an angle in radians: where it turns over, at π, there is no seam.
+
+    Angles lie between `low` and `low` + 2π; others, such as degrees, count as outside.
+    """
 
     kind: Literal["angle"] = "angle"
     prefix: ClassVar[str] = "turn"
     circle: ClassVar[bool] = True
+    low: FiniteFloat = -math.pi
 
     def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return the angle in half turns."""
         return wrapped(x / math.pi)
 
     def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
-        """Return the angle in [-π, π)."""
-        return math.pi * wrapped(y)
+        """Return the angle in [low, low + 2π)."""
+        middle = self.low / math.pi + 1
+        return math.pi * (wrapped(y - middle) + middle)
 
     def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return -log π."""
         return x.new_full(x.shape, -math.log(math.pi))
+
+    def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return where x is no angle of the turn that begins at `low`."""
+        return (x < self.low - ROUNDING) | (x > self.low + 2 * math.pi + ROUNDING)
 
 
 @STEPS.register
@@ -174,7 +185,7 @@ class Interval(OfFields):
     prefix: ClassVar[str] = "logit"
     low: FiniteFloat = 0.0
     high: FiniteFloat
-    resolution: PositiveFloat = 1e-12
+    resolution: Resolution = 1e-12
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
