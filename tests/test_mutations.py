@@ -604,6 +604,17 @@ MUTANTS = [
         k="share",
     ),
     *mutants(
+        "mleg_ray/training/collapse.py",
+        "tests/training/test_collapse.py",
+        ("own / self._apart[name]", "self._apart[name] / own"),
+        ("- self.shares[name]).abs().sum()) / 2", "- self.shares[name]).abs().sum())"),
+        ("fill_diagonal_(torch.inf)", "fill_diagonal_(0)"),
+        ("float(total.mean()) / self._weight", "float(total.sum()) / self._weight"),
+        ("value < LEAST_DIVERSITY", "value > LEAST_DIVERSITY"),
+        ("in snapshot][-LATEST:]", "in snapshot]"),
+        ("self.shares[name] = shares", "pass"),
+    ),
+    *mutants(
         "mleg_ray/models/networks/conv_layers.py",
         "tests/models/networks/test_conv_layers.py",
         ("(n - 1) * self.stride - 2 * self.padding", "(n - 1) * self.stride + 2 * self.padding"),
