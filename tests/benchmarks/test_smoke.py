@@ -26,7 +26,7 @@ COMMANDS = (
     "balanza --experiment III",
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
-    *("detector-toys", "showers", "stops", "tops --anomaly"),
+    *("detector-toys", "image-speed", "showers", "stops", "tops --anomaly"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",

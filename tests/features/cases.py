@@ -385,6 +385,10 @@ CASES: dict[str, list[Case]] = {
             _config("rotation", along="mu2", groups=["mu1"], angle="dropped"), DIMUONS, in_frame, ()
         ),
     ],
+    "scaled": [
+        Case(_config("scaled", fields=["image"]), SHOWERS, showers, ("image",)),
+        Case(_config("scaled", fields=["image"], scale=0.3), SHOWERS, showers, ("image",)),
+    ],
     "slots": [Case(_config("slots", group="jet", above=20.0), DIMUONS, dimuons, ())],
     "spike": [
         Case(_config("spike", fields=["iso", "jet.iso"]), DIMUONS, dimuons, ()),

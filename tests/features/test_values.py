@@ -507,6 +507,22 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
         )
     ],
     "rotation": ROTATIONS,
+    "scaled": [
+        Known(
+            {"kind": "scaled", "fields": ["x"]},
+            {"x": [0, 2, 10]},
+            {"scaled_x": [0, 0.4, 2]},
+            [-log(5)] * 3,
+            learned={"x": [0, 5, 1, 3]},
+        ),
+        Known(
+            {"kind": "scaled", "fields": ["x"], "scale": 2.0},
+            {"x": [0, 2, 3]},
+            {"scaled_x": [0, 1, 1.5]},
+            [-log(2)] * 3,
+            learned={"x": [0, 5, 1, 3]},
+        ),
+    ],
     "spike": [
         Known(  # logit 1/4 and 3/4; the logarithms 1 and 5 have the mean 3 and the deviation 2
             {"kind": "spike", "fields": ["x"]},
