@@ -1278,6 +1278,13 @@ MUTANTS = [
         k="by_hand",
     ),
     *mutants(
+        "mleg_ray/training/share.py",
+        "tests/training/test_trainee.py",
+        ("(torch.arange(len(ends)) + 0.5)", "torch.arange(len(ends))"),
+        ("weight.double().cumsum(0)", "torch.ones_like(weight).cumsum(0)"),
+        k="by_weight",
+    ),
+    *mutants(
         "mleg_ray/training/batches.py",
         "tests/training/test_batches.py",
         ('derive_seed(seed, "epoch", epoch)', 'derive_seed(seed, "epoch")'),

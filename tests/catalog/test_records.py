@@ -607,22 +607,26 @@ def as_arrays(parts):
     return {name: np.array([value]) for name, value in parts.items()}
 
 
+@pytest.mark.parametrize("muon", [True, False])
 @pytest.mark.parametrize("kind", ["dark-machines", "lhe", "hepmc"])
-def test_what_is_written_can_be_read(tmp_path, kind):
+def test_what_is_written_can_be_read(tmp_path, kind, muon):
     """Jets, an antimuon and weights of events come back, to the digits that are printed.
 
-    Of φ there are six, which move px by up to 5e-6 pT.
+    Of φ there are six, which move px by up to 5e-6 pT. Without the muon some have no particle.
     """
-    dataset = shaped_dataset(tmp_path / "dataset")
+    manifest = shaped_dataset(tmp_path / "dataset").manifest
+    chosen, names = ["jet"], ["weight"]
+    if muon:
+        chosen, names = ["jet", "muon"], ["muon.px", "muon.pz", "weight"]
+    groups = {name: SHAPED.groups[name] for name in chosen}
     columns = shaped_columns(50) | {"energy": np.full(50, 50.0)}
     form = FORMATS[kind]
     name = f"t{form.suffix}"
-    form.write(tmp_path / name, columns, dataset.manifest)
+    unnamed = {"muon": manifest.groups["muon"].model_copy(update={"pdg_id": None})}
+    told = {"groups": manifest.groups | (unnamed if not muon else {})}
+    form.write(tmp_path / name, columns, manifest.model_copy(update=told))
     jets = [f for f in SHAPED.fields if f.group == "jet" and f.name != "jet.tracks"]
-    others = [f for f in SHAPED.fields if f.name in ("muon.px", "muon.pz", "weight")]
-    schema = EventSchema(
-        [*jets, *others], {"jet": SHAPED.groups["jet"], "muon": SHAPED.groups["muon"]}
-    )
+    schema = EventSchema([*jets, *(f for f in SHAPED.fields if f.name in names)], groups)
     content = (tmp_path / name).read_bytes()
     source = opened(tmp_path, content, 50, schema, name, particles={}, format=kind)
     assert source.shard_rows() == [(50,)]

@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -49,28 +49,37 @@ class HepMC(RecordFormat):
     }
 
     def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
-        """Write one vertex, at which the beams meet and all particles begin."""
+        """Write one vertex, at which the beams meet and all particles begin, if there are some."""
         pyhepmc = library("pyhepmc", "HepMC")
         doubles = {name: values.astype(np.float64) for name, values in columns.items()}
         weight = weights(manifest, doubles)
         n = len(weight)
         beams = [(beam.pdg_id, beam.four_momentum(doubles, n)) for beam in manifest.beams]
-        vertices = [pyhepmc.GenVertex() for _ in range(n)]
+        incoming: list[list[Any]] = [[] for _ in range(n)]
         for pdg_id, momentum in beams:
-            for vertex, values in zip(vertices, momentum.tolist(), strict=True):
-                vertex.add_particle_in(pyhepmc.GenParticle(values, pdg_id, BEAM))
+            for own, values in zip(incoming, momentum.tolist(), strict=True):
+                own.append(pyhepmc.GenParticle(values, pdg_id, BEAM))
+        outgoing: list[list[Any]] = [[] for _ in range(n)]
         for particles in final_state(manifest, columns):
             for i, values in zip(particles.owner, particles.momentum.tolist(), strict=True):
-                particle = pyhepmc.GenParticle(values, particles.pdg_id, FINAL)
-                vertices[i].add_particle_out(particle)
+                outgoing[i].append(pyhepmc.GenParticle(values, particles.pdg_id, FINAL))
         run = pyhepmc.GenRunInfo()
         run.weight_names = ["Default"]
         with pyhepmc.open(str(place), "w") as file:
-            for i, vertex in enumerate(vertices):
+            for i in range(n):
                 event = pyhepmc.GenEvent(pyhepmc.Units.GEV, pyhepmc.Units.MM)
                 event.run_info = run
                 event.event_number = i + 1
-                event.add_vertex(vertex)
+                if outgoing[i]:
+                    vertex = pyhepmc.GenVertex()
+                    for particle in incoming[i]:
+                        vertex.add_particle_in(particle)
+                    for particle in outgoing[i]:
+                        vertex.add_particle_out(particle)
+                    event.add_vertex(vertex)
+                else:  # HepMC would count a vertex that nothing leaves, and not write it
+                    for particle in incoming[i]:
+                        event.add_particle(particle)
                 event.weights = [weight[i]]
                 file.write(event)
 
