@@ -24,11 +24,12 @@ class MLP(Network):
             self.net.append(Residual(block) if config.residual and width == n else block)
             n = width
         self.net.append(config.linear(n, n_out))
+        self._bounded = config.output == "tanh"
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Map x (B, n_in) under condition (B, c) to (B, n_out); one of no conditions sees none."""
         result: Tensor = self.net(self._seen(x, condition), condition)
-        return result
+        return result.tanh() if self._bounded else result
 
     @property
     def depth(self) -> int:
@@ -51,13 +52,15 @@ class MLPConfig(BlocksConfig):
     With `residual`, every hidden layer that keeps its width adds its input to its output (He et
     al., arXiv:1512.03385). `initial` says how weights are drawn: as PyTorch does it, uniform up to
     1/√n of n inputs, biases too, or uniform up to √(6/(n + m)) with m outputs and biases of zero
-    (Glorot & Bengio, AISTATS 2010, eq. 16), as Keras does it.
+    (Glorot & Bengio, AISTATS 2010, eq. 16), as Keras does it. The `output` is what the last layer
+    makes, or its hyperbolic tangent, of features that lie between -1 and 1.
     """
 
     kind: Literal["mlp"] = "mlp"
     widths: Annotated[tuple[PositiveInt, ...], Option(min_length=1)]
     residual: bool = False
     initial: Literal["pytorch", "glorot"] = "pytorch"
+    output: Literal["linear", "tanh"] = "linear"
 
     def linear(self, n_in: int, n_out: int) -> nn.Linear:
         """Return a linear layer with freshly drawn weights."""
