@@ -717,9 +717,9 @@ MUTANTS = [
         k="of_their_own",
     ),
     *mutants(
-        "mleg_ray/models/networks/mlp.py",
+        "mleg_ray/models/networks/blocks.py",
         "tests/models/networks/test_mlp.py",
-        ("result.tanh() if self._bounded", "result if self._bounded"),
+        ("nn.Tanh()", "nn.Identity()"),
         k="tangent",
     ),
     *mutants(

@@ -21,7 +21,7 @@ from mleg_ray.training.loop import TrainingLoop
 from tests.dis_events import HERA, HERA_SCHEMA, SCHEMA, electrons, hera_electrons
 from tests.recipes import TEACHERS, features_of
 
-# Those of other theses, in test_balanza_recipes.py, test_shower_recipes.py, test_albergo_recipes.py.
+# Those of other theses, in tests of their own: of balanza, shower and albergo recipes.
 OTHERS = ("ttbar", "stop", "showers", "toys", "smearing")
 PAPERS = sorted(
     path.stem
