@@ -1013,6 +1013,45 @@ MUTANTS = [
         "tests/physics/test_images.py",
         ("return position - position.floor()", "return position - position.trunc()"),
     ),
+    # What files hold, and what is lost of it.
+    *mutants(
+        "mleg_ray/catalog/codec.py",
+        "tests/catalog/test_tables.py",
+        ("return np.asarray(again != values)", "return np.asarray(again < values)"),
+        ("> ROUNDED * np.abs(values)", "> 1e-9 * np.abs(values)"),
+        ("if different <= 2 * kept:", "if different <= 1000 * kept:"),
+        k="type",
+    ),
+    *mutants(
+        "mleg_ray/catalog/sources/text.py",
+        "tests/catalog/test_text.py",
+        ('replace(b"\\r", b"\\n")', 'replace(b"\\r", b"\\r")'),
+        ("if (np.abs(values) >= EXACT).any():", "if (np.abs(values) > 2 * EXACT).any():"),
+    ),
+    *mutants(
+        "mleg_ray/catalog/sources/files.py",
+        "tests/catalog/test_tables.py",
+        ("if times[length] == 1 or not length:", "if times[length] == 2 or not length:"),
+        k="named_twice",
+    ),
+    *mutants(
+        "mleg_ray/sampling/verification.py",
+        "tests/sampling/test_verification.py",
+        ("for name in np.unique(split)) - different", "for name in np.unique(split)) - copies"),
+        k="truth",
+    ),
+    *mutants(
+        "mleg_ray/catalog/convert.py",
+        "tests/catalog/test_convert.py",
+        ("for before in manifest.shards[:index])", "for before in manifest.shards[: index + 1])"),
+        k="numbered",
+    ),
+    *mutants(
+        "mleg_ray/evaluation/metrics/histograms.py",
+        "tests/evaluation/metrics/test_histograms.py",
+        ("(np.clip(h.density, 0, None) for h in", "(h.density for h in"),
+        k="separation",
+    ),
     *mutants(
         "mleg_ray/catalog/sources/records.py",
         "tests/catalog/test_records.py",

@@ -1,6 +1,6 @@
 """The events that are compared, and what their numbers mean."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -24,7 +24,7 @@ MOST_OBJECTS = 8  # of a group, that classifiers see
 
 
 class Frame(Protocol):
-    """What columns need to be: a mapping or a data frame."""
+    """What columns need to be: a mapping, a data frame (pandas, polars) or a table of Arrow."""
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the names."""
@@ -33,7 +33,7 @@ class Frame(Protocol):
         """Return a column."""
 
 
-# Named columns, or a matrix (n, d) whose columns are then called x0, x1 ...
+# Named columns, also of a structured array, or a matrix (n, d) of columns x0, x1 ...
 Arrays = Frame | NDArray[Any]
 
 
@@ -295,11 +295,7 @@ def ordered(sample: EventSample) -> EventSample:
 
 def _events(columns: Arrays, weights: ArrayLike | None, name: str) -> Events:
     """Return plain columns as events; see `from_arrays`."""
-    if isinstance(columns, np.ndarray):
-        if columns.ndim != 2:
-            raise DataError(f"{name}: a matrix (n, d) or columns are needed, not {columns.shape}")
-        columns = {f"x{i}": column for i, column in enumerate(columns.T)}
-    arrays = {str(key): _numeric(name, key, columns[key]) for key in columns}
+    arrays = {str(key): _numeric(name, key, column) for key, column in _named(columns, name)}
     groups = [group_of(key) for key in arrays if key == f"{group_of(key)}.{COUNT}"]
     flat = {key for key in arrays if group_of(key) in groups and not key.endswith(f".{COUNT}")}
     n = next((len(array) for key, array in arrays.items() if key not in flat), 0)
@@ -328,6 +324,24 @@ def _events(columns: Arrays, weights: ArrayLike | None, name: str) -> Events:
     return Events(tensors, present, torch.from_numpy(weight))
 
 
+def _named(columns: Arrays, name: str) -> Iterable[tuple[Any, Any]]:
+    """Return each column with its name."""
+    if isinstance(columns, np.ndarray):
+        if columns.dtype.names:
+            return [(key, columns[key]) for key in columns.dtype.names]
+        if columns.ndim != 2:
+            raise DataError(f"{name}: a matrix (n, d) or columns are needed, not {columns.shape}")
+        return [(f"x{i}", column) for i, column in enumerate(columns.T)]
+    # The names of Arrow, of awkward, of pandas and polars (which yields columns), of mappings.
+    told = [getattr(columns, attribute, None) for attribute in ("column_names", "fields")]
+    keys = list(
+        next((n for n in told if isinstance(n, list)), getattr(columns, "columns", columns))
+    )
+    if len(set(keys)) < len(keys):
+        raise DataError(f"{name}: columns need different names, not {', '.join(map(str, keys))}")
+    return [(key, columns[key]) for key in keys]
+
+
 def _present(name: str, group: str, count: FloatArray) -> Tensor:
     """Return which objects of a group there are (n, most), by their number (n,)."""
     if not (np.isfinite(count) & (count >= 0) & (count == np.floor(count))).all():
@@ -338,7 +352,10 @@ def _present(name: str, group: str, count: FloatArray) -> Tensor:
 def _numeric(name: str, key: object, column: Any) -> FloatArray:  # noqa: ANN401 - of any kind
     if np.ma.isMaskedArray(column):
         raise DataError(f"{name}: column '{key}' is masked; fill or drop what is masked")
-    array = np.asarray(column)
+    try:
+        array = np.asarray(column)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: column '{key}' is no column of numbers: {error}") from None
     if array.dtype.kind not in "fiub" and array.size > 0:
         raise DataError(f"{name}: column '{key}' holds {array.dtype}; real numbers are needed")
     return array.astype(np.float64)
