@@ -461,8 +461,16 @@ def test_les_houches_events(tmp_path, name):
             {},
             "energy below the mass shell .* E = 13.0004, p = 13 GeV, .*mass = 0.2 of particle 13",
         ),
-        (gzip.compress(les_houches(1.0).encode())[:-30], {}, "what is packed is truncated or damaged"),
-        (gzip.compress(les_houches(1.0).encode())[:-1], {}, "what is packed is truncated or damaged"),
+        (
+            gzip.compress(les_houches(1.0).encode())[:-30],
+            {},
+            "what is packed is truncated or damaged",
+        ),
+        (
+            gzip.compress(les_houches(1.0).encode())[:-1],
+            {},
+            "what is packed is truncated or damaged",
+        ),
         (
             gzip.compress(les_houches(1.0).encode())[:-8] + bytes(8),  # another checksum
             {},
