@@ -677,6 +677,14 @@ MUTANTS = [
         k="share",
     ),
     *mutants(
+        "benchmarks/paper/images.py",
+        "tests/benchmarks/test_images.py",
+        ("np.mean([kl_mean_image", "np.sum([kl_mean_image"),
+        ("kl_mean_image(truth.mean, one.mean)", "kl_mean_image(one.mean, truth.mean)"),
+        (".max() / truth.mean.max()", ".max() / some.mean.max()"),
+        ("row_differences(truth.mean, some.mean)", "row_differences(some.mean, truth.mean)"),
+    ),
+    *mutants(
         "mleg_ray/training/collapse.py",
         "tests/training/test_collapse.py",
         ("own / self._apart[name]", "self._apart[name] / own"),
