@@ -2,6 +2,7 @@
 
 from mleg_ray.features.steps import (
     acceptance,
+    atoms,
     category,
     count,
     dequantise,
@@ -23,6 +24,7 @@ from mleg_ray.features.steps import (
     transverse,
     typed_slots,
     unary,
+    values,
     without,
 )
 from mleg_ray.features.steps.base import STEPS, Layout, Quantity, Step, StepConfig
@@ -34,6 +36,7 @@ __all__ = [
     "Step",
     "StepConfig",
     "acceptance",
+    "atoms",
     "category",
     "count",
     "dequantise",
@@ -55,5 +58,6 @@ __all__ = [
     "transverse",
     "typed_slots",
     "unary",
+    "values",
     "without",
 ]

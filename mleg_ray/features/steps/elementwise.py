@@ -44,7 +44,7 @@ class Elementwise(Step):
                     raise ConfigError(f"{name} and {other} differ in shape")
             new = prefixed(name, f.prefix)
             self.made[new] = name
-            writes[new] = Quantity(plain.shape, f.circle, plain.varies, f.spreads)
+            writes[new] = Quantity(plain.shape, f.circle, plain.varies, f.spreads, plain.given)
         self.writes = writes
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -119,19 +119,24 @@ class OfFields(Function):
 
 @STEPS.register
 class Angle(OfFields):
-    """φ/π of an angle in radians: where it turns over, at π, there is no seam."""
+    """φ/π of an angle in radians: where it turns over there is no seam.
+
+    Angles come back in [`low`, `low` + 2π).
+    """
 
     kind: Literal["angle"] = "angle"
     prefix: ClassVar[str] = "turn"
     circle: ClassVar[bool] = True
+    low: FiniteFloat = -math.pi
 
     def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return the angle in half turns."""
         return wrapped(x / math.pi)
 
     def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
-        """Return the angle in [-π, π)."""
-        return math.pi * wrapped(y)
+        """Return the angle."""
+        middle = self.low / math.pi + 1
+        return math.pi * (wrapped(y - middle) + middle)
 
     def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return -log π."""
