@@ -135,9 +135,10 @@ class FeatureMap(nn.Module):
                 for name in self.space.parts[group].names:
                     found |= {place: ((count, k),) for k, place in enumerate(places[name])}
         for name, quantity in made.items():
-            if quantity.given:
-                for place, has in zip(places[name], places[quantity.given], strict=True):
-                    found[place] = (*found.get(place, ()), (has, 0))
+            given = quantity.given
+            if given is not None and (levels := made[given].levels):
+                for place, has in zip(places[name], places[given], strict=True):
+                    found[place] = (*found.get(place, ()), (has, levels - 2))
         return found
 
     def _changed_once(self, seen: Quantities) -> dict[str, float]:

@@ -258,6 +258,9 @@ CASES: dict[str, list[Case]] = {
             ("pair.log_ratio_pt", "mu2.eta"),
         ),
     ],
+    "atoms": [
+        Case(_config("atoms", fields=["iso", "jet.iso"], at=[0.0]), DIMUONS, dimuons, ()),
+    ],
     "angle": [Case(_config("angle", fields=["jet.phi"]), JETS, jets, ("jet.phi",))],
     "category": [
         Case(_config("category", fields=["process"], levels=3), DIMUONS, dimuons, ()),
@@ -408,6 +411,13 @@ CASES: dict[str, list[Case]] = {
     "unary": [
         Case(_config("unary", fields=["process"], most=2), DIMUONS, dimuons, ()),
         Case(_config("unary", fields=["jet.flavour"], most=3), JETS, jets, ()),
+    ],
+    "uniform-dequantise": [
+        Case(_config("uniform-dequantise", fields=["process"]), DIMUONS, dimuons, ()),
+    ],
+    "values": [
+        Case(_config("values", fields=["process"], values=[0.0, 1.0, 2.0]), DIMUONS, dimuons, ()),
+        Case(_config("values", fields=["jet.flavour"], values=[0.0, 1.0]), JETS, jets, ()),
     ],
     "without": [Case(_config("without", groups=["jet"]), JETS, no_jets, ())],
 }

@@ -253,6 +253,7 @@ PION_PAIR = Known(
 # The mean over u of -log s(1 - s) - log n at s = (k + u)/n: with D(s) = (1 - s) log(1 - s) - s log
 # s, which is 0 at 0, 1/2 and 1, 2 - log n + n [D((k + 1)/n) - D(k/n)]; D(1/4) = -D(3/4) is:
 QUARTER = 3 / 4 * log(3 / 4) - 1 / 4 * log(1 / 4)
+THIRD = 2 / 3 * log(2 / 3) - 1 / 3 * log(1 / 3)
 
 MU2 = {"mu2.px": [3, 4, 0], "mu2.py": [4, -3, 5]}
 MU1 = {"mu1.px": [5, 5, 5], "mu1.py": [10, 10, 10]}
@@ -362,6 +363,20 @@ DENSITIES = [1, 20 / 40, 20 / 100]
 
 STEPS_BY_HAND: dict[str, list[Known]] = {
     "acceptance": [ACCEPTANCE],
+    "atoms": [
+        Known(  # shares of 1/6, 5/6 and 3/6; elsewhere numbers are spread evenly over (0, 4)
+            {"kind": "atoms", "fields": ["x"], "at": [-999.0, 9.0]},
+            {"x": [-999, 3, 9]},
+            {"atom_x": [-log(5), log(5), 0], "free_x": [2, 3, 2]},
+            # The noise has the entropy log 4, less what the first and last number lie inside by.
+            [
+                2 - log(3) + 3 * THIRD + log(4) + 2 * log(3 / 4) / 1000,
+                2 - log(3) + 3 * THIRD,
+                2 - log(3) - 6 * THIRD + log(4) + 2 * log(3 / 4) / 1000,
+            ],
+            learned={"x": [-999, 9, 9, *(4 * x for x in EVENLY["x"])]},
+        )
+    ],
     "angle": [
         Known(
             {"kind": "angle", "fields": ["x"]},
@@ -580,6 +595,20 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             {"kind": "unary", "fields": ["x"], "most": 3},
             {"x": [0, 2, 3]},
             {"at_least_1_x": [0, 1, 1], "at_least_2_x": [0, 1, 1], "at_least_3_x": [0, 0, 1]},
+        )
+    ],
+    "uniform-dequantise": [
+        Known(
+            {"kind": "uniform-dequantise", "fields": ["x"]},
+            {"x": [0, 3, -1]},
+            {"spread_x": [0.5, 3.5, -0.5]},
+        )
+    ],
+    "values": [
+        Known(
+            {"kind": "values", "fields": ["x"], "values": [-1.0, 0.5, 13.0]},
+            {"x": [13, -1, 0.5]},
+            {"place_x": [2, 0, 1]},
         )
     ],
 }

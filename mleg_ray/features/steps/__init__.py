@@ -2,6 +2,7 @@
 
 from mleg_ray.features.steps import (
     acceptance,
+    atoms,
     category,
     count,
     dequantise,
@@ -24,6 +25,7 @@ from mleg_ray.features.steps import (
     transverse,
     typed_slots,
     unary,
+    values,
     without,
 )
 from mleg_ray.features.steps.base import STEPS, Layout, Quantity, Step, StepConfig
@@ -35,6 +37,7 @@ __all__ = [
     "Step",
     "StepConfig",
     "acceptance",
+    "atoms",
     "category",
     "count",
     "dequantise",
@@ -57,5 +60,6 @@ __all__ = [
     "transverse",
     "typed_slots",
     "unary",
+    "values",
     "without",
 ]
