@@ -177,7 +177,7 @@ def picture(drawn: Mapping[str, Mapping[Cell, Array]]) -> Figure:
             made = MEV * drawn[name][cell]
             axes.hist(made, edges, weights=_shares(made), histtype="step", color=color, label=name)
         axes.set(
-            title=f"{energy:g} GeV, η {low:g} to {high:g}", xlabel=r"$\\Delta$ [MeV]", yticks=[]
+            title=f"{energy:g} GeV, η {low:g} to {high:g}", xlabel=r"$\Delta$ [MeV]", yticks=[]
         )
     figure.axes[0].legend(**LEGEND)
     return figure
