@@ -399,6 +399,8 @@ def test_what_pythia_does_not_know_is_said_before_the_work(tmp_path):
         (["source.processes.zmumu.cross_section=1.0"], "zmumu.cross_section: it is for weights"),
         (["source.detector=cms"], "no cms.toml"),
         (["source.processes={}"], "source.processes"),
+        (["source.selection.pair.mass=[150.0,50.0]"], "pair.mass: the first is the lower end"),
+        (["source.objects.jet.gap=[1.5,1.4]"], "objects.jet.gap: the first is the lower end"),
     ],
 )
 def test_bad_configuration(tmp_path, assignments, message):

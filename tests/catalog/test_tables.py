@@ -635,8 +635,9 @@ def test_what_was_converted_can_be_imported(tmp_path, kind):
             np.testing.assert_array_equal(found[i], wanted[j])
 
 
-def test_counts_that_count_others_in_hdf5(tmp_path):
-    write_hdf5(tmp_path / "t.h5", **{"jet.pt": A, "jet.count": np.array([1, 1])})
+@pytest.mark.parametrize("count", [[1, 1], [4, -1]])
+def test_counts_that_count_others_in_hdf5(tmp_path, count):
+    write_hdf5(tmp_path / "t.h5", **{"jet.pt": A, "jet.count": np.array(count)})
     with pytest.raises(DataError, match="'jet.pt' has 3 numbers, and 'jet.count' does not count"):
         read_table(str(tmp_path / "t.h5"), ("jet.pt",), FileFormat())
 
@@ -722,6 +723,22 @@ def test_rows_of_one_event_are_refused_or_left_out_but_the_first(tmp_path):
     values["unique"]["by"] = ["other"]
     with pytest.raises(DataError, match="no column 'other'; it has 2 columns: event, energy"):
         ImportConfig.model_validate(values).open(schema, {}, 5).shard_rows()
+
+
+def test_numbers_too_large_to_tell_events_apart(tmp_path):
+    """2⁵³ and 2⁵³ + 1 are one number in double precision; both are other events."""
+    pq.write_table(pa.table({"event": [2**53 + 1, 2**53], "energy": [1.0, 2.0]}), tmp_path / "t.pq")
+    values = {
+        "files": [{"path": "t.pq"}],
+        "columns": {"energy": {"column": "energy", "unit": "GeV"}},
+        "format": {"kind": "parquet"},
+        "unique": {"by": ["event"], "copies": "leave-out"},
+        "seed": 1,
+        "root": str(tmp_path),
+    }
+    source = ImportConfig.model_validate(values).open(EventSchema(SCHEMA.fields[:1]), {}, 5)
+    with pytest.raises(DataError, match="column 'event' .* has 9007199254740992, which double"):
+        source.shard_rows()
 
 
 def test_real_copies_are_named(reference_data):

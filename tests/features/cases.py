@@ -332,6 +332,9 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "pion-pair": [Case(_config("pion-pair"), PHOTOPRODUCTION.schema_, pions, ())],
+    "min-max": [
+        Case(_config("min-max", fields=["jet.pt", "met"], high=60.0), JETS, jets, ("jet.pt", "met"))
+    ],
     "pixels": [
         Case(
             _config("pixels", fields=["image"], scale=0.1, threshold=0.01),
@@ -384,6 +387,10 @@ CASES: dict[str, list[Case]] = {
         Case(
             _config("rotation", along="mu2", groups=["mu1"], angle="dropped"), DIMUONS, in_frame, ()
         ),
+    ],
+    "scaled": [
+        Case(_config("scaled", fields=["image"]), SHOWERS, showers, ("image",)),
+        Case(_config("scaled", fields=["image"], scale=0.3), SHOWERS, showers, ("image",)),
     ],
     "slots": [Case(_config("slots", group="jet", above=20.0), DIMUONS, dimuons, ())],
     "spike": [

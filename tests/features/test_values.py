@@ -368,7 +368,13 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             {"x": [-pi / 2, pi / 4, 3 * pi / 4]},
             {"turn_x": [-1 / 2, 1 / 4, 3 / 4]},
             [-log(pi)] * 3,
-        )
+        ),
+        Known(
+            {"kind": "angle", "fields": ["x"], "low": 0.0},
+            {"x": [3 * pi / 2, pi / 4, 7 * pi / 4]},
+            {"turn_x": [-1 / 2, 1 / 4, -1 / 4]},
+            [-log(pi)] * 3,
+        ),
     ],
     "category": [
         Known(
@@ -418,6 +424,14 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             {"x": [4, 3, 2]},
             {"logit_x": [log(3), 0, -log(3)]},
             [-log(4 * 3 / 16), -log(4 * 1 / 4), -log(4 * 3 / 16)],
+        )
+    ],
+    "min-max": [
+        Known(  # of an interval of 4 from 1: twice the share, less one
+            {"kind": "min-max", "fields": ["x"], "low": 1.0, "high": 5.0},
+            {"x": [4, 1, 6]},
+            {"minmax_x": [0.5, -1, 1.5]},
+            [-log(2), -log(2), -log(2)],
         )
     ],
     "logarithm": [
@@ -501,6 +515,22 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
         )
     ],
     "rotation": ROTATIONS,
+    "scaled": [
+        Known(
+            {"kind": "scaled", "fields": ["x"]},
+            {"x": [0, 2, 10]},
+            {"scaled_x": [0, 0.4, 2]},
+            [-log(5)] * 3,
+            learned={"x": [0, 5, 1, 3]},
+        ),
+        Known(
+            {"kind": "scaled", "fields": ["x"], "scale": 2.0},
+            {"x": [0, 2, 3]},
+            {"scaled_x": [0, 1, 1.5]},
+            [-log(2)] * 3,
+            learned={"x": [0, 5, 1, 3]},
+        ),
+    ],
     "spike": [
         Known(  # logit 1/4 and 3/4; the logarithms 1 and 5 have the mean 3 and the deviation 2
             {"kind": "spike", "fields": ["x"]},
@@ -609,6 +639,18 @@ def test_angles_are_moved_into_one_turn() -> None:
     step = built(STEPS_BY_HAND["angle"][0])
     assert step.encode(tensors({"x": [3 * pi / 2]}))["turn_x"].item() == pytest.approx(-1 / 2)
     assert step.decode(tensors({"turn_x": [1.5]}))["x"].item() == pytest.approx(-pi / 2)
+
+
+@pytest.mark.parametrize(("low", "outside"), [(-pi, [0, 0, 1, 1, 0]), (0.0, [1, 0, 0, 1, 0])])
+def test_degrees_are_no_angles(low: float, outside: list[int]) -> None:
+    """Of -1, 1, 4 and 90; π in single precision is a little more than π."""
+    single = torch.tensor(pi).item()
+    assert single > pi
+    step = STEPS.parse({"kind": "angle", "fields": ["x"], "low": low}).build(
+        Layout({"x": Quantity()}, {})
+    )
+    events = Events(tensors({"x": [-1, 1, 4, 90, single]}), {}, torch.ones(5))
+    assert step.outside(events).tolist() == [bool(mark) for mark in outside]
 
 
 SEEN_ELECTRON = electron((3, 4, 12, 13), (4, -3, -12, 13), (-6, 8, 24, 26))

@@ -23,6 +23,7 @@ from mleg_ray.errors import library
 UNKNOWN = -1.0  # a scale or coupling
 MOST_PDG = 10**10  # of nuclei
 FINAL = 1  # status of what leaves the hard process
+WORDS = 13  # of a particle's line
 WEIGHT = re.compile(rb"<wgt\s+id\s*=\s*['\"]\s*([^'\"]*?)\s*['\"]\s*>([^<]*)</wgt>")
 MALFORMED = "malformed event"
 NO_WEIGHT = "event without the weight"
@@ -149,12 +150,17 @@ def _event(text: bytes) -> tuple[tuple[float, float, float], list[list[float]]]:
     if b"</event>" not in text:
         raise ValueError("there is no </event>; the file is truncated")
     first, *lines = text[text.index(b">") + 1 :].strip().splitlines()
-    n, process, weight, scale, *_ = (float(word) for word in first.split())
+    number_of, *numbers = first.split()
+    n = int(number_of)
+    process, weight, scale, *_ = map(float, numbers)
+    # Behind the particles there may be comments and other elements.
+    if n < 0 or any(len(line.split()) == WORDS and line[:1] != b"#" for line in lines[n : n + 1]):
+        raise ValueError(f"it is said to have {n} particles, and has more")
     particles = []
-    for k in range(int(n)):
+    for k in range(n):
         words = lines[k].split()
-        if len(words) != 13:
-            raise ValueError(f"particle {k + 1} of {n:g} has {len(words)} numbers, not 13")
+        if len(words) != WORDS:
+            raise ValueError(f"particle {k + 1} of {n} has {len(words)} numbers, not {WORDS}")
         if int(words[1]) == FINAL:
             number = int(words[0])
             if abs(number) > MOST_PDG:

@@ -350,7 +350,8 @@ def _flat_lists(uri: str, columns: Mapping[str, Any], read: Table) -> Table:
         if name == counter or counter not in columns or not isinstance(values, np.ndarray):
             continue
         count = np.asarray(columns[counter][()])
-        if count.dtype.kind not in "iu" or count.ndim != 1 or count.sum() != len(values):
+        counts = count.dtype.kind in "iu" and count.ndim == 1 and (count >= 0).all()
+        if not counts or count.sum() != len(values):
             raise DataError(
                 f"{uri}: column {key!r} has {len(values):,} numbers, and '{counter}' does not "
                 "count as many; the file is damaged, or written in another way"

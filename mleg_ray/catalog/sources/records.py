@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ FORMATS: dict[str, RecordFormat] = {
 # GeV between which the median pT of objects that a detector selects lies at any collider.
 PLAUSIBLE_PT = (3.0, 5000.0)
 WEIGHT = "weight"
+GZIP = b"\x1f\x8b"  # what packed files begin with
 
 
 @SOURCES.register
@@ -390,10 +392,18 @@ class _Through:
 
 @contextlib.contextmanager
 def _opened(uri: str) -> Iterator[tuple[IO[bytes], Any]]:
-    """Give the block a file, unpacked if it ends with .gz, and what tells the place in the file."""
+    """Give the block a file, unpacked if it is, and what tells the place in the file.
+
+    Raises:
+        DataError: a packed file is truncated or damaged.
+    """
     with storage_errors(uri), fsspec.open(uri, "rb") as raw:
-        if uri.lower().endswith(".gz"):
-            with gzip.open(raw) as stream:
+        packed = raw.read(len(GZIP)) == GZIP  # whatever its name says
+        raw.seek(0)
+        try:
+            with gzip.open(raw) if packed else contextlib.nullcontext(raw) as stream:
                 yield cast("IO[bytes]", stream), raw.tell
-        else:
-            yield raw, raw.tell
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(
+                f"{uri}: a truncated or damaged gzip file: {error}; copy it again"
+            ) from None

@@ -22,6 +22,8 @@ from mleg_ray.events import COUNT, EventSchema, Field, Unit, conversion, group_o
 from mleg_ray.randomness import derive_seed
 from mleg_ray.storage import version
 
+UNTOLD = 2.0**53  # the smallest whole number that another is rounded to
+
 
 class Column(Config):
     """Where a field's numbers stand, by the column's name or its number from 0, and their unit.
@@ -209,6 +211,12 @@ class Tables(Source):
             if isinstance(content, Lists) or content.ndim > 1:
                 raise DataError(
                     f"{file.uri}: column {key!r} of source.unique has several numbers an event"
+                )
+            if (large := np.abs(content) >= UNTOLD).any():
+                raise DataError(
+                    f"{file.uri}: column {key!r} of source.unique has {content[large][0]:.17g}, "
+                    "which double precision does not tell from its neighbours; split such numbers "
+                    "into two columns"
                 )
             numbers.append(content)
         named = np.stack(numbers, axis=1)

@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from pydantic import Field as Option
 from torch import Tensor, nn
 
 from mleg_ray.config import Config, Registry
@@ -136,6 +137,9 @@ class StepConfig(Config):
 
 
 STEPS: Registry[StepConfig] = Registry("step")
+
+# A share within which an end counts as reached: below rounding its logit would be infinite.
+Resolution = Annotated[float, Option(ge=1e-15, le=0.1)]
 
 
 def require_columns(names: tuple[str, ...], layout: Layout) -> None:
