@@ -298,6 +298,7 @@ CASES: dict[str, list[Case]] = {
     "gaussian-dequantise": [
         Case(_config("gaussian-dequantise", fields=["process"]), DIMUONS, dimuons, (), exact=False),
     ],
+    "fraction": [Case(_config("fraction", fields=["met", "jet.pt"]), JETS, jets, ())],
     "gap": [
         Case(_config("gap", field="electron.pz", below="beam_energy"), SCHEMA, electrons, P[2:]),
         Case(_config("gap", field="met", below="energy"), JETS, jets, ("met",)),
@@ -385,11 +386,13 @@ CASES: dict[str, list[Case]] = {
             _config("rotation", along="mu2", groups=["mu1"], angle="dropped"), DIMUONS, in_frame, ()
         ),
     ],
+    "shares": [Case(_config("shares", field="image"), SHOWERS, showers, ())],
     "slots": [Case(_config("slots", group="jet", above=20.0), DIMUONS, dimuons, ())],
     "spike": [
         Case(_config("spike", fields=["iso", "jet.iso"]), DIMUONS, dimuons, ()),
         Case(_config("spike", fields=["jet.iso"], above=0.5), DIMUONS, dimuons, ()),
     ],
+    "symmetric-square": [Case(_config("symmetric-square", field="image"), SHOWERS, showers, ())],
     "typed-slots": [
         Case(_config("typed-slots", groups=["jet"], most=4, name="place"), JETS, jets, ())
     ],
@@ -401,6 +404,9 @@ CASES: dict[str, list[Case]] = {
     "unary": [
         Case(_config("unary", fields=["process"], most=2), DIMUONS, dimuons, ()),
         Case(_config("unary", fields=["jet.flavour"], most=3), JETS, jets, ()),
+    ],
+    "zero-suppressed": [
+        Case(_config("zero-suppressed", fields=["image"], threshold=0.3), SHOWERS, showers, ())
     ],
     "without": [Case(_config("without", groups=["jet"]), JETS, no_jets, ())],
 }

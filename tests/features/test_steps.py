@@ -26,19 +26,23 @@ def case(request: pytest.FixtureRequest) -> Case:
     return CASES[kind][i]
 
 
-# Steps that make whole numbers, sides or zeros real; or nothing at all.
+# Steps that make whole numbers, sides or zeros real, shares of a sum, or nothing at all.
 DISCRETE = tuple(
     type(CASES[kind][0].build())
     for kind in (
         "category",
         "count",
         "dequantise",
+        "fraction",
         "gaussian-dequantise",
         "reflection",
+        "shares",
         "slots",
+        "symmetric-square",
         "typed-slots",
         "spike",
         "unary",
+        "zero-suppressed",
     )
 )
 
@@ -66,15 +70,19 @@ def test_jacobians_are_compared_unless_they_are_by_other_coordinates() -> None:
         "category",
         "count",
         "dequantise",
+        "fraction",
         "gaussian-dequantise",
         "mass-shell",
         "pion-pair",
         "reflection",
+        "shares",
         "slots",
+        "symmetric-square",
         "typed-slots",
         "spike",
         "unary",
         "without",
+        "zero-suppressed",
     }
 
 
