@@ -63,6 +63,37 @@ METRICS = "tests/evaluation/metrics"
 STATISTICS = "tests/evaluation/statistics"
 
 MUTANTS = [
+    # Sparse images.
+    *mutants(
+        "mleg_ray/models/halving.py",
+        "tests/models/test_halving.py",
+        ("slope = torch.logaddexp(a, b) - a - b", "slope = -a - b"),
+        ("logsigmoid(z) + logsigmoid(-z) - log_scale", "logsigmoid(z) + logsigmoid(-z)"),
+        ("alone = 2 * at[axis + 1] + 1 >= halves[axis]", "alone = at[axis + 1] < 0"),
+        ("(above.gather(1, which).squeeze(1) - uniform) / own", "uniform"),
+        ("2 * row - 1, column - 1", "2 * row, column - 1"),
+        ("(z - 1, row - 1, column - 1)", "(z, row - 1, column - 1)"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/shares.py",
+        "tests/features/test_image_steps.py",
+        ("(1 - hits) *", "-hits *"),
+        ("return empty | (image < 0).flatten(1).any(dim=1)", "return empty"),
+        ("self._above(share *", "(share *"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/symmetric_square.py",
+        "tests/features/test_image_steps.py",
+        ("row.abs() > column.abs()", "row.abs() < column.abs()"),
+        ("-math.log(SYMMETRIES / 2)", "-math.log(SYMMETRIES)"),
+        ("_where(k & 2 > 0,", "_where(k & 1 > 0,"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/zero_suppressed.py",
+        VALUES,
+        ("(1 + math.log(math.pi / 2)) / 2", "(1 + math.log(math.pi)) / 2"),
+        ("-self.sigma * drawn.abs()", "self.sigma * drawn.abs()"),
+    ),
     # What a critic sees.
     *mutants(
         "tuning/cfatgan.toml",

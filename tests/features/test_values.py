@@ -417,6 +417,13 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
     "dis-kinematic": DIS_KINEMATIC,
     "dis-lightcone": [LIGHT_CONE],
     "electron-response": [RESPONSE],
+    "fraction": [
+        Known(
+            {"kind": "fraction", "fields": ["x"]},
+            {"x": [2.25, 3, -0.25]},
+            {"whole_x": [2, 3, -1], "fraction_x": [0.25, 0, 0.75]},
+        )
+    ],
     "gap": [
         Known(
             {"kind": "gap", "field": "x", "below": "c"},
@@ -611,6 +618,14 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             {"place_x": [2, 0, 1]},
         )
     ],
+    "zero-suppressed": [
+        Known(  # a half-normal number of this deviation has the entropy log(3 √(πe/2))
+            {"kind": "zero-suppressed", "fields": ["x"], "threshold": 2.0, "sigma": 3.0},
+            {"x": [0, 2, 2 * E]},
+            {"log_x": [-3 * 0.6744897501960817, 0, 1]},
+            [log(3 * sqrt(pi * E / 2)), -log(2), -log(2 * E)],
+        )
+    ],
 }
 
 
@@ -637,8 +652,9 @@ def assert_known(found: Mapping[str, torch.Tensor], expected: Columns) -> None:
 
 
 def test_every_registered_step_has_values_by_hand() -> None:
-    # Those of objects are in files of their own.
-    assert set(STEPS_BY_HAND) == set(STEPS) - {"count", "slots", "typed-slots", "without"}
+    # Those of objects and of whole images are in files of their own.
+    elsewhere = {"count", "shares", "slots", "symmetric-square", "typed-slots", "without"}
+    assert set(STEPS_BY_HAND) == set(STEPS) - elsewhere
 
 
 @pytest.mark.parametrize(
