@@ -63,6 +63,37 @@ METRICS = "tests/evaluation/metrics"
 STATISTICS = "tests/evaluation/statistics"
 
 MUTANTS = [
+    # Sparse images.
+    *mutants(
+        "mleg_ray/models/halving.py",
+        "tests/models/test_halving.py",
+        ("slope = torch.logaddexp(a, b) - a - b", "slope = -a - b"),
+        ("logsigmoid(z) + logsigmoid(-z) - log_scale", "logsigmoid(z) + logsigmoid(-z)"),
+        ("alone = 2 * at[axis + 1] + 1 >= halves[axis]", "alone = at[axis + 1] < 0"),
+        ("(above.gather(1, which).squeeze(1) - uniform) / own", "uniform"),
+        ("2 * row - 1, column - 1", "2 * row, column - 1"),
+        ("(z - 1, row - 1, column - 1)", "(z, row - 1, column - 1)"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/shares.py",
+        "tests/features/test_image_steps.py",
+        ("(1 - hits) *", "-hits *"),
+        ("return empty | (image < 0).flatten(1).any(dim=1)", "return empty"),
+        ("self._above(share *", "(share *"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/symmetric_square.py",
+        "tests/features/test_image_steps.py",
+        ("row.abs() > column.abs()", "row.abs() < column.abs()"),
+        ("-math.log(SYMMETRIES / 2)", "-math.log(SYMMETRIES)"),
+        ("_where(k & 2 > 0,", "_where(k & 1 > 0,"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/zero_suppressed.py",
+        VALUES,
+        ("(1 + math.log(math.pi / 2)) / 2", "(1 + math.log(math.pi)) / 2"),
+        ("-self.sigma * drawn.abs()", "self.sigma * drawn.abs()"),
+    ),
     # What a critic sees.
     *mutants(
         "tuning/cfatgan.toml",
@@ -201,6 +232,29 @@ MUTANTS = [
         ("1 / e**2", "1 / e"),
         ("ndf + 2 * max", "ndf + max"),
         ("np.array([unit, unit**2, 1.0])", "np.array([unit, unit, 1.0])"),
+    ),
+    *mutants(
+        "mleg_ray/evaluation/metrics/modes.py",
+        f"{METRICS}/test_modes.py",
+        ("/ modes.sigma", "/ 1.0"),
+        ("share >= COVERED * modes.share", "share >= COVERED"),
+        ("b * inside", "b"),
+    ),
+    *mutants(
+        "benchmarks/common/image_rivals.py",
+        "tests/benchmarks/test_image_rivals.py",
+        ("np.sqrt(u / (1 - u))", "np.sqrt(u)"),
+        ("(energy / known[rows])", "(known[rows] / energy)"),
+        ("np.minimum(first, (first", "np.maximum(first, (first"),
+        ("-np.expm1(-np.exp(log) * q)", "np.exp(log) * q"),
+        ("np.maximum(layers.sum(axis=1), 1.0)", "layers.sum(axis=1)"),
+        (".mean(axis=0) / lit", ".mean(axis=0)"),
+    ),
+    *mutants(
+        "mleg_ray/report/images.py",
+        "tests/report/test_images.py",
+        ("own[None, :] - 2 *", "own[None, :] -"),
+        k="nearest",
     ),
     *mutants(
         "mleg_ray/evaluation/metrics/diversity.py",
@@ -403,6 +457,37 @@ MUTANTS = [
         ("(0, group, weights * values)", "(0, group, values)"),
     ),
     *mutants(
+        "mleg_ray/features/steps/atoms.py",
+        VALUES,
+        ("place == k, value, x", "place == k, x, x"),
+        ("len(self._at), 0.0, lengths.log().mean()", "len(self._at), 0.0, 0.0"),
+        ("levels=len(config.at) + 1", "levels=len(config.at) + 2"),
+        ("len(self._at), x, drawn", "len(self._at), x, x"),
+    ),
+    *mutants(
+        "mleg_ray/features/steps/values.py",
+        VALUES,
+        ("(known[1:] + known[:-1]) / 2", "known[1:]"),
+        ("self._known(y)[y.round().long()", "self._known(y)[0 * y.round().long()"),
+    ),
+    *mutants(
+        "mleg_ray/fitting/nature.py",
+        "tests/fitting/test_nature.py",
+        ("SPIKE = 0.005", "SPIKE = 0.9"),
+        ("ABOVE_NEIGHBOURS = 10 ", "ABOVE_NEIGHBOURS = 1 "),
+        ("< 0.6 * (ends[2] - ends[1])", "< 9.0 * (ends[2] - ends[1])"),
+        ("INTEGERS_OF_SINGLE = 2**24", "INTEGERS_OF_SINGLE = 2**62"),
+        ("min(low, float(at[0]))", "low"),
+    ),
+    *mutants(
+        "mleg_ray/fitting/particles.py",
+        "tests/fitting/test_look.py",
+        ("np.hypot(p, mass)", "(p + mass)"),
+        ("if fit[0] <= 1.05 * best + 1e-12", "if fit[0] > 0"),
+        ("square = sums[0] ** 2 - ", "square = sums[0] ** 2 + "),
+        ("np.minimum(off, 2 * np.pi - off)", "off + 1"),
+    ),
+    *mutants(
         "mleg_ray/features/steps/category.py",
         COLLIDER,
         ("argmax(dim=0)", "argmin(dim=0)"),
@@ -500,6 +585,7 @@ MUTANTS = [
         "mleg_ray/features/steps/elementwise.py",
         VALUES,
         ("return wrapped(x / math.pi)", "return wrapped(x / 2)"),
+        ("middle = self.low / math.pi + 1", "middle = 0.0"),
         ("x.new_full(x.shape, -math.log(math.pi))", "x.new_full(x.shape, math.log(math.pi))"),
         ("return self.above + y.exp()", "return y.exp()"),
         ("return -(x - self.above).log()", "return (x - self.above).log()"),
@@ -675,6 +761,14 @@ MUTANTS = [
             'if player == "generator":\n            batch',
         ),
         k="share",
+    ),
+    *mutants(
+        "benchmarks/paper/images.py",
+        "tests/benchmarks/test_images.py",
+        ("np.mean([kl_mean_image", "np.sum([kl_mean_image"),
+        ("kl_mean_image(truth.mean, one.mean)", "kl_mean_image(one.mean, truth.mean)"),
+        (".max() / truth.mean.max()", ".max() / some.mean.max()"),
+        ("row_differences(truth.mean, some.mean)", "row_differences(some.mean, truth.mean)"),
     ),
     *mutants(
         "mleg_ray/training/collapse.py",
@@ -1131,7 +1225,7 @@ MUTANTS = [
     *mutants(
         "mleg_ray/features/map.py",
         "tests/models/test_autoregressive.py",
-        ("(has, 0)", "(has, 1)"),
+        ("(has, levels - 2)", "(has, levels - 1)"),
         ("((count, k),)", "((count, 0),)"),
         k="TestFeatureMap",
     ),

@@ -46,7 +46,7 @@ class Elementwise(Step):
                     raise ConfigError(f"{name} and {other} differ in shape")
             new = prefixed(name, f.prefix)
             self.made[new] = name
-            writes[new] = Quantity(plain.shape, f.circle, plain.varies, f.spreads)
+            writes[new] = Quantity(plain.shape, f.circle, plain.varies, f.spreads, plain.given)
         self.writes = writes
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
