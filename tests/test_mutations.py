@@ -1125,7 +1125,7 @@ MUTANTS = [
     *mutants(
         "mleg_ray/catalog/sources/files.py",
         "tests/catalog/test_tables.py",
-        ("if times[length] == 1 or not length:", "if times[length] == 2 or not length:"),
+        ("if times[length] == 1 or not length:", "if times[length] >= 1 or not length:"),
         k="named_twice",
     ),
     *mutants(

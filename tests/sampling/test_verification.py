@@ -14,6 +14,7 @@ import pytest
 
 from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset
 from mleg_ray.catalog.prepare import finish, make_shard, plan_dataset
+from mleg_ray.cluster import verify
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.folder import PLAN, FileEntry
 from mleg_ray.sampling.plan import BINS_FILE
@@ -76,7 +77,13 @@ def test_sound_truth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("place", "shared"), [(1, 0), (9, 500)])
-def test_truth_may_repeat_itself(tmp_path: Path, place: int, shared: int) -> None:
+def test_truth_may_repeat_itself(
+    tmp_path: Path,
+    place: int,
+    shared: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """A shard becomes a copy of the first: another one of the train split, or that of the test."""
     prepared_dataset(tmp_path)
     shutil.copy(tmp_path / "shards/00000.parquet", tmp_path / f"shards/{place:05d}.parquet")
@@ -88,6 +95,11 @@ def test_truth_may_repeat_itself(tmp_path: Path, place: int, shared: int) -> Non
     edit(tmp_path / PREPARED, twice)
     found = verified(tmp_path)
     assert (found.copies, found.shared, found.faults) == (500, shared, ())
+    monkeypatch.setattr(verify, "in_parallel", lambda title, check, items: map(check, items))
+    assert verify.verify(str(tmp_path)) == found
+    told = "".join(capsys.readouterr())
+    assert f"500 copies among 5,000 events compared, {shared} of them in another split" in told
+    assert ("judged by events that they were trained on" in told) == bool(shared)
 
 
 def test_shards_of_one_file_have_one_seed(tmp_path: Path) -> None:
