@@ -854,8 +854,7 @@ MUTANTS = [
     *mutants(
         "benchmarks/common/modes.py",
         "tests/benchmarks/test_toy_gans.py",
-        ("axis=2) / modes.sigma", "axis=2)"),
-        ("nearest] <= GOOD", "nearest] <= 4"),
+        ("distance <= GOOD[0]", "distance <= GOOD[1]"),
         ("COVERED * modes.share", "COVERED"),
         k="mode",
     ),
