@@ -199,9 +199,9 @@ class FeatureMap(nn.Module):
         if self._standardise:
             for name, moments in features.items():
                 self._standardise_part(name, moments)
+            self.condition_mean, self.condition_std = condition.result()
         mean, std = view.result()
         self.view_mean[: len(mean)], self.view_std[: len(std)] = mean, std
-        self.condition_mean, self.condition_std = condition.result()
         self.mean_counts = every[2:] / every[0]
         for name, mean in zip(self._objects, self.mean_counts, strict=True):
             _require_positive(mean, f"weighted mean number of '{name}' in")
@@ -473,11 +473,11 @@ class FeatureMapConfig(Config):
     `steps` change event fields into features, `conditions` what networks see of the conditions;
     `view` are the quantities that a critic sees (see `View`), and `measured` others of their kind,
     which an objective may compare though no critic sees them. Without `standardise` networks work
-    on features, and critics on a view, as the steps leave them: in GeV, say. Features that are
-    numbers of the event make one part of the space, `event`, unless `parts` gives some of them
-    parts of their own, by their names or by patterns, in which `*` is any text, such as `*.log_pt`;
-    each group of objects and each image is a part by its own name. Of the train events, the share
-    `most_outside` may lie outside the steps' domain, and is moved inside.
+    on features and conditions, and critics on a view, as the steps leave them: in GeV, say.
+    Features that are numbers of the event make one part of the space, `event`, unless `parts` gives
+    some of them parts of their own, by their names or by patterns, in which `*` is any text, such
+    as `*.log_pt`; each group of objects and each image is a part by its own name. Of the train
+    events, the share `most_outside` may lie outside the steps' domain, and is moved inside.
     """
 
     steps: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()

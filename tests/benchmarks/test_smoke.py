@@ -26,14 +26,9 @@ COMMANDS = (
     "balanza --experiment III",
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
-    *(
-        "detector-toys",
-        "image-speed",
-        "images --system VAE-32",
-        "showers",
-        "stops",
-        "tops --anomaly",
-    ),
+    *("detector-toys", "showers", "stops", "tops --anomaly"),
+    *("toy-gans --loss GAN --loss flow", "smearing"),
+    *("image-speed", "images --system VAE-32"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
@@ -41,6 +36,7 @@ PICTURES = {
     "detector-toys": "-weights",
     "exclusive": "-flow",
     "images --system VAE-32": "-VAE-32-800-again",
+    "toy-gans --loss GAN --loss flow": "-contours",
     "mleg": "-sigma-r",
     "unfolding": "-sigma-r-handbook",
     **dict.fromkeys(
@@ -49,6 +45,7 @@ PICTURES = {
             "collisions",
             "dimuons",
             "showers",
+            "smearing",
             "stops",
             "tops --anomaly",
             "hera",

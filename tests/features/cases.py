@@ -332,6 +332,9 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "pion-pair": [Case(_config("pion-pair"), PHOTOPRODUCTION.schema_, pions, ())],
+    "min-max": [
+        Case(_config("min-max", fields=["jet.pt", "met"], high=60.0), JETS, jets, ("jet.pt", "met"))
+    ],
     "pixels": [
         Case(
             _config("pixels", fields=["image"], scale=0.1, threshold=0.01),

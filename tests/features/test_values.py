@@ -420,6 +420,14 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             [-log(4 * 3 / 16), -log(4 * 1 / 4), -log(4 * 3 / 16)],
         )
     ],
+    "min-max": [
+        Known(  # of an interval of 4 from 1: twice the share, less one
+            {"kind": "min-max", "fields": ["x"], "low": 1.0, "high": 5.0},
+            {"x": [4, 1, 6]},
+            {"minmax_x": [0.5, -1, 1.5]},
+            [-log(2), -log(2), -log(2)],
+        )
+    ],
     "logarithm": [
         Known(
             {"kind": "logarithm", "fields": ["x"], "above": 1.0},

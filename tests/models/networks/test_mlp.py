@@ -38,6 +38,15 @@ def test_weights_of_glorot_are_uniform_up_to_their_bound() -> None:
     assert not values["net.0.1.linear.weight"].any()
 
 
+def test_an_output_between_minus_one_and_one_is_the_tangent_of_the_last_layers() -> None:
+    torch.manual_seed(1)
+    network = MLPConfig(widths=(5,), output="tanh").build(Space.numbers(3), 0, Space.numbers(2))
+    x, condition = 10 * torch.randn(8, 3), torch.zeros(8, 0)
+    last = network.net[-2](network.hidden(x, condition, 1))
+    assert last.abs().max() > 1
+    torch.testing.assert_close(network(x, condition), last.tanh())
+
+
 def test_weights_have_their_old_names() -> None:
     network = MLPConfig(widths=(5, 5), residual=True, dropout=0.1).build(SEEN, 1, OUT)
     layers = ("net.0.0", "net.1.block.0", "net.2")
