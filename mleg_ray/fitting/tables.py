@@ -3,17 +3,22 @@
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mleg_ray.catalog.sources.readers import Content, FileFormat, Lists, read_table
+from mleg_ray.catalog.sources.files import unpacked
+from mleg_ray.catalog.sources.readers import (
+    Content,
+    FileFormat,
+    Lists,
+    arrow_table,
+    kind_of,
+    read_table,
+)
 from mleg_ray.errors import DataError, UserError, library
 from mleg_ray.events import COUNT
-from mleg_ray.storage import storage_errors
 
 HEAD = 65_536  # bytes of a text table that tell its form
 DELIMITERS = (",", ";", "\t", "|", " ")
@@ -75,17 +80,19 @@ def _read(
 
 def _form(uri: str) -> tuple[FileFormat, list[str]]:
     """Return how a file is to be read, and the names of its columns."""
-    suffix = PurePosixPath(uri).suffix.lower()
-    with storage_errors(uri), fsspec.open(uri, "rb") as stream:
-        if suffix == ".parquet":
-            return FileFormat(kind="parquet"), _arrow_names(pq.ParquetFile(stream).schema_arrow)
-        if suffix in (".npy", ".npz"):
+    with unpacked(uri) as (stream, _):
+        kind = kind_of(uri, stream)
+        if kind == "parquet":
+            return FileFormat(kind=kind), _arrow_names(pq.ParquetFile(stream).schema_arrow)
+        if kind in ("arrow", "jsonl"):
+            return FileFormat(kind=kind), _arrow_names(arrow_table(uri, stream, kind).schema)
+        if kind == "numpy":
             return FileFormat(kind="numpy"), _numpy_names(np.load(stream, allow_pickle=False))
-        if suffix in (".h5", ".hdf5"):
+        if kind == "hdf5":
             h5py = library("h5py", f"{uri}: HDF5")
             with h5py.File(stream, "r") as file:
                 return _hdf5_form(uri, file, h5py)
-        if suffix == ".root":
+        if kind == "root":
             uproot = library("uproot", f"{uri}: ROOT")
             with uproot.open(stream) as file:
                 return _root_form(uri, file)

@@ -356,7 +356,7 @@ def test_files_without_events_or_weights(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"files": [{"path": "t.txt"}]}, "t.txt ends with none of .csv, .csv.gz, .lhe"),
+        ({"files": [{"path": "t.txt"}]}, "t.txt ends with none of .csv, .lhe"),
         ({"particles": {}}, "'lepton.pt' is nothing that [*].csv has: these are weight, met.pt"),
         ({"particles": {"tau": [15]}}, "'lepton.pt' is nothing"),
         ({"weight": "1001"}, "weight: events of [*].csv have one weight, without a name"),
@@ -411,7 +411,7 @@ PACKINGS["t.lhe.zst"] = lambda text: pa.Codec("zstd").compress(text, asbytes=Tru
 @pytest.mark.parametrize("name", PACKINGS)
 def test_packed_events_that_are_truncated(tmp_path, name):
     content = PACKINGS[name](les_houches(*[1.0] * 500).encode())
-    with pytest.raises(DataError, match=f"{name}: what is packed is truncated or damaged"):
+    with pytest.raises(DataError, match=f"{name}: a truncated or damaged packed file"):
         opened(tmp_path, content[:-20], 2, MUONS, name, particles={}).shard_rows()
 
 
@@ -423,10 +423,12 @@ def test_weights_that_a_type_does_not_hold(tmp_path, weight):
         source.shard_rows()
 
 
-@pytest.mark.parametrize("name", ["t.lhe", *PACKINGS])
-def test_les_houches_events(tmp_path, name):
+@pytest.mark.parametrize("packed", ["", *PACKINGS])
+@pytest.mark.parametrize("name", ["t.lhe", "t.lhe.gz"])
+def test_les_houches_events(tmp_path, name, packed):
+    """A file may be packed or not, whatever its name says."""
     text = les_houches(1.5, -1.5, -1.5).encode()
-    content = PACKINGS[name](text) if name in PACKINGS else text
+    content = PACKINGS[packed](text) if packed else text
     source = opened(tmp_path, content, 2, MUONS, name, particles={})
     assert source.shard_rows() == [(2, 1)]
     assert source.shard(1)["weight"].tolist() == [-1.5]
@@ -461,20 +463,12 @@ def test_les_houches_events(tmp_path, name):
             {},
             "energy below the mass shell .* E = 13.0004, p = 13 GeV, .*mass = 0.2 of particle 13",
         ),
-        (
-            gzip.compress(les_houches(1.0).encode())[:-30],
-            {},
-            "what is packed is truncated or damaged",
-        ),
-        (
-            gzip.compress(les_houches(1.0).encode())[:-1],
-            {},
-            "what is packed is truncated or damaged",
-        ),
+        (gzip.compress(les_houches(1.0).encode())[:-30], {}, "truncated or damaged packed file"),
+        (gzip.compress(les_houches(1.0).encode())[:-1], {}, "truncated or damaged packed file"),
         (
             gzip.compress(les_houches(1.0).encode())[:-8] + bytes(8),  # another checksum
             {},
-            "what is packed is truncated or damaged: CRC check failed",
+            "truncated or damaged packed file: CRC check failed",
         ),
     ],
 )

@@ -749,6 +749,22 @@ def test_events_of_two_files_are_told_apart(tmp_path):
     assert [file["copies"] for file in source.provenance()["files"]] == [0, 1]
 
 
+def test_numbers_too_large_to_tell_events_apart(tmp_path):
+    """In double precision 2⁵³ stands for 2⁵³ + 1 too."""
+    pq.write_table(pa.table({"event": [2.0**53, 1.0], "energy": [1.0, 2.0]}), tmp_path / "t.pq")
+    values = {
+        "files": [{"path": "t.pq"}],
+        "columns": {"energy": {"column": "energy", "unit": "GeV"}},
+        "format": {"kind": "parquet"},
+        "unique": {"by": ["event"], "copies": "leave-out"},
+        "seed": 1,
+        "root": str(tmp_path),
+    }
+    source = ImportConfig.model_validate(values).open(EventSchema(SCHEMA.fields[:1]), {}, 5)
+    with pytest.raises(DataError, match="column 'event' .* has 9007199254740992, which double"):
+        source.shard_rows()
+
+
 def test_real_copies_are_named(reference_data):
     """Each of 500 collisions stands in several rows, with muons found in several ways."""
     values = {

@@ -72,7 +72,7 @@ def test_packed_text(tmp_path, name, pack):
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_packed_text_that_is_truncated(tmp_path, pack):
-    with pytest.raises(DataError, match=r"t.csv.gz: what is packed is truncated or damaged"):
+    with pytest.raises(DataError, match=r"t.csv.gz: a truncated or damaged packed file"):
         read(tmp_path, pack(COMMA * 1000)[:-20], name="t.csv.gz")
 
 

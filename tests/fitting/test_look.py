@@ -1,10 +1,15 @@
 """What a table is: made by hand, so that each finding has a known right answer; and real ones."""
 
+import gzip
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
 import pytest
 
 from mleg_ray.catalog.sources.readers import FileFormat, Lists
@@ -332,3 +337,23 @@ def test_real_tables(reference_data: Path) -> None:
     found = look(read, Choices())
     assert found.events == 500  # of 2,304 rows
     assert found.unique == ("Run", "Event")
+
+
+def test_packed_text_lines_of_json_and_arrow_are_tables_too(tmp_path: Path) -> None:
+    """Two columns of three numbers, whatever the file is written in."""
+    columns = {"a": [1.0, 2, 3], "b": [4.5, 5, 6]}
+    rows = list(zip(*columns.values(), strict=True))
+    text = "a,b\n" + "".join(f"{a},{b}\n" for a, b in rows)
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text.encode()))
+    lines = "".join(json.dumps(dict(zip(columns, row, strict=True))) + "\n" for row in rows)
+    (tmp_path / "t.jsonl").write_text(lines)
+    pyarrow.feather.write_feather(pa.table(columns), tmp_path / "t.feather")
+    pq.write_table(pa.table(columns), tmp_path / "t.pq")
+    for name in ("t.csv.gz", "t.jsonl", "t.feather", "t.pq"):
+        found = read_all(str(tmp_path / name))
+        assert {
+            key: np.asarray(values).tolist() for key, values in found.columns.items()
+        } == columns
+    (tmp_path / "t.pkl").write_bytes(b"content")
+    with pytest.raises(DataError, match="t.pkl: would run whatever program it holds"):
+        read_all(str(tmp_path / "t.pkl"))

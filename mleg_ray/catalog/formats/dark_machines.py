@@ -48,7 +48,7 @@ class DarkMachines(RecordFormat):
     """
 
     suffix = ".csv"
-    endings = (".csv", ".csv.gz")
+    endings = (".csv",)
     begins = re.compile(rb"(?m)^.*\S")
     numbers = {"weight": "1", "met.pt": "GeV", "met.phi": "rad"}
     unit = "MeV"

@@ -135,7 +135,9 @@ def unpacked(uri: str) -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
             with unpack(raw) as stream:
                 yield stream, raw.tell
         except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-            raise DataError(f"{uri}: what is packed is truncated or damaged: {error}") from None
+            raise DataError(
+                f"{uri}: a truncated or damaged packed file: {error}; copy it again"
+            ) from None
 
 
 def _zstandard(raw: IO[bytes]) -> IO[bytes]:

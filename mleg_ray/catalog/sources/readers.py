@@ -117,15 +117,14 @@ def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
         UserError: HDF5 or ROOT without the optional packages for it.
     """
     with unpacked(uri) as (stream, _):
-        kind = file_format.kind or _kind(uri, stream)
+        kind = file_format.kind or kind_of(uri, stream)
         if kind == "text":
             return _text(uri, stream, keys, file_format)
         if kind == "parquet":
             columns = _parquet(uri, stream, keys)
-        elif kind == "arrow":
-            columns = _arrow(uri, stream, keys)
-        elif kind == "jsonl":
-            columns = _json(uri, stream, keys)
+        elif kind in ("arrow", "jsonl"):
+            table = arrow_table(uri, stream, kind)
+            columns = _chosen(uri, keys, table.column_names, lambda i: map(table.column, i))
         elif kind == "numpy":
             columns = _numpy(uri, stream, keys, file_format.table)
         elif kind == "root":
@@ -140,8 +139,12 @@ def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
     return columns
 
 
-def _kind(uri: str, stream: IO[bytes]) -> Kind:
-    """Return the format, by the file's suffix or by what it begins with."""
+def kind_of(uri: str, stream: IO[bytes]) -> Kind:
+    """Return the format of an unpacked file, by its suffix or by what it begins with.
+
+    Raises:
+        DataError: it is of a format that is not read.
+    """
     suffixes = [suffix.lower() for suffix in PurePosixPath(uri).suffixes]
     suffix = next((s for s in reversed(suffixes) if s not in PACKED), "")
     if suffix in SUFFIXES:
@@ -178,31 +181,29 @@ def _parquet(uri: str, stream: IO[bytes], keys: Sequence[Key]) -> Table:
         raise DataError(f"{uri}: not a whole Parquet file: {error}") from None
 
 
-def _arrow(uri: str, stream: IO[bytes], keys: Sequence[Key]) -> Table:
+def arrow_table(uri: str, stream: IO[bytes], kind: Kind) -> pa.Table:
+    """Return the table of an Arrow file or stream, or of JSON lines.
+
+    Raises:
+        DataError: it is damaged, or something else.
+    """
     try:
+        if kind == "jsonl":
+            content = stream.read().removeprefix(codecs.BOM_UTF8)
+            if not content.strip():
+                raise DataError(f"{uri}: no events; remove the file, or name the others alone")
+            # In one block, for a line may not reach into the next one.
+            options = pyarrow.json.ReadOptions(block_size=len(content))
+            return pyarrow.json.read_json(io.BytesIO(content), options)
         begins = stream.read(len(ARROW))
         stream.seek(0)
         source = pa.PythonFile(stream, "r")
         if begins.startswith((ARROW, b"FEA1")):
-            table = pyarrow.feather.read_table(source)
-        else:  # a stream, which has no beginning of its own
-            table = pa.ipc.open_stream(source).read_all()
+            return pyarrow.feather.read_table(source)
+        return pa.ipc.open_stream(source).read_all()  # which has no beginning of its own
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{uri}: not a whole file of Arrow: {error}") from None
-    return _chosen(uri, keys, table.column_names, lambda chosen: map(table.column, chosen))
-
-
-def _json(uri: str, stream: IO[bytes], keys: Sequence[Key]) -> Table:
-    content = stream.read().removeprefix(codecs.BOM_UTF8)
-    if not content.strip():
-        return {key: np.empty(0) for key in keys}
-    try:
-        # In one block, for a line may not reach into the next one.
-        options = pyarrow.json.ReadOptions(block_size=max(len(content), 1))
-        table = pyarrow.json.read_json(io.BytesIO(content), options)
-    except pa.ArrowException as error:
-        raise DataError(f"{uri}: not a JSON object in each line: {error}") from None
-    return _chosen(uri, keys, table.column_names, lambda chosen: map(table.column, chosen))
+        what = "a JSON object in each line" if kind == "jsonl" else "a whole file of Arrow"
+        raise DataError(f"{uri}: not {what}: {error}") from None
 
 
 def _chosen(

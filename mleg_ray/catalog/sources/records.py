@@ -31,7 +31,6 @@ FORMATS: dict[str, RecordFormat] = {
 # GeV between which the median pT of objects that a detector selects lies at any collider.
 PLAUSIBLE_PT = (3.0, 5000.0)
 WEIGHT = "weight"
-GZIP = b"\x1f\x8b"  # what packed files begin with
 
 
 @SOURCES.register

@@ -15,6 +15,7 @@ from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig, cut
 from mleg_ray.catalog.sources.files import Input, InputFiles, inputs
 from mleg_ray.catalog.sources.images import Found, Scan, constant, require_incident
 from mleg_ray.catalog.sources.readers import Content, FileFormat, Key, Lists, read_table
+from mleg_ray.catalog.sources.text import EXACT
 from mleg_ray.config import Config
 from mleg_ray.console import say
 from mleg_ray.errors import ConfigError, DataError
@@ -256,6 +257,12 @@ class Tables(Source):
             if isinstance(content, Lists) or content.ndim > 1:
                 raise DataError(
                     f"{file.uri}: column {key!r} of source.unique has several numbers an event"
+                )
+            if content.dtype.kind == "f" and (large := np.abs(content) >= EXACT).any():
+                raise DataError(
+                    f"{file.uri}: column {key!r} of source.unique has {content[large][0]:.17g}, "
+                    "which double precision does not tell from its neighbours; split such numbers "
+                    "into two columns"
                 )
             double = content.astype(np.float64)
             rest = (content - double.astype(content.dtype)).astype(np.int64)
