@@ -1,8 +1,10 @@
 """Events as lists of particles: three formats read, by values of lines written here."""
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import math
 import pickle
 import subprocess
@@ -10,6 +12,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyhepmc
 import pytest
 import torch
@@ -401,12 +404,29 @@ def les_houches(*weights, pz=0, other=2.5):
     return LES_HOUCHES.format(events=events)
 
 
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("name", ["t.lhe", "t.lhe.gz"])
-def test_les_houches_events(tmp_path, name, packed):
-    """A file may be packed or not, whatever its name says."""
+PACKINGS = {"t.lhe.gz": gzip.compress, "t.lhe.bz2": bz2.compress, "t.lhe.xz": lzma.compress}
+PACKINGS["t.lhe.zst"] = lambda text: pa.Codec("zstd").compress(text, asbytes=True)
+
+
+@pytest.mark.parametrize("name", PACKINGS)
+def test_packed_events_that_are_truncated(tmp_path, name):
+    content = PACKINGS[name](les_houches(*[1.0] * 500).encode())
+    with pytest.raises(DataError, match=f"{name}: what is packed is truncated or damaged"):
+        opened(tmp_path, content[:-20], 2, MUONS, name, particles={}).shard_rows()
+
+
+@pytest.mark.parametrize("weight", ["1e-46", "1e42"])
+def test_weights_that_a_type_does_not_hold(tmp_path, weight):
+    source = opened(tmp_path, les_houches(weight, weight).encode(), 2, MUONS, "t.lhe", particles={})
+    message = "'weight': .* in row 0 .* would be .* in float32 .*declare dtype = 'float64'"
+    with pytest.raises(DataError, match=message):
+        source.shard_rows()
+
+
+@pytest.mark.parametrize("name", ["t.lhe", *PACKINGS])
+def test_les_houches_events(tmp_path, name):
     text = les_houches(1.5, -1.5, -1.5).encode()
-    content = gzip.compress(text) if packed else text
+    content = PACKINGS[name](text) if name in PACKINGS else text
     source = opened(tmp_path, content, 2, MUONS, name, particles={})
     assert source.shard_rows() == [(2, 1)]
     assert source.shard(1)["weight"].tolist() == [-1.5]
@@ -441,12 +461,20 @@ def test_les_houches_events(tmp_path, name, packed):
             {},
             "energy below the mass shell .* E = 13.0004, p = 13 GeV, .*mass = 0.2 of particle 13",
         ),
-        (gzip.compress(les_houches(1.0).encode())[:-30], {}, "truncated or damaged gzip file"),
-        (gzip.compress(les_houches(1.0).encode())[:-1], {}, "truncated or damaged gzip file"),
+        (
+            gzip.compress(les_houches(1.0).encode())[:-30],
+            {},
+            "what is packed is truncated or damaged",
+        ),
+        (
+            gzip.compress(les_houches(1.0).encode())[:-1],
+            {},
+            "what is packed is truncated or damaged",
+        ),
         (
             gzip.compress(les_houches(1.0).encode())[:-8] + bytes(8),  # another checksum
             {},
-            "truncated or damaged gzip file: CRC check failed",
+            "what is packed is truncated or damaged: CRC check failed",
         ),
     ],
 )

@@ -55,7 +55,9 @@ class DarkMachines(RecordFormat):
     one_unit = False
     named_weights = False
 
-    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
         """Write b-jets, jets, leptons and photons, the hardest of each first, with six digits."""
         met, met_phi = (columns[name].astype(np.float64) for name in MISSING)
         weight = weights(manifest, columns)
@@ -73,7 +75,12 @@ class DarkMachines(RecordFormat):
                 seen[i].append((order.index(symbol), -values[1], text))
         with place.open("w", newline="") as stream:
             for i, objects in enumerate(seen):
-                head = (f"{i + 1}", manifest.name, f"{weight[i]:.6g}", f"{MEV * met[i]:.6g}")
+                head = (
+                    f"{first + i + 1}",
+                    manifest.name,
+                    f"{weight[i]:.6g}",
+                    f"{MEV * met[i]:.6g}",
+                )
                 texts = [text for _, _, text in sorted(objects)]
                 stream.write(";".join([*head, f"{met_phi[i]:.6g}", *texts]) + ";\n")
 

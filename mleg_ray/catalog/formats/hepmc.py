@@ -40,7 +40,7 @@ class HepMC(RecordFormat):
     """
 
     suffix = ".hepmc3"
-    endings = (".hepmc", ".hepmc3", ".hepmc.gz", ".hepmc3.gz")
+    endings = (".hepmc", ".hepmc3")
     begins = re.compile(rb"(?m)^E ")
     numbers: ClassVar[Mapping[str, Unit]] = {
         "weight": "1",
@@ -48,7 +48,9 @@ class HepMC(RecordFormat):
         **dict.fromkeys((f"beam2.{part}" for part in MOMENTUM), "GeV"),
     }
 
-    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
         """Write one vertex, at which the beams meet and all particles begin, if there are some."""
         pyhepmc = library("pyhepmc", "HepMC")
         doubles = {name: values.astype(np.float64) for name, values in columns.items()}
@@ -69,7 +71,7 @@ class HepMC(RecordFormat):
             for i in range(n):
                 event = pyhepmc.GenEvent(pyhepmc.Units.GEV, pyhepmc.Units.MM)
                 event.run_info = run
-                event.event_number = i + 1
+                event.event_number = first + i + 1
                 if outgoing[i]:
                     vertex = pyhepmc.GenVertex()
                     for particle in incoming[i]:

@@ -21,6 +21,7 @@ from mleg_ray.catalog.formats.particles import (
 from mleg_ray.errors import library
 
 UNKNOWN = -1.0  # a scale or coupling
+WEIGHTED, UNWEIGHTED = 4, 3  # IDWTUP, below zero if weights are; hep-ph/0109068, section 3
 MOST_PDG = 10**10  # of nuclei
 FINAL = 1  # status of what leaves the hard process
 WORDS = 13  # of a particle's line
@@ -37,16 +38,21 @@ class LesHouches(RecordFormat):
     """
 
     suffix = ".lhe"
-    endings = (".lhe", ".lhe.gz")
+    endings = (".lhe",)
     begins = re.compile(rb"(?m)^[ \t]*<event[ \t\r\n>]")
     numbers = {"weight": "1", "process": "1", "scale": "GeV"}
 
-    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
         """Write the beams as incoming particles, and all others as their children."""
         pylhe = library("pylhe", "Les Houches events")
         doubles = {name: values.astype(np.float64) for name, values in columns.items()}
         weight = weights(manifest, doubles)
         n = len(weight)
+        strategy = WEIGHTED if manifest.schema_.weight else UNWEIGHTED
+        if (weight < 0).any():
+            strategy = -strategy  # or Pythia 8 takes negative weights for zero
         beams = [(beam.pdg_id, beam.four_momentum(doubles, n)) for beam in manifest.beams]
         init = pylhe.LHEInit(
             initInfo=pylhe.LHEInitInfo(
@@ -58,7 +64,7 @@ class LesHouches(RecordFormat):
                 PDFgroupB=0,
                 PDFsetA=0,
                 PDFsetB=0,
-                weightingStrategy=4 if manifest.schema_.weight else 3,
+                weightingStrategy=strategy,
                 numProcesses=1,
             ),
             # A model samples a distribution: of its cross-section it knows nothing.
