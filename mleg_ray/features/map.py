@@ -135,9 +135,10 @@ class FeatureMap(nn.Module):
                 for name in self.space.parts[group].names:
                     found |= {place: ((count, k),) for k, place in enumerate(places[name])}
         for name, quantity in made.items():
-            if quantity.given:
-                for place, has in zip(places[name], places[quantity.given], strict=True):
-                    found[place] = (*found.get(place, ()), (has, 0))
+            given = quantity.given
+            if given is not None and (levels := made[given].levels):
+                for place, has in zip(places[name], places[given], strict=True):
+                    found[place] = (*found.get(place, ()), (has, levels - 2))
         return found
 
     def _changed_once(self, seen: Quantities) -> dict[str, float]:
@@ -199,9 +200,9 @@ class FeatureMap(nn.Module):
         if self._standardise:
             for name, moments in features.items():
                 self._standardise_part(name, moments)
+            self.condition_mean, self.condition_std = condition.result()
         mean, std = view.result()
         self.view_mean[: len(mean)], self.view_std[: len(std)] = mean, std
-        self.condition_mean, self.condition_std = condition.result()
         self.mean_counts = every[2:] / every[0]
         for name, mean in zip(self._objects, self.mean_counts, strict=True):
             _require_positive(mean, f"weighted mean number of '{name}' in")
@@ -475,11 +476,11 @@ class FeatureMapConfig(Config):
     `steps` change event fields into features, `conditions` what networks see of the conditions;
     `view` are the quantities that a critic sees (see `View`), and `measured` others of their kind,
     which an objective may compare though no critic sees them. Without `standardise` networks work
-    on features, and critics on a view, as the steps leave them: in GeV, say. Features that are
-    numbers of the event make one part of the space, `event`, unless `parts` gives some of them
-    parts of their own, by their names or by patterns, in which `*` is any text, such as `*.log_pt`;
-    each group of objects and each image is a part by its own name. Of the train events, the share
-    `most_outside` may lie outside the steps' domain, and is moved inside.
+    on features and conditions, and critics on a view, as the steps leave them: in GeV, say.
+    Features that are numbers of the event make one part of the space, `event`, unless `parts` gives
+    some of them parts of their own, by their names or by patterns, in which `*` is any text, such
+    as `*.log_pt`; each group of objects and each image is a part by its own name. Of the train
+    events, the share `most_outside` may lie outside the steps' domain, and is moved inside.
     """
 
     steps: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()

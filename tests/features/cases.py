@@ -258,6 +258,9 @@ CASES: dict[str, list[Case]] = {
             ("pair.log_ratio_pt", "mu2.eta"),
         ),
     ],
+    "atoms": [
+        Case(_config("atoms", fields=["iso", "jet.iso"], at=[0.0]), DIMUONS, dimuons, ()),
+    ],
     "angle": [Case(_config("angle", fields=["jet.phi"]), JETS, jets, ("jet.phi",))],
     "category": [
         Case(_config("category", fields=["process"], levels=3), DIMUONS, dimuons, ()),
@@ -333,6 +336,9 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "pion-pair": [Case(_config("pion-pair"), PHOTOPRODUCTION.schema_, pions, ())],
+    "min-max": [
+        Case(_config("min-max", fields=["jet.pt", "met"], high=60.0), JETS, jets, ("jet.pt", "met"))
+    ],
     "pixels": [
         Case(
             _config("pixels", fields=["image"], scale=0.1, threshold=0.01),
@@ -386,6 +392,10 @@ CASES: dict[str, list[Case]] = {
             _config("rotation", along="mu2", groups=["mu1"], angle="dropped"), DIMUONS, in_frame, ()
         ),
     ],
+    "scaled": [
+        Case(_config("scaled", fields=["image"]), SHOWERS, showers, ("image",)),
+        Case(_config("scaled", fields=["image"], scale=0.3), SHOWERS, showers, ("image",)),
+    ],
     "shares": [Case(_config("shares", field="image"), SHOWERS, showers, ())],
     "slots": [Case(_config("slots", group="jet", above=20.0), DIMUONS, dimuons, ())],
     "spike": [
@@ -404,6 +414,13 @@ CASES: dict[str, list[Case]] = {
     "unary": [
         Case(_config("unary", fields=["process"], most=2), DIMUONS, dimuons, ()),
         Case(_config("unary", fields=["jet.flavour"], most=3), JETS, jets, ()),
+    ],
+    "uniform-dequantise": [
+        Case(_config("uniform-dequantise", fields=["process"]), DIMUONS, dimuons, ()),
+    ],
+    "values": [
+        Case(_config("values", fields=["process"], values=[0.0, 1.0, 2.0]), DIMUONS, dimuons, ()),
+        Case(_config("values", fields=["jet.flavour"], values=[0.0, 1.0]), JETS, jets, ()),
     ],
     "zero-suppressed": [
         Case(_config("zero-suppressed", fields=["image"], threshold=0.3), SHOWERS, showers, ())

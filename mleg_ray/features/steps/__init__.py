@@ -2,6 +2,7 @@
 
 from mleg_ray.features.steps import (
     acceptance,
+    atoms,
     category,
     count,
     dequantise,
@@ -18,6 +19,7 @@ from mleg_ray.features.steps import (
     quantile,
     reflection,
     rotation,
+    scaled,
     shares,
     slots,
     spherical,
@@ -26,6 +28,7 @@ from mleg_ray.features.steps import (
     transverse,
     typed_slots,
     unary,
+    values,
     without,
     zero_suppressed,
 )
@@ -38,6 +41,7 @@ __all__ = [
     "Step",
     "StepConfig",
     "acceptance",
+    "atoms",
     "category",
     "count",
     "dequantise",
@@ -54,6 +58,7 @@ __all__ = [
     "quantile",
     "reflection",
     "rotation",
+    "scaled",
     "shares",
     "slots",
     "spherical",
@@ -62,6 +67,7 @@ __all__ = [
     "transverse",
     "typed_slots",
     "unary",
+    "values",
     "without",
     "zero_suppressed",
 ]
