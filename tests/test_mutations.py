@@ -486,6 +486,7 @@ MUTANTS = [
         ("if fit[0] <= 1.05 * best + 1e-12", "if fit[0] > 0"),
         ("square = sums[0] ** 2 - ", "square = sums[0] ** 2 + "),
         ("np.minimum(off, 2 * np.pi - off)", "off + 1"),
+        ("residual <= PRINTED", "residual <= 1"),
     ),
     *mutants(
         "mleg_ray/features/steps/category.py",
@@ -854,8 +855,7 @@ MUTANTS = [
     *mutants(
         "benchmarks/common/modes.py",
         "tests/benchmarks/test_toy_gans.py",
-        ("axis=2) / modes.sigma", "axis=2)"),
-        ("nearest] <= GOOD", "nearest] <= 4"),
+        ("distance <= GOOD[0]", "distance <= GOOD[1]"),
         ("COVERED * modes.share", "COVERED"),
         k="mode",
     ),

@@ -41,6 +41,27 @@ DCGAN = {  # sec. 4.2.1
     "model.critic.output": "linear",
     "objective.critic_updates": 3,
 }
+ADAM = {
+    "kind": "adam",
+    "learning_rate": 2e-4,
+    "betas": [0.5, 0.999],
+    "schedule": "constant",
+    "plateau": None,
+}
+GAN_DP = {
+    "objective.kind": "gan-dp",
+    "objective.penalised": "probability",  # as table 2.1 is printed
+    "objective.gradient_penalty": 0.5,
+    "training.optimisers.generator": ADAM,
+    "training.optimisers.critic": ADAM,
+}
+FCGAN = {  # sec. 4.3.1
+    "model.generator.negative_slope": 0.01,
+    "model.generator.output": "leaky-relu",
+    "model.generator.output_slope": 0.0009,
+    "model.critic.negative_slope": 0.01,
+    "model.critic.output": "linear",
+}
 WGAN_GP = {
     "objective.kind": "wgan-gp",
     "objective.gradient_penalty": 10.0,
@@ -60,6 +81,9 @@ VAE = {  # sec. 5.1.2
     "training.optimisers.autoencoder.learning_rate": 1e-4,
 }
 VALUES = {
+    "dcgan-dp-showers-paper": DCGAN | GAN_DP | {"dataset": "showers-800"},
+    "dcgan-dp-showers-64-paper": DCGAN | GAN_DP | {"dataset": "showers-800-64"},
+    "fcgan-showers-paper": FCGAN | GAN_DP | {"dataset": "showers-800"},
     "dcwgan-gp-showers-paper": DCGAN | WGAN_GP | {"dataset": "showers-800"},
     "dcwgan-gp-showers-64-paper": DCGAN | WGAN_GP | {"dataset": "showers-800-64"},
     "vae-showers-paper": VAE | {"dataset": "showers-800"},

@@ -39,6 +39,12 @@ def mean_divergence(truth: Array, generated: Array) -> float:
     return float(np.mean([divergence(*both) for both in parts]))
 
 
+def heights(values: Array, edges: Array) -> Array:
+    """Return the density of a sample (n,) in bins (k,), of all its events, also those beyond."""
+    counts, _ = np.histogram(values, edges)
+    return np.asarray(counts / (len(values) * np.diff(edges)))
+
+
 def fwhm(values: Array, rng: np.random.Generator) -> tuple[float, float]:
     """Return the full width at half maximum of a sample (n,), and its bootstrap error.
 

@@ -65,8 +65,11 @@ class System(NamedTuple):
 
 
 SYSTEMS = {
+    "DCGAN-DP-32": System("dcgan-dp-showers", kl=0.019),
+    "DCGAN-DP-64": System("dcgan-dp-showers-64", kl=1.46),
     "DCWGAN-GP-32": System("dcwgan-gp-showers", kl=0.113),
     "DCWGAN-GP-64": System("dcwgan-gp-showers-64", kl=0.586),
+    "FCGAN-DP-32": System("fcgan-showers"),
     "VAE-32": System("vae-showers", kl=0.0042, error=40.2),
     "VAE-64": System("vae-showers-64", kl=0.0089, error=46.3),
     **{

@@ -22,7 +22,7 @@ import torch
 import typer
 from matplotlib.figure import Figure
 
-from benchmarks.common.divergence import SIZE, Array, fwhm, mean_divergence
+from benchmarks.common.divergence import SIZE, Array, fwhm, heights, mean_divergence
 from benchmarks.common.options import Paper
 from benchmarks.common.results import Results, Row, budget, estimates
 from benchmarks.physics.detector_toys import TABLE, smearing
@@ -171,17 +171,12 @@ def picture(drawn: Mapping[str, Mapping[Cell, Array]]) -> Figure:
         truth = MEV * drawn["truth"][cell]
         low_end, high_end = np.quantile(truth, (0.002, 0.998))
         edges = np.linspace(low_end, high_end, 61)
-        # As shares of all events: what lies beyond the axis is not made up for.
-        axes.hist(truth, edges, weights=_shares(truth), color=TRUTH_FILL, label="truth")
+        axes.stairs(heights(truth, edges), edges, fill=True, color=TRUTH_FILL, label="truth")
         for name, color in colors.items():
-            made = MEV * drawn[name][cell]
-            axes.hist(made, edges, weights=_shares(made), histtype="step", color=color, label=name)
+            made = heights(MEV * drawn[name][cell], edges)
+            axes.stairs(made, edges, color=color, label=name)
         axes.set(
             title=f"{energy:g} GeV, η {low:g} to {high:g}", xlabel=r"$\Delta$ [MeV]", yticks=[]
         )
     figure.axes[0].legend(**LEGEND)
     return figure
-
-
-def _shares(values: Array) -> Array:
-    return np.full(len(values), 1 / len(values))

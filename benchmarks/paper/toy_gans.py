@@ -32,7 +32,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 
 from benchmarks.common import critics
-from benchmarks.common.divergence import SIZE, Array, mean_divergence
+from benchmarks.common.divergence import SIZE, Array, heights, mean_divergence
 from benchmarks.common.modes import at_modes, covered
 from benchmarks.common.options import FEW_STEPS, Paper, generated
 from benchmarks.common.results import Results, Row
@@ -382,8 +382,8 @@ def events_picture(made: Mapping[tuple[str, str], Events]) -> Figure:
             axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
         else:
             edges = np.linspace(truth.min(), truth.max(), 61)
-            axes.hist(truth[:, 0], edges, density=True, color=TRUTH_FILL)
-            axes.hist(x[:, 0], edges, density=True, histtype="step", color=GENERATED)
+            axes.stairs(heights(truth[:, 0], edges), edges, fill=True, color=TRUTH_FILL)
+            axes.stairs(heights(x[:, 0], edges), edges, color=GENERATED)
         axes.set(xticks=[], yticks=[])
     for axes, loss in zip(grid[0], losses, strict=True):
         axes.set_title(loss, fontsize=7)
@@ -423,6 +423,8 @@ def contours(surfaces: Mapping[tuple[str, str], Array]) -> Figure:
     for axes, (name, plane) in zip(grid.flat, itertools.product(names, planes), strict=True):
         truth = points(true_events(plane, 1000, np.random.default_rng(7)))
         axes.scatter(*truth.T, s=0.5, color=GENERATED, linewidth=0, rasterized=True)
-        axes.contour(line, line, surfaces[name, plane], 15, colors=TRUTH, linewidths=0.7)
+        axes.contour(
+            line, line, surfaces[name, plane], 15, colors=TRUTH, linewidths=0.7, linestyles="solid"
+        )
         axes.set(aspect="equal", xticks=[], yticks=[], title=f"{name}\n{plane}")
     return figure

@@ -31,6 +31,7 @@ BATCHES = (1, 16, 128, 512)
 NETWORKS = {
     ("FC-VAE", 32): ("vae-showers-paper", 0.0122),
     ("FC-VAE", 64): ("vae-showers-64-paper", 0.0305),
+    ("FC-GAN", 32): ("fcgan-showers-paper", 0.0108),
     ("DCGAN", 32): ("dcwgan-gp-showers-paper", 0.0233),
     ("DCGAN", 64): ("dcwgan-gp-showers-64-paper", 0.0497),
 }

@@ -84,6 +84,8 @@ class FeatureMap(nn.Module):
         ]
         _require_real(schema, self._chain, made)
         self.space = _arranged(made, config.parts, objects)
+        if not self.space.width:
+            raise ConfigError("features.steps: they leave no feature that a model could make")
         self._objects = tuple(name for name in objects if name in self.space.parts)
         counts = {step.group: step for step in self._chain if isinstance(step, Count)}
         self._masks = {name: _Mask(counts[name], self._chain) for name in self._objects}
@@ -523,6 +525,11 @@ def _chained(
             raise ConfigError(
                 f"features.steps: {config.kind}: '{foreign[0]}' is a condition, which events keep; "
                 "what networks see of it is made by features.conditions"
+            )
+        if clash := [n for n in step.writes if n in {**layout, **beside} and n not in step.reads]:
+            raise ConfigError(
+                f"features.{table}.{number}: {config.kind}: it would make '{clash[0]}', which is "
+                "there already; rename that field in the dataset's definition"
             )
         kept: dict[str, Quantity] = {}
         for name, quantity in layout.items():

@@ -230,17 +230,19 @@ class _Looking:
         return self._numbers.pop(name)
 
     def _constant(self) -> None:
+        same: dict[float, list[str]] = {}
         for name, x in list(self._numbers.items()):
             if np.ptp(x) == 0 and name not in self._choices.kinds:
                 del self._numbers[name]
-                new = self._field(name)
-                self._found.constants[new] = float(x[0])
-                self._tell(
-                    (name,),
-                    f"{x[0]:.9g} in all events",
-                    "kept as a condition with this one value",
-                    f"--leave-out {name}",
-                )
+                self._found.constants[self._field(name)] = float(x[0])
+                same.setdefault(float(x[0]), []).append(name)
+        for value, names in same.items():
+            self._tell(
+                names,
+                f"{value:.9g} in all events",
+                "kept as a condition with this one value",
+                f"--leave-out {names[0]}",
+            )
 
     def _same(self) -> None:
         """Leave out columns that are others once more: the same numbers, or counts of lists."""
@@ -276,6 +278,7 @@ class _Looking:
         for particle in found:
             self._of_particle(particle, "", self._numbers)
         self._of_pairs(found, together)
+        self._of_ordered(found, together)
         taken = {name for p in found for name in (*p.columns.values(), *p.follow)}
         for name in taken:
             self._numbers.pop(name, None)
@@ -339,10 +342,11 @@ class _Looking:
             )
         if particle.follow:
             self._tell(
-                particle.follow,
-                f"follow from {', '.join(columns)}",
+                list(particle.follow),
+                f"follow from {', '.join(columns)}, but for differences of "
+                f"{max(particle.follow.values()):.1g} in the median",
                 "left out, and computed of what is generated",
-                f"--as {particle.follow[0]}=number keeps it",
+                f"--as {next(iter(particle.follow))}=number keeps it",
             )
 
     def _steps_of(self, particle: Particle, polar: Mapping[str, Numbers]) -> None:
@@ -417,6 +421,24 @@ class _Looking:
             f"a pair with masses of {low * scale:.4g} to {high * scale:.4g} in 68% of the events",
             "its mass is a feature of its own",
             "the `pair` step in the recipe",
+        )
+
+    def _of_ordered(self, found: Sequence[Particle], table: Mapping[str, Numbers]) -> None:
+        """Keep particles in the order of their p_T, if they are in it in all events."""
+        pts = {particle.name: particle.polar(table)["pt"] for particle in found}
+        if len(found) < 2 or any((a < b).any() for a, b in itertools.pairwise(pts.values())):
+            return
+        if not any(step["kind"] == "pair" for step in self._found.steps):
+            fields = [f"{name}.pt" for name in pts]
+            if not set(fields) <= {stage[0][1] for stage in self._stages}:
+                return
+            self._stages = [stage for stage in self._stages if stage[0][1] not in fields]
+            self._found.steps.append({"kind": "ordered", "fields": fields})
+        self._tell(
+            list(pts),
+            "each has at least the p_T of the next, in all events",
+            "the order holds for whatever is generated",
+            "the `ordered` step, or that of pair.log_ratio_pt, in the recipe",
         )
 
     def _of_lists(self) -> None:

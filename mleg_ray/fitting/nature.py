@@ -25,6 +25,7 @@ ABOVE_NEIGHBOURS = 10  # times the share of any value near it
 NEAR = 10  # values to each side
 TIES = 5e-4  # the largest share of one value in a distribution that `quantile` takes
 LEAST_IN_TAIL = 25  # train events beyond the last quantile
+LARGEST_TAIL = 0.1  # of few numbers, whose distribution no quantiles can tell
 INTEGERS_OF_SINGLE = 2**24  # beyond, single precision has not each whole number
 TURN = 2 * math.pi
 REACH = 0.01  # of a turn, from the ends of its range to the outermost angles
@@ -298,8 +299,8 @@ def _smooth(x: Numbers) -> Nature:
         sharp = (True, sharp[1])
         edges = (low, edges[1])
     ties = np.unique(x, return_counts=True)[1].max() - 1
-    if ties < max(TIES * len(x), 2):
-        tail = max(1e-3, math.ceil(LEAST_IN_TAIL / len(x) * 2e4) / 1e4)
+    tail = max(1e-3, math.ceil(LEAST_IN_TAIL / len(x) * 2e4) / 1e4)
+    if ties < max(TIES * len(x), 2) and tail <= LARGEST_TAIL:
         settings: dict[str, Any] = {"kind": "quantile"}
         sides = [side for side, end in zip(("low", "high"), sharp, strict=True) if not end]
         settings |= {} if len(sides) == 2 else {"open": sides}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,23 +31,27 @@ CARTESIAN = ("px", "py", "pz")
 POLAR = ("pt", "eta", "phi")
 KNOWN_MASSES = (0.0, 0.00051099895, 0.1056583755, 0.13957039, 0.493677, 0.93827208816)  # GeV, PDG
 ON_SHELL = 1e-4  # of the energy, as `kinematics.OFF_SHELL`
+MOST = 0.96  # of the events: as many as features must fit, see `FeatureMapConfig.most_outside`
+PRINTED = 20 * ON_SHELL  # and almost all others so near: few digits were printed
 ALMOST_ALL = 0.999  # of the events
-SAME = 1e-3  # relative: of what follows from printed numbers
+SAME = 0.05  # relative: of what follows from other columns, or was measured twice
+NEARLY_ALL = 0.98
 
 
 @dataclass(frozen=True)
 class Particle:
     """The columns of a particle's parts, by part: px, py, pz, energy, or pt, eta, phi, mass.
 
-    `mass` is that of its shell in GeV, None if it differs from event to event or nothing tells it.
-    `follow` are columns that the others determine.
+    `mass` is that of its shell in the unit of the columns, None if it differs from event to event
+    or nothing tells it. `follow` are columns that the others determine, and their median relative
+    difference from what follows.
     """
 
     name: str
     columns: Mapping[str, str]
     mass: float | None = None
     residual: float = 0.0
-    follow: tuple[str, ...] = ()
+    follow: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def cartesian(self) -> bool:
@@ -133,22 +137,23 @@ def _complete(
     """Return the particle with its mass, and with what follows from its momentum."""
     polar = particle.polar(table)
     p = polar["pt"] * np.cosh(polar["eta"])
-    own, follow = dict(particle.columns), []
-    if particle.cartesian:
-        for part in POLAR:
-            if part in columns and _same(table[columns[part]], polar[part], part == "phi"):
-                follow.append(columns[part])
+    own: dict[str, str] = dict(particle.columns)
+    expected = {columns[k]: x for k, x in polar.items() if particle.cartesian and k in columns}
     mass, residual = None, 0.0
     if "energy" in own:
         energy = table[own["energy"]]
         mass, residual = _shell(energy, p)
         if "mass" in own:
-            square = np.maximum(energy**2 - p**2, 0)
-            if mass is not None or _same(table[own["mass"]], np.sqrt(square)):
-                follow.append(own.pop("mass"))
+            expected[own["mass"]] = np.sqrt(np.maximum(energy**2 - p**2, 0))
     elif "mass" in own and np.ptp(table[own["mass"]]) == 0:
         mass = float(table[own["mass"]][0])
-    return Particle(particle.name, own, mass, residual, tuple(follow))
+    follow = {}
+    for name, values in expected.items():
+        off = _differences(table[name], values, turns=name == columns.get("phi"))
+        if (off <= SAME).mean() >= NEARLY_ALL or (mass is not None and name == own.get("mass")):
+            follow[name] = float(np.median(off))
+    own = {part: name for part, name in own.items() if name not in follow}
+    return Particle(particle.name, own, mass, residual, follow)
 
 
 def _shell(energy: Numbers, p: Numbers) -> tuple[float | None, float]:
@@ -162,7 +167,7 @@ def _shell(energy: Numbers, p: Numbers) -> tuple[float | None, float]:
     fits = []
     for mass in candidates:
         residual = np.abs(energy - np.hypot(p, mass)) / np.maximum(energy, 1e-300)
-        if (residual <= ON_SHELL).mean() >= ALMOST_ALL:
+        if (residual <= ON_SHELL).mean() >= MOST and (residual <= PRINTED).mean() >= ALMOST_ALL:
             fits.append((float(np.sqrt((residual**2).mean())), mass, float(residual.max())))
     if not fits:
         return None, 0.0
@@ -171,13 +176,17 @@ def _shell(energy: Numbers, p: Numbers) -> tuple[float | None, float]:
     return mass, residual_max
 
 
-def _same(given: Numbers, expected: Numbers, turns: bool = False) -> bool:
-    """Tell whether numbers are what follows from others, up to printing, in almost all events."""
+def _differences(given: Numbers, expected: Numbers, *, turns: bool) -> Numbers:
+    """Return the differences (n,) relative to what is expected, or to its median if that is more.
+
+    Those of angles are the shorter ways around.
+    """
     off = np.abs(given - expected)
     if turns:
         off = np.minimum(off, 2 * np.pi - off)
     scale = np.maximum(np.abs(expected), np.median(np.abs(expected)))
-    return bool((off <= SAME * np.maximum(scale, 1e-12)).mean() >= ALMOST_ALL)
+    relative: Numbers = off / np.maximum(scale, 1e-12)
+    return relative
 
 
 def pair_mass(first: Particle, second: Particle, table: Mapping[str, Numbers]) -> Numbers:

@@ -26,8 +26,9 @@ COMMANDS = (
     "balanza --experiment III",
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
-    *("detector-toys", "image-speed", "images --system VAE-32", "showers", "stops"),
-    *("tops --anomaly", "toy-gans --loss GAN --loss flow", "smearing"),
+    *("detector-toys", "showers", "stops", "tops --anomaly"),
+    *("toy-gans --loss GAN --loss flow", "smearing"),
+    *("image-speed", "images --system VAE-32"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",

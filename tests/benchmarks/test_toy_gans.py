@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.common import critics
-from benchmarks.common.divergence import BINS, EPSILON, divergence, fwhm, mean_divergence
+from benchmarks.common.divergence import BINS, EPSILON, divergence, fwhm, heights, mean_divergence
 from benchmarks.common.modes import at_modes, covered
 from benchmarks.paper.smearing import ETA, TRUE_PT, apart, electrons
 from benchmarks.paper.toy_gans import FOUND, of_means
@@ -50,6 +50,12 @@ def test_width_at_half_maximum_of_a_gaussian_and_of_a_uniform_number() -> None:
     assert width == pytest.approx(3 * math.sqrt(8 * math.log(2) * 1.0225), rel=0.01)
     assert 0.001 < error / width < 0.01
     assert fwhm(rng.uniform(-1, 3, 200_000), rng)[0] == pytest.approx(4, rel=0.01)
+
+
+def test_heights_are_of_all_events() -> None:
+    """Of four events one lies in each bin of 2, and two beyond."""
+    found = heights(np.array([0.5, 3.0, 9.0, -1.0]), np.array([0.0, 2.0, 4.0]))
+    assert found.tolist() == [1 / 8, 1 / 8]
 
 
 def test_modes_of_four_events_by_hand() -> None:

@@ -406,6 +406,7 @@ def test_what_pythia_does_not_know_is_said_before_the_work(tmp_path):
         (['source.objects.mu1={of="muon"}'], "objects.mu1.rank: a group that is there once"),
         (["source.objects.jet.rank=1"], "objects.jet.rank"),
         (['source.objects.b={of="jet"}'], "objects: one table for each group"),
+        (['fields.0={name="met.eta"}'], "jet, met, mu1.* fields of no object are met.px, met.py"),
         (['fields.0={name="mu1.spin"}'], "no field 'mu1.spin'; of an object it makes pt, eta"),
         (['fields.0={name="mu1.px",unit="rad"}'], "mu1.px.*GeV .energy. cannot be converted"),
         (["source.processes.zmumu.conditions={mass=1.0}"], "processes.zmumu.conditions: give none"),

@@ -403,6 +403,14 @@ class TestObjects:
             with pytest.raises(ConfigError, match=message):
                 of_jets(steps=steps)
 
+    def test_steps_that_leave_nothing_are_refused(self) -> None:
+        schema = EventSchema(
+            [f for f in JETS.fields if f.group == "jet"], {"jet": JETS.groups["jet"]}
+        )
+        none = config(steps=[{"kind": "without", "groups": ["jet"]}])
+        with pytest.raises(ConfigError, match="features.steps: they leave no feature"):
+            none.build(schema, {})
+
     def test_parts_of_their_own(self) -> None:
         space = of_jets(parts={"counts": ["jet.level_count"]}).space
         assert list(space.parts) == ["counts", "event", "jet"]
@@ -734,6 +742,15 @@ def test_a_condition_is_no_feature() -> None:
     steps = [{"kind": "logarithm", "fields": ["beam_energy"]}]
     with pytest.raises(ConfigError, match="'beam_energy' is a condition, which events keep"):
         config(steps=steps).build(SCHEMA, {})
+
+
+def test_a_step_that_makes_a_field_anew_is_refused() -> None:
+    """`logarithm` of x is log_x, a name that a field has already, of an event or as a condition."""
+    made = config(steps=[{"kind": "logarithm", "fields": ["x"]}])
+    for role in ("event", "condition"):
+        schema = EventSchema([Field(name="x"), Field(name="log_x", role=role)])
+        with pytest.raises(ConfigError, match=r"features.steps.0: .* 'log_x', which is there alre"):
+            made.build(schema, {})
 
 
 def test_conditions_outside_their_steps_are_refused() -> None:

@@ -138,6 +138,31 @@ def test_what_follows_from_a_momentum_is_left_out() -> None:
     assert "follow from px, py, pz" in told(found, "pt", "eta", "phi")
 
 
+def test_few_printed_digits_leave_a_mass_shell_and_a_mass_does_not() -> None:
+    p = momenta()
+    e = energy(p, 0.0)
+    printed = {"e": e * np.where(np.arange(N) % 40 == 0, 1.001, 1.0), **p}
+    assert seen(printed).groups == {"particle": {"mass": 0.0}}
+    heavy = {"e": e * np.where(np.arange(N) % 40 == 0, 1.1, 1.0), **p}
+    assert seen(heavy).groups == {"particle": {}}
+
+
+def test_particles_stay_in_order() -> None:
+    columns, above = {}, np.full(N, 200.0)
+    for k in "123":
+        above = above * RNG.uniform(0.5, 0.99, N)
+        angles = np.pi * (2 * RNG.random(N) - 1)
+        columns |= {f"pt{k}": above, f"eta{k}": RNG.normal(size=N), f"phi{k}": angles}
+    found = seen(columns)
+    assert {
+        "kind": "ordered",
+        "fields": ["particle1.pt", "particle2.pt", "particle3.pt"],
+    } in found.steps
+    assert "at least the p_T of the next" in told(found, "particle1", "particle3")
+    swapped = columns | {"pt1": columns["pt2"], "pt2": columns["pt1"]}
+    assert not any(step["kind"] == "ordered" for step in seen(swapped).steps)
+
+
 def resonance() -> dict[str, Numbers]:
     """Return two massless particles back to back, with masses of about 80 to 100 GeV."""
     m, phi = 90 + 10 * (2 * RNG.random(N) - 1), np.pi * (2 * RNG.random(N) - 1)
@@ -328,6 +353,11 @@ def test_real_tables(reference_data: Path) -> None:
     assert {n for n, role in fields(found).items() if role == "label"} == {"Run", "Event"}
     assert kinds(found.steps)[0] == "pair"
     built(found, read)
+    twice = read_all(str(reference_data / "cms-open-data" / "Zmumu_Run2011A_masses.csv"))
+    found = look(twice, Choices())
+    assert "follow from px1, py1, pz1, E1" in told(found, "pt1", "eta1", "phi1")
+    assert "the invariant mass of particle1 and particle2" in told(found, "M")
+    built(found, twice)
     tape = read_all(str(reference_data / "fat-gan" / "tape2.txt"))
     found = look(tape, Choices())
     assert found.steps[0] == {"kind": "spherical", "group": "particle"}

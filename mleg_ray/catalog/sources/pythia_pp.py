@@ -207,7 +207,8 @@ class PythiaPPConfig(SourceConfig):
         if groups != set(self.objects):
             raise ConfigError(
                 f"objects: one table for each group of objects, {', '.join(sorted(groups))}; there "
-                f"are {', '.join(sorted(self.objects))}"
+                f"are {', '.join(sorted(self.objects))}; fields of no object are "
+                f"{', '.join(OF_EVENTS)}"
             )
         for name, kept in self.objects.items():
             if (name in schema.objects) == (kept.rank is not None):

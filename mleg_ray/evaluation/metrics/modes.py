@@ -31,14 +31,17 @@ from mleg_ray.evaluation.statistics.resampling import PooledSample, Subjects
 
 GOOD = (3.0, 4.0)  # widths of the nearest mode within which an event is good
 COVERED = 0.2  # of the share that a mode should have
+AT_ONCE = 10_000  # events whose distances to all modes are in memory
 
 
 def nearest_mode(points: FloatArray, modes: Modes) -> tuple[NDArray[np.intp], FloatArray]:
     """Return the mode (n,) nearest to each of the points (n, d), and its distance in widths."""
-    away = points[:, None, :] - modes.mean
-    distance = np.linalg.norm(away, axis=2) / modes.sigma
-    nearest = distance.argmin(axis=1)
-    return nearest, distance[np.arange(len(points)), nearest]
+    parts = []
+    for some in np.array_split(points, max(1, len(points) // AT_ONCE)):
+        distance = np.linalg.norm(some[:, None] - modes.mean, axis=2) / modes.sigma
+        parts.append((distance.argmin(axis=1), distance.min(axis=1)))
+    nearest, distance = (np.concatenate(some) for some in zip(*parts, strict=True))
+    return nearest, distance
 
 
 def mode_metrics(density: Mixture) -> dict[str, Metric]:

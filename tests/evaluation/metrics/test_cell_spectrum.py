@@ -30,31 +30,19 @@ def test_edges_are_those_of_the_truth_on_a_logarithmic_scale():
     assert edges[[0, 50, 100]] == pytest.approx([1, 2, 4])
 
 
-def test_thresholds_are_those_of_the_occupancy():
-    definitions = Definitions(
-        observables={
-            "share": Observable(expression="detector.ratio(x, 2)"),
-            "of_other": Observable(expression="images.occupancy(other, 3)"),
-            "above_x": Observable(expression="images.occupancy(image, x)"),
-            "occupancy": Observable(expression="images.occupancy(image, 1.5)"),
-        }
+def test_cells_below_the_threshold_do_not_count():
+    """All events have the same cells but for one of 0.5 or 1.2, below 1.5."""
+    stated = {"occupancy": Observable(expression="images.occupancy(image, 1.5)")}
+    x = np.random.default_rng(0).normal(size=400)
+    truth, generated = (
+        from_arrays(
+            {"x": x, "image": np.tile([[0, 2.0], [low, 8]], (400, 1, 1))},
+            definitions=Definitions(observables=stated),
+        )
+        for low in (0.5, 1.2)
     )
-    assert definitions.threshold("image") == 1.5
-    assert definitions.threshold("none") == 0
-    sample = from_arrays(
-        {
-            "x": np.arange(300.0),
-            "image": np.tile(CELLS, (100, 1, 1)),
-            "other": np.ones((300, 2, 2)),
-        },
-        definitions=definitions,
-    )
-    pooled = Comparison(sample, sample).pooled(np.random.default_rng(0))
-    first, last = (
-        prepare_spectrum(pooled, "image")(pooled.truth, w) for w in (pooled.truth, pooled.generated)
-    )
-    assert first == 0
-    assert 0 <= last < 0.1
+    pooled = Comparison(truth, generated).pooled(np.random.default_rng(0))
+    assert prepare_spectrum(pooled, "image")(pooled.truth, pooled.generated) == 0
 
 
 def test_separation_by_hand():

@@ -43,7 +43,8 @@ def measure(
 def complete(truth: EventSample, generated: EventSample, seed: int) -> Comparison:
     """A comparison with all that any metric asks for."""
     origin = generated.origin.model_copy(update={"provenance": PROVENANCE})
-    make = next(make for make, x, _ in (*TOYS.values(), IMAGES) if x in truth.axes)
+    makers = (make for make, x, _ in (*TOYS.values(), IMAGES) if x in truth.axes)
+    make = next(makers, gaussian)
     return Comparison(truth, replace(generated, origin=origin), make(500, 1000 + seed), seed)
 
 
