@@ -38,11 +38,12 @@ def image_pngs(name: str, truth: EventSample, generated: EventSample) -> dict[st
     colours = LogNorm(highest / 10**DECADES, highest)
     difference = means[1] - means[0]
     limit = float(np.abs(difference).max()) or highest
+    linear = 10.0 ** np.floor(np.log10(limit / 100))  # a power of ten, that labels do not meet
     pictures = {
         "mean-truth": _plane_png(means[0], colours, "mean energy of a cell"),
         "mean-generated": _plane_png(means[1], colours, "mean energy of a cell"),
         "mean-difference": _plane_png(
-            difference, SymLogNorm(limit / 1000, vmin=-limit, vmax=limit), "generated − truth"
+            difference, SymLogNorm(linear, vmin=-limit, vmax=limit), "generated − truth"
         ),
         "rows": _rows_png(*means),
         "gallery": _gallery_png(*both),
