@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mleg_ray.commands.convert import convert
     from mleg_ray.commands.evaluate import compare, evaluate
+    from mleg_ray.commands.fit import fit
     from mleg_ray.commands.fold import fold
     from mleg_ray.commands.landscape import landscape
     from mleg_ray.commands.latent import latent
@@ -32,6 +33,7 @@ __all__ = [
     "compare",
     "convert",
     "evaluate",
+    "fit",
     "fold",
     "landscape",
     "latent",

@@ -13,6 +13,7 @@ from mleg_ray import __version__
 from mleg_ray.commands import catalog
 from mleg_ray.commands.convert import convert
 from mleg_ray.commands.evaluate import Conditions, Seed, Truth, compare, evaluate
+from mleg_ray.commands.fit import fit
 from mleg_ray.commands.fold import fold
 from mleg_ray.commands.landscape import landscape
 from mleg_ray.commands.latent import latent
@@ -90,6 +91,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "landscape": landscape,
     "latent": latent,
     "quickstart": quickstart,
+    "fit": fit,
 }
 for name, command in COMMANDS.items():
     app.command(name)(_parsed(command))

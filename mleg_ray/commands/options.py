@@ -83,8 +83,8 @@ def size(text: str) -> int:
     return number * unit
 
 
-def assigned(assignments: Sequence[str]) -> dict[str, str]:
-    """Read what is given as NAME=TEXT.
+def assigned(assignments: Sequence[str], option: str = "--condition") -> dict[str, str]:
+    """Read what an option gives as NAME=TEXT.
 
     Raises:
         ConfigError: a name is given twice.
@@ -93,7 +93,7 @@ def assigned(assignments: Sequence[str]) -> dict[str, str]:
     for assignment in assignments:
         name, _, text = (part.strip() for part in assignment.partition("="))
         if name in found:
-            raise ConfigError(f"--condition {name}: given as {found[name]} and as {text}")
+            raise ConfigError(f"{option} {name}: given as {found[name]} and as {text}")
         found[name] = text
     return found
 

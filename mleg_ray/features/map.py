@@ -31,9 +31,9 @@ class FeatureMap(nn.Module):
     `steps` change columns of events one after the other; what they leave is laid out in `space` and
     standardised with statistics of the train split, kept as float64 buffers, so that they travel in
     the checkpoint and nowhere else. The statistics are those of a number, of a group's field over
-    all present objects, or of a channel over all its pixels; neither angles nor the ones and zeros
-    of classes are standardised. What networks see of the conditions that vary is made by steps of
-    their own, angles as cosine and sine.
+    all present objects, or of a channel over all its pixels; neither angles nor shares nor the ones
+    and zeros of classes are standardised. What networks see of the conditions that vary is made by
+    steps of their own, angles as cosine and sine.
 
     An absent object's features are noise of the layout of its part: as good as any other, and a
     density of all features stays one.
@@ -135,9 +135,10 @@ class FeatureMap(nn.Module):
                 for name in self.space.parts[group].names:
                     found |= {place: ((count, k),) for k, place in enumerate(places[name])}
         for name, quantity in made.items():
-            if quantity.given:
-                for place, has in zip(places[name], places[quantity.given], strict=True):
-                    found[place] = (*found.get(place, ()), (has, 0))
+            given = quantity.given
+            if given is not None and (levels := made[given].levels):
+                for place, has in zip(places[name], places[given], strict=True):
+                    found[place] = (*found.get(place, ()), (has, levels - 2))
         return found
 
     def _changed_once(self, seen: Quantities) -> dict[str, float]:
@@ -398,6 +399,8 @@ class FeatureMap(nn.Module):
         part, where = self.space.parts[name], self.space.where[name]
         if moments.empty:
             raise DataError(f"no train event has any '{name}': there is nothing to learn of them")
+        if part.shares:
+            return
         mean, std = moments.result()
         mean[part.unscaled()], std[part.unscaled()] = 0.0, 1.0
         if name not in self._objects:  # an image's channels come first
@@ -585,7 +588,8 @@ def _arranged(
             parts[group] = replace(_numbers(own), shape=(most, len(own)))
     for name in images:  # with channels first, as a convolution takes them
         shape = made[name].shape
-        parts[name] = Part(shape if len(shape) > 2 else (1, *shape), (name,))
+        whole = shape if len(shape) > 2 else (1, *shape)
+        parts[name] = Part(whole, (name,), shares=made[name].shares)
     return Space(parts)
 
 

@@ -258,6 +258,9 @@ CASES: dict[str, list[Case]] = {
             ("pair.log_ratio_pt", "mu2.eta"),
         ),
     ],
+    "atoms": [
+        Case(_config("atoms", fields=["iso", "jet.iso"], at=[0.0]), DIMUONS, dimuons, ()),
+    ],
     "angle": [Case(_config("angle", fields=["jet.phi"]), JETS, jets, ("jet.phi",))],
     "category": [
         Case(_config("category", fields=["process"], levels=3), DIMUONS, dimuons, ()),
@@ -298,6 +301,7 @@ CASES: dict[str, list[Case]] = {
     "gaussian-dequantise": [
         Case(_config("gaussian-dequantise", fields=["process"]), DIMUONS, dimuons, (), exact=False),
     ],
+    "fraction": [Case(_config("fraction", fields=["met", "jet.pt"]), JETS, jets, ())],
     "gap": [
         Case(_config("gap", field="electron.pz", below="beam_energy"), SCHEMA, electrons, P[2:]),
         Case(_config("gap", field="met", below="energy"), JETS, jets, ("met",)),
@@ -388,11 +392,17 @@ CASES: dict[str, list[Case]] = {
             _config("rotation", along="mu2", groups=["mu1"], angle="dropped"), DIMUONS, in_frame, ()
         ),
     ],
+    "scaled": [
+        Case(_config("scaled", fields=["image"]), SHOWERS, showers, ("image",)),
+        Case(_config("scaled", fields=["image"], scale=0.3), SHOWERS, showers, ("image",)),
+    ],
+    "shares": [Case(_config("shares", field="image"), SHOWERS, showers, ())],
     "slots": [Case(_config("slots", group="jet", above=20.0), DIMUONS, dimuons, ())],
     "spike": [
         Case(_config("spike", fields=["iso", "jet.iso"]), DIMUONS, dimuons, ()),
         Case(_config("spike", fields=["jet.iso"], above=0.5), DIMUONS, dimuons, ()),
     ],
+    "symmetric-square": [Case(_config("symmetric-square", field="image"), SHOWERS, showers, ())],
     "typed-slots": [
         Case(_config("typed-slots", groups=["jet"], most=4, name="place"), JETS, jets, ())
     ],
@@ -404,6 +414,16 @@ CASES: dict[str, list[Case]] = {
     "unary": [
         Case(_config("unary", fields=["process"], most=2), DIMUONS, dimuons, ()),
         Case(_config("unary", fields=["jet.flavour"], most=3), JETS, jets, ()),
+    ],
+    "uniform-dequantise": [
+        Case(_config("uniform-dequantise", fields=["process"]), DIMUONS, dimuons, ()),
+    ],
+    "values": [
+        Case(_config("values", fields=["process"], values=[0.0, 1.0, 2.0]), DIMUONS, dimuons, ()),
+        Case(_config("values", fields=["jet.flavour"], values=[0.0, 1.0]), JETS, jets, ()),
+    ],
+    "zero-suppressed": [
+        Case(_config("zero-suppressed", fields=["image"], threshold=0.3), SHOWERS, showers, ())
     ],
     "without": [Case(_config("without", groups=["jet"]), JETS, no_jets, ())],
 }

@@ -253,6 +253,7 @@ PION_PAIR = Known(
 # The mean over u of -log s(1 - s) - log n at s = (k + u)/n: with D(s) = (1 - s) log(1 - s) - s log
 # s, which is 0 at 0, 1/2 and 1, 2 - log n + n [D((k + 1)/n) - D(k/n)]; D(1/4) = -D(3/4) is:
 QUARTER = 3 / 4 * log(3 / 4) - 1 / 4 * log(1 / 4)
+THIRD = 2 / 3 * log(2 / 3) - 1 / 3 * log(1 / 3)
 
 MU2 = {"mu2.px": [3, 4, 0], "mu2.py": [4, -3, 5]}
 MU1 = {"mu1.px": [5, 5, 5], "mu1.py": [10, 10, 10]}
@@ -362,13 +363,33 @@ DENSITIES = [1, 20 / 40, 20 / 100]
 
 STEPS_BY_HAND: dict[str, list[Known]] = {
     "acceptance": [ACCEPTANCE],
+    "atoms": [
+        Known(  # shares of 1/6, 5/6 and 3/6; elsewhere numbers are spread evenly over (0, 4)
+            {"kind": "atoms", "fields": ["x"], "at": [-999.0, 9.0]},
+            {"x": [-999, 3, 9]},
+            {"atom_x": [-log(5), log(5), 0], "free_x": [2, 3, 2]},
+            # The noise has the entropy log 4, less what the first and last number lie inside by.
+            [
+                2 - log(3) + 3 * THIRD + log(4) + 2 * log(3 / 4) / 1000,
+                2 - log(3) + 3 * THIRD,
+                2 - log(3) - 6 * THIRD + log(4) + 2 * log(3 / 4) / 1000,
+            ],
+            learned={"x": [-999, 9, 9, *(4 * x for x in EVENLY["x"])]},
+        )
+    ],
     "angle": [
         Known(
             {"kind": "angle", "fields": ["x"]},
             {"x": [-pi / 2, pi / 4, 3 * pi / 4]},
             {"turn_x": [-1 / 2, 1 / 4, 3 / 4]},
             [-log(pi)] * 3,
-        )
+        ),
+        Known(
+            {"kind": "angle", "fields": ["x"], "low": 0.0},
+            {"x": [3 * pi / 2, pi / 4, 7 * pi / 4]},
+            {"turn_x": [-1 / 2, 1 / 4, -1 / 4]},
+            [-log(pi)] * 3,
+        ),
     ],
     "category": [
         Known(
@@ -396,6 +417,13 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
     "dis-kinematic": DIS_KINEMATIC,
     "dis-lightcone": [LIGHT_CONE],
     "electron-response": [RESPONSE],
+    "fraction": [
+        Known(
+            {"kind": "fraction", "fields": ["x"]},
+            {"x": [2.25, 3, -0.25]},
+            {"whole_x": [2, 3, -1], "fraction_x": [0.25, 0, 0.75]},
+        )
+    ],
     "gap": [
         Known(
             {"kind": "gap", "field": "x", "below": "c"},
@@ -509,6 +537,22 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
         )
     ],
     "rotation": ROTATIONS,
+    "scaled": [
+        Known(
+            {"kind": "scaled", "fields": ["x"]},
+            {"x": [0, 2, 10]},
+            {"scaled_x": [0, 0.4, 2]},
+            [-log(5)] * 3,
+            learned={"x": [0, 5, 1, 3]},
+        ),
+        Known(
+            {"kind": "scaled", "fields": ["x"], "scale": 2.0},
+            {"x": [0, 2, 3]},
+            {"scaled_x": [0, 1, 1.5]},
+            [-log(2)] * 3,
+            learned={"x": [0, 5, 1, 3]},
+        ),
+    ],
     "spike": [
         Known(  # logit 1/4 and 3/4; the logarithms 1 and 5 have the mean 3 and the deviation 2
             {"kind": "spike", "fields": ["x"]},
@@ -560,6 +604,28 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             {"at_least_1_x": [0, 1, 1], "at_least_2_x": [0, 1, 1], "at_least_3_x": [0, 0, 1]},
         )
     ],
+    "uniform-dequantise": [
+        Known(
+            {"kind": "uniform-dequantise", "fields": ["x"]},
+            {"x": [0, 3, -1]},
+            {"spread_x": [0.5, 3.5, -0.5]},
+        )
+    ],
+    "values": [
+        Known(
+            {"kind": "values", "fields": ["x"], "values": [-1.0, 0.5, 13.0]},
+            {"x": [13, -1, 0.5]},
+            {"place_x": [2, 0, 1]},
+        )
+    ],
+    "zero-suppressed": [
+        Known(  # a half-normal number of this deviation has the entropy log(3 √(πe/2))
+            {"kind": "zero-suppressed", "fields": ["x"], "threshold": 2.0, "sigma": 3.0},
+            {"x": [0, 2, 2 * E]},
+            {"log_x": [-3 * 0.6744897501960817, 0, 1]},
+            [log(3 * sqrt(pi * E / 2)), -log(2), -log(2 * E)],
+        )
+    ],
 }
 
 
@@ -586,8 +652,9 @@ def assert_known(found: Mapping[str, torch.Tensor], expected: Columns) -> None:
 
 
 def test_every_registered_step_has_values_by_hand() -> None:
-    # Those of objects are in files of their own.
-    assert set(STEPS_BY_HAND) == set(STEPS) - {"count", "slots", "typed-slots", "without"}
+    # Those of objects and of whole images are in files of their own.
+    elsewhere = {"count", "shares", "slots", "symmetric-square", "typed-slots", "without"}
+    assert set(STEPS_BY_HAND) == set(STEPS) - elsewhere
 
 
 @pytest.mark.parametrize(
@@ -617,6 +684,18 @@ def test_angles_are_moved_into_one_turn() -> None:
     step = built(STEPS_BY_HAND["angle"][0])
     assert step.encode(tensors({"x": [3 * pi / 2]}))["turn_x"].item() == pytest.approx(-1 / 2)
     assert step.decode(tensors({"turn_x": [1.5]}))["x"].item() == pytest.approx(-pi / 2)
+
+
+@pytest.mark.parametrize(("low", "outside"), [(-pi, [0, 0, 1, 1, 0]), (0.0, [1, 0, 0, 1, 0])])
+def test_degrees_are_no_angles(low: float, outside: list[int]) -> None:
+    """Of -1, 1, 4 and 90; π in single precision is a little more than π."""
+    single = torch.tensor(pi).item()
+    assert single > pi
+    step = STEPS.parse({"kind": "angle", "fields": ["x"], "low": low}).build(
+        Layout({"x": Quantity()}, {})
+    )
+    events = Events(tensors({"x": [-1, 1, 4, 90, single]}), {}, torch.ones(5))
+    assert step.outside(events).tolist() == [bool(mark) for mark in outside]
 
 
 SEEN_ELECTRON = electron((3, 4, 12, 13), (4, -3, -12, 13), (-6, 8, 24, 26))

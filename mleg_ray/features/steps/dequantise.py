@@ -105,8 +105,44 @@ class Dequantise(Spread):
         return x.round().clamp(0, self.levels - 1)
 
 
+class Rounding(Spread):
+    """What is rounded down on the way back, whatever the size of the whole numbers."""
+
+    def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return the next whole number below."""
+        return y.floor()
+
+    def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return 0."""
+        return torch.zeros_like(x, dtype=torch.float64)
+
+
 @STEPS.register
-class GaussianDequantise(Spread):
+class UniformDequantise(Rounding):
+    """k + u of a whole number k of any size, with a u uniform in [0, 1); back, it is rounded down.
+
+    For numbers with too many values to be levels: what comes back is a whole number all the same.
+    The likelihood bounds that of the whole numbers from below, as that of `dequantise` does.
+    """
+
+    kind: Literal["uniform-dequantise"] = "uniform-dequantise"
+    prefix: ClassVar[str] = "spread"
+
+    def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return k + 1/2."""
+        return x.double().round() + 0.5
+
+    def draw(self, noise: Noise, n: int, width: int) -> Tensor:
+        """Return u, uniform in [0, 1)."""
+        return noise.uniform(n, width)
+
+    def spread(self, x: Tensor, drawn: Tensor) -> Tensor:
+        """Return k + u."""
+        return x.double().round() + drawn
+
+
+@STEPS.register
+class GaussianDequantise(Rounding):
     """k + σ ε of a whole number k, with a standard normal ε; back, it is rounded down.
 
     So do Hashemi et al., arXiv:1901.05282, with σ = 1/2, and it is no inverse: k comes back as k or
@@ -121,14 +157,6 @@ class GaussianDequantise(Spread):
     def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return k: that of ε = 0."""
         return x.double()
-
-    def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
-        """Return the next whole number below."""
-        return y.floor()
-
-    def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
-        """Return 0."""
-        return torch.zeros_like(x, dtype=torch.float64)
 
     def draw(self, noise: Noise, n: int, width: int) -> Tensor:
         """Return ε."""

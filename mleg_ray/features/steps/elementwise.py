@@ -16,6 +16,7 @@ from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Quantity,
+    Resolution,
     Step,
     StepConfig,
     per_event,
@@ -25,6 +26,7 @@ from mleg_ray.features.steps.base import (
 from mleg_ray.space import wrapped
 
 LEAST = 1e-30  # what a logarithm is taken of at least
+ROUNDING = 1e-6  # radians, by which single precision may miss π
 
 
 class Elementwise(Step):
@@ -44,7 +46,7 @@ class Elementwise(Step):
                     raise ConfigError(f"{name} and {other} differ in shape")
             new = prefixed(name, f.prefix)
             self.made[new] = name
-            writes[new] = Quantity(plain.shape, f.circle, plain.varies, f.spreads)
+            writes[new] = Quantity(plain.shape, f.circle, plain.varies, f.spreads, plain.given)
         self.writes = writes
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -119,23 +121,32 @@ class OfFields(Function):
 
 @STEPS.register
 class Angle(OfFields):
-    """φ/π of an angle in radians: where it turns over, at π, there is no seam."""
+    """φ/π of an angle in radians: where it turns over, at π, there is no seam.
+
+    Angles lie between `low` and `low` + 2π; others, such as degrees, count as outside.
+    """
 
     kind: Literal["angle"] = "angle"
     prefix: ClassVar[str] = "turn"
     circle: ClassVar[bool] = True
+    low: FiniteFloat = -math.pi
 
     def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return the angle in half turns."""
         return wrapped(x / math.pi)
 
     def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
-        """Return the angle in [-π, π)."""
-        return math.pi * wrapped(y)
+        """Return the angle in [low, low + 2π)."""
+        middle = self.low / math.pi + 1
+        return math.pi * (wrapped(y - middle) + middle)
 
     def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return -log π."""
         return x.new_full(x.shape, -math.log(math.pi))
+
+    def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return where x is no angle of the turn that begins at `low`."""
+        return (x < self.low - ROUNDING) | (x > self.low + 2 * math.pi + ROUNDING)
 
 
 @STEPS.register
@@ -191,7 +202,7 @@ class Interval(Between):
 
     kind: Literal["interval"] = "interval"
     prefix: ClassVar[str] = "logit"
-    resolution: PositiveFloat = 1e-12
+    resolution: Resolution = 1e-12
 
     def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return the logit."""

@@ -58,9 +58,10 @@ class Quantile(Step):
         require_columns(self.reads, layout)
         self._tail, self._open, self._normal = config.tail, config.open, config.to == "normal"
         self._made = {name: prefixed(name, "quantile") for name in self.reads}
+        before = {new: layout.columns[name] for name, new in self._made.items()}
         self.writes = {
-            new: Quantity(layout.columns[name].shape, varies=layout.columns[name].varies)
-            for name, new in self._made.items()
+            new: Quantity(plain.shape, varies=plain.varies, given=plain.given)
+            for new, plain in before.items()
         }
         first = self._tail if "low" in self._open else 0.0
         last = 1 - self._tail if "high" in self._open else 1.0
@@ -96,7 +97,13 @@ class Quantile(Step):
                 )
             for side in self._open:
                 edge = self.knots[i][-1 if side == "high" else 0]
-                self.get_buffer(side)[i] = own.mean_excess(edge, SIGNS[side])
+                self.get_buffer(side)[i] = excess = own.mean_excess(edge, SIGNS[side])
+                if not excess > 0:
+                    raise DataError(
+                        f"quantile: a few train events have more weight than the tail of "
+                        f"{self._tail:g} of '{name}', and nothing lies beyond; use more events, or "
+                        "a larger tail"
+                    )
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the normal or uniform number."""

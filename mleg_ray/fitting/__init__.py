@@ -1,0 +1,1 @@
+"""What a table of events is, and the catalog entry and recipe that follow from it."""
