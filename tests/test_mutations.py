@@ -856,6 +856,7 @@ MUTANTS = [
         "benchmarks/common/modes.py",
         "tests/benchmarks/test_toy_gans.py",
         ("distance <= GOOD[0]", "distance <= GOOD[1]"),
+        ("counts / len(points)", "counts / counts.sum()"),
         ("COVERED * modes.share", "COVERED"),
         k="mode",
     ),

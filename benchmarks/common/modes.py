@@ -1,19 +1,23 @@
-"""How many modes of a mixture are found, and how many events lie at one."""
+"""How many events of a sample lie at each mode of a mixture, and how many modes are found."""
 
 import numpy as np
 
 from mleg_ray.catalog.sources.densities import Array, Modes
 from mleg_ray.evaluation.metrics.modes import COVERED, GOOD, nearest_mode
 
+AT_ONCE = 10_000  # events
+
 
 def at_modes(points: Array, modes: Modes) -> tuple[Array, float]:
     """Return the share (K,) of all events (n, d) that is good at each mode, and that in all.
 
-    Good are those within three widths of the mode that is nearest in its own.
+    Good is what lies within the first `GOOD` widths of the mode that is nearest in widths.
     """
-    nearest, distance = nearest_mode(points, modes)
-    good = distance <= GOOD[0]
-    shares = np.bincount(nearest[good], minlength=len(modes.share)) / len(points)
+    counts = np.zeros(len(modes.share))
+    for some in np.array_split(points, max(1, len(points) // AT_ONCE)):
+        nearest, distance = nearest_mode(some, modes)
+        counts += np.bincount(nearest[distance <= GOOD[0]], minlength=len(counts))
+    shares = counts / len(points)
     return shares, float(shares.sum())
 
 
