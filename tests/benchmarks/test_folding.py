@@ -33,6 +33,7 @@ def test_a_mirror_is_told_from_a_measurement() -> None:
 
 def test_every_recipe_of_the_dissertation_stands_for_a_small_one() -> None:
     papers = {path.stem for path in named_folders("tuning")[0].glob("*-paper.toml")}
-    others = ("zmumu", "dimuons", "ttbar", "stop")  # collisions of protons, of other papers
+    # Collisions of protons, toys and detectors, of other papers.
+    others = ("zmumu", "dimuons", "ttbar", "stop", "toy-", "electron-pt-smearing", "showers")
     own = {name for name in papers if not RunConfig.load(name).dataset.startswith(others)}
     assert set(PAPER.values()) == own
