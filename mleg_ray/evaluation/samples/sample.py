@@ -1,5 +1,6 @@
 """The events that are compared, and what their numbers mean."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
@@ -243,11 +244,14 @@ def binned(truth: EventSample, generated: EventSample, name: str, edges: FloatAr
 
 
 def derived_axes(definitions: Definitions) -> dict[str, Axis]:
-    """Return the observables that have a label."""
+    """Return the observables that have a label; several of one label are told by their names."""
+    labelled = {name: o for name, o in definitions.observables.items() if o.label}
+    times = Counter(o.label for o in labelled.values())
     return {
-        name: Axis(unit=o.unit, label=o.label, log=o.log, derived=True)
-        for name, o in definitions.observables.items()
-        if o.label
+        name: Axis(
+            unit=o.unit, label=o.label if times[o.label] == 1 else "", log=o.log, derived=True
+        )
+        for name, o in labelled.items()
     }
 
 

@@ -20,6 +20,21 @@ def test_a_dataset_brings_its_fields_and_labelled_observables(make_dataset):
     assert np.allclose(numbers["pt"], np.hypot(numbers["electron.px"], numbers["electron.py"]))
 
 
+def test_observables_of_one_label_are_told_by_their_names():
+    """Both muons' p_T, by the function's own label, would be one symbol for two pictures."""
+    expressions = {
+        "mu1_pt": {"expression": "kinematics.transverse_momentum(mu1.px, mu1.py)"},
+        "mu2_pt": {"expression": "kinematics.transverse_momentum(mu2.px, mu2.py)"},
+        "met": {"expression": "kinematics.transverse_momentum(met.px, met.py)", "label": "E_T"},
+    }
+    momenta = {
+        f"{name}.{part}": [3.0, 4.0] for name in ("mu1", "mu2", "met") for part in ("px", "py")
+    }
+    axes = from_arrays(momenta, definitions={"observables": expressions}).axes
+    assert [axes[name].label for name in expressions] == ["", "", "E_T"]
+    assert all(axes[name].derived for name in expressions)
+
+
 def test_conditions_that_vary_are_compared_too(make_dataset):
     dataset = make_dataset("fixed")
     assert "beam_energy" in compared_axes(dataset.manifest, {})
