@@ -122,3 +122,24 @@ class Adadelta(OptimiserConfig):
     def constants(self) -> dict[str, Any]:
         """ρ and ε."""
         return {"rho": self.rho, "eps": self.epsilon}
+
+
+@OPTIMISERS.register
+class RMSProp(OptimiserConfig):
+    """RMSProp (Tieleman & Hinton, 2012): x -= learning_rate · g / (√E[g²] + `epsilon`).
+
+    `rho` is the decay of the average of g². Libraries differ in what they take by default.
+    """
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    rho: Fraction
+    epsilon: PositiveFloat
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Build RMSProp."""
+        return torch.optim.RMSprop(parameters, foreach=True)
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """ρ, PyTorch's α, and ε."""
+        return {"alpha": self.rho, "eps": self.epsilon}

@@ -19,13 +19,15 @@ class Part:
     Numbers of the event are (f,), objects (K, f), an image (channels, rows, columns). `names` are
     those of the numbers along the last axis, of an image that of its field. `circle` are the
     positions along the last axis of angles, in half turns, (-1, 1]. `classes` are those of ones and
-    zeros: of several together one is 1, as of a category; one alone is a bit.
+    zeros: of several together one is 1, as of a category; one alone is a bit. `shares` tells that
+    all are shares of their sum, where a zero is none.
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...] = ()
     circle: tuple[int, ...] = ()
     classes: tuple[tuple[int, ...], ...] = ()
+    shares: bool = False
 
     @property
     def width(self) -> int:

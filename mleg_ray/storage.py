@@ -13,7 +13,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -62,6 +62,12 @@ def exists(uri: str) -> bool:
     """Tell whether a file or folder is there."""
     with _opened(uri) as (fs, path):
         return bool(fs.exists(path))
+
+
+def is_folder(uri: str) -> bool:
+    """Tell whether there is a folder, and no file, of that name."""
+    with _opened(uri) as (fs, path):
+        return bool(fs.isdir(path))
 
 
 def sizes(folder: str) -> dict[str, int]:
@@ -235,17 +241,28 @@ def sha256(content: bytes) -> str:
 def sha256_of(uri: str) -> str:
     """Return the SHA-256 of a file in hexadecimal; little of it is in memory at once."""
     digest = hashlib.sha256()
-    with _opened(uri) as (fs, path), fs.open(path, "rb") as stream:
+    with opened(uri) as stream:
         while content := stream.read(HASHED_AT_ONCE):
             digest.update(content)
     return digest.hexdigest()
 
 
 @contextlib.contextmanager
+def opened(uri: str) -> Iterator[IO[bytes]]:
+    """Give the block a file to read; `ResourceError` if it is absent, or cannot be read."""
+    with _opened(uri) as (fs, path), fs.open(path, "rb") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
 def _opened(uri: str) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
     """Give the block the fsspec file system of a URI and the path inside it."""
     try:
-        fs, path = fsspec.core.url_to_fs(uri)
+        if is_remote(uri):
+            fs, path = fsspec.core.url_to_fs(uri)
+        else:  # a local name is no chain of file systems, though it may hold "::"
+            fs = LocalFileSystem()
+            path = fs._strip_protocol(uri)
     except (ValueError, ImportError) as error:
         raise ResourceError(f"{uri}: {error}; use a local path or s3://BUCKET/...") from None
     with storage_errors(uri):

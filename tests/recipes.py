@@ -25,6 +25,8 @@ SMALL = {
     "fatgan-lsgan": (*ADVERSARIES, "objective.mmd_weight=0"),
     "fatgan-wgan-clipped": (*ADVERSARIES, "objective.mmd_weight=0"),
     "fatgan-mmd-gan": ADVERSARIES,
+    "gan-dp-toys-paper": ADVERSARIES,
+    "cramer-gan-toys": ADVERSARIES,
     "fatgan-clas": (*ADVERSARIES, "objective.mmd_weight=0"),
     "fatgan-quick": ("model.generator.widths=[16, 16]", "model.critic.widths=[16, 16]"),
     "unfold-dis": ADVERSARIES,

@@ -42,6 +42,12 @@ def test_adadelta() -> None:
     assert after_one_step(table) == pytest.approx(expected)
 
 
+def test_rmsprop() -> None:
+    # E[g²] = (1 - ρ) 4 = 0.4: a step of the learning rate times 2 / (√0.4 + ε).
+    table = {"kind": "rmsprop", "learning_rate": 0.5, "rho": 0.9, "epsilon": 0.1}
+    assert after_one_step(table) == pytest.approx(1 - 0.5 * 2 / (math.sqrt(0.4) + 0.1))
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

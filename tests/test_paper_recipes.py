@@ -21,7 +21,8 @@ from mleg_ray.training.loop import TrainingLoop
 from tests.dis_events import HERA, HERA_SCHEMA, SCHEMA, electrons, hera_electrons
 from tests.recipes import TEACHERS, features_of
 
-OTHERS = ("ttbar", "stop")  # those of another thesis, in test_balanza_recipes.py
+# Those of other theses, in tests of their own: of balanza, shower and albergo recipes.
+OTHERS = ("ttbar", "stop", "showers", "toys", "smearing")
 PAPERS = sorted(
     path.stem
     for path in named_folders("tuning")[0].glob("*-paper.toml")

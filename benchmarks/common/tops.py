@@ -43,6 +43,9 @@ DRAWN = (
     ("jet.count", -0.5, 10.5, 11),
 )
 
+W_PEAK = (68.0, 92.0)  # GeV, of m_jj
+W_WINDOW = (56.0, 104.0)  # twice as wide
+
 
 def sample(events: Events, name: str) -> EventSample:
     """Return events with objects like those of `ENTRY` as they are compared, by its definitions.
@@ -116,6 +119,23 @@ def tails(truth: EventSample, other: EventSample) -> Row:
         beyond = (torch.from_numpy(part.columns[name].values > edge) for part in (truth, other))
         row[f"{name} > {edge:.0f}, %"] = compared(*beyond)
     return row
+
+
+def w_peak(truth: EventSample, other: EventSample) -> list[float]:
+    """Return how much of the truth's peak of W bosons in m_jj another sample has, and its error.
+
+    The peak is what lies between 68 and 92 GeV beyond a straight line through the 12 GeV on either
+    side: a share of all events, whose errors are those of numbers of events.
+    """
+    found, variances = [], []
+    for sample in (truth, other):
+        masses = np.asarray(sample.columns["m_jj"].values)
+        inside, beside = (((low < masses) & (masses < high)) for low, high in (W_PEAK, W_WINDOW))
+        weight = np.where(inside, 1.0, np.where(beside, -1.0, 0.0))
+        found.append(weight.mean())
+        variances.append(weight.var() / len(weight))
+    share = found[1] / found[0]
+    return [share, math.sqrt(variances[1] + share**2 * variances[0]) / abs(found[0])]
 
 
 def compared(truth: Tensor, other: Tensor) -> list[float]:

@@ -52,7 +52,7 @@ def measure(options: Made, results: Results) -> None:
         for window in options.some(WINDOWS):
             for program in programs:
                 shower = _shard(program, energy, window, n)
-                made[program], seconds = timed(shower, _processors)
+                made[program], seconds = timed(shower, processors)
                 labels = {"MeV": energy, "window, mm": window, "program": program}
                 results.add(labels, figures(made[program]) | {"showers/s": n / seconds})
             if PENELOPE in made:
@@ -76,7 +76,7 @@ def _shard(program: str, energy: float, window: float, n: int) -> Callable[[], C
     return columns
 
 
-def _processors() -> float:
+def processors() -> float:
     """Return the seconds of processors that this process and those it ended have taken."""
     return sum(os.times()[:4])
 
@@ -102,10 +102,15 @@ def compared(cascade: Columns, truth: Columns) -> Row:
         {name: values for name, values in some.items() if name not in UNJUDGED}
         for some in (cascade, truth)
     )
-    areas = scorecard(true, judged, metrics=("c2st_auc",)).figures["c2st_auc"].values()
-    known = [area for area in areas if isinstance(area, Estimate)]
-    found["AUC"] = estimate(max(known, key=lambda area: area.value)) if known else "none"
+    found["AUC"] = told_apart(true, judged)
     return found
+
+
+def told_apart(truth: Columns, others: Columns) -> list[float] | str:
+    """Return the AUC of the classifier that tells showers apart best, with its floor and spread."""
+    areas = scorecard(truth, others, metrics=("c2st_auc",)).figures["c2st_auc"].values()
+    known = [area for area in areas if isinstance(area, Estimate)]
+    return estimate(max(known, key=lambda area: area.value)) if known else "none"
 
 
 def _picture(made: dict[str, Columns]) -> Figure:

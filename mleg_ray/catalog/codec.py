@@ -23,6 +23,15 @@ from mleg_ray.events import COUNT, Events, EventSchema, Field
 Columns = Mapping[str, NDArray[Any]]
 
 CELL, VALUE = "cell", "value"  # of a sparse image
+DTYPES = (
+    "int8",
+    "int16",
+    "int32",
+    "float32",
+    "float64",
+)  # of fields, each holding more than the last
+ROUNDED = 1e-3  # of a number: more is lost only of those too small for normal ones of a type
+DISTINGUISHED = 100_000  # numbers of which it is looked whether a type still tells them apart
 AGAIN = "make the dataset again"
 
 
@@ -233,12 +242,61 @@ def _stored(
     if not good.all():
         bad = np.nonzero(~good)[0]
         rows = np.unique(bad if count is None else np.cumsum(count).searchsorted(bad, "right"))
+        finite = np.isfinite(given).all()
         wanted = "finite" if real else f"a whole number of type {field.dtype}"
+        mend = "remove or mend these events at their source"
+        if finite:
+            wanted = f"a number that {field.dtype} holds" if real else wanted
+            mend = f"{_declare(given, field)}, or mend these events at their source"
         raise DataError(
             f"{place}: column '{field.name}' is not {wanted} in {len(rows)} rows, first row "
-            f"{rows[0]}; remove or mend these events at their source"
+            f"{rows[0]}: {given[~good][0]}; {mend}"
         )
     return values
+
+
+def require_held(
+    values: NDArray[Any], field: Field, place: str, count: NDArray[np.int64] | None = None
+) -> None:
+    """Raise `DataError`, with the type to declare, if a field's type does not hold finite numbers.
+
+    Whole numbers must be held as they are, others within what precision is expected to lose, and
+    unless that is what distinguishes them. `values` (m,) are of events, or of objects by `count`
+    (n,); the message begins with `place`.
+    """
+    lost = _lost(values, field.dtype)
+    if lost.any():
+        first = int(lost.argmax())
+        row = first if count is None else int(np.cumsum(count).searchsorted(first, "right"))
+        with np.errstate(over="ignore", invalid="ignore"):
+            stored = values[first].astype(field.dtype)
+        told = f"{place}: {values[first]} in row {row} (from 0) would be {stored} in {field.dtype}"
+        told += f" ({lost.sum():,} such numbers)"
+    else:
+        some = values[:: max(1, len(values) // DISTINGUISHED)]
+        different, kept = (len(np.unique(v)) for v in (some, some.astype(field.dtype)))
+        if different <= 2 * kept:
+            return
+        told = f"{place}: {different:,} different numbers would be {kept:,} in {field.dtype}"
+    raise DataError(f"{told}; {_declare(values, field)}")
+
+
+def _declare(values: NDArray[Any], field: Field) -> str:
+    """Return what to do about finite numbers (n,) that a field's type does not hold."""
+    for dtype in DTYPES[DTYPES.index(field.dtype) + 1 :]:
+        if not _lost(values, dtype).any():
+            return f"declare dtype = '{dtype}' for the field '{field.name}'"
+    return "subtract what all of them have in common"
+
+
+def _lost(values: NDArray[Any], dtype: str) -> NDArray[np.bool_]:
+    """Return which finite numbers (n,) a type does not hold."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        again = values.astype(dtype).astype(values.dtype)
+        whole = values.dtype.kind in "iu" or not (values % 1).any()
+        if whole or not dtype.startswith("float"):
+            return np.asarray(again != values)
+        return np.asarray(np.abs(again - values) > ROUNDED * np.abs(values))
 
 
 def _described(field: Field, kind: pa.DataType) -> pa.Field:

@@ -1,5 +1,6 @@
 """A dataset's shards in other formats, one file a shard."""
 
+import gzip
 import tempfile
 from pathlib import Path
 from typing import Literal
@@ -13,14 +14,16 @@ from mleg_ray.catalog.formats.calochallenge import CaloChallenge
 from mleg_ray.catalog.formats.dark_machines import DarkMachines
 from mleg_ray.catalog.formats.hepmc import HepMC
 from mleg_ray.catalog.formats.les_houches import LesHouches
-from mleg_ray.catalog.formats.tables import Csv, Hdf5, Root
+from mleg_ray.catalog.formats.tables import Csv, Hdf5, Parquet, Root
 from mleg_ray.catalog.shards import ShardEntry, read_columns
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.folder import FileEntry, FolderPlan, Record, SealedFolder, write_record
 from mleg_ray.storage import join, storage_errors, write_bytes
 
+GZIP = ".gz"  # behind a format's name: its files are packed
 FORMATS: dict[str, Format] = {
+    "parquet": Parquet(),
     "root": Root(),
     "hdf5": Hdf5(),
     "csv": Csv(),
@@ -48,11 +51,12 @@ class Conversion(FolderPlan):
     @property
     def format(self) -> Format:
         """What writes the files."""
-        return FORMATS[self.to]
+        return FORMATS[self.to.removesuffix(GZIP)]
 
     def file(self, shard: ShardEntry) -> str:
         """Return the name of the file that a shard becomes."""
-        return f"{Path(shard.file).stem}{self.format.suffix}"
+        name = f"{Path(shard.file).stem}{self.format.suffix}"
+        return f"{name}{GZIP}" if self.to.endswith(GZIP) else name
 
 
 class Converted(Config):
@@ -71,6 +75,7 @@ def convert_shard(folder: SealedFolder[Conversion], dataset: Dataset, index: int
     """
     plan, manifest = folder.plan, dataset.manifest
     shard = manifest.shards[index]
+    first = sum(before.rows for before in manifest.shards[:index])
     name = plan.file(shard)
     columns = read_columns(dataset.uri, shard, manifest.stored)
     fixed = manifest.conditions_of(shard)
@@ -78,26 +83,29 @@ def convert_shard(folder: SealedFolder[Conversion], dataset: Dataset, index: int
         if field.name not in columns:
             columns[field.name] = np.full(shard.rows, fixed[field.name], dtype=field.dtype)
     with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch) / name
+        place = Path(scratch) / name.removesuffix(GZIP)
         with storage_errors(str(place)):
-            plan.format.write(place, columns, manifest)
+            plan.format.write(place, columns, manifest, first)
             content = place.read_bytes()
+    if plan.to.endswith(GZIP):
+        content = gzip.compress(content, mtime=0)  # the same bytes at any time
     write_bytes(join(folder.uri, name), content)
     record = Record(plan=folder.digest, index=index, entry=FileEntry.of(name, content))
     write_record(folder.uri, record)
     return record
 
 
-def require_convertible(dataset: Dataset, kind: str) -> None:
+def require_convertible(dataset: Dataset, to: str) -> None:
     """Fail now where the work would fail later.
 
     Raises:
         ConfigError: no such format, or the dataset lacks what the format needs.
         UserError: a library is missing.
     """
+    kind = to.removesuffix(GZIP)
     if kind not in FORMATS:
         known = ", ".join(FORMATS)
-        raise ConfigError(f"--to {kind}: there are {known}; shards are Parquet already")
+        raise ConfigError(f"--to {to}: there are {known}, and {GZIP} behind it packs the files")
     FORMATS[kind].require(dataset.manifest)
     one = of_events(dataset.schema.example(), dataset.schema)
     with tempfile.TemporaryDirectory() as folder:

@@ -118,8 +118,9 @@ def _table(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Rendera
     if not rows:
         return Lines()
     table = Table(box=None, show_header=any(headers), padding=(0, 2, 1, 0), title_justify="left")
-    for header in headers:
-        table.add_column(header)
+    filled = [column for column in range(len(headers)) if any(row[column] for row in rows)]
+    for column in filled:
+        table.add_column(headers[column])
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: brackets in a description are no markup
+        table.add_row(*(Text(row[column]) for column in filled))  # brackets are no markup
     return table

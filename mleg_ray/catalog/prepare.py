@@ -44,11 +44,31 @@ class ConstraintCount(Config):
     beyond_tolerance: int
 
 
+class Range(Config):
+    """From where to where a field's numbers reach, and whether all of them are whole."""
+
+    low: float
+    high: float
+    whole: bool
+
+    def joined(self, other: "Range") -> "Range":
+        """Return the range of both."""
+        return Range(
+            low=min(self.low, other.low),
+            high=max(self.high, other.high),
+            whole=self.whole and other.whole,
+        )
+
+
 class PreparedShard(ShardRecord):
-    """The record of a prepared shard: its events that break each constraint, its empty images."""
+    """The record of a prepared shard: its events that break each constraint, its empty images.
+
+    `ranges` are those of the fields that are generated as real numbers.
+    """
 
     constraints: dict[str, ConstraintCount]
     empty: dict[str, int] = {}
+    ranges: dict[str, Range] = {}
 
 
 class DatasetPlan(FolderPlan):
@@ -173,6 +193,7 @@ def make_shard(plan: PreparePlan, index: int) -> PreparedShard:
         entry=entry,
         constraints=_count_violations(description, events),
         empty=_count_empty(description, events),
+        ranges=_ranges(description, events),
     )
     write_record(plan.folder.uri, record)
     return record
@@ -238,6 +259,25 @@ def image_lines(dataset: Dataset) -> list[str]:
     return [f"{name}: {n:,} of {total:,} images are empty" for name, n in empty.items() if n]
 
 
+def range_lines(dataset: Dataset) -> list[str]:
+    """Say in words which fields no model generates as they are: constants, and whole numbers."""
+    lines = []
+    for name, values in dataset.manifest.provenance.get("ranges", {}).items():
+        low, high = values["low"], values["high"]
+        if low == high:
+            lines.append(
+                f"field {name} is {low:g} in all events, and models generate numbers around that; "
+                "leave it out of fields"
+            )
+        elif values["whole"]:
+            lines.append(
+                f"field {name} has whole numbers only, {low:g} to {high:g}, and models generate "
+                f"numbers between them; declare a dtype of whole numbers, with which "
+                "recipes must name a step for it, dequantise or another"
+            )
+    return lines
+
+
 def constant_lines(dataset: Dataset) -> list[str]:
     """Say in words which conditions are constant, though they may differ from event to event."""
     constants = dataset.manifest.provenance.get("constants", {})
@@ -283,10 +323,28 @@ def _count_empty(description: Description, events: Events) -> dict[str, int]:
     return {name: int((pixels == 0).flatten(1).all(dim=1).sum()) for name, pixels in images.items()}
 
 
+def _ranges(description: Description, events: Events) -> dict[str, Range]:
+    ranges: dict[str, Range] = {}
+    for field in description.fields:
+        if field.role != "event" or field.shape or not field.dtype.startswith("float"):
+            continue
+        values = events.columns[field.name]
+        if field.group in events.present:
+            values = values[events.present[field.group]]
+        if len(values):
+            low, high = values.min().item(), values.max().item()
+            whole = bool((values == values.round()).all())
+            ranges[field.name] = Range(low=low, high=high, whole=whole)
+    return ranges
+
+
 def _provenance(plan: PreparePlan, records: Collection[PreparedShard]) -> dict[str, Any]:
     outside = {name: collections.Counter[str]() for name in plan.spec.constraints}
     dropped, empty = collections.Counter[str](), collections.Counter[str]()
+    ranges: dict[str, Range] = {}
     for record in records:
+        for name, own in record.ranges.items():
+            ranges[name] = own.joined(ranges.get(name, own))
         dropped.update(record.entry.dropped)
         empty.update(record.empty)
         for name, count in record.constraints.items():
@@ -303,6 +361,7 @@ def _provenance(plan: PreparePlan, records: Collection[PreparedShard]) -> dict[s
         "constants": dict(plan.constants),
         "dropped": dict(dropped),
         "empty": dict(empty),
+        "ranges": {name: values.model_dump() for name, values in ranges.items()},
         "unseen": sum(shard.rows for shard in plan.shards) - sum(r.entry.rows for r in records),
         "code": {
             "mleg_ray": mleg_ray.__version__,

@@ -12,6 +12,7 @@ from mleg_ray.catalog.prepare import (
     lost_lines,
     make_shard,
     plan_dataset,
+    range_lines,
     split_line,
 )
 from mleg_ray.catalog.spec import DatasetSpec
@@ -36,7 +37,7 @@ def prepare(spec: DatasetSpec, storage: str, *, overwrite: bool = False) -> Data
     dataset = finish(plan, shards)
     say(f"Dataset {spec.name}: {dataset.rows():,} events in {dataset.uri}")
     say(f"  {split_line(spec, dataset)}")
-    told = (constant_lines, lost_lines, image_lines, constraint_lines)
+    told = (constant_lines, range_lines, lost_lines, image_lines, constraint_lines)
     for line in (line for lines in told for line in lines(dataset)):
         say(f"  {line}")
     return dataset

@@ -35,7 +35,8 @@ def ray_session(
     is stopped at the end. `verbose` shows the workers' own output.
 
     Raises:
-        ResourceError: the machine or the cluster can never give that many CPUs.
+        ResourceError: the cluster cannot be reached, or it or the machine can never give that many
+            CPUs.
     """
     if ray.is_initialized():
         require_cpus(cpus or 1)
@@ -45,8 +46,14 @@ def ray_session(
         "log_to_driver": verbose,
         "logging_level": "INFO" if verbose else "ERROR",
     }
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(address="auto", **quiet)
+    if address := os.environ.get("RAY_ADDRESS"):
+        try:
+            ray.init(address="auto", **quiet)
+        except Exception as error:  # of many types: no answer, a wrong token, another version
+            raise ResourceError(
+                f"RAY_ADDRESS={address}: {str(error).splitlines()[-1]}; see that this cluster runs "
+                "and is yours (RAY_AUTH_TOKEN), or unset RAY_ADDRESS to work on this machine alone"
+            ) from error
     else:
         _start_local(cpus, spare, quiet)
     try:

@@ -36,6 +36,7 @@ from mleg_ray.folder import FolderPlan, SealedFolder
 from mleg_ray.models import Model
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, exists, join, matching, sha256
+from mleg_ray.training.collapse import signs_of_collapse
 from mleg_ray.training.selection import SnapshotSelector
 from mleg_ray.training.share import fitted_map, mixed_shards
 from mleg_ray.training.trainee import other_snapshots
@@ -250,6 +251,8 @@ def _keep(folder: str, result: ray.train.Result, kept: str) -> Checkpoint:
     # Ray gives paths without their scheme: rebuild the URI from the run's own.
     last = PurePosixPath(result.checkpoint.path).name
     checkpoint = Checkpoint.load(join(folder, last, CHECKPOINT))
+    for sign in signs_of_collapse(checkpoint.card.history, checkpoint.card.step):
+        say(f"warning: {sign}")
     for snapshot in other_snapshots(join(folder, last), checkpoint):
         snapshot.save(join(folder, SNAPSHOTS, f"{snapshot.card.step:08d}"))
     checkpoint.save(kept)  # the last, so that a run which has it is whole

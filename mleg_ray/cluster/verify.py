@@ -36,4 +36,10 @@ def verify(uri: str) -> Verification:
         f"{dataset.uri}: {found.events:,} events in {found.shards:,} shards are whole and "
         f"unaltered; {found.copies:,} copies among {found.compared:,} events compared"
     )
+    if found.shared:
+        say(
+            f"  {found.shared:,} of the copies are in another split than the first of them: models "
+            "are judged by events that they were trained on. If events do not repeat by nature, "
+            "name what tells them apart in source.unique, or mend the files, and prepare again"
+        )
     return found

@@ -15,7 +15,10 @@ def convert(
     dataset: DatasetPlace,
     to: Annotated[
         str,
-        typer.Option(help="root, hdf5, csv, dark-machines, lhe, hepmc or calochallenge."),
+        typer.Option(
+            help="parquet, root, hdf5, csv, dark-machines, lhe, hepmc or calochallenge; csv.gz and "
+            "so on pack the files."
+        ),
     ],
     *,
     out: Annotated[str | None, typer.Option(help="Where the files go; also s3://.")] = None,

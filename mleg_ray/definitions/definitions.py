@@ -1,7 +1,8 @@
 """What is computed of events and required of them, by name."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 import torch
@@ -9,7 +10,7 @@ from pydantic import model_validator
 
 from mleg_ray.config import Config
 from mleg_ray.definitions.constraints import Constraint, violates
-from mleg_ray.definitions.expressions import evaluate
+from mleg_ray.definitions.expressions import evaluate, resolve
 from mleg_ray.definitions.planes import Plane
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Events, group_of
@@ -80,6 +81,28 @@ class Definitions(Config):
                 values = torch.where(present, values, 0.0)
             columns[name] = values
         return Events(columns, events.present, events.weight)
+
+    def responses(self) -> dict[str, str]:
+        """Return the observables that are a `detector.response`, with the true energy of each."""
+        return {name: true for name, [_, true] in self._calls("detector.response")}
+
+    def threshold(self, image: str) -> float:
+        """Return what a cell of an image must exceed to count in its `images.occupancy`.
+
+        Zero if no observable says so.
+        """
+        for _, [counted, threshold] in self._calls("images.occupancy"):
+            if counted == image:
+                with suppress(ValueError):  # it may be a column's name
+                    return float(threshold)
+        return 0.0
+
+    def _calls(self, function: str) -> Iterator[tuple[str, list[str]]]:
+        """Yield the observables that call a function of numbers or images, and its arguments."""
+        for name, observable in self.observables.items():
+            if observable.expression.partition("(")[0] == function:
+                _, arguments = resolve(observable.expression, ())
+                yield name, [argument for [argument] in arguments.values()]
 
     @model_validator(mode="after")
     def _has_names_to_use(self) -> Self:

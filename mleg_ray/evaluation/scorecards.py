@@ -122,7 +122,8 @@ def scorecard(
     Samples come from `sample.from_dataset` or `sample.from_arrays` (which takes weights, units and
     constraints); plain columns, a data frame or a matrix (n, d) of any generator will do.
 
-    `metrics` are some of `METRICS`, by name, or a mapping of names to the caller's own `Metric`s.
+    `metrics` are one or some of `METRICS`, by name, or a mapping of names to the caller's own
+    `Metric`s.
 
     `training` are the events that the generator learned from, if they are at hand, and `null` what
     doing nothing makes (see `samples.datasets.of_independent_fields`), which boosted trees alone
@@ -187,7 +188,7 @@ def _chosen(metrics: Mapping[str, Metric] | Iterable[str]) -> Mapping[str, Metri
                     "meaning=..., compute=FUNCTION)"
                 )
         return metrics
-    names = list(metrics)
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise ConfigError(f"no metric {unknown[0]!r}; there are {', '.join(METRICS)}")

@@ -31,9 +31,9 @@ class FeatureMap(nn.Module):
     `steps` change columns of events one after the other; what they leave is laid out in `space` and
     standardised with statistics of the train split, kept as float64 buffers, so that they travel in
     the checkpoint and nowhere else. The statistics are those of a number, of a group's field over
-    all present objects, or of a channel over all its pixels; neither angles nor the ones and zeros
-    of classes are standardised. What networks see of the conditions that vary is made by steps of
-    their own, angles as cosine and sine.
+    all present objects, or of a channel over all its pixels; neither angles nor shares nor the ones
+    and zeros of classes are standardised. What networks see of the conditions that vary is made by
+    steps of their own, angles as cosine and sine.
 
     An absent object's features are noise of the layout of its part: as good as any other, and a
     density of all features stays one.
@@ -200,9 +200,9 @@ class FeatureMap(nn.Module):
         if self._standardise:
             for name, moments in features.items():
                 self._standardise_part(name, moments)
+            self.condition_mean, self.condition_std = condition.result()
         mean, std = view.result()
         self.view_mean[: len(mean)], self.view_std[: len(std)] = mean, std
-        self.condition_mean, self.condition_std = condition.result()
         self.mean_counts = every[2:] / every[0]
         for name, mean in zip(self._objects, self.mean_counts, strict=True):
             _require_positive(mean, f"weighted mean number of '{name}' in")
@@ -399,6 +399,8 @@ class FeatureMap(nn.Module):
         part, where = self.space.parts[name], self.space.where[name]
         if moments.empty:
             raise DataError(f"no train event has any '{name}': there is nothing to learn of them")
+        if part.shares:
+            return
         mean, std = moments.result()
         mean[part.unscaled()], std[part.unscaled()] = 0.0, 1.0
         if name not in self._objects:  # an image's channels come first
@@ -474,11 +476,11 @@ class FeatureMapConfig(Config):
     `steps` change event fields into features, `conditions` what networks see of the conditions;
     `view` are the quantities that a critic sees (see `View`), and `measured` others of their kind,
     which an objective may compare though no critic sees them. Without `standardise` networks work
-    on features, and critics on a view, as the steps leave them: in GeV, say. Features that are
-    numbers of the event make one part of the space, `event`, unless `parts` gives some of them
-    parts of their own, by their names or by patterns, in which `*` is any text, such as `*.log_pt`;
-    each group of objects and each image is a part by its own name. Of the train events, the share
-    `most_outside` may lie outside the steps' domain, and is moved inside.
+    on features and conditions, and critics on a view, as the steps leave them: in GeV, say.
+    Features that are numbers of the event make one part of the space, `event`, unless `parts` gives
+    some of them parts of their own, by their names or by patterns, in which `*` is any text, such
+    as `*.log_pt`; each group of objects and each image is a part by its own name. Of the train
+    events, the share `most_outside` may lie outside the steps' domain, and is moved inside.
     """
 
     steps: tuple[SerializeAsAny[Annotated[StepConfig, STEPS.chosen()]], ...] = ()
@@ -586,7 +588,8 @@ def _arranged(
             parts[group] = replace(_numbers(own), shape=(most, len(own)))
     for name in images:  # with channels first, as a convolution takes them
         shape = made[name].shape
-        parts[name] = Part(shape if len(shape) > 2 else (1, *shape), (name,))
+        whole = shape if len(shape) > 2 else (1, *shape)
+        parts[name] = Part(whole, (name,), shares=made[name].shares)
     return Space(parts)
 
 

@@ -3,21 +3,23 @@
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
+import pyarrow.json
 import pyarrow.parquet as pq
 
-from mleg_ray.catalog.sources.readers import Content, FileFormat, Lists, read_table
+from mleg_ray.catalog.sources.files import unpacked
+from mleg_ray.catalog.sources.readers import Content, FileFormat, Lists, kind_of, read_table
 from mleg_ray.errors import DataError, UserError, library
 from mleg_ray.events import COUNT
-from mleg_ray.storage import storage_errors
 
 HEAD = 65_536  # bytes of a text table that tell its form
 DELIMITERS = (",", ";", "\t", "|", " ")
 BRACKETS = "()[]"
+COMMENT = "#"
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,21 @@ def _read(
 
 def _form(uri: str) -> tuple[FileFormat, list[str]]:
     """Return how a file is to be read, and the names of its columns."""
-    suffix = PurePosixPath(uri).suffix.lower()
-    with storage_errors(uri), fsspec.open(uri, "rb") as stream:
-        if suffix == ".parquet":
-            return FileFormat(kind="parquet"), _arrow_names(pq.ParquetFile(stream).schema_arrow)
-        if suffix in (".npy", ".npz"):
-            return FileFormat(kind="numpy"), _numpy_names(np.load(stream, allow_pickle=False))
-        if suffix in (".h5", ".hdf5"):
+    with unpacked(uri) as (stream, _):
+        kind = kind_of(uri, stream)
+        if kind == "parquet":
+            return FileFormat(kind=kind), _arrow_names(pq.ParquetFile(stream).schema_arrow)
+        if kind == "arrow":
+            return FileFormat(kind=kind), _arrow_names(pyarrow.feather.read_table(stream).schema)
+        if kind == "jsonl":
+            return FileFormat(kind=kind), _arrow_names(pyarrow.json.read_json(stream).schema)
+        if kind == "numpy":
+            return FileFormat(kind=kind), _numpy_names(np.load(stream, allow_pickle=False))
+        if kind == "hdf5":
             h5py = library("h5py", f"{uri}: HDF5")
             with h5py.File(stream, "r") as file:
-                return _hdf5_form(uri, file, h5py)
-        if suffix == ".root":
+                return _hdf5_form(file, h5py)
+        if kind == "root":
             uproot = library("uproot", f"{uri}: ROOT")
             with uproot.open(stream) as file:
                 return _root_form(uri, file)
@@ -93,24 +99,34 @@ def _form(uri: str) -> tuple[FileFormat, list[str]]:
 
 
 def _text_form(uri: str, head: bytes) -> tuple[FileFormat, list[str]]:
-    """Tell the delimiter by the lines' equal numbers of cells, a header by what is no number."""
-    lines = [line for line in head.decode("utf-8-sig", errors="replace").splitlines()[:-1] if line]
-    lines = [line for line in lines if not line.lstrip().startswith("#")]
-    lines = lines or head.decode("utf-8-sig", errors="replace").splitlines()
-    if not lines:
+    """Tell the delimiter by the most cells in a line, a header by what is no number.
+
+    The names stand in the first line, or in the last comment before it, as NumPy writes them.
+    """
+    text = head.decode("utf-8-sig", errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = lines[:-1] if len(head) == HEAD else lines  # the last one may be cut
+    rows = [line for line in lines if not line.startswith(COMMENT)]
+    if not rows:
         raise DataError(f"{uri}: has no events")
-    blank = "".join(c for c in BRACKETS if c in lines[-1])
-    cleaned = [line.translate(dict.fromkeys(map(ord, blank), " ")) for line in lines]
+    above = [line.lstrip(f"{COMMENT} ") for line in lines[: lines.index(rows[0])]]
+    blank = "".join(c for c in BRACKETS if c in rows[-1])
 
     def cells(line: str, delimiter: str) -> list[str]:
+        line = line.translate(dict.fromkeys(map(ord, blank), " "))
         if delimiter == " ":
             return line.split()
         return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
 
-    delimiter = max(DELIMITERS, key=lambda d: len(cells(cleaned[-1], d)))
-    first = cells(cleaned[0], delimiter)
-    header = not any(map(_is_number, first))
-    names = first if header else [str(i) for i in range(len(first))]
+    delimiter = max(DELIMITERS, key=lambda d: len(cells(rows[-1], d)))
+    names = cells(rows[0], delimiter)
+    header = not any(map(_is_number, names))
+    if not header and above:
+        told = cells(above[-1], delimiter)
+        header = len(told) == len(names) and not any(map(_is_number, told))
+        names = told if header else names
+    if not header:
+        names = [str(i) for i in range(len(names))]
     return FileFormat(kind="text", delimiter=delimiter, blank=blank, header=header), names
 
 
@@ -145,23 +161,23 @@ def _numpy_names(content: object) -> list[str]:
     return [str(i) for i in range(content.shape[1] if content.ndim == 2 else 1)]
 
 
-def _hdf5_form(uri: str, file: object, h5py: object) -> tuple[FileFormat, list[str]]:
+def _hdf5_form(file: Any, h5py: Any) -> tuple[FileFormat, list[str]]:  # noqa: ANN401
     """Return the columns of the only group, or of the only table, of an HDF5 file."""
-    members = dict(file.items())  # type: ignore[attr-defined]
+    members = dict(file.items())
     group, table = file, None
     if len(members) == 1:
         [(name, only)] = members.items()
-        if isinstance(only, h5py.Group) or only.dtype.names or only.ndim == 2:  # type: ignore[attr-defined]
+        if isinstance(only, h5py.Group) or only.dtype.names or only.ndim == 2:
             group, table = only, name
     file_format = FileFormat(kind="hdf5", table=table)
-    if isinstance(group, h5py.Group):  # type: ignore[attr-defined]
-        names = [str(name) for name, it in group.items() if isinstance(it, h5py.Dataset)]  # type: ignore[attr-defined]
+    if isinstance(group, h5py.Group):
+        names = [str(name) for name, it in group.items() if isinstance(it, h5py.Dataset)]
         return file_format, [name for name in names if not name.endswith(f".{COUNT}")]
-    return file_format, _numpy_names(group[()])  # type: ignore[index]
+    return file_format, _numpy_names(group[()])
 
 
-def _root_form(uri: str, file: object) -> tuple[FileFormat, list[str]]:
-    kinds = {name.partition(";")[0]: kind for name, kind in file.classnames().items()}  # type: ignore[attr-defined]
+def _root_form(uri: str, file: Any) -> tuple[FileFormat, list[str]]:  # noqa: ANN401
+    kinds = {name.partition(";")[0]: kind for name, kind in file.classnames().items()}
     trees = [name for name, kind in kinds.items() if kind in ("TTree", "ROOT::RNTuple")]
     if len(trees) != 1:
         raise UserError(
@@ -169,7 +185,7 @@ def _root_form(uri: str, file: object) -> tuple[FileFormat, list[str]]:
             "wanted to a file of its own"
         )
     [tree] = trees
-    return FileFormat(kind="root", table=tree), file[tree].keys()  # type: ignore[index]
+    return FileFormat(kind="root", table=tree), file[tree].keys()
 
 
 def joined(tables: Sequence[Table], uris: Sequence[str]) -> Table:

@@ -5,6 +5,7 @@ from mleg_ray.models import (
     flow,
     flow_matching,
     gan,
+    halving,
     parts,
     sequence,
     student,

@@ -15,7 +15,7 @@ from torch.nn.functional import dropout, silu
 from mleg_ray.errors import ConfigError
 from mleg_ray.models.base import MODELS, Model, ModelConfig, Spaces
 from mleg_ray.models.flow import even_angles
-from mleg_ray.models.splines import LOG_NORMAL, Circle, Levels, Line, Monotone
+from mleg_ray.models.splines import LOG_NORMAL, Bins, Circle, Levels, Line, Monotone
 from mleg_ray.space import Space
 
 
@@ -231,7 +231,7 @@ class AutoregressiveConfig(ModelConfig):
 
     players: ClassVar[tuple[str, ...]] = ("flow",)
     kind: Literal["autoregressive"] = "autoregressive"
-    bins: Annotated[int, Option(ge=2)] = 16
+    bins: Bins = 16
     hidden: Annotated[tuple[PositiveInt, ...], Option(min_length=1)] = (48, 48)
     dropout: Annotated[float, Option(ge=0, lt=1)] = 0.0
     order: tuple[str, ...] = ()

@@ -62,11 +62,13 @@ class Model(nn.Module, ABC):
         has_density: whether it has a `log_prob` of features (B, n) under conditions (B, c).
         kept: how many rows of the train split it keeps, of which it draws; none if what it draws
             is plain noise of that layout.
+        remembers: whether `remember` keeps anything.
     """
 
     noise_space: Space
     has_density: bool = False
     kept: int = 0
+    remembers: bool = False
 
     @property
     def draws_noise(self) -> bool:
@@ -110,7 +112,8 @@ class Model(nn.Module, ABC):
     ) -> None:
         """Keep what sampling needs of the train split (most models: nothing).
 
-        `present` (n, K) tells which objects of each group there are.
+        Rows count alike: they stand as often as the weights of their events ask. `present` (n, K)
+        tells which objects of each group there are.
         """
 
 

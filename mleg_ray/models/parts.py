@@ -69,6 +69,7 @@ class Parts(Model):
                 f"{', '.join(f'{number:,} ({name})' for name, number in events.items() if number)}"
             )
         self.kept = max(numbers, default=0)
+        self.remembers = any(self.model_of(name).remembers for name in config.order)
         self.noise_space = Space(noise)
 
     def model_of(self, name: str) -> Model:

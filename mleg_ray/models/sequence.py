@@ -3,17 +3,16 @@
 import math
 from collections.abc import Mapping
 from collections.abc import Sequence as Several
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from pydantic import Field as Option
 from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, silu
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.models.base import MODELS, Model, ModelConfig, Spaces
-from mleg_ray.models.splines import Circle, Levels, Line, Monotone
+from mleg_ray.models.splines import Bins, Circle, Levels, Line, Monotone
 from mleg_ray.space import Part, Space, columns, wrapped
 
 LEAST_DESCENT = 1e-6  # from an object to the next, of a standardised feature: more is rounding
@@ -74,20 +73,23 @@ class Chain(nn.Module):
         return torch.stack(logs, dim=1)
 
     def decode(
-        self, known: Tensor, noise: Tensor, below: "Below | None" = None, zero: int | None = None
+        self,
+        known: Tensor,
+        noise: Tensor,
+        below: "Below | None" = None,
+        present: Tensor | None = None,
     ) -> Tensor:
-        """Return the numbers (N, m) that noise (N, m) becomes.
-
-        Number `zero` is no noise's, but 0.
-        """
+        """Return the numbers (N, m) that noise (N, m) becomes, 0 where none is `present` (N, m)."""
         made = []
         waiting = self._begun(known)
         for i in range(len(self.maps)):
             one = self._map(i)
             raw, waiting = self._raw(i, waiting)
-            own = one.decode(raw, noise[:, i]) if i != zero else torch.zeros_like(noise[:, i])
+            own = one.decode(raw, noise[:, i])
             if below is not None and i == below.number:
                 own = below.descended(own)
+            if present is not None:
+                own = torch.where(present[:, i], own, 0.0)
             waiting = self._told(i, waiting, own)
             made.append(own)
         return torch.stack(made, dim=1)
@@ -186,6 +188,12 @@ class Sequence(Model):
         self.noise_space = space = spaces.features
         groups = _groups(space, config.order)
         counted = {group: _count_of(group, spaces) for group in groups}
+        for group, part in groups.items():
+            if (levels := spaces.levels[counted[group]].number) > part.shape[0] + 1:
+                raise ConfigError(
+                    f"{group}.count has {levels} levels, and there are at most {part.shape[0]} "
+                    f"'{group}': dequantise it with levels = {part.shape[0] + 1}"
+                )
         maps: dict[str, Monotone] = {}
         for group, part in groups.items():
             for i, name in enumerate(part.names):
@@ -223,7 +231,6 @@ class Sequence(Model):
         self.register_buffer("turn_others", torch.tensor(turn, dtype=torch.bool), persistent=False)
         # Where cosine and sine are in what networks see of an object.
         self._cosine = sum(map(seen_width, list(maps.values())[: angles[0]])) if angles else None
-        self._zero = angles[0] if config.isotropic else None
 
         width, hidden, given = config.width, config.hidden, spaces.condition.width + 1
         shown = sum(map(seen_width, maps.values())) + len(groups)
@@ -312,13 +319,13 @@ class Sequence(Model):
             below = None
             if self._descending is not None:
                 below = Below(self._descending, last[:n], rank > 0)
-            zero = self._zero if t == 0 else None
-            x = self.objects.decode(known[:n] + self.slot(slot), own, below, zero)
-            if self._descending is not None:
-                last = x[:, self._descending]
+            present = places < noise.shape[1]
             if t == 0:
                 turn[:n] = torch.where(self.turn, own, 0.0).sum(dim=1)
-            x = torch.where(places < noise.shape[1], x, 0.0)
+                present = present & ~self.turn  # the event turns, and the first angle is 0
+            x = self.objects.decode(known[:n] + self.slot(slot), own, below, present)
+            if self._descending is not None:
+                last = x[:, self._descending]
             shown = self._shown(group, x)
             known[:n] += self._summed(shown)
             if t < len(self.places):
@@ -395,7 +402,7 @@ class SequenceConfig(ModelConfig):
     hidden: PositiveInt = 48
     magnitudes: PositiveInt = 8
     places: PositiveInt = 12
-    bins: Annotated[int, Option(ge=2)] = 8
+    bins: Bins = 8
 
     def build(self, spaces: Spaces) -> Sequence:
         """Build the model with freshly drawn weights; `ConfigError` if it does not fit."""

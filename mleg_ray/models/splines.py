@@ -3,8 +3,10 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field as Option
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad, softplus
 
@@ -13,7 +15,10 @@ from mleg_ray.space import wrapped
 BOUND = 5.0  # of splines on the line, in standard deviations
 LOG_NORMAL = -math.log(2 * math.pi) / 2  # of the standard normal density at zero
 LEAST = 1e-3  # width and height of a bin, as a share of the spline's, and slope at a knot
+MOST_BINS = 500  # so that half of a spline is free: the least lengths of bins take the rest
 SMALLEST = 1e-6  # share of an end or of a level that numbers in single precision can tell
+
+Bins = Annotated[int, Option(ge=2, le=MOST_BINS)]
 
 
 class Spline:
@@ -188,9 +193,11 @@ class Levels(Monotone):
 
     def decode(self, raw: Tensor, noise: Tensor) -> Tensor:
         """Return the features; see `Monotone`."""
-        below = torch.special.ndtr(noise)[..., None]
         p = raw.softmax(dim=-1)
         upper = p.cumsum(dim=-1)
+        # Less than the sum, as rounding leaves it: so no noise leads to a level of no probability.
+        share = torch.special.ndtr(noise).clamp(max=1 - torch.finfo(noise.dtype).eps / 2)
+        below = share[..., None] * upper[..., -1:]
         level = (upper[..., :-1] <= below).sum(dim=-1, keepdim=True)
         own, end = p.gather(-1, level), upper.gather(-1, level)
         part = (1 - (end - below) / own).clamp(SMALLEST, 1 - SMALLEST)

@@ -23,6 +23,7 @@ class Table(Model):
     no player, for it learns by counting: of the share of the train split that a worker keeps.
     """
 
+    remembers = True
     rows: Tensor
     own: Tensor
     other: Tensor

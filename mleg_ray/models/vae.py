@@ -102,6 +102,7 @@ class Perturbing(Autoencoder):
     thesis 2023, sec. 4.2.1.
     """
 
+    remembers = True
     reference: Tensor
 
     def __init__(self, config: "PerturbingConfig", spaces: Spaces) -> None:

@@ -25,6 +25,7 @@ class Adversarial(Objective):
     """
 
     critic: ClassVar[str] = "critic"  # the player
+    fakes: ClassVar[int] = 1  # how many events are generated for each real one
     critic_updates: PositiveInt
     critic_share: float = Option(default=1.0, gt=0, le=1)
 
@@ -51,16 +52,20 @@ class Adversarial(Objective):
         if player != "generator":
             batch = batch[: math.ceil(self.critic_share * len(batch))]
         condition = batch.condition
-        draws = model.noise_space.draw_from(noise, len(batch))
+
+        def generated() -> Tensor:
+            draws = model.noise_space.draw_from(noise, len(batch))
+            return measured(model.decode(draws, condition), condition, noise)
+
         with torch.set_grad_enabled(player == "generator"):
-            generated = measured(model.decode(draws, condition), condition, noise)
-            fake = seen.view(generated, condition)
+            made = [generated() for _ in range(self.fakes)]
+            fake, *others = (seen.view(some, condition) for some in made)
         with torch.no_grad():
             real = seen.view(batch.x, condition)
-        views = Views(real, fake, condition, batch.weight)
+        views = Views(real, fake, condition, batch.weight, tuple(others))
         if player != "generator":
             return self.critic_loss(model.critic, views, noise)
-        return self.generator_loss(model.critic, views)._replace(made=generated)
+        return self.generator_loss(model.critic, views)._replace(made=made[0])
 
     @abstractmethod
     def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
@@ -101,15 +106,12 @@ class ScoreAdversarial(Adversarial):
         """Return what generated events with these scores (B, 1) cost the generator, (B, 1)."""
 
 
-@OBJECTIVES.register
-class Vanilla(ScoreAdversarial):
-    """The first GAN: the critic's score is the log-odds that an event is real.
+class CrossEntropy(ScoreAdversarial):
+    """What adversaries share whose critic's score is the log-odds that an event is real.
 
     Critic: -E_w[log σ(D(x))] - E_w[log(1 - σ(D(x̃)))] (Goodfellow et al., arXiv:1406.2661, eq. 1).
     Generator: -E_w[log σ(D(x̃))], which does not saturate (sec. 3).
     """
-
-    kind: Literal["vanilla-gan"] = "vanilla-gan"
 
     def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
         """Return the cross entropy and its two parts."""
@@ -120,6 +122,38 @@ class Vanilla(ScoreAdversarial):
     def cost(self, scores: Tensor) -> Tensor:
         """Return -log σ(D(x̃))."""
         return softplus(-scores)
+
+
+@OBJECTIVES.register
+class Vanilla(CrossEntropy):
+    """The first GAN: a cross entropy and nothing else."""
+
+    kind: Literal["vanilla-gan"] = "vanilla-gan"
+
+
+@OBJECTIVES.register
+class VanillaPenalised(CrossEntropy):
+    """The first GAN with a penalty on the critic's slope at real events, γ/2 E_w[|∇D(x)|²].
+
+    γ is `gradient_penalty`. D is the score, the log-odds (Mescheder et al., arXiv:1801.04406, eq.
+    9), or σ of it where the `probability` is `penalised`: M. S. Albergo (dissertation, 2018, table
+    2.1), who calls this GAN-DP, has no other D than one that ends in a σ.
+    """
+
+    kind: Literal["gan-dp"] = "gan-dp"
+    gradient_penalty: NonNegativeFloat
+    penalised: Literal["logit", "probability"] = "logit"
+
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
+        """Return the cross entropy plus the penalty."""
+        entropy = super().critic_loss(critic, views, noise)
+        points = views.real.detach().requires_grad_()
+        scores = critic(points, views.condition)
+        if self.penalised == "probability":
+            scores = scores.sigmoid()
+        penalty = views.mean(slopes(scores, points).square())
+        value = entropy.value + self.gradient_penalty / 2 * penalty
+        return Loss(value, entropy.parts | {"gradient_penalty": penalty})
 
 
 @OBJECTIVES.register
@@ -255,6 +289,54 @@ class MMDGAN(Adversarial):
         """Return the embedded views, real and generated, and their MMD²."""
         real, fake = (critic(view, views.condition) for view in (views.real, views.fake))
         return real, fake, mmd2(real, fake, views.weight, views.weight, self.bandwidths)
+
+
+@OBJECTIVES.register
+class Cramer(Adversarial):
+    """The generator minimises the energy distance of embedded events, |h(x) - h(x̃)| and so on.
+
+    For each real event x two are generated under its condition, x̃ and x̃', so that the distance
+    needs no pairs of different conditions. With f(·) = |h(·) - h(x̃')| - |h(·)| the critic minimises
+    E_w[f(x̃)] - E_w[f(x)] + λ E_w[(|∇f(x̂)| - 1)²], of the weight λ = `gradient_penalty`; the
+    generator minimises E_w[|h(x) - h(x̃)| + |h(x) - h(x̃')| - |h(x̃) - h(x̃')|] (Bellemare et al.,
+    arXiv:1705.10743, algorithm 1). The critic's loss puts h = 0 in the place of a second real
+    event. The generator's does not: it would be drawn to h = 0 even where it is right.
+    """
+
+    critic: ClassVar[str] = "embedding"
+    fakes: ClassVar[int] = 2
+    kind: Literal["cramer-gan"] = "cramer-gan"
+    gradient_penalty: NonNegativeFloat
+
+    def critic_loss(self, critic: nn.Module, views: Views, noise: Noise) -> Loss:
+        """Return minus the estimated distance, plus λ times the penalty."""
+        (other,) = views.others
+        embedded = critic(other, views.condition)
+
+        def f(points: Tensor) -> Tensor:
+            own = critic(points, views.condition)
+            return distances(own, embedded) - distances(own, torch.zeros_like(own))
+
+        distance = views.mean(f(views.real)) - views.mean(f(views.fake))
+        between = points_between(views, noise)
+        penalty = views.mean((slopes(f(between), between) - 1).square())
+        parts = {"surrogate": distance, "gradient_penalty": penalty}
+        return Loss(self.gradient_penalty * penalty - distance, parts)
+
+    def generator_loss(self, critic: nn.Module, views: Views) -> Loss:
+        """Return the energy distance, less what the generator does not change."""
+        real, fake, other = (
+            critic(view, views.condition) for view in (views.real, views.fake, *views.others)
+        )
+        apart = distances(real, fake) + distances(real, other) - distances(fake, other)
+        distance = views.mean(apart)
+        return Loss(distance, {"adversarial": distance})
+
+
+def distances(a: Tensor, b: Tensor) -> Tensor:
+    """Return the distance of each row of a from that of b, both (B, n): (B, 1)."""
+    result: Tensor = (a - b).norm(dim=1, keepdim=True)
+    return result
 
 
 def points_between(views: Views, noise: Noise) -> Tensor:

@@ -54,12 +54,14 @@ class Views(NamedTuple):
     """What a critic sees of B real and B generated events, (B, v), and what goes with them.
 
     A generated event takes the `condition` (B, c) and the `weight` (B,) of the real one beside it.
+    So do the `others`, of an objective that compares several generated events of a condition.
     """
 
     real: Tensor
     fake: Tensor
     condition: Tensor
     weight: Tensor
+    others: tuple[Tensor, ...] = ()
 
     def mean(self, values: Tensor) -> Tensor:
         """Return the weighted mean of one number (B, 1) for each event."""

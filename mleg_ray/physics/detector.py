@@ -21,6 +21,12 @@ def ratio(measured: Tensor, true: Tensor) -> Tensor:
     return measured / true
 
 
+@observable("1", "E_{tot}/E")
+def response(measured: Tensor, true: Tensor) -> Tensor:
+    """measured / true: a calorimeter's response to the energy of a particle."""
+    return ratio(measured, true)
+
+
 @observable(None)
 def over_root(difference: Tensor, true: Tensor) -> Tensor:
     """Difference / √|true|: the error of what counts grows as the root."""

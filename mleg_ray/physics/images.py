@@ -62,6 +62,46 @@ def width(image: Tensor, axis: int) -> Tensor:
 
 
 @observable("1")
+def asymmetry(image: Tensor, axis: int) -> Tensor:
+    """(Σ_{x>0} y - Σ_{x<0} y) / Σ y (B,) of the halves along an axis, zero without energy."""
+    profile, x = _profile(image, axis)
+    return _ratio(profile @ x.sign(), profile.sum(dim=1))
+
+
+@observable("1")
+def ring(image: Tensor, inner: Tensor | float, outer: Tensor | float) -> Tensor:
+    """Share of the energy (B,) whose cells are from `inner` up to `outer` from the barycentre.
+
+    Distances are in cells, in the plane of the last two axes, over which layers are added up. The
+    rings of a radial profile add up to one.
+    """
+    event, distance, energy = _around(image)
+    inside = torch.where((distance >= inner) & (distance < outer), energy, 0.0)
+    return _ratio(*(_sums(values, event, len(image)) for values in (inside, energy)))
+
+
+@observable("1")
+def radius(image: Tensor, share: Tensor | float) -> Tensor:
+    """Distance from the barycentre (B,), in cells, within which a share of the energy is left.
+
+    It is that of the cell with which the share is reached, as in `ring`: R₉₀ with a share of 0.9.
+    Zero for an image without energy.
+    """
+    event, distance, energy = _around(image)
+    order = distance.argsort(stable=True)
+    order = order[event[order].argsort(stable=True)]
+    event, distance, energy = event[order], distance[order], energy[order]
+    whole = _sums(energy, event, len(image))
+    before = whole.cumsum(dim=0) - whole  # of all events before
+    within = energy.cumsum(dim=0) - before[event]
+    reached = within >= share * whole[event] * (1 - 1e-9)  # sums over many events are rounded
+    distance = torch.where(reached, distance, torch.inf)
+    found = torch.full((len(image),), torch.inf, dtype=torch.float64, device=image.device)
+    found = found.scatter_reduce(0, event, distance, "amin")
+    return torch.where(found.isinf(), 0.0, found)
+
+
+@observable("1")
 def fraction(position: Tensor) -> Tensor:
     """x - ⌊x⌋ (B,): where between the edges of its cell a position lies, counted in cells."""
     return position - position.floor()
@@ -69,15 +109,39 @@ def fraction(position: Tensor) -> Tensor:
 
 def _moments(image: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Return <x> and <x²> (B,)."""
+    profile, x = _profile(image, axis)
+    energy = profile.sum(dim=1)
+    return _ratio(profile @ x, energy), _ratio(profile @ x.square(), energy)
+
+
+def _profile(image: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Return the sums (B, n) over all other axes, and the positions (n,) along this one."""
     if not 1 - image.ndim <= axis < image.ndim - 1:
         raise IndexError(f"axis {axis} is none of the {image.ndim - 1} of an image")
     axis %= image.ndim - 1
     others = [d + 1 for d in range(image.ndim - 1) if d != axis]
     profile = image.sum(dim=others, dtype=torch.float64) if others else image.double()
     x = torch.arange(profile.shape[1], device=image.device) - (profile.shape[1] - 1) / 2
-    x = x.double()
-    energy = profile.sum(dim=1)
-    return _ratio(profile @ x, energy), _ratio(profile @ x.square(), energy)
+    return profile, x.double()
+
+
+def _around(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the event, the distance from its barycentre and the energy (m,) of lit cells."""
+    if image.ndim < 3:
+        raise IndexError(f"rows and columns are needed, not {image.ndim - 1} axes")
+    event, *places = lit = image.nonzero(as_tuple=True)
+    energy = image[lit].double()
+    whole = _sums(energy, event, len(image))
+    away = []
+    for place in places[-2:]:
+        centre = _ratio(_sums(place * energy, event, len(image)), whole)
+        away.append(place - centre[event])
+    return event, torch.hypot(*away), energy
+
+
+def _sums(values: Tensor, event: Tensor, n: int) -> Tensor:
+    """Return the sums (n,) of values (m,) by event."""
+    return torch.zeros(n, dtype=values.dtype, device=values.device).index_add(0, event, values)
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

@@ -59,20 +59,26 @@ def observable_png(name: str, truth: EventSample, generated: EventSample) -> byt
     """Draw the densities of one observable above their ratio, with statistical errors."""
     axis = truth.axes[name]
     edges, t, g, _ = binned(truth, generated, name, _edges(truth, name))
-    figure = Figure(figsize=(4.4, 3.9), layout="constrained")
-    top, bottom = figure.subplots(
-        2, sharex=True, gridspec_kw={"height_ratios": [2.6, 1], "hspace": 0.0}
-    )
-    _draw_densities(top, edges, t, g)
-    _draw_ratio(bottom, edges, t, g)
+    figure, top, bottom = above_ratio()
+    draw_densities(top, edges, t, g)
+    draw_ratio(bottom, edges, t, g)
     top.set_ylabel("density" if axis.unit == "1" else f"density [1/{unit_text(axis.unit)}]")
     bottom.set(xlabel=axis_label(name, axis), ylabel="gen. / truth", xlim=(edges[0], edges[-1]))
     if axis.log and edges[0] > 0:
-        _set_log_scale(bottom, edges)
+        set_log_scale(bottom, edges)
     elif _is_whole(truth, name):
         bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.align_ylabels()
     return png(figure)
+
+
+def above_ratio() -> tuple[Figure, Axes, Axes]:
+    """Return a figure of two panels, one above the other, that share their x axis."""
+    figure = Figure(figsize=(4.4, 3.9), layout="constrained")
+    top, bottom = figure.subplots(
+        2, sharex=True, gridspec_kw={"height_ratios": [2.6, 1], "hspace": 0.0}
+    )
+    return figure, top, bottom
 
 
 def drawable(name: str, truth: EventSample) -> bool:
@@ -208,7 +214,8 @@ def _draw_bins_and_points(
     axes.legend(loc="upper right", ncols=2, handlelength=1.2, columnspacing=1.2)
 
 
-def _draw_densities(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) -> None:
+def draw_densities(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) -> None:
+    """Draw the densities of truth and generated events between the edges, with their errors."""
     truth, generated = _density(t, edges), _density(g, edges)
     _draw_bins_and_points(axes, edges, _centres(edges), truth, generated)
     both = np.concatenate([truth[0], generated[0]])
@@ -221,7 +228,8 @@ def _draw_densities(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) -
         axes.ticklabel_format(axis="y", scilimits=(-2, 3))
 
 
-def _draw_ratio(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) -> None:
+def draw_ratio(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) -> None:
+    """Draw the ratio of both densities beside the truth's error; triangles are points beyond."""
     truth, truth_error = _density(t, edges)
     generated, generated_error = _density(g, edges)
     filled = truth > 0
@@ -320,7 +328,8 @@ def _range(truth: EventSample, name: str) -> FloatArray:
     return weighted_quantiles(column.values[finite], weight[finite], SHOWN)
 
 
-def _set_log_scale(axes: Axes, edges: FloatArray) -> None:
+def set_log_scale(axes: Axes, edges: FloatArray) -> None:
+    """Make the axis of the edges logarithmic, with labels enough to read it by."""
     axes.set_xscale("log")
     if edges[-1] < 300 * edges[0]:  # too few powers of ten to read the axis by
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

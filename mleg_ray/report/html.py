@@ -32,6 +32,8 @@ from mleg_ray.report.figures import (
     training_pngs,
     weights_png,
 )
+from mleg_ray.report.images import image_pngs
+from mleg_ray.report.profiles import profile_pngs
 from mleg_ray.storage import join, write_bytes
 
 REPORT, SCORECARD, FIGURES = "report.html", "scorecard.json", "figures"
@@ -49,7 +51,7 @@ def write_report(
     `trained` is the card of the checkpoint that generated, if known. The scorecard comes last, so a
     folder that has one is whole.
     """
-    pictures = draw(truth, generated, trained) | draw_classifiers(card)
+    pictures = draw(truth, generated, trained) | draw_classifiers(card) | profile_pngs(card)
     for name, png in pictures.items():
         write_bytes(join(out, FIGURES, f"{name}.png"), png)
     page = join(out, REPORT)
@@ -70,6 +72,10 @@ def draw(
         for name in truth.axes:
             if drawable(name, truth):
                 pictures[f"observable-{name}"] = observable_png(name, truth, generated)
+        for name in truth.images:
+            if name in generated.images:
+                panels = image_pngs(name, truth, generated)
+                pictures |= {f"image-{name}-{k}": png for k, png in panels.items()}
         panels = correlation_pngs(truth, generated)
         pictures |= {f"correlation-{k}": png for k, png in panels.items()}
     if trained:
@@ -107,6 +113,8 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
         images=pictures,
         matrix_metrics=[m for m, figures in card.figures.items() if set(figures) & set(card.axes)],
         provenance={"Truth": _origin(card.truth), "Generated sample": _origin(card.generated)},
+        pictured=[k.removesuffix("-gallery") for k in pictures if k.endswith("-gallery")],
+        profiles=[k for k in pictures if k.startswith("profile-")],
         equal_numbers=equal_numbers(card),
         not_computable=not_computable(card),
     )

@@ -81,7 +81,7 @@ def learn_weights(truth: EventSample, generated: EventSample, *, seed: int) -> W
     rng = np.random.default_rng(derive_seed(seed, "reweight"))
     names = tuple(truth.features)
     try:
-        features, weights = zip(*(drawn(s, n, rng) for s in (truth, generated)), strict=True)
+        features, weights, _ = zip(*(drawn(s, n, rng) for s in (truth, generated)), strict=True)
     except NotComputableError as error:
         raise DataError(f"no weights can be learned: {error}") from None
     mean, spread = scale(features[0])
@@ -95,7 +95,7 @@ def learn_weights(truth: EventSample, generated: EventSample, *, seed: int) -> W
         for part in (slice(selected, None), slice(selected))
     )
     score = mlp(train, select, derive_seed(seed, "reweight/network") % 2**31)
-    slope, offset = calibration(scored(score, select))
+    slope, offset = calibration(scored(score(select.features), select))
 
     def logit(values: FloatArray) -> FloatArray:
         return slope * score((values - mean) / spread) + offset

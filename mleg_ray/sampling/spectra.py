@@ -187,10 +187,12 @@ class HistogramSpectrum(Spectrum):
             ConfigError: it cannot be read, or its bins are not next to each other.
         """
         try:
-            first, *others = filter(None, csv.reader(Path(path).read_text().splitlines()))
+            lines = Path(path).read_text("utf-8-sig").splitlines()
+            filled = [line for line in lines if line.strip() and not line.startswith("#")]
+            first, *others = csv.reader(filled)
             has_header = re.search("[a-df-zA-DF-Z]", first[0]) and not _is_number(first[0])
-            lines = others if has_header else [first, *others]
-            rows = [[float(cell) for cell in line] for line in lines]
+            cells = others if has_header else [first, *others]
+            rows = [[float(cell) for cell in line] for line in cells]
             lows, highs, contents = zip(*rows, strict=True)
         except (OSError, ValueError) as error:
             raise ConfigError(

@@ -47,12 +47,16 @@ class ShardReport:
 
 
 class Verification(Config):
-    """What was found in a dataset; `copies` of events in truth may be the source's own."""
+    """What was found in a dataset; `copies` of events in truth may be the source's own.
+
+    `shared` are the copies in another split than the first of them.
+    """
 
     events: int
     shards: int
     compared: int
     copies: int
+    shared: int
     faults: tuple[str, ...]
 
 
@@ -197,13 +201,14 @@ def conclude(dataset: Dataset, check: ShardCheck, reports: Sequence[ShardReport]
     shards = dataset.manifest.shards
     faults = [fault for report in reports for fault in report.faults]
     digests = np.concatenate([report.digests for report in reports])
-    copies = len(digests) - len(np.unique(digests))
+    split = np.repeat([shard.split for shard in shards], [len(r.digests) for r in reports])
+    different = len(np.unique(digests))
+    copies = len(digests) - different
+    shared = sum(len(np.unique(digests[split == name])) for name in np.unique(split)) - different
     if check.plan:
         faults += _plan_faults(dataset, check.plan.spec)
         if copies:
             faults.append(f"{copies:,} of {len(digests):,} events compared are copies of others")
-    seeds = Counter(shard.seed for shard in shards if shard.seed is not None)
-    faults += [f"seed {seed} made {n} shards" for seed, n in seeds.items() if n > 1]
     known = {PLAN, PREPARED, SAMPLED}
     known |= {dataset.manifest.bins.file} if dataset.manifest.bins else set()
     for shard in shards:
@@ -215,12 +220,15 @@ def conclude(dataset: Dataset, check: ShardCheck, reports: Sequence[ShardReport]
         shards=len(shards),
         compared=len(digests),
         copies=copies,
+        shared=shared,
         faults=tuple(faults),
     )
 
 
 def _plan_faults(dataset: Dataset, spec: SampleSpec) -> Iterator[str]:
     manifest = dataset.manifest
+    seeds = Counter(shard.seed for shard in manifest.shards)
+    yield from (f"seed {seed} made {n} shards" for seed, n in seeds.items() if n > 1)
     if manifest.provenance["spec"] != spec.model_dump(mode="json"):
         yield f"{PLAN}: is the plan of another sample than {SAMPLED}"
     planned = {shard.file for shard in spec.plan()}

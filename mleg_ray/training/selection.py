@@ -21,6 +21,7 @@ from mleg_ray.evaluation.statistics.resampling import SPLITS
 from mleg_ray.models.base import GENERATED
 from mleg_ray.randomness import derive_seed, stream
 from mleg_ray.run import PlateauConfig, RunConfig
+from mleg_ray.training.collapse import ImageWatch
 from mleg_ray.training.loop import Progress, TrainingLoop
 
 OVERSAMPLING = 5
@@ -31,13 +32,14 @@ class Snapshot(Config):
     """One judged moment of a run; `ks` and `chi2_paper` hold figures of each observable.
 
     The sum of the first chooses the snapshot; the second are there for the training curves, where
-    they can be computed.
+    they can be computed, and so are `images`, see `ImageWatch.figures`.
     """
 
     step: int
     ks_sum: float
     ks: dict[str, float]
     chi2_paper: dict[str, float] = {}
+    images: dict[str, float] = {}
     losses: dict[str, float]
     seconds: float
     finite: bool
@@ -50,7 +52,8 @@ class Snapshot(Config):
     def flat(self) -> dict[str, float]:
         """Return the numbers of the training curves, by name."""
         chi2 = {f"chi2_paper.{name}": value for name, value in self.chi2_paper.items()}
-        return {"step": self.step, "seconds": self.seconds} | self.distances | chi2 | self.losses
+        curves = self.distances | chi2 | self.images | self.losses
+        return {"step": self.step, "seconds": self.seconds} | curves
 
 
 class SnapshotSelector:
@@ -82,6 +85,8 @@ class SnapshotSelector:
                 f"it has {', '.join(known)}"
             )
         self._truth = {name: known[name] for name in self._names}
+        images = [field.name for field in dataset.schema.fields if field.shape]
+        self._watch = ImageWatch(truth, images)
         self._weight = truth.weight.numpy()
         for name, column in self._truth.items():
             if (total := column.weights(self._weight).sum()) <= 0:
@@ -131,12 +136,13 @@ class SnapshotSelector:
 
     def consider(self, progress: Progress, loop: TrainingLoop, seconds: float) -> Snapshot:
         """Judge the loop's model now, and keep its weights if it is among the best so far."""
-        ks, chi2 = self._judged(loop) if progress.finite else ({}, {})
+        ks, chi2, images = self._judged(loop) if progress.finite else ({}, {}, {})
         snapshot = Snapshot(
             step=progress.step,
             ks_sum=sum(ks.values()) if ks else float(len(self._names)),
             ks=ks,
             chi2_paper=chi2,
+            images=images,
             losses={k: v for k, v in progress.losses.items() if math.isfinite(v)},
             seconds=seconds,
             finite=progress.finite,
@@ -157,14 +163,15 @@ class SnapshotSelector:
         others.sort(key=lambda one: one.ks_sum)
         return [best, *others[: self._keep - 1]] if best else []
 
-    def _judged(self, loop: TrainingLoop) -> tuple[dict[str, float], dict[str, float]]:
-        """Return the KS distance and, where it is finite, `chi2_paper` of each observable."""
+    def _judged(self, loop: TrainingLoop) -> tuple[dict[str, float], ...]:
+        """Return the KS distance and, where finite, `chi2_paper` of observables, and of images."""
         generated = self._generated(loop)
         ks = self._compared(generated, prepare_ks)
         chi2 = self._compared(generated, prepare_relative_chi2)
         return (
             {name: 1.0 if math.isnan(value) else value for name, value in ks.items()},
             {name: value for name, value in chi2.items() if math.isfinite(value)},
+            self._watch.figures(),
         )
 
     def _generated(self, loop: TrainingLoop) -> dict[str, Column]:
@@ -174,6 +181,7 @@ class SnapshotSelector:
         with torch.no_grad():
             for given in self._given.split(GENERATED.of(loop.feature_map.space.nbytes)):
                 events = loop.observed(given.to(device), generator=generator).to("cpu")
+                self._watch.add(events)
                 parts.append(columns_of(self._definitions.joined(events).choose(self._names)))
         return {name: Column.concatenate([part[name] for part in parts]) for name in self._truth}
 
@@ -194,12 +202,14 @@ class SnapshotSelector:
         return {
             "history": [snapshot.model_dump() for snapshot in self.history],
             "kept": self.kept,
+            "shares": self._watch.shares,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
         self.history = [Snapshot(**snapshot) for snapshot in state["history"]]
         self.kept = state["kept"]
+        self._watch.shares = state["shares"]
 
 
 def _weights(loop: TrainingLoop) -> dict[str, Any]:

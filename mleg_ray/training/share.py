@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
@@ -98,3 +99,25 @@ def open_share(
         return streamed(encoded, rows, training.batch_size, seed), head
     events = Batch.concatenate([head, *chunks])
     return resident(events, training.batch_size, seed), events
+
+
+def by_weight(weight: Tensor) -> Tensor:
+    """Return rows (n,) of n events, each as often as its weight (n,) asks; all once if these agree.
+
+    That is systematic sampling: n evenly spaced points of the summed weights choose the rows.
+
+    Raises:
+        DataError: a weight is below zero.
+
+    >>> by_weight(torch.tensor([2.0, 1.0, 0.0, 1.0]))
+    tensor([0, 0, 1, 3])
+    """
+    if (weight < 0).any():
+        raise DataError(
+            f"the model draws rows of the train split, and {int((weight < 0).sum()):,} of "
+            f"{len(weight):,} events have weights below zero, which no row can stand for; choose a "
+            "model that learns a density"
+        )
+    ends = weight.double().cumsum(0)
+    points = (torch.arange(len(ends)) + 0.5) / len(ends) * ends[-1]
+    return torch.searchsorted(ends, points)

@@ -21,7 +21,7 @@ from mleg_ray.training.batches import Minibatches
 from mleg_ray.training.loop import TrainingLoop
 from mleg_ray.training.parallel import any_worker
 from mleg_ray.training.selection import Snapshot, SnapshotSelector, on_plateau
-from mleg_ray.training.share import Ranges, fitted_map, mixed_shards, open_share
+from mleg_ray.training.share import Ranges, by_weight, fitted_map, mixed_shards, open_share
 
 STATE = "training_state.pt"
 TICK = 50  # steps between two signs of life
@@ -60,8 +60,10 @@ class Trainee:
         self._device = device
         model = run.build_model(feature_map)
         self._minibatches, head = share
-        x = head.x.cpu()
-        model.remember(x, head.condition.cpu(), feature_map.present(x))
+        if model.remembers:
+            rows = by_weight(head.weight.cpu())
+            x, condition = head.x.cpu()[rows], head.condition.cpu()[rows]
+            model.remember(x, condition, feature_map.present(x))
         self._teacher = Checkpoint.load(run.teacher, device) if run.teacher else None
         feature_map.to(device)
         objective = run.objective.bind(

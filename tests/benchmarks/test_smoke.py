@@ -26,13 +26,16 @@ COMMANDS = (
     "balanza --experiment III",
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
-    *("detector-toys", "showers", "stops", "tops --anomaly"),
+    *("detector-toys", "image-speed", "images --system VAE-32", "showers", "stops"),
+    *("tops --anomaly", "toy-gans --loss GAN --loss flow", "smearing"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
     "balanza --experiment III": "-shapes-III",
     "detector-toys": "-weights",
     "exclusive": "-flow",
+    "images --system VAE-32": "-VAE-32-800-again",
+    "toy-gans --loss GAN --loss flow": "-contours",
     "mleg": "-sigma-r",
     "unfolding": "-sigma-r-handbook",
     **dict.fromkeys(
@@ -41,6 +44,7 @@ PICTURES = {
             "collisions",
             "dimuons",
             "showers",
+            "smearing",
             "stops",
             "tops --anomaly",
             "hera",

@@ -1,5 +1,7 @@
 """What rows of top quarks count: channels by hand, and objects of other events."""
 
+import math
+
 import pytest
 import torch
 
@@ -28,6 +30,15 @@ def events(*rows: dict[str, list[float]]) -> Events:
     columns["met.pt"] = torch.tensor([row["met"][0] for row in rows], dtype=torch.float64)
     columns["met.phi"] = torch.zeros(len(rows), dtype=torch.float64)
     return Events(columns, present, torch.ones(len(rows)).double())
+
+
+def two_jets(pts: list[float]) -> Events:
+    """Return events of two jets of a p_T back to back: their mass is twice that, cosh 0 = 1."""
+    made = events(*({"jet": [pt, pt], "met": [1.0]} for pt in pts))
+    made.columns["jet.phi"][:, 1] += math.pi
+    made.columns["jet.eta"][:] = 0.0
+    made.columns["jet.energy"][:] = made.columns["jet.pt"]
+    return made
 
 
 FOUR, PAIR = {"jet": [201, 180, 170, 51]}, {"jet": [60], "muon": [30], "antimuon": [16]}
@@ -72,6 +83,21 @@ def test_shares_are_compared_by_their_errors() -> None:
     truth, other = (torch.arange(100) < n for n in (20, 30))
     assert tops.compared(truth, other) == pytest.approx([20, 30, 0.1 / 0.0037**0.5])
     assert tops.compared(truth[50:], other[50:]) == [0, 0, 0]
+
+
+def test_the_peak_of_w_bosons_lies_on_a_line_through_what_is_beside_it() -> None:
+    """Of 20 events 10 lie in the peak and 4 beside: 0.3 of all, and of the others 6 - 3 = 0.15.
+
+    Var = (14 - 20 x 0.3^2)/20^2 = 0.0305 and (9 - 20 x 0.15^2)/20^2 = 0.021375.
+    """
+    # Two jets of 40 GeV at rest have 80 GeV, of 30 GeV 60, of 60 GeV 120.
+    true, other = (
+        tops.sample(two_jets([40.0] * inside + [30.0] * beside + [60.0] * rest), "sample")
+        for inside, beside, rest in ((10, 4, 6), (6, 3, 11))
+    )
+    share, error = tops.w_peak(true, other)
+    assert share == pytest.approx(0.5)
+    assert error == pytest.approx((0.021375 + 0.25 * 0.0305) ** 0.5 / 0.3)
 
 
 def test_tails_are_what_one_in_a_thousand_true_events_exceeds() -> None:

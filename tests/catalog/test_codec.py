@@ -266,7 +266,7 @@ def test_what_was_read_may_be_changed(tmp_path: Path) -> None:
         ({"met": np.ones((4, 1))}, r"'met' has the shape \(4, 1\), not \(4,\)"),
         (
             {"jet.pt": np.array([10.0, 30, np.nan, 5, 7, np.inf])},
-            "'jet.pt' is not finite in 2 rows, first row 0; remove or mend",
+            "'jet.pt' is not finite in 2 rows, first row 0: nan; remove or mend",
         ),
         (
             {"jet.flavour": np.array([1, 2, 3, 128, 4, 5])},

@@ -1,13 +1,16 @@
 """Shards in other formats: other programs read the same numbers back."""
 
 import csv
+import gzip
 import json
+import re
 import sys
 from pathlib import Path
 
 import awkward
 import h5py
 import numpy as np
+import pyarrow.parquet as pq
 import pylhe
 import pytest
 import uproot
@@ -45,6 +48,33 @@ def assert_same(found: dict[str, np.ndarray], dataset: Dataset) -> None:
     for name, values in truth(dataset).items():
         assert np.array_equal(np.asarray(found[name], dtype=np.float64), values), name
     assert set(np.asarray(found["beam_energy"]).tolist()) == {50.0}
+
+
+def test_parquet(shaped: Dataset, tmp_path: Path) -> None:
+    """Numbers, objects and images as they are stored, in an encoding that old readers know."""
+    place = converted(shaped, "parquet", tmp_path)
+    table, columns = pq.read_table(place), shaped_columns(50)
+    assert table["energy"].to_pylist() == [50.0] * 50
+    np.testing.assert_array_equal(table["met.pt"].to_numpy(), columns["met.pt"])
+    jets = table["jet"].combine_chunks()
+    np.testing.assert_array_equal(jets.value_lengths(), columns["jet.count"])
+    np.testing.assert_array_equal(jets.flatten().field("pt"), columns["jet.pt"])
+    assert table.schema.field("met.pt").metadata[b"unit"] == b"GeV"
+    group = pq.ParquetFile(place).metadata.row_group(0)
+    encodings = {e for i in range(group.num_columns) for e in group.column(i).encodings}
+    assert "BYTE_STREAM_SPLIT" not in encodings
+
+
+@pytest.mark.parametrize("kind", ["csv", "lhe"])
+def test_packed_files_are_the_same_unpacked(
+    dataset: Dataset, shaped: Dataset, tmp_path: Path, kind: str
+) -> None:
+    source = shaped if kind == "lhe" else dataset
+    plain = converted(source, kind, tmp_path / "plain")
+    packed = converted(source, f"{kind}.gz", tmp_path / "packed")
+    assert packed.name == f"{plain.name}.gz"
+    assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
+    assert packed.read_bytes()[4:8] == bytes(4)  # no time in it
 
 
 def test_root(dataset: Dataset, tmp_path: Path) -> None:
@@ -190,6 +220,35 @@ def test_dark_machines(shaped: Dataset, tmp_path: Path) -> None:
             assert found == pytest.approx(expected, rel=1e-5)
 
 
+def test_events_are_numbered_through_the_dataset(tmp_path: Path) -> None:
+    """Of a dataset of 50 events the second shard begins with number 51."""
+    dataset = shaped_dataset(tmp_path / "dataset")
+    twice = dataset.manifest.model_copy(update={"shards": dataset.manifest.shards * 2})
+    both = Dataset(dataset.uri, twice, dataset.digest)
+    for kind, numbers in (
+        ("dark-machines", lambda text: [line.split(";")[0] for line in text.splitlines()]),
+        ("hepmc", lambda text: re.findall(r"^E (\d+) ", text, re.MULTILINE)),
+    ):
+        plan = Conversion(source=dataset.uri, dataset=dataset.digest, to=kind)
+        folder = SealedFolder(str(tmp_path / kind), plan)
+        record = convert_shard(folder, both, 1)
+        text = (tmp_path / kind / record.entry.file).read_text()
+        assert numbers(text) == [str(i) for i in range(51, 101)]
+
+
+@pytest.mark.parametrize(("least", "strategy"), [(1.0, 4), (-1.0, -4)])
+def test_les_houches_events_say_that_weights_are_negative(
+    tmp_path: Path, least: float, strategy: int
+) -> None:
+    """IDWTUP below zero: Pythia 8 takes them for zero else."""
+    columns = shaped_columns(50) | {"weight": np.linspace(least, 2, 50)}
+    dataset = shaped_dataset(tmp_path / "dataset", columns=columns)
+    file = pylhe.LHEFile.fromfile(str(converted(dataset, "lhe", tmp_path)))
+    assert file.init.initInfo.weightingStrategy == strategy
+    weights = [event.eventinfo.weight for event in file.events]
+    np.testing.assert_allclose(weights, columns["weight"], rtol=1e-6)
+
+
 def test_dark_machines_lines_have_the_order_of_the_challenge(tmp_path: Path) -> None:
     """B-jets, jets, leptons, photons, the hardest first, in MeV with six digits.
 
@@ -241,7 +300,7 @@ def test_events_without_any_object(tmp_path: Path) -> None:
     [
         (
             "xml",
-            "--to xml: there are root, hdf5, csv, dark-machines, lhe, hepmc, calochallenge; shards",
+            "--to xml: there are parquet, root, hdf5, csv, .* lhe, hepmc, calochallenge, and .gz",
         ),
         ("dark-machines", "needs the fields met.pt and met.phi .*there is no field met.pt"),
     ],
@@ -321,4 +380,4 @@ def test_an_altered_source_is_refused(tmp_path: Path) -> None:
         converted(dataset, "csv", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     records = {"dark-machines", "lhe", "hepmc"}
-    assert set(FORMATS) == {"root", "hdf5", "csv", "calochallenge"} | records
+    assert set(FORMATS) == {"parquet", "root", "hdf5", "csv", "calochallenge"} | records

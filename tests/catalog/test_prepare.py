@@ -20,6 +20,7 @@ from mleg_ray.catalog.prepare import (
     lost_lines,
     make_shard,
     plan_dataset,
+    range_lines,
 )
 from mleg_ray.catalog.shards import footer
 from mleg_ray.catalog.spec import DatasetSpec
@@ -221,6 +222,16 @@ def jets_of(events):
 
 def test_nothing_is_said_where_no_object_is_dropped(spec, storage):
     assert lost_lines(prepare(spec, storage)) == []
+
+
+def test_whole_numbers_and_constants_are_said(tmp_path, storage):
+    """Of four fields the second is 5 in all events and the third 0 or 1."""
+    events = np.loadtxt(write_tape(tmp_path), delimiter=",")
+    events[:, 1], events[:, 2] = 5, np.arange(400) % 2
+    np.savetxt(tmp_path / "fat-gan" / "tape2.txt", events, delimiter=",")
+    constant, whole = range_lines(prepare(table_spec(tmp_path), storage))
+    assert constant.startswith("field electron.px is 5 in all events, and models generate numbers")
+    assert whole.startswith("field electron.py has whole numbers only, 0 to 1, and models generate")
 
 
 def test_too_few_shards_for_the_splits(tmp_path, storage):

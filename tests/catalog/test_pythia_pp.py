@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -339,6 +340,23 @@ def test_weights_of_a_process_sum_to_what_a_luminosity_brings(monkeypatch, tmp_p
     np.testing.assert_allclose(own, np.full(6, 140.0 * 11 / 7))
 
 
+def test_the_process_of_ones_own_is_as_documented(tmp_path):
+    """Each process has half of the events, of equal weights in a shard, and all have a muon."""
+    page = Path(__file__).parents[2] / "docs" / "physics" / "lhc.md"
+    [entry] = re.findall(r"```toml\n(name = .*?)```", page.read_text(), re.DOTALL)
+    file = tmp_path / "my-events.toml"
+    file.write_text(entry)
+    few = ("source.events=16", "shard_events=8", "source.pile_up=0")
+    source = opened(DatasetSpec.load(str(file), few))
+    for index in range(2):
+        made = source.shard(index)
+        assert made["process"].tolist() == [index] * 8
+        assert made["muon.pt"].min() >= 25
+        assert np.abs(made["muon.eta"]).max() < 2.5
+        assert len(made["jet.pt"]) == made["jet.count"].sum()
+        assert len(set(made["weight"])) == 1
+
+
 def test_the_cross_section_is_pythias():
     """Z → μμ of any mass above 50 GeV: 1.6 nb at leading order, of which showers change nothing."""
     settings = {"WeakSingleBoson:ffbar2gmZ": "on", "23:onMode": "off", "23:onIfAny": "13"}
@@ -399,6 +417,8 @@ def test_what_pythia_does_not_know_is_said_before_the_work(tmp_path):
         (["source.processes.zmumu.cross_section=1.0"], "zmumu.cross_section: it is for weights"),
         (["source.detector=cms"], "no cms.toml"),
         (["source.processes={}"], "source.processes"),
+        (["source.selection.pair.mass=[150.0,50.0]"], "pair.mass: the first is the lower end"),
+        (["source.objects.jet.gap=[1.5,1.4]"], "objects.jet.gap: the first is the lower end"),
     ],
 )
 def test_bad_configuration(tmp_path, assignments, message):

@@ -315,5 +315,5 @@ def test_cards_of_the_catalog(name):
 def test_faults_of_a_card():
     with pytest.raises(ConfigError, match="no cms.toml in data_catalog/detectors.*atlas-like"):
         read_card("cms")
-    with pytest.raises(ValueError, match="eta: the first is the lower end"):
+    with pytest.raises(ValueError, match="the first is the lower end"):
         Region(eta=(2, 1), efficiency=1.0)

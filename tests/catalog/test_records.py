@@ -1,8 +1,10 @@
 """Events as lists of particles: three formats read, by values of lines written here."""
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import math
 import pickle
 import subprocess
@@ -10,6 +12,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyhepmc
 import pytest
 import torch
@@ -183,11 +186,22 @@ def test_older_symbols_and_forms(tmp_path):
         (["j,30000,20000"], "malformed line", "is not a symbol, E, pT, eta and phi"),
         (["j,30000,20000,0,0,1"], "malformed line", "is not a symbol, E, pT, eta and phi"),
         (["j,30000,abc,0,0"], "malformed line", "could not convert string to float: 'abc'"),
-        (["e-,-30000,30000,0,0"], "negative energy", "E = -30, p = 30 GeV of particle 11"),
-        (["e-,29990,30000,0,0"], "energy below the momentum", "E = 29.99, p = 30 GeV"),
+        (
+            ["e-,-30000,30000,0,0"],
+            "negative energy",
+            "E = -30, p = 30 GeV, pt = 30",
+        ),
+        (["e-,29990,30000,0,0"], "energy below the mass shell", "E = 29.99, p = 30 GeV"),
         (["e-,30000,30000,nan,0"], "not a finite number", "E = 30, p = nan GeV"),
         (["e-,30000,30000,999,0"], "not a finite number", "p = inf GeV"),
         (["e-,30000,999,0"], "malformed line", "is not a symbol, E, pT, eta and phi"),
+        (["e-,30000,30000,0,nan"], "not a finite number", "phi = nan of particle 11"),
+        (["e-,30000,-30000,0,0"], "negative transverse momentum", "pt = -30, "),
+        (
+            ["e-,30000,30000,0,190"],
+            "azimuth beyond a full turn",
+            "phi = 190 rad; are these",
+        ),
     ],
 )
 def test_events_at_fault_are_counted_and_refused_or_left_out(tmp_path, objects, kind, told, capsys):
@@ -205,10 +219,27 @@ def test_events_at_fault_are_counted_and_refused_or_left_out(tmp_path, objects, 
     assert (told_of["faults"], told_of["copies"]) == ({kind: 2}, 1)  # of the good ones
 
 
+def test_numbers_of_an_event_at_fault(tmp_path):
+    """Missing momentum is a length, and has an azimuth of at most one turn."""
+    with pytest.raises(DataError, match="negative transverse momentum .* line 1: MET = -1000"):
+        opened(tmp_path, line(electron(), met=-1000)).shard_rows()
+    text = line(electron()).replace(";0.1;", ";-6.3;")
+    with pytest.raises(DataError, match="azimuth beyond a full turn .* line 1: phi = -6.3 rad"):
+        opened(tmp_path, text).shard_rows()
+
+
+def test_azimuths_of_other_writers_are_brought_to_those_of_ours(tmp_path):
+    """Between 0 and 2π: 4 is 4 - 2π = -2.283185, and 6.2832, 2π with five digits, is 1.5e-5."""
+    text = line("e-,30000,30000,0,4", "e-,20000,20000,0,6.2832")
+    columns = opened(tmp_path, text.replace(";0.1;", ";-3.5;")).shard(0)
+    assert columns["lepton.phi"] == pytest.approx([-2.283185, 1.469e-5], abs=1e-6)
+    assert columns["met.phi"] == pytest.approx([2.783185], abs=1e-6)
+
+
 def test_six_digits_make_no_event_unphysical(tmp_path):
     """E may be below p = 30 GeV by 2e-5 of it, 0.6 MeV: 29999.5 is accepted, 29999.3 is not."""
     assert opened(tmp_path, line(electron(energy=29999.5))).shard_rows() == [(1,)]
-    with pytest.raises(DataError, match="energy below the momentum"):
+    with pytest.raises(DataError, match="energy below the mass shell"):
         opened(tmp_path, line(electron(energy=29999.3))).shard_rows()
 
 
@@ -325,7 +356,7 @@ def test_files_without_events_or_weights(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"files": [{"path": "t.txt"}]}, "t.txt ends with none of .csv, .lhe"),
+        ({"files": [{"path": "t.txt"}]}, "t.txt ends with none of .csv, .csv.gz, .lhe"),
         ({"particles": {}}, "'lepton.pt' is nothing that [*].csv has: these are weight, met.pt"),
         ({"particles": {"tau": [15]}}, "'lepton.pt' is nothing"),
         ({"weight": "1001"}, "weight: events of [*].csv have one weight, without a name"),
@@ -373,10 +404,29 @@ def les_houches(*weights, pz=0, other=2.5):
     return LES_HOUCHES.format(events=events)
 
 
-@pytest.mark.parametrize("name", ["t.lhe", "t.lhe.gz"])
+PACKINGS = {"t.lhe.gz": gzip.compress, "t.lhe.bz2": bz2.compress, "t.lhe.xz": lzma.compress}
+PACKINGS["t.lhe.zst"] = lambda text: pa.Codec("zstd").compress(text, asbytes=True)
+
+
+@pytest.mark.parametrize("name", PACKINGS)
+def test_packed_events_that_are_truncated(tmp_path, name):
+    content = PACKINGS[name](les_houches(*[1.0] * 500).encode())
+    with pytest.raises(DataError, match=f"{name}: what is packed is truncated or damaged"):
+        opened(tmp_path, content[:-20], 2, MUONS, name, particles={}).shard_rows()
+
+
+@pytest.mark.parametrize("weight", ["1e-46", "1e42"])
+def test_weights_that_a_type_does_not_hold(tmp_path, weight):
+    source = opened(tmp_path, les_houches(weight, weight).encode(), 2, MUONS, "t.lhe", particles={})
+    message = "'weight': .* in row 0 .* would be .* in float32 .*declare dtype = 'float64'"
+    with pytest.raises(DataError, match=message):
+        source.shard_rows()
+
+
+@pytest.mark.parametrize("name", ["t.lhe", *PACKINGS])
 def test_les_houches_events(tmp_path, name):
     text = les_houches(1.5, -1.5, -1.5).encode()
-    content = gzip.compress(text) if name.endswith("gz") else text
+    content = PACKINGS[name](text) if name in PACKINGS else text
     source = opened(tmp_path, content, 2, MUONS, name, particles={})
     assert source.shard_rows() == [(2, 1)]
     assert source.shard(1)["weight"].tolist() == [-1.5]
@@ -398,11 +448,34 @@ def test_les_houches_events(tmp_path, name):
             "2 with event without the weight .the first: line 6: there is no weight '7'",
         ),
         (les_houches(0, 0), {}, "all 2 events have the weight 0"),
-        (les_houches(1.0, pz=40), {}, "energy below the momentum .* line 6: E = 13, p = 40.3113"),
+        (les_houches(1.0, pz=40), {}, "energy below the mass shell .* line 6: E = 13, p = 40.3113"),
         (les_houches(1.0)[:-40], {}, "malformed event .* there is no </event>; .*truncated"),
         (les_houches(1.0).replace("13.0004", ""), {}, "particle 2 of 3 has 12 numbers, not 13"),
         (les_houches(1.0).replace("-13 1", f"{10**11} 1"), {}, "100000000000 is no PDG number"),
-        (les_houches(1.0).replace("3 7 1.0", "inf 7 1.0"), {}, "cannot convert float infinity"),
+        (les_houches(1.0).replace("3 7 1.0", "inf 7 1.0"), {}, "invalid literal .*inf"),
+        (les_houches(1.0).replace("3 7 1.0", "2 7 1.0"), {}, "said to have 2 particles, .* more"),
+        (les_houches(1.0).replace("3 7 1.0", "-1 7 1.0"), {}, "said to have -1 particles, .* more"),
+        (les_houches(1.0).replace("0.10566", "-0.1"), {}, "1 with negative mass .*mass = -0.1"),
+        (
+            les_houches(1.0).replace("0.10566", "0.2"),  # √(13² + 0.2²) = 13.00154 > 13.0004
+            {},
+            "energy below the mass shell .* E = 13.0004, p = 13 GeV, .*mass = 0.2 of particle 13",
+        ),
+        (
+            gzip.compress(les_houches(1.0).encode())[:-30],
+            {},
+            "what is packed is truncated or damaged",
+        ),
+        (
+            gzip.compress(les_houches(1.0).encode())[:-1],
+            {},
+            "what is packed is truncated or damaged",
+        ),
+        (
+            gzip.compress(les_houches(1.0).encode())[:-8] + bytes(8),  # another checksum
+            {},
+            "what is packed is truncated or damaged: CRC check failed",
+        ),
     ],
 )
 def test_les_houches_events_at_fault(tmp_path, text, changes, message):
@@ -502,6 +575,17 @@ def test_hepmc(tmp_path, unit, scale, version):
         opened(tmp_path, content, 3, PROTONS, "t.hepmc3", particles={}, weight="down").shard_rows()
 
 
+@pytest.mark.parametrize(
+    ("taken", "none"),
+    [("1,5", 5), ("5", 5), ("1,1000000", 1000000), ("0,1", 0), ("-1,2", -1)],
+)
+def test_a_vertex_that_takes_in_what_is_no_particle(tmp_path, taken, none):
+    """There are four: HepMC reads beyond its memory for a fifth."""
+    content = hepmc([1.0]).replace(b"[1,2]", f"[{taken}]".encode())
+    with pytest.raises(DataError, match=f"a vertex takes in particle {none} of 4"):
+        opened(tmp_path, content, 2, PROTONS, "t.hepmc3", particles={}).shard_rows()
+
+
 def test_damaged_hepmc_is_told(tmp_path):
     content = hepmc([1.0, 1.0]).replace(b"P 3 -1 13 3", b"P x -1 13 3", 1)
     with pytest.raises(DataError, match="t.hepmc3: 1 of 2 events are at fault: 1 with malformed"):
@@ -551,22 +635,26 @@ def as_arrays(parts):
     return {name: np.array([value]) for name, value in parts.items()}
 
 
+@pytest.mark.parametrize("muon", [True, False])
 @pytest.mark.parametrize("kind", ["dark-machines", "lhe", "hepmc"])
-def test_what_is_written_can_be_read(tmp_path, kind):
+def test_what_is_written_can_be_read(tmp_path, kind, muon):
     """Jets, an antimuon and weights of events come back, to the digits that are printed.
 
-    Of φ there are six, which move px by up to 5e-6 pT.
+    Of φ there are six, which move px by up to 5e-6 pT. Without the muon some have no particle.
     """
-    dataset = shaped_dataset(tmp_path / "dataset")
+    manifest = shaped_dataset(tmp_path / "dataset").manifest
+    chosen, names = ["jet"], ["weight"]
+    if muon:
+        chosen, names = ["jet", "muon"], ["muon.px", "muon.pz", "weight"]
+    groups = {name: SHAPED.groups[name] for name in chosen}
     columns = shaped_columns(50) | {"energy": np.full(50, 50.0)}
     form = FORMATS[kind]
     name = f"t{form.suffix}"
-    form.write(tmp_path / name, columns, dataset.manifest)
+    unnamed = {"muon": manifest.groups["muon"].model_copy(update={"pdg_id": None})}
+    told = {"groups": manifest.groups | (unnamed if not muon else {})}
+    form.write(tmp_path / name, columns, manifest.model_copy(update=told))
     jets = [f for f in SHAPED.fields if f.group == "jet" and f.name != "jet.tracks"]
-    others = [f for f in SHAPED.fields if f.name in ("muon.px", "muon.pz", "weight")]
-    schema = EventSchema(
-        [*jets, *others], {"jet": SHAPED.groups["jet"], "muon": SHAPED.groups["muon"]}
-    )
+    schema = EventSchema([*jets, *(f for f in SHAPED.fields if f.name in names)], groups)
     content = (tmp_path / name).read_bytes()
     source = opened(tmp_path, content, 50, schema, name, particles={}, format=kind)
     assert source.shard_rows() == [(50,)]

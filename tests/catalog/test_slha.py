@@ -55,6 +55,14 @@ def test_a_spectrum_without_masses_is_refused(tmp_path, text):
         read_slha(str(tmp_path / "none.slha"))
 
 
+@pytest.mark.parametrize("mass", ["nan", "1e400", "heavy"])
+def test_a_mass_that_is_no_number_is_refused(tmp_path, mass):
+    file = tmp_path / "user.slha"
+    file.write_text(f"BLOCK MASS\n 1000006 300.0\n 1000022 {mass}\n")
+    with pytest.raises(DataError, match=f"user.slha: '1000022 {mass}' of BLOCK MASS has no mass"):
+        read_slha(str(file))
+
+
 def test_a_users_spectrum_may_be_written_otherwise(tmp_path):
     file = tmp_path / "user.slha"
     file.write_text("block mass # masses\n\n   1000006   3.0E+02  # ~t_1\n")

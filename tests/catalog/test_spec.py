@@ -58,6 +58,7 @@ def test_groups_shapes_and_storage_are_shown():
     assert "jet.flavour 1 event int8 1: heavy, 0: light" in jets
     assert "jet up to 8, by pt" in jets
     assert "met one" in jets
+    assert "group in each event" in jets  # and no column in which nothing stands
     electrons = shown(DatasetSpec.load("folding-electrons-flat"))
     assert "electron one PDG 11, 0 GeV" in electrons
     assert "vertex one electron" in electrons

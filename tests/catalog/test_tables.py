@@ -1,12 +1,15 @@
 """Import of the user's own files: formats, units, constants, and every kind of bad input."""
 
 import contextlib
+import gzip
+import json
 import sys
 
 import awkward
 import h5py
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 import uproot
@@ -16,7 +19,7 @@ from mleg_ray.catalog.shards import write_shard
 from mleg_ray.catalog.sources.readers import FileFormat, read_table
 from mleg_ray.catalog.sources.tables import ImportConfig
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.errors import ConfigError, DataError, ResourceError, UserError
+from mleg_ray.errors import ConfigError, DataError, UserError
 from mleg_ray.events import EventSchema, Field, Group
 from tests.catalog.specs import SHAPED, shaped_columns, shaped_dataset, table_spec, write_tape
 
@@ -253,7 +256,7 @@ def test_absent_files_name_the_mend(tmp_path):
 
 def test_a_file_without_events(tmp_path):
     write(tmp_path, "a.csv", b"# energy, theta, weight\n")
-    with pytest.raises(DataError, match=r"a.csv: no events"):
+    with pytest.raises(DataError, match=r"a.csv: no events; remove the file, or name the others"):
         config(tmp_path).open(SCHEMA, {}, 2).shard_rows()
 
 
@@ -279,8 +282,8 @@ def test_bad_configuration(tmp_path, assignment, message):
 def test_a_folder_is_no_table(tmp_path):
     (tmp_path / "fat-gan" / "tape2.txt").mkdir(parents=True)
     spec = table_spec(tmp_path)
-    with pytest.raises(ResourceError, match="directory"):
-        spec.source.open(spec.schema_, spec.conditions, 20).shard_rows()
+    with pytest.raises(DataError, match=r"tape2.txt: no such file, and no folder of Parquet"):
+        spec.source.open(spec.schema_, spec.conditions, 20)
 
 
 EVENTS = EventSchema(
@@ -518,11 +521,11 @@ def test_what_was_prepared_can_be_imported(tmp_path):
         ),
         (
             {"jet_flavour": pa.array([[1, 3, 2], [], [128], [-5, 6]])},
-            "'jet.flavour' is not a whole number of type int8 in 1 rows, first row 2; remove or",
+            "column 'jet_flavour': 128.0 in row 2 .from 0. would be -128 in int8",
         ),
         (
             {"met": pa.array([1.0, 2, 3, 1e43])},
-            "'met' is not finite in 1 rows, first row 3; remove or mend",
+            "column 'met': 1e.40 in row 3 .from 0. would be inf in float32",
         ),
         (
             {"cells": pa.array(MET)},
@@ -635,8 +638,9 @@ def test_what_was_converted_can_be_imported(tmp_path, kind):
             np.testing.assert_array_equal(found[i], wanted[j])
 
 
-def test_counts_that_count_others_in_hdf5(tmp_path):
-    write_hdf5(tmp_path / "t.h5", **{"jet.pt": A, "jet.count": np.array([1, 1])})
+@pytest.mark.parametrize("count", [[1, 1], [4, -1]])
+def test_counts_that_count_others_in_hdf5(tmp_path, count):
+    write_hdf5(tmp_path / "t.h5", **{"jet.pt": A, "jet.count": np.array(count)})
     with pytest.raises(DataError, match="'jet.pt' has 3 numbers, and 'jet.count' does not count"):
         read_table(str(tmp_path / "t.h5"), ("jet.pt",), FileFormat())
 
@@ -724,6 +728,27 @@ def test_rows_of_one_event_are_refused_or_left_out_but_the_first(tmp_path):
         ImportConfig.model_validate(values).open(schema, {}, 5).shard_rows()
 
 
+def test_events_of_two_files_are_told_apart(tmp_path):
+    """The second file has an event of the first, and one of its own."""
+    write(tmp_path, "r1.csv", b"event,energy\n7,10\n8,20\n")
+    write(tmp_path, "r2.csv", b"event,energy\n9,30\n8,40\n")
+    values = {
+        "files": [{"path": "r*.csv"}],
+        "columns": {"energy": {"column": "energy", "unit": "GeV"}},
+        "format": {"header": True},
+        "unique": {"by": ["event"]},
+    }
+    schema = EventSchema(SCHEMA.fields[:1])
+    message = r"r2.csv: 2 rows are 1 events by event: 1 are copies, .* row 1 .* event in .*r1.csv"
+    with pytest.raises(DataError, match=message):
+        config(tmp_path, **values).open(schema, {}, 5).shard_rows()
+    values["unique"] |= {"copies": "leave-out"}
+    source = config(tmp_path, **values).open(schema, {}, 5)
+    assert source.shard_rows() == [[2], [1]]
+    assert source.shard(1)["energy"].tolist() == [30]
+    assert [file["copies"] for file in source.provenance()["files"]] == [0, 1]
+
+
 def test_real_copies_are_named(reference_data):
     """Each of 500 collisions stands in several rows, with muons found in several ways."""
     values = {
@@ -786,3 +811,229 @@ def test_text_has_no_objects(tmp_path):
     source = shaped(tmp_path, columns=columns, files=[{"path": "t.csv"}]).open(schema, {}, 2)
     with pytest.raises(DataError, match=r"t.csv: column 1 holds one number .* 'jet' need a list"):
         source.shard_rows()
+
+
+def test_tables_of_arrow_and_lines_of_json(tmp_path):
+    """Numbers, lists and records, by name and number; whole numbers beyond 2⁵³ as they are."""
+    table = pa.table(
+        {
+            "id": pa.array([2**53 + 1, 2, 3, 4]),
+            "jet": pa.array(records(**JETS)),
+            "met": MET,
+            "class": pa.array([1.0, 2, 1, 2]).dictionary_encode(),
+        }
+    )
+    pyarrow.feather.write_feather(table, tmp_path / "t.feather")
+    with pa.ipc.new_file(tmp_path / "t.arrow", table.schema) as file:
+        file.write_table(table)
+    with pa.ipc.new_stream(tmp_path / "stream.arrow", table.schema) as file:
+        file.write_table(table)
+    pq.write_table(table, tmp_path / "t.pq")
+    (tmp_path / "t.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in table.to_pylist()))
+    for name in ("t.feather", "t.arrow", "stream.arrow", "t.pq", "t.jsonl"):
+        read = read_table(str(tmp_path / name), ("id", "jet.pt", 2, "class"), FileFormat())
+        assert read["id"].tolist() == [2**53 + 1, 2, 3, 4]
+        assert read["jet.pt"].count.tolist() == [3, 0, 1, 2]
+        assert read["jet.pt"].values.tolist() == [10, 30, 20, 5, 7, 8]
+        assert read[2].tolist() == MET.tolist()
+        assert read["class"].tolist() == [1, 2, 1, 2]
+
+
+def test_what_a_file_begins_with_tells_its_format(tmp_path):
+    pq.write_table(pa.table({"a": A}), tmp_path / "parquet.dat")
+    pyarrow.feather.write_feather(pa.table({"a": A}), tmp_path / "arrow.dat")
+    with (tmp_path / "numpy.dat").open("wb") as file:
+        np.save(file, A[:, None])
+    write_hdf5(tmp_path / "hdf5.dat", a=A)
+    with uproot.recreate(tmp_path / "root.dat") as file:
+        file.mktree("tree", {"a": "float64"})
+        file["tree"].extend({"a": A})
+    for name in ("parquet", "arrow", "numpy", "hdf5", "root"):
+        read = read_table(str(tmp_path / f"{name}.dat"), (0,), FileFormat())
+        assert read[0].tolist() == A.tolist()
+
+
+def test_packed_files_of_any_format(tmp_path):
+    for name, write_file in (
+        ("t.parquet", lambda place: pq.write_table(pa.table({"a": A}), place)),
+        ("t.npz", lambda place: np.savez(place, a=A)),
+        ("t.h5", lambda place: write_hdf5(place, a=A)),
+    ):
+        write_file(tmp_path / name)
+        packed = gzip.compress((tmp_path / name).read_bytes())
+        file = write(tmp_path, f"{name}.gz", packed)
+        assert read_table(file, ("a",), FileFormat())["a"].tolist() == A.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("t.pkl", "would run whatever program it holds, and is not read; write Parquet"),
+        ("t.pickle.gz", "would run whatever program it holds"),
+        ("t.xlsx", "is a spreadsheet; save it as CSV UTF-8"),
+        ("t.lhe", "has particles: source.kind = 'records' reads it"),
+        ("t.json", "is one document of JSON; write a line for each event"),
+        ("t.zip", "is an archive; unpack it; columns are read of text, Parquet, Arrow"),
+    ],
+)
+def test_formats_that_are_not_read(tmp_path, name, message):
+    with pytest.raises(DataError, match=f"{name}: {message}"):
+        read_table(write(tmp_path, name, b"content"), (0,), FileFormat())
+
+
+@pytest.mark.parametrize("name", ["t.feather", "t.jsonl"])
+def test_arrow_and_json_that_are_damaged(tmp_path, name):
+    pyarrow.feather.write_feather(pa.table({"a": A}), tmp_path / "t.feather")
+    (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"a": 2')
+    content = (tmp_path / name).read_bytes()
+    with pytest.raises(DataError, match=f"{name}: not a"):
+        read_table(write(tmp_path, name, content[: len(content) - 3]), ("a",), FileFormat())
+
+
+def test_columns_of_one_name_go_by_number(tmp_path):
+    table = pa.Table.from_arrays([pa.array(A), pa.array(B), pa.array(A)], ["x", "y", "x"])
+    pq.write_table(table, tmp_path / "t.parquet")
+    read = read_table(str(tmp_path / "t.parquet"), (0, 1, 2), FileFormat())
+    assert [read[i].tolist() for i in range(3)] == [A.tolist(), B.tolist(), A.tolist()]
+    with pytest.raises(DataError, match="2 columns are called 'x'; name its number"):
+        read_table(str(tmp_path / "t.parquet"), ("x",), FileFormat())
+
+
+@pytest.mark.parametrize("name", ["t.npz", "t.h5"])
+def test_a_table_within_a_file_is_to_be_named(tmp_path, name):
+    matrix = np.column_stack([A, B])
+    if name == "t.npz":
+        np.savez(tmp_path / name, events=matrix)
+    else:
+        write_hdf5(tmp_path / name, **{"events": matrix, "tree/a": A})
+    for key, message in (
+        ("a", "no column 'a'; .*name a table in it with source.format.table: events"),
+        (1, "no column 1; .*name a table in it with source.format.table: events"),
+        (0, "column 0 is all of the matrix 'events'; name a table .*source.format.table: events"),
+    ):
+        with pytest.raises(DataError, match=f"{name}: {message}"):
+            read_table(str(tmp_path / name), (key,), FileFormat())
+    np.testing.assert_array_equal(
+        read_table(str(tmp_path / name), ("events",), FileFormat())["events"], matrix
+    )
+
+
+def test_a_frame_that_pandas_wrote_into_hdf5(tmp_path):
+    """Its columns are a matrix within a group, which has the frame's name."""
+    matrix = np.column_stack([A, B])
+    write_hdf5(tmp_path / "t.h5", **{"df/block0_values": matrix, "df/axis1": np.arange(3)})
+    with pytest.raises(DataError, match="no column 'px'; .*format.table: df"):
+        read_table(str(tmp_path / "t.h5"), ("px",), FileFormat())
+    with pytest.raises(DataError, match="no column 'px'; .*format.table: df/block0_values"):
+        read_table(str(tmp_path / "t.h5"), ("px",), FileFormat(table="df"))
+    read = read_table(str(tmp_path / "t.h5"), (1,), FileFormat(table="df/block0_values"))
+    assert read[1].tolist() == B.tolist()
+
+
+@pytest.mark.parametrize("kind", ["link", "copy", "patterns"])
+def test_a_file_that_is_named_twice(tmp_path, kind):
+    write(tmp_path, "r1.csv", b"1000,180,1\n")
+    write(tmp_path, "r2.csv", b"3000,180,1\n")
+    files = [{"path": "*.csv", "constants": {"beam": 10.0}}]
+    if kind == "link":
+        (tmp_path / "latest.csv").symlink_to(tmp_path / "r2.csv")
+    elif kind == "copy":
+        write(tmp_path, "latest.csv", b"3000,180,1\n")
+    else:
+        files.append({"path": "r2.csv", "constants": {"beam": 10.0}})
+    with pytest.raises(DataError, match=r"r2.csv: is .*\.csv once more, by a second pattern"):
+        config(tmp_path, files=files).open(SCHEMA, {}, 2)
+
+
+def test_a_folder_of_parquet_stands_for_its_files(tmp_path):
+    folder = tmp_path / "t.parquet"
+    folder.mkdir()
+    for k in range(2):
+        table = pa.table({"energy": A + k, "theta": B, "weight": A})
+        pq.write_table(table, folder / f"part-{k:05d}.snappy.parquet")
+    write(folder, "_SUCCESS", b"")
+    columns = {name: {"column": name, "unit": SCHEMA_UNITS[name]} for name in SCHEMA_UNITS}
+    files = [{"path": "t.parquet", "constants": {"beam": 10.0}}]
+    source = config(tmp_path, files=files, columns=columns).open(SCHEMA, {}, 3)
+    assert source.shard_rows() == [[3], [3]]
+    np.testing.assert_allclose(np.sort(source.shard(1)["energy"]), np.sort(A + 1))
+
+
+SCHEMA_UNITS = {"energy": "GeV", "theta": "rad", "weight": "1"}
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "message"),
+    [
+        (
+            [360_000_000, 360_000_017],
+            "float32",
+            (
+                "column 'v': 360000017.0 in row 1 .* would be 360000032.0 in float32 "
+                ".1 such numbers.; declare dtype = 'float64' for the field 'v'"
+            ),
+        ),
+        (1.6e12 + np.arange(300), "float32", "column 'v': .*declare dtype = 'float64'"),
+        (
+            1.6e9 + np.arange(300) / 8,
+            "float32",
+            "column 'v': 300 different numbers would be 1 in float32; declare dtype = 'float64'",
+        ),
+        (
+            [1e-46, 2e-46],
+            "float32",
+            "column 'v': 1e-46 in row 0 .* would be 0.0 in float32 .2 such",
+        ),
+        ([1.0, 1e42], "float32", r"column 'v': 1e\+42 in row 1 .* would be inf .*'float64'"),
+        ([0, 300], "int8", "column 'v': 300.* in row 1 .* would be 44 .*declare dtype = 'int16'"),
+        ([0, 0.5], "int32", "column 'v': 0.5 in row 1 .*declare dtype = 'float32'"),
+        ([2**53, 2**53 + 1], "float64", "column 'v': 9007199254740993 .*subtract what all of them"),
+    ],
+)
+def test_numbers_that_a_type_does_not_hold(tmp_path, values, dtype, message):
+    pq.write_table(pa.table({"v": np.array(values)}), tmp_path / "t.parquet")
+    schema = EventSchema([Field(name="v", dtype=dtype)])
+    columns = {"v": {"column": "v"}}
+    source = shaped(tmp_path, files=[{"path": "t.parquet"}], columns=columns).open(schema, {}, 500)
+    with pytest.raises(DataError, match=f"t.parquet: {message}"):
+        source.shard_rows()
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (np.arange(300) + 360_000_000, "int32"),
+        (1.6e12 + np.arange(300), "float64"),
+        (np.random.default_rng(0).normal(size=200_000), "float32"),
+        ([0.0, 1e30, 16_777_216, -1e-30], "float32"),
+        ([7.3] * 5, "float32"),
+    ],
+)
+def test_numbers_that_a_type_holds(tmp_path, values, dtype):
+    pq.write_table(pa.table({"v": np.array(values)}), tmp_path / "t.parquet")
+    schema = EventSchema([Field(name="v", dtype=dtype)])
+    files = [{"path": "t.parquet"}]
+    source = shaped(tmp_path, files=files, columns={"v": {"column": "v"}}).open(schema, {}, 10**6)
+    assert source.shard_rows() == [[len(values)]]
+
+
+def test_a_number_of_an_object_that_a_type_does_not_hold_names_the_event(tmp_path):
+    flavours = pa.array([[1, 3, 2], [], [128], [-5, 6]])
+    table = parquet_tables()["lists"][0] | {"jet_flavour": flavours}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    message = "column 'jet_flavour': 128.0 in row 2 .* would be -128 in int8 .*dtype = 'int16'"
+    with pytest.raises(DataError, match=message):
+        shaped(tmp_path).open(EVENTS, {}, 2).shard_rows()
+
+
+def test_events_are_told_apart_by_numbers_beyond_double_precision(tmp_path):
+    """2⁶² and 2⁶² + 1 are one number in double precision, and would be two copies."""
+    event = np.array([2**62, 2**62 + 1], dtype=np.uint64)
+    pq.write_table(pa.table({"event": event, "energy": B[:2]}), tmp_path / "t.parquet")
+    values = {
+        "files": [{"path": "t.parquet"}],
+        "columns": {"energy": {"column": "energy", "unit": "GeV"}},
+        "unique": {"by": ["event"]},
+    }
+    source = config(tmp_path, **values).open(EventSchema(SCHEMA.fields[:1]), {}, 5)
+    assert source.shard_rows() == [[2]]

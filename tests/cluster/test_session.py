@@ -1,11 +1,13 @@
 """What a cluster may be asked for: what it has, and what it says that it may start."""
 
 import pytest
+import ray
 
 from mleg_ray.cluster.session import (
     AUTOSCALED,
     possible_cpus,
     possible_gpus,
+    ray_session,
     require_cpus,
     require_node,
 )
@@ -42,3 +44,15 @@ def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None
     monkeypatch.setenv(AUTOSCALED, text)
     with pytest.raises(ConfigError, match=AUTOSCALED):
         possible_cpus()
+
+
+def test_a_cluster_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: object) -> None:
+        raise RuntimeError("Failed to connect to GCS\nAuthentication token is missing")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refused)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:6379")
+    told = r"^RAY_ADDRESS=10\.0\.0\.7:6379: Authentication token is missing; .*unset RAY_ADDRESS"
+    with pytest.raises(ResourceError, match=told), ray_session(1):
+        pass

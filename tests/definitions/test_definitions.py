@@ -166,7 +166,7 @@ def test_a_number_is_not_rounded_beside_a_column_of_whole_ones() -> None:
         ("os.system(px)", "no such function"),
         (
             "images._ratio(px, py)",
-            r"no such function \(did you mean '.*'\?\); known: .*\.invariant_mass, images\.bary",
+            r"no such function \(did you mean '.*'\?\); known: .*\.invariant_mass, images\.asym",
         ),
         ("dis.momentum(px, py, pz)", "no such function"),
         ("kinematics.momentum", "'pz' is neither a finite number nor one of"),
@@ -358,6 +358,21 @@ def test_units_and_axes_of_what_is_registered() -> None:
         "images.layer",
         "images.total",
     }
+
+
+def test_thresholds_and_responses_are_those_that_observables_state() -> None:
+    stated = {
+        "pt": "kinematics.transverse_momentum(mu)",
+        "of_other": "images.occupancy(other, 3)",
+        "above_met": "images.occupancy(cells, met)",
+        "occupancy": "images.occupancy(cells, 1.5)",
+        "response": "detector.response(pt, px)",
+    }
+    definitions = Definitions(
+        observables={name: Observable(expression=e) for name, e in stated.items()}
+    )
+    assert (definitions.threshold("cells"), definitions.threshold("image")) == (1.5, 0)
+    assert definitions.responses() == {"response": "px"}
 
 
 def test_a_registered_function_is_the_function_itself() -> None:

@@ -68,11 +68,56 @@ def with_jets(
     return from_arrays(columns, weights, definitions=JET_DEFINITIONS)
 
 
+def with_images(
+    n: int,
+    seed: int,
+    *,
+    shift: float = 0.0,
+    correlation: float = 0.6,
+    weighted: bool = False,
+    image: np.ndarray | None = None,
+) -> EventSample:
+    """An energy and 6 x 6 cells, of which up to four around the middle are lit, harder with it."""
+    rng = np.random.default_rng(seed)
+    energy = np.exp(rng.normal(shift, 0.5, n))
+    place = np.rint(np.abs(rng.normal(0, 1, (n, 4, 2))) - 0.5).clip(0, 2).astype(int)
+    above = rng.random((n, 4, 2)) < 0.5 + 0.2 * shift
+    row, column = np.moveaxis(np.where(above, 3 + place, 2 - place), -1, 0)
+    cells = np.zeros((n, 6, 6), dtype=np.float32)
+    lit = rng.exponential(1 + shift, (n, 4)) * energy[:, None] ** correlation
+    np.add.at(cells, (np.arange(n)[:, None], row, column), lit)
+    weights = np.where(rng.uniform(size=n) < 0.1, -1.0, 1.5) if weighted else np.ones(n)
+    columns = {"energy": energy, "image": cells if image is None else image}
+    return from_arrays(columns, weights, axes=IMAGE_AXES, definitions=IMAGE_DEFINITIONS)
+
+
+IMAGE_AXES = {
+    "energy": Axis(condition=True),
+    "total": Axis(derived=True),
+    "response": Axis(derived=True),
+    "occupancy": Axis(derived=True),
+}
+IMAGE_DEFINITIONS = Definitions(
+    observables={
+        "total": Observable(expression="images.total(image)"),
+        "response": Observable(expression="detector.response(total, energy)"),
+        "occupancy": Observable(expression="images.occupancy(image, 0.01)"),
+    },
+    constraints={"response": Constraint(expression="energy <= 3")},
+    selection={"some": Constraint(expression="total > 1")},
+)
+
+
 def rebuilt(
     sample: EventSample, order: np.ndarray, factor: float = 1.0, **columns: np.ndarray
 ) -> EventSample:
     """The sample's events in another order, with weights times a factor, some columns replaced."""
-    taken = {name: column.take(order).values for name, column in sample.columns.items()}
+    taken = {
+        name: column.take(order).values
+        for name, column in sample.columns.items()
+        if not sample.axes[name].derived
+    }
+    taken |= {name: images.take(order).dense for name, images in sample.images.items()}
     return from_arrays(
         taken | columns,
         sample.weight[order] * factor,
@@ -100,6 +145,8 @@ TOYS: dict[str, Toy] = {
     "numbers": (gaussian, "x", "y"),
     "objects": (with_jets, "jet.pt", "jet.eta"),
 }
+
+IMAGES: Toy = (with_images, "energy", "total")
 
 DatasetMaker = Callable[..., Dataset]
 

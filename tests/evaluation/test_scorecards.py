@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import awkward
 import jsonschema
 import numpy as np
 import pandas
+import pyarrow as pa
 import pytest
 
 import mleg_ray.evaluation
@@ -151,6 +153,45 @@ def test_plain_columns_a_matrix_and_a_sample_are_the_same():
     assert cards[0].truth.name == "truth"
 
 
+class Polars(dict):
+    """A frame that yields its columns, and tells their names apart, as those of polars do."""
+
+    columns = ("b", "a")
+
+    def __iter__(self):
+        return iter(self.values())
+
+
+def test_frames_of_every_kind_are_the_same():
+    """Named columns in one order, by pandas, polars, Arrow, awkward, and a structured array."""
+    rng = np.random.default_rng(0)
+    columns = {"b": rng.normal(size=100), "a": rng.uniform(size=100)}
+    structured = np.rec.fromarrays(list(columns.values()), names="b,a")
+    frames = [
+        *(pandas.DataFrame(columns), Polars(columns), pa.table(columns), awkward.Array(columns)),
+        *(structured, pa.record_batch(columns)),
+    ]
+    expected = from_arrays(columns)
+    for frame in frames:
+        found = from_arrays(frame)
+        assert list(found.columns) == ["b", "a"]
+        for name in columns:
+            np.testing.assert_array_equal(found.numbers[name], expected.numbers[name])
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pa.Table.from_arrays([pa.array([1.0])] * 2, ["a", "a"]), "different names, not a, a"),
+        (awkward.Array({"a": [[1.0], [2.0, 3.0]]}), "column 'a' is no column of numbers: "),
+        (np.zeros(3), r"a matrix \(n, d\) or columns are needed, not \(3,\)"),
+    ],
+)
+def test_frames_that_are_no_columns(frame, message):
+    with pytest.raises(DataError, match=message):
+        from_arrays(frame)
+
+
 def test_the_package_offers_the_api_and_does_not_wait_for_scikit_learn():
     script = (
         "import sys, mleg_ray.evaluation, mleg_ray.training.selection, mleg_ray.sampling.sampler\n"
@@ -237,6 +278,7 @@ def test_rules_of_one_name_must_be_one_rule():
 def test_metrics_may_be_named():
     events = columns_of(1000, 0)
     assert list(scorecard(events, events, metrics=["ks", "w1"]).figures) == ["ks", "w1"]
+    assert list(scorecard(events, events, metrics="ks").figures) == ["ks"]
     with pytest.raises(ConfigError, match="no metric 'kss'; there are c2st_auc, "):
         scorecard(events, events, metrics=["kss"])
     with pytest.raises(ConfigError, match=r"'mine' is a function; make it a Metric\(title="):

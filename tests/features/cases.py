@@ -301,6 +301,7 @@ CASES: dict[str, list[Case]] = {
     "gaussian-dequantise": [
         Case(_config("gaussian-dequantise", fields=["process"]), DIMUONS, dimuons, (), exact=False),
     ],
+    "fraction": [Case(_config("fraction", fields=["met", "jet.pt"]), JETS, jets, ())],
     "gap": [
         Case(_config("gap", field="electron.pz", below="beam_energy"), SCHEMA, electrons, P[2:]),
         Case(_config("gap", field="met", below="energy"), JETS, jets, ("met",)),
@@ -335,6 +336,9 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "pion-pair": [Case(_config("pion-pair"), PHOTOPRODUCTION.schema_, pions, ())],
+    "min-max": [
+        Case(_config("min-max", fields=["jet.pt", "met"], high=60.0), JETS, jets, ("jet.pt", "met"))
+    ],
     "pixels": [
         Case(
             _config("pixels", fields=["image"], scale=0.1, threshold=0.01),
@@ -388,11 +392,17 @@ CASES: dict[str, list[Case]] = {
             _config("rotation", along="mu2", groups=["mu1"], angle="dropped"), DIMUONS, in_frame, ()
         ),
     ],
+    "scaled": [
+        Case(_config("scaled", fields=["image"]), SHOWERS, showers, ("image",)),
+        Case(_config("scaled", fields=["image"], scale=0.3), SHOWERS, showers, ("image",)),
+    ],
+    "shares": [Case(_config("shares", field="image"), SHOWERS, showers, ())],
     "slots": [Case(_config("slots", group="jet", above=20.0), DIMUONS, dimuons, ())],
     "spike": [
         Case(_config("spike", fields=["iso", "jet.iso"]), DIMUONS, dimuons, ()),
         Case(_config("spike", fields=["jet.iso"], above=0.5), DIMUONS, dimuons, ()),
     ],
+    "symmetric-square": [Case(_config("symmetric-square", field="image"), SHOWERS, showers, ())],
     "typed-slots": [
         Case(_config("typed-slots", groups=["jet"], most=4, name="place"), JETS, jets, ())
     ],
@@ -411,6 +421,9 @@ CASES: dict[str, list[Case]] = {
     "values": [
         Case(_config("values", fields=["process"], values=[0.0, 1.0, 2.0]), DIMUONS, dimuons, ()),
         Case(_config("values", fields=["jet.flavour"], values=[0.0, 1.0]), JETS, jets, ()),
+    ],
+    "zero-suppressed": [
+        Case(_config("zero-suppressed", fields=["image"], threshold=0.3), SHOWERS, showers, ())
     ],
     "without": [Case(_config("without", groups=["jet"]), JETS, no_jets, ())],
 }

@@ -582,6 +582,23 @@ class TestQuantile:
         with pytest.raises(DataError, match="0 occurs too often as 'x' for a continuous number"):
             step.learn([numbers(x=normal(30_000).clamp(min=0))])
 
+    def test_a_tail_of_one_heavy_event_is_refused(self) -> None:
+        """The largest number has 0.3% of all weight: beyond it there is no other."""
+        x = normal(30_000).sort().values
+        weight = torch.ones_like(x)
+        weight[-1] = 90
+        step = built("quantile", "x", fields=["x"])
+        with pytest.raises(DataError, match="have more weight than the tail of 0.001 of 'x'"):
+            step.learn([Events({"x": x}, {}, weight)])
+
+
+@pytest.mark.parametrize("kind", ["interval", "ordered"])
+@pytest.mark.parametrize("resolution", [0, 1e-17, 0.5])
+def test_ends_are_further_away_than_rounding(kind: str, resolution: float) -> None:
+    settings = {"fields": ["x", "w"], "resolution": resolution}
+    with pytest.raises(ValueError, match="resolution"):
+        built(kind, "x", "w", **settings, **({"high": 1.0} if kind == "interval" else {}))
+
 
 class TestLearning:
     STEPS = (

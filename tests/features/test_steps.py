@@ -26,20 +26,24 @@ def case(request: pytest.FixtureRequest) -> Case:
     return CASES[kind][i]
 
 
-# Steps that make whole numbers, sides or zeros real; or nothing at all.
+# Steps that make whole numbers, sides or zeros real, shares of a sum, or nothing at all.
 DISCRETE = {
     "atoms",
     "category",
     "count",
     "dequantise",
+    "fraction",
     "gaussian-dequantise",
     "reflection",
+    "shares",
     "slots",
+    "symmetric-square",
     "typed-slots",
     "spike",
     "unary",
     "uniform-dequantise",
     "values",
+    "zero-suppressed",
 }
 
 
@@ -67,17 +71,21 @@ def test_jacobians_are_compared_unless_they_are_by_other_coordinates() -> None:
         "category",
         "count",
         "dequantise",
+        "fraction",
         "gaussian-dequantise",
         "mass-shell",
         "pion-pair",
         "reflection",
+        "shares",
         "slots",
+        "symmetric-square",
         "typed-slots",
         "spike",
         "unary",
         "uniform-dequantise",
         "values",
         "without",
+        "zero-suppressed",
     }
 
 

@@ -384,7 +384,7 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             {"turn_x": [-1 / 2, 1 / 4, 3 / 4]},
             [-log(pi)] * 3,
         ),
-        Known(  # 3π/2 and 7π/4 are -1/2 and -1/4 of half a turn
+        Known(
             {"kind": "angle", "fields": ["x"], "low": 0.0},
             {"x": [3 * pi / 2, pi / 4, 7 * pi / 4]},
             {"turn_x": [-1 / 2, 1 / 4, -1 / 4]},
@@ -417,6 +417,13 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
     "dis-kinematic": DIS_KINEMATIC,
     "dis-lightcone": [LIGHT_CONE],
     "electron-response": [RESPONSE],
+    "fraction": [
+        Known(
+            {"kind": "fraction", "fields": ["x"]},
+            {"x": [2.25, 3, -0.25]},
+            {"whole_x": [2, 3, -1], "fraction_x": [0.25, 0, 0.75]},
+        )
+    ],
     "gap": [
         Known(
             {"kind": "gap", "field": "x", "below": "c"},
@@ -439,6 +446,14 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             {"x": [4, 3, 2]},
             {"logit_x": [log(3), 0, -log(3)]},
             [-log(4 * 3 / 16), -log(4 * 1 / 4), -log(4 * 3 / 16)],
+        )
+    ],
+    "min-max": [
+        Known(  # of an interval of 4 from 1: twice the share, less one
+            {"kind": "min-max", "fields": ["x"], "low": 1.0, "high": 5.0},
+            {"x": [4, 1, 6]},
+            {"minmax_x": [0.5, -1, 1.5]},
+            [-log(2), -log(2), -log(2)],
         )
     ],
     "logarithm": [
@@ -522,6 +537,22 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
         )
     ],
     "rotation": ROTATIONS,
+    "scaled": [
+        Known(
+            {"kind": "scaled", "fields": ["x"]},
+            {"x": [0, 2, 10]},
+            {"scaled_x": [0, 0.4, 2]},
+            [-log(5)] * 3,
+            learned={"x": [0, 5, 1, 3]},
+        ),
+        Known(
+            {"kind": "scaled", "fields": ["x"], "scale": 2.0},
+            {"x": [0, 2, 3]},
+            {"scaled_x": [0, 1, 1.5]},
+            [-log(2)] * 3,
+            learned={"x": [0, 5, 1, 3]},
+        ),
+    ],
     "spike": [
         Known(  # logit 1/4 and 3/4; the logarithms 1 and 5 have the mean 3 and the deviation 2
             {"kind": "spike", "fields": ["x"]},
@@ -587,6 +618,14 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             {"place_x": [2, 0, 1]},
         )
     ],
+    "zero-suppressed": [
+        Known(  # a half-normal number of this deviation has the entropy log(3 √(πe/2))
+            {"kind": "zero-suppressed", "fields": ["x"], "threshold": 2.0, "sigma": 3.0},
+            {"x": [0, 2, 2 * E]},
+            {"log_x": [-3 * 0.6744897501960817, 0, 1]},
+            [log(3 * sqrt(pi * E / 2)), -log(2), -log(2 * E)],
+        )
+    ],
 }
 
 
@@ -613,8 +652,9 @@ def assert_known(found: Mapping[str, torch.Tensor], expected: Columns) -> None:
 
 
 def test_every_registered_step_has_values_by_hand() -> None:
-    # Those of objects are in files of their own.
-    assert set(STEPS_BY_HAND) == set(STEPS) - {"count", "slots", "typed-slots", "without"}
+    # Those of objects and of whole images are in files of their own.
+    elsewhere = {"count", "shares", "slots", "symmetric-square", "typed-slots", "without"}
+    assert set(STEPS_BY_HAND) == set(STEPS) - elsewhere
 
 
 @pytest.mark.parametrize(
@@ -644,6 +684,18 @@ def test_angles_are_moved_into_one_turn() -> None:
     step = built(STEPS_BY_HAND["angle"][0])
     assert step.encode(tensors({"x": [3 * pi / 2]}))["turn_x"].item() == pytest.approx(-1 / 2)
     assert step.decode(tensors({"turn_x": [1.5]}))["x"].item() == pytest.approx(-pi / 2)
+
+
+@pytest.mark.parametrize(("low", "outside"), [(-pi, [0, 0, 1, 1, 0]), (0.0, [1, 0, 0, 1, 0])])
+def test_degrees_are_no_angles(low: float, outside: list[int]) -> None:
+    """Of -1, 1, 4 and 90; π in single precision is a little more than π."""
+    single = torch.tensor(pi).item()
+    assert single > pi
+    step = STEPS.parse({"kind": "angle", "fields": ["x"], "low": low}).build(
+        Layout({"x": Quantity()}, {})
+    )
+    events = Events(tensors({"x": [-1, 1, 4, 90, single]}), {}, torch.ones(5))
+    assert step.outside(events).tolist() == [bool(mark) for mark in outside]
 
 
 SEEN_ELECTRON = electron((3, 4, 12, 13), (4, -3, -12, 13), (-6, 8, 24, 26))

@@ -35,8 +35,8 @@ def sample(model: Model, n: int, n_conditions: int, seed: int) -> torch.Tensor:
 
 
 def test_every_registered_kind_has_a_recipe() -> None:
-    # Of conditions too, of others, of objects, or one of these, in tests of their own.
-    own = {"joint-alpha-vae", "parts", "sequence", "table"}
+    # Of conditions too, of others, of objects or images, or one of these, in tests of their own.
+    own = {"halving", "joint-alpha-vae", "parts", "sequence", "table"}
     assert {small_run(recipe).model.kind for recipe in SMALL} == set(MODELS) - own
 
 

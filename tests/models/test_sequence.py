@@ -15,16 +15,16 @@ from mleg_ray.models.splines import Levels
 from mleg_ray.space import Part, Space
 
 # Two numbers of objects, a missing momentum, up to three jets and up to two leptons, which have no
-# mass: the vector has the places 0 to 3, 4 to 12 and 13 to 16.
+# mass between others: the vector has the places 0 to 3, 4 to 12 and 13 to 16.
 SPACE = Space(
     {
         "event": Part((4,), ("jet.level_count", "lepton.level_count", "met", "met_turn"), (3,)),
-        "jet": Part((3, 3), ("jet.pt", "jet.turn", "jet.mass"), (1,)),
+        "jet": Part((3, 3), ("jet.pt", "jet.mass", "jet.turn"), (2,)),
         "lepton": Part((2, 2), ("lepton.pt", "lepton.turn"), (1,)),
     }
 )
 COUNTS = [0, 1]
-ANGLES = [3, 5, 8, 11, 14, 16]
+ANGLES = [3, 6, 9, 12, 14, 16]
 PRESENCE = {4 + i: ((0, i // 3),) for i in range(9)} | {13 + i: ((1, i // 2),) for i in range(4)}
 SMALL = {"width": 16, "hidden": 8, "magnitudes": 3, "places": 4, "bins": 4}
 FULL = {**SMALL, "descending": "pt", "isotropic": True}
@@ -140,8 +140,8 @@ class TestSymmetry:
         noise = drawn(model, 200)
         made = model.decode(noise, noise.new_zeros(200, 0))
         jets, leptons = numbers(made).unbind(1)
-        first = torch.where(jets > 0, made[:, 5], made[:, 14]) - torch.where(
-            jets > 0, noise[:, 5], noise[:, 14]
+        first = torch.where(jets > 0, made[:, 6], made[:, 14]) - torch.where(
+            jets > 0, noise[:, 6], noise[:, 14]
         )
         torch.testing.assert_close(first[jets + leptons > 0].abs().max().item(), 0.0)
 
@@ -189,7 +189,7 @@ def test_an_object_knows_the_vector_sum_of_those_before() -> None:
             layer.weight.zero_()
             layer.bias.zero_()  # e^0 = 1
         model.sums.weight.copy_(torch.eye(16, 3))
-    jets = torch.tensor([[0.3, 0.0, 1.0], [-0.2, 1 / 3, 2.0]], dtype=torch.float64)  # half turns
+    jets = torch.tensor([[0.3, 1.0, 0.0], [-0.2, 2.0, 1 / 3]], dtype=torch.float64)  # half turns
     shown = model._shown(torch.zeros(2, dtype=torch.long), jets)
     told = model._summed(shown).sum(dim=0)
     expected = torch.zeros(16).double()
@@ -269,6 +269,13 @@ class TestRefuses:
 
     def test_objects_that_nothing_counts(self) -> None:
         self.refused("^a sequence must know of each 'jet'", spaces(presence={}))
+
+    def test_more_levels_than_objects(self) -> None:
+        levels = {0: Levels(4), 1: Levels(4)}  # of at most three jets and two leptons
+        self.refused(
+            "^lepton.count has 4 levels, .* at most 2 'lepton': .* levels = 3",
+            spaces(levels=levels),
+        )
 
     def test_isotropy_without_angles(self) -> None:
         flat = Space({name: Part(part.shape, part.names) for name, part in SPACE.parts.items()})

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from mleg_ray.models import MODELS
 from mleg_ray.models.splines import BOUND, LEAST, Circle, Levels, Line, Monotone, Spline
 
 MAPS = {"line": Line(4), "circle": Circle(4), "levels": Levels(3, mean=-0.4, std=1.7)}
@@ -40,6 +41,14 @@ def test_numbers_have_the_density(name: str) -> None:
     [stretch] = torch.autograd.grad(x.sum(), noise)
     assert (stretch > 0).all()
     torch.testing.assert_close(MAPS[name].log_prob(parameters, x), own - stretch.log())
+
+
+@pytest.mark.parametrize("kind", ["autoregressive", "sequence"])
+@pytest.mark.parametrize("bins", [1, 501, 1001])
+def test_splines_of_more_bins_than_there_is_room_for_are_refused(kind: str, bins: int) -> None:
+    """Each takes 1/1000 at least: the lengths of 1001 would be below zero."""
+    with pytest.raises(ValueError, match="bins"):
+        MODELS.parse({"kind": kind, "bins": bins})
 
 
 def test_line_of_zero_parameters_is_the_noise() -> None:
@@ -138,3 +147,9 @@ class TestLevels:
         x = self.three.decode(self.p.log().float().expand(5, -1), noise)
         assert x.isfinite().all()
         assert self.three.level(x).tolist() == [0, 0, 0, 2, 2]
+
+    def test_a_level_of_no_probability_comes_of_no_noise(self) -> None:
+        """In single precision e^-200 is none, and the noise 8 leaves nothing above it."""
+        noise = torch.tensor([-40.0, -8.0, 0.0, 8.0, 40.0])
+        x = self.three.decode(torch.tensor([-200.0, 0.0, -200.0]).expand(5, -1), noise)
+        assert self.three.level(x).tolist() == [1] * 5

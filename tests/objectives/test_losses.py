@@ -13,8 +13,10 @@ from mleg_ray.models.networks.mlp import MLPConfig
 from mleg_ray.objectives import OBJECTIVES
 from mleg_ray.objectives.adversarial import (
     MMDGAN,
+    Cramer,
     LeastSquares,
     Vanilla,
+    VanillaPenalised,
     WassersteinGP,
     points_between,
     slopes,
@@ -64,6 +66,10 @@ AFTER_20_STEPS = {
     "fatgan-wgan-clipped energies": 0.0103247,
     "fatgan-mmd-gan one energy": 0.801336,
     "fatgan-mmd-gan energies": 0.244049,
+    "gan-dp-toys-paper one energy": 0.599212,
+    "gan-dp-toys-paper energies": 0.911734,
+    "cramer-gan-toys one energy": 10.1889,
+    "cramer-gan-toys energies": 8.0889,
     "fatgan-clas one energy": -0.047789,
     "fatgan-clas energies": -0.0118225,
     "unfold-dis one energy": 0.221587,
@@ -447,6 +453,74 @@ def test_an_mmd_gan_of_two_events_by_hand() -> None:
     assert loss.parts["discrepancy"].item() == pytest.approx(PAIR_MMD2, rel=1e-5)
     assert loss.value.item() == pytest.approx(7 * penalty - PAIR_MMD2, rel=1e-4)
     assert objective.generator_loss(Itself(), PAIR).value.item() == pytest.approx(PAIR_MMD2)
+
+
+@pytest.mark.parametrize(
+    ("penalised", "slopes_squared"),
+    [
+        # The critic x²/2 has the slopes 0 and 2 at the real events 0 and 2.
+        ("logit", (1.5 * 0**2 + 0.5 * 2**2) / 2),
+        # Of σ it is σ'(s) = σ(s) (1 - σ(s)) times that, with the score s = 2 of the second event.
+        ("probability", 0.5 * (2 * math.exp(-2) / (1 + math.exp(-2)) ** 2) ** 2 / 2),
+    ],
+)
+def test_a_penalty_at_real_events_by_hand(penalised: str, slopes_squared: float) -> None:
+    table = {"kind": "gan-dp", "critic_updates": 1, "gradient_penalty": 6.0}
+    objective = OBJECTIVES.parse(table | {"penalised": penalised})
+    assert isinstance(objective, VanillaPenalised)
+    # Scores 0 and 2 of the real, 1/2 and 9/2 of the generated events.
+    real = (1.5 * math.log(2) + 0.5 * math.log(1 + math.exp(-2))) / 2
+    fake = (1.5 * math.log(1 + math.exp(0.5)) + 0.5 * math.log(1 + math.exp(4.5))) / 2
+    loss = objective.critic_loss(Squared(), PAIR, Given())
+    assert loss.parts["gradient_penalty"].item() == pytest.approx(slopes_squared)
+    assert loss.value.item() == pytest.approx(real + fake + 3 * slopes_squared)
+
+
+def test_a_cramer_gan_of_two_events_by_hand() -> None:
+    """Embedded in the plane as (x, 2x), so that distances are √5 times those of the numbers."""
+
+    class Plane(torch.nn.Module):
+        def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+            return torch.cat([x, 2 * x], dim=1)
+
+    views = PAIR._replace(others=(torch.tensor([[-1.0], [0.5]]),))
+    objective = Cramer(critic_updates=1, gradient_penalty=7.0)
+    root = math.sqrt(5)
+    # f(x) = √5 (|x - x̃'| - |x|), with x̃' = -1 of the first event and 1/2 of the second.
+    real = (1.5 * (1 - 0) + 0.5 * (1.5 - 2)) / 2
+    fake = (1.5 * (2 - 1) + 0.5 * (2.5 - 3)) / 2
+    # At 1/4, above 0 and -1, and at 5/2, above 0 and 1/2, f is constant; below 0, at -1/2 and
+    # above -1, it has the slope 2√5.
+    for share, slopes_of in ((0.25, (0, 0)), (-0.5, (2 * root, 0))):
+        penalty = (1.5 * (slopes_of[0] - 1) ** 2 + 0.5 * (slopes_of[1] - 1) ** 2) / 2
+        loss = objective.critic_loss(Plane(), views, Given([[share], [0.5]]))
+        assert loss.parts["surrogate"].item() == pytest.approx(root * (real - fake), abs=1e-6)
+        assert loss.parts["gradient_penalty"].item() == pytest.approx(penalty, rel=1e-5)
+        assert loss.value.item() == pytest.approx(7 * penalty - root * (real - fake), rel=1e-5)
+    # |x - x̃| + |x - x̃'| - |x̃ - x̃'|: 1 + 1 - 2 and 1 + 3/2 - 5/2.
+    far = views._replace(real=torch.tensor([[4.0], [2.0]]))  # 3 + 5 - 2
+    for some, expected in ((views, 0.0), (far, root * 1.5 * 6 / 2)):
+        assert objective.generator_loss(Plane(), some).value.item() == pytest.approx(
+            expected, abs=1e-5
+        )
+
+
+def test_a_cramer_gan_makes_two_events_of_each_condition() -> None:
+    """The noise is drawn twice, and conditions stay: of 0 and 10, 0 and 10 again."""
+    condition = torch.tensor([[0.0], [10.0]])
+    batch = Batch(torch.zeros(2, 1), condition, torch.ones(2))
+    model = SimpleNamespace(
+        noise_space=Space.numbers(1), decode=lambda noise, given: noise + given, critic=Itself()
+    )
+    seen = SimpleNamespace(view=lambda x, given: x)
+    noise = Given([[1.0], [2.0]], [[], []], [[3.0], [5.0]], [[], []])  # no angles
+    loss = Cramer(critic_updates=1, gradient_penalty=0.0).loss(
+        "generator", model, seen, batch, noise=noise
+    )
+    # Events of 1 and 12, and of 3 and 15: 1 + 3 - 2 and 12 + 15 - 3.
+    assert loss.value.item() == pytest.approx((2 + 24) / 2)
+    assert loss.made is not None
+    assert loss.made.tolist() == [[1.0], [12.0]]
 
 
 HEADS = Heads(Space.numbers(2))

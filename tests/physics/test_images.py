@@ -1,5 +1,6 @@
 """Numbers of an image, by hand."""
 
+import itertools
 import math
 
 import pytest
@@ -63,6 +64,53 @@ def test_axes_of_layered_images():
 def test_an_even_strip_has_a_twelfth_of_its_square():
     """(n² - 1) / 12, of a one-dimensional image."""
     assert images.width(torch.ones(1, 9), 0).item() == pytest.approx(math.sqrt(80 / 12))
+
+
+def test_asymmetry_is_of_halves():
+    """Columns at ±1.5, ±0.5 hold 0, 1, 7 and 0; the middle row belongs to no half."""
+    assert images.asymmetry(FLAT, -1).tolist() == [(7 - 1) / 8, 0]
+    assert images.asymmetry(FLAT, -2).tolist() == [4 / 8, 0]
+    assert images.asymmetry(LAYERS, 0).tolist() == [(7 - 1) / 8]
+
+
+# The barycentre is the middle of the plane; distances from it are 0, 1, √2 and 2, of both layers.
+ROUND = torch.zeros(2, 2, 5, 5)
+for place, energy in (
+    ((0, 2, 2), 5),
+    ((1, 1, 2), 1),
+    ((0, 3, 2), 1),
+    ((1, 3, 3), 1),
+    ((1, 1, 1), 1),
+    ((0, 2, 0), 0.5),
+    ((0, 2, 4), 0.5),
+):
+    ROUND[0][place] = energy
+
+
+def test_rings_share_the_energy():
+    edges = (0, 1, 1.2, 2, 3)
+    rings = [images.ring(ROUND, *pair) for pair in itertools.pairwise(edges)]
+    assert [ring.tolist() for ring in rings] == [[0.5, 0], [0.2, 0], [0.2, 0], [0.1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(0.3, 0), (0.5, 0), (0.51, 1), (0.7, 1), (0.71, 2**0.5), (0.9, 2**0.5), (1, 2)],
+)
+def test_radius_that_holds_a_share(share, expected):
+    assert images.radius(ROUND, share).tolist() == [pytest.approx(expected), 0]
+
+
+def test_radii_are_those_of_each_event():
+    """Whatever other events hold: sums run over all of them."""
+    many = torch.cat([ROUND, 1e4 * ROUND, ROUND])
+    root = pytest.approx(2**0.5)
+    assert images.radius(many, 0.9).tolist() == [root, 0, root, 0, root, 0]
+
+
+def test_rings_need_rows_and_columns():
+    with pytest.raises(IndexError, match="rows and columns are needed, not 1 axes"):
+        images.ring(torch.ones(1, 9), 0, 1)
 
 
 def test_fraction_of_a_cell():

@@ -74,7 +74,7 @@ def test_an_empty_ratio_says_so(monkeypatch):
 
 def test_whole_numbers_have_a_bin_each(monkeypatch):
     seen = []
-    monkeypatch.setattr(figures, "_draw_ratio", lambda axes, edges, t, g: seen.append((edges, t)))
+    monkeypatch.setattr(figures, "draw_ratio", lambda axes, edges, t, g: seen.append((edges, t)))
     columns = {"jet.count": [2, 0, 1, 2], "jet.q": [-1.0, 1, 1, 1, 1], "jet.x": np.arange(5) / 4}
     jets = from_arrays(columns, [1.0, 1, 3, 1])
     for name in columns:

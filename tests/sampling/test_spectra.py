@@ -132,10 +132,12 @@ def test_a_histogram_that_begins_with_nan_is_no_header(tmp_path: Path) -> None:
         HistogramSpectrum.read(str(place))
 
 
-@pytest.mark.parametrize("header", ["", "low,high,content\n"])
+@pytest.mark.parametrize(
+    "header", ["", "low,high,content\n", "\ufefflow,high,content\n", "\ufeff", "# GeV\n \n"]
+)
 def test_histogram_file(tmp_path: Path, header: str) -> None:
     place = tmp_path / "spectrum.csv"
-    place.write_text(f"{header}0,1,1\n1,4,2\n4,5,0\n5,6,1\n")
+    place.write_text(f"{header}0,1,1\n1,4,2\n4,5,0\n5,6,1\n", encoding="utf-8")
     assert read_condition("beam_energy", f"histogram({place})", "/nowhere") == SPECTRA[4]
     for content, message in (
         ("0,1,1\n2,3,1\n", "bins must follow each other"),

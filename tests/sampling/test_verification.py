@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset
+from mleg_ray.catalog.prepare import finish, make_shard, plan_dataset
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.folder import PLAN, FileEntry
 from mleg_ray.sampling.plan import BINS_FILE
 from mleg_ray.sampling.verification import ShardCheck, Verification, conclude, faults_in_words
+from tests.catalog.specs import table_spec, write_tape
 from tests.checkpoints import small_checkpoint
 from tests.prepared import prepared_dataset
 from tests.sampling.test_job import planned, run
@@ -64,7 +66,7 @@ def relist(sample: Path, file: str, index: int = 1) -> None:
 
 def test_sound_sample(sound: Path) -> None:
     found = verified(sound)
-    assert found == Verification(events=250, shards=3, compared=250, copies=0, faults=())
+    assert found == Verification(events=250, shards=3, compared=250, copies=0, shared=0, faults=())
 
 
 def test_sound_truth(tmp_path: Path) -> None:
@@ -83,7 +85,30 @@ def test_truth_may_repeat_itself(tmp_path: Path) -> None:
 
     edit(tmp_path / PREPARED, twice)
     found = verified(tmp_path)
-    assert (found.copies, found.faults) == (500, ())
+    assert (found.copies, found.shared, found.faults) == (500, 0, ())
+
+
+def test_truth_of_several_splits_is_told(tmp_path: Path) -> None:
+    """The last shard, of the test split, becomes a copy of the first, of the train split."""
+    prepared_dataset(tmp_path)
+    shutil.copy(tmp_path / "shards/00000.parquet", tmp_path / "shards/00009.parquet")
+
+    def twice(manifest: dict[str, Any]) -> None:
+        first, last = manifest["shards"][0], manifest["shards"][-1]
+        last |= {key: first[key] for key in ("bytes", "sha256")}
+
+    edit(tmp_path / PREPARED, twice)
+    found = verified(tmp_path)
+    assert (found.copies, found.shared, found.faults) == (500, 500, ())
+
+
+def test_shards_of_one_file_have_one_seed(tmp_path: Path) -> None:
+    """That shuffled its events: an import of more shards than files is whole."""
+    write_tape(tmp_path)
+    plan = plan_dataset(table_spec(tmp_path), str(tmp_path / "storage"))
+    dataset = finish(plan, {shard.index: make_shard(plan, shard.index) for shard in plan.shards})
+    found = verified(Path(dataset.uri))
+    assert (found.shards, found.copies, found.faults) == (20, 0, ())
 
 
 def truncate(sample: Path) -> None:
@@ -196,6 +221,7 @@ def another_plan(sample: Path) -> None:
         (other_events, f"{TALLY}: the histogram of {PX} is not that of the events"),
         (copied_events, "100 of 250 events compared are copies of others"),
         (another_seed, f"{SHARD}: made from seed .*, the manifest says"),
+        (another_seed, "seed .* made 2 shards"),
         (no_record, f"{RECORD}: "),
         (another_record, f"{RECORD}: is not the record of this shard of this sample"),
         (no_tally, f"{TALLY}: gone"),
@@ -224,7 +250,7 @@ def test_a_lost_plan_or_bins_stop_it(sample: Path) -> None:
 
 def test_many_faults_are_told_in_few_lines() -> None:
     many = tuple(f"fault {i}" for i in range(100))
-    found = Verification(events=1, shards=1, compared=0, copies=0, faults=many)
+    found = Verification(events=1, shards=1, compared=0, copies=0, shared=0, faults=many)
     text = faults_in_words(found)
     assert text.splitlines()[0] == "fault 0"
     assert text.endswith("and 80 more")

@@ -1,6 +1,7 @@
 """A trainee alone: why it ends, what it saves, how it resumes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,10 @@ import torch
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import CHECKPOINT, Checkpoint
 from mleg_ray.errors import ConfigError, DataError
+from mleg_ray.events import Batch
+from mleg_ray.training import trainee as trainee_module
+from mleg_ray.training.batches import Minibatches
+from mleg_ray.training.share import by_weight, open_share
 from mleg_ray.training.trainee import Moment, Trainee, other_snapshots
 from tests.prepared import prepared_dataset
 from tests.recipes import small_run
@@ -38,6 +43,35 @@ def test_ends_with_its_steps(dataset: Dataset) -> None:
     assert judged(moments) == [10, 20, 25]
     assert [moment.ended for moment in moments if moment.ended] == ["steps"]
     assert moments[-1].ended
+
+
+def test_a_model_of_train_rows_draws_them_by_their_weights(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights of 0 and 2 in turns: every second event is kept, each twice."""
+    run = small_run("avae-dis", "selection.events=200")
+    heads: list[Batch] = []
+
+    def opened(*arguments: Any) -> tuple[Minibatches, Batch]:
+        minibatches, head = open_share(*arguments)
+        head = head.weighted(torch.tensor([0.0, 2.0]).repeat(len(head) // 2))
+        heads.append(head)
+        return minibatches, head
+
+    monkeypatch.setattr(trainee_module, "open_share", opened)
+    of = Trainee.alone(run, dataset, {}, CPU)
+    kept = of.loop.model.reference
+    assert isinstance(kept, torch.Tensor)
+    expected = heads[0].x[1::2].repeat_interleave(2, dim=0)[: len(kept)]
+    torch.testing.assert_close(kept[: len(expected)], expected)
+
+
+def test_rows_come_by_weight() -> None:
+    """Of equal weights each once; of others as their sums say; below zero is none."""
+    assert by_weight(torch.full((5,), 0.3)).tolist() == [0, 1, 2, 3, 4]
+    assert by_weight(torch.tensor([1.0, 0.0, 3.0, 0.0])).tolist() == [0, 2, 2, 2]
+    with pytest.raises(DataError, match="1 of 2 events have weights below zero"):
+        by_weight(torch.tensor([2.0, -1.0]))
 
 
 def test_ends_on_a_plateau(dataset: Dataset) -> None:

@@ -19,11 +19,14 @@ class Format(ABC):
     suffix: ClassVar[str]
 
     @abstractmethod
-    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
         """Write a file at a local path.
 
         `columns` are (n,) of all fields by name in their stored precision; units are those of the
-        fields unless the format fixes its own. Raises `UserError` if a library is missing.
+        fields unless the format fixes its own. `first` events of the dataset come before these,
+        where events are numbered. Raises `UserError` if a library is missing.
         """
 
     def require(self, manifest: DatasetManifest) -> None:  # noqa: B027 - most need nothing

@@ -135,7 +135,9 @@ class CaloChallenge(Format):
 
     suffix = ".hdf5"
 
-    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
         """Write the showers; numbers keep the precision of their fields."""
         h5py = library("h5py", "HDF5")
         showers = _showers(manifest)

@@ -12,6 +12,8 @@ from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import DatasetManifest
 from mleg_ray.catalog.formats.base import weights
 from mleg_ray.catalog.formats.particles import (
+    NEGATIVE_PT,
+    PRINTED,
     Fault,
     RecordFormat,
     Records,
@@ -34,6 +36,7 @@ NO_COMMA = re.compile(r"g(?=[\d.])")
 MALFORMED = "malformed line"
 UNKNOWN = "unknown object symbol"
 NO_ENERGY = "jet without an energy"
+NO_AZIMUTH = "azimuth beyond a full turn"
 
 
 class DarkMachines(RecordFormat):
@@ -45,14 +48,16 @@ class DarkMachines(RecordFormat):
     """
 
     suffix = ".csv"
-    endings = (".csv",)
+    endings = (".csv", ".csv.gz")
     begins = re.compile(rb"(?m)^.*\S")
     numbers = {"weight": "1", "met.pt": "GeV", "met.phi": "rad"}
     unit = "MeV"
     one_unit = False
     named_weights = False
 
-    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
         """Write b-jets, jets, leptons and photons, the hardest of each first, with six digits."""
         met, met_phi = (columns[name].astype(np.float64) for name in MISSING)
         weight = weights(manifest, columns)
@@ -70,7 +75,12 @@ class DarkMachines(RecordFormat):
                 seen[i].append((order.index(symbol), -values[1], text))
         with place.open("w", newline="") as stream:
             for i, objects in enumerate(seen):
-                head = (f"{i + 1}", manifest.name, f"{weight[i]:.6g}", f"{MEV * met[i]:.6g}")
+                head = (
+                    f"{first + i + 1}",
+                    manifest.name,
+                    f"{weight[i]:.6g}",
+                    f"{MEV * met[i]:.6g}",
+                )
                 texts = [text for _, _, text in sorted(objects)]
                 stream.write(";".join([*head, f"{met_phi[i]:.6g}", *texts]) + ";\n")
 
@@ -157,8 +167,11 @@ def _line(line: str) -> tuple[list[float], list[int], list[float]]:
         if len(values) != 4:
             raise _FaultError(MALFORMED, f"'{cell.strip()}' is not a symbol, E, pT, eta and phi")
         ids.append(pdg_id)
-        kinematics += values
-    return _floats(cells[2:HEAD]), ids, kinematics
+        kinematics += [*values[:3], _azimuth(values[3])]
+    weight, met, phi = _floats(cells[2:HEAD])
+    if met < 0:
+        raise _FaultError(NEGATIVE_PT, f"MET = {met:g}")
+    return [weight, met, _azimuth(phi)], ids, kinematics
 
 
 def _floats(texts: Sequence[Any]) -> list[float]:
@@ -166,6 +179,13 @@ def _floats(texts: Sequence[Any]) -> list[float]:
         return [float(text) for text in texts]
     except ValueError as error:
         raise _FaultError(MALFORMED, str(error)) from None
+
+
+def _azimuth(phi: float) -> float:
+    """Return φ between -π and π: other writers have it between 0 and 2π."""
+    if abs(phi) > 2 * math.pi * (1 + PRINTED):
+        raise _FaultError(NO_AZIMUTH, f"phi = {phi:g} rad; are these degrees?")
+    return phi if abs(phi) <= math.pi else phi - math.copysign(2 * math.pi, phi)
 
 
 def _symbol(pdg_id: int) -> str | None:

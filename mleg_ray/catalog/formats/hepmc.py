@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from mleg_ray.events import MOMENTUM, Unit
 
 BEAM, FINAL = 4, 1  # status of particles
 END = re.compile(rb"HepMC::\w+-END_EVENT_LISTING")
+# Of version 3: the particles that a vertex takes in, and how many an event says that it has.
+TAKES_IN = re.compile(rb"(?m)^V \S+ \S+ \[([^\]]*)\]")
+PARTICLES = re.compile(rb"E \S+ \S+ (\d+)")
 ASCII_2, ASCII_3 = b"IO_GenEvent", b"Asciiv3"  # the format's two versions
 MALFORMED = "malformed event"
 NO_WEIGHT = "event without the weight"
@@ -37,7 +40,7 @@ class HepMC(RecordFormat):
     """
 
     suffix = ".hepmc3"
-    endings = (".hepmc", ".hepmc3", ".hepmc.gz", ".hepmc3.gz")
+    endings = (".hepmc", ".hepmc3")
     begins = re.compile(rb"(?m)^E ")
     numbers: ClassVar[Mapping[str, Unit]] = {
         "weight": "1",
@@ -45,29 +48,40 @@ class HepMC(RecordFormat):
         **dict.fromkeys((f"beam2.{part}" for part in MOMENTUM), "GeV"),
     }
 
-    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
-        """Write one vertex, at which the beams meet and all particles begin."""
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
+        """Write one vertex, at which the beams meet and all particles begin, if there are some."""
         pyhepmc = library("pyhepmc", "HepMC")
         doubles = {name: values.astype(np.float64) for name, values in columns.items()}
         weight = weights(manifest, doubles)
         n = len(weight)
         beams = [(beam.pdg_id, beam.four_momentum(doubles, n)) for beam in manifest.beams]
-        vertices = [pyhepmc.GenVertex() for _ in range(n)]
+        incoming: list[list[Any]] = [[] for _ in range(n)]
         for pdg_id, momentum in beams:
-            for vertex, values in zip(vertices, momentum.tolist(), strict=True):
-                vertex.add_particle_in(pyhepmc.GenParticle(values, pdg_id, BEAM))
+            for own, values in zip(incoming, momentum.tolist(), strict=True):
+                own.append(pyhepmc.GenParticle(values, pdg_id, BEAM))
+        outgoing: list[list[Any]] = [[] for _ in range(n)]
         for particles in final_state(manifest, columns):
             for i, values in zip(particles.owner, particles.momentum.tolist(), strict=True):
-                particle = pyhepmc.GenParticle(values, particles.pdg_id, FINAL)
-                vertices[i].add_particle_out(particle)
+                outgoing[i].append(pyhepmc.GenParticle(values, particles.pdg_id, FINAL))
         run = pyhepmc.GenRunInfo()
         run.weight_names = ["Default"]
         with pyhepmc.open(str(place), "w") as file:
-            for i, vertex in enumerate(vertices):
+            for i in range(n):
                 event = pyhepmc.GenEvent(pyhepmc.Units.GEV, pyhepmc.Units.MM)
                 event.run_info = run
-                event.event_number = i + 1
-                event.add_vertex(vertex)
+                event.event_number = first + i + 1
+                if outgoing[i]:
+                    vertex = pyhepmc.GenVertex()
+                    for particle in incoming[i]:
+                        vertex.add_particle_in(particle)
+                    for particle in outgoing[i]:
+                        vertex.add_particle_out(particle)
+                    event.add_vertex(vertex)
+                else:  # HepMC would count a vertex that nothing leaves, and not write it
+                    for particle in incoming[i]:
+                        event.add_particle(particle)
                 event.weights = [weight[i]]
                 file.write(event)
 
@@ -93,6 +107,7 @@ class HepMC(RecordFormat):
         faults: dict[int, Fault] = {}
         for i, text in enumerate(texts):
             try:
+                _require_references(text)
                 # Each alone: what follows a damaged event is read nevertheless.
                 content = head + END.sub(b"", text).rstrip() + end
                 with pyhepmc.open(io.BytesIO(content)) as file:
@@ -127,3 +142,12 @@ class HepMC(RecordFormat):
             {"px": px, "py": py, "pz": pz, "energy": e},
             faults,
         )
+
+
+def _require_references(text: bytes) -> None:
+    """Raise `ValueError` if a vertex takes in a particle that is none: HepMC would crash."""
+    taken = {int(word) for words in TAKES_IN.findall(text) for word in words.split(b",") if word}
+    said = PARTICLES.match(text)
+    last = int(said[1]) if said else 0
+    if none := [number for number in taken if not 1 <= number <= last]:
+        raise ValueError(f"a vertex takes in particle {none[0]} of {last}")

@@ -21,8 +21,10 @@ from mleg_ray.catalog.formats.particles import (
 from mleg_ray.errors import library
 
 UNKNOWN = -1.0  # a scale or coupling
+WEIGHTED, UNWEIGHTED = 4, 3  # IDWTUP, below zero if weights are; hep-ph/0109068, section 3
 MOST_PDG = 10**10  # of nuclei
 FINAL = 1  # status of what leaves the hard process
+WORDS = 13  # of a particle's line
 WEIGHT = re.compile(rb"<wgt\s+id\s*=\s*['\"]\s*([^'\"]*?)\s*['\"]\s*>([^<]*)</wgt>")
 MALFORMED = "malformed event"
 NO_WEIGHT = "event without the weight"
@@ -36,16 +38,21 @@ class LesHouches(RecordFormat):
     """
 
     suffix = ".lhe"
-    endings = (".lhe", ".lhe.gz")
+    endings = (".lhe",)
     begins = re.compile(rb"(?m)^[ \t]*<event[ \t\r\n>]")
     numbers = {"weight": "1", "process": "1", "scale": "GeV"}
 
-    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
         """Write the beams as incoming particles, and all others as their children."""
         pylhe = library("pylhe", "Les Houches events")
         doubles = {name: values.astype(np.float64) for name, values in columns.items()}
         weight = weights(manifest, doubles)
         n = len(weight)
+        strategy = WEIGHTED if manifest.schema_.weight else UNWEIGHTED
+        if (weight < 0).any():
+            strategy = -strategy  # or Pythia 8 takes negative weights for zero
         beams = [(beam.pdg_id, beam.four_momentum(doubles, n)) for beam in manifest.beams]
         init = pylhe.LHEInit(
             initInfo=pylhe.LHEInitInfo(
@@ -57,7 +64,7 @@ class LesHouches(RecordFormat):
                 PDFgroupB=0,
                 PDFsetA=0,
                 PDFsetB=0,
-                weightingStrategy=4 if manifest.schema_.weight else 3,
+                weightingStrategy=strategy,
                 numProcesses=1,
             ),
             # A model samples a distribution: of its cross-section it knows nothing.
@@ -149,12 +156,17 @@ def _event(text: bytes) -> tuple[tuple[float, float, float], list[list[float]]]:
     if b"</event>" not in text:
         raise ValueError("there is no </event>; the file is truncated")
     first, *lines = text[text.index(b">") + 1 :].strip().splitlines()
-    n, process, weight, scale, *_ = (float(word) for word in first.split())
+    number_of, *numbers = first.split()
+    n = int(number_of)
+    process, weight, scale, *_ = map(float, numbers)
+    # Behind the particles there may be comments and other elements.
+    if n < 0 or any(len(line.split()) == WORDS and line[:1] != b"#" for line in lines[n : n + 1]):
+        raise ValueError(f"it is said to have {n} particles, and has more")
     particles = []
-    for k in range(int(n)):
+    for k in range(n):
         words = lines[k].split()
-        if len(words) != 13:
-            raise ValueError(f"particle {k + 1} of {n:g} has {len(words)} numbers, not 13")
+        if len(words) != WORDS:
+            raise ValueError(f"particle {k + 1} of {n} has {len(words)} numbers, not {WORDS}")
         if int(words[1]) == FINAL:
             number = int(words[0])
             if abs(number) > MOST_PDG:

@@ -37,7 +37,9 @@ PRINTED = 2e-5
 BLOCK = 1 << 23  # bytes of a file in memory at once
 NOT_FINITE = "not a finite number"
 NEGATIVE_ENERGY = "negative energy"
-BELOW_SHELL = "energy below the momentum"
+NEGATIVE_PT = "negative transverse momentum"
+NEGATIVE_MASS = "negative mass"
+BELOW_SHELL = "energy below the mass shell"
 
 
 class Particles(NamedTuple):
@@ -191,18 +193,31 @@ class Records:
     def checked(self, used: Container[str]) -> "Records":
         """Return the events with their further faults: energies and `used` numbers that cannot be.
 
-        An energy may be below the momentum by what printing six digits changes.
+        An energy may be below the mass shell by what printing six digits changes; the mass counts
+        where the file has it.
         """
         faults = dict(self.faults)
         energy, momentum = self.parts["energy"], self.momentum
+        none = np.zeros(len(energy))
+        mass, pt = self.parts.get("mass", none), self.parts.get("pt", none)
         owner = self.owner
+        finite = np.isfinite([momentum, *self.parts.values()]).all(axis=0)
         for kind, bad in (
-            (NOT_FINITE, ~(np.isfinite(energy) & np.isfinite(momentum))),
+            (NOT_FINITE, ~finite),
             (NEGATIVE_ENERGY, energy < 0),
-            (BELOW_SHELL, energy < momentum * (1 - PRINTED)),
+            (NEGATIVE_PT, pt < 0),
+            (NEGATIVE_MASS, mass < 0),
+            (BELOW_SHELL, energy < np.hypot(momentum, mass) * (1 - PRINTED)),
         ):
             for i in np.nonzero(bad)[0]:
-                told = f"E = {energy[i]:g}, p = {momentum[i]:g} GeV of particle {self.pdg_id[i]}"
+                others = {name: own[i] for name, own in self.parts.items() if name != "energy"}
+                told = ", ".join(
+                    [
+                        f"E = {energy[i]:g}, p = {momentum[i]:g} GeV",
+                        *(f"{name} = {number:g}" for name, number in others.items()),
+                    ]
+                )
+                told += f" of particle {self.pdg_id[i]}"
                 faults.setdefault(int(owner[i]), Fault(kind, told))
         for name, numbers in self.numbers.items():
             for i in np.nonzero(~np.isfinite(numbers))[0] if name in used else ():

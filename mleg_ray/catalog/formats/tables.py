@@ -1,4 +1,4 @@
-"""Tables of other programs: ROOT, HDF5 and CSV."""
+"""Tables of other programs: ROOT, HDF5, Parquet and CSV."""
 
 import json
 from collections import Counter
@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 
-from mleg_ray.catalog.codec import Columns
+from mleg_ray.catalog.codec import Columns, to_table
 from mleg_ray.catalog.dataset import DatasetManifest
 from mleg_ray.catalog.formats.base import HEADER, Format, header
 from mleg_ray.errors import ConfigError, library
@@ -25,7 +26,9 @@ class Root(Format):
 
     suffix = ".root"
 
-    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
         """Write the tree, and where its events are from beside it."""
         uproot, awkward = library("uproot", "ROOT"), library("awkward", "ROOT")
         schema = manifest.schema_
@@ -69,7 +72,9 @@ class Hdf5(Format):
 
     suffix = ".h5"
 
-    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
         """Write the datasets, each with its unit and role."""
         h5py = library("h5py", "HDF5")
         fields = {field.name: field for field in manifest.fields}
@@ -89,12 +94,27 @@ class Hdf5(Format):
                     column.attrs["role"] = fields[name].role
 
 
+class Parquet(Format):
+    """A table as in the shards, in an encoding that every reader of Parquet knows."""
+
+    suffix = ".parquet"
+
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
+        """Write the table, objects as lists of records."""
+        table = to_table(columns, manifest.schema_, {HEADER: json.dumps(header(manifest))})
+        pq.write_table(table, place)
+
+
 class Csv(Format):
     """A table of one number in a column, whose first line names them."""
 
     suffix = ".csv"
 
-    def write(self, place: Path, columns: Columns, manifest: DatasetManifest) -> None:
+    def write(
+        self, place: Path, columns: Columns, manifest: DatasetManifest, first: int = 0
+    ) -> None:
         """Write the table."""
         pyarrow.csv.write_csv(pa.table({f.name: columns[f.name] for f in manifest.fields}), place)
 

@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-import fsspec
 import numpy as np
 from pydantic import Field as Option
 
@@ -20,12 +19,12 @@ from mleg_ray.catalog.formats.calochallenge import (
     listed,
 )
 from mleg_ray.catalog.sources.base import SOURCES, SourceConfig
-from mleg_ray.catalog.sources.files import FileStretches, Input, InputFiles, inputs
+from mleg_ray.catalog.sources.files import FileStretches, Input, InputFiles, inputs, unpacked
 from mleg_ray.catalog.sources.images import Found, Scan
 from mleg_ray.catalog.sources.readers import DAMAGES
 from mleg_ray.errors import DataError, UserError, library
 from mleg_ray.events import EventSchema, conversion
-from mleg_ray.storage import read_bytes, storage_errors
+from mleg_ray.storage import read_bytes
 
 VOXELS_AT_ONCE = 10_000_000  # of a file, in memory
 
@@ -126,7 +125,7 @@ class CaloChallengeFiles(FileStretches):
     def _opened(self, uri: str) -> Iterator[Mapping[str, Any]]:
         """Give the block the two datasets of a file; `DataError` if it is damaged or another."""
         h5py = library("h5py", f"{uri}: HDF5")
-        with storage_errors(uri), fsspec.open(uri, "rb") as stream:
+        with unpacked(uri) as (stream, _):
             try:
                 with h5py.File(stream, "r") as file:
                     self._require_showers(uri, file)

@@ -90,7 +90,7 @@ class Scan:
                 not above zero, or deposits of another unit than these.
         """
         if not self._events:
-            raise DataError(f"{self._uri}: no events")
+            raise DataError(f"{self._uri}: no events; remove the file, or name the others alone")
         for name, below in self._below.items():
             if below and not self._negative:
                 first, _ = below[0]

@@ -25,6 +25,7 @@ from mleg_ray.catalog.sources.reconstruction import (
     NamedCard,
     Objects,
     Particles,
+    Range,
     Reconstructed,
     pairs,
 )
@@ -76,7 +77,7 @@ class Cut(Config):
     of: Kind
     pt: NonNegativeFloat = 0.0
     eta: PositiveFloat | None = None
-    gap: tuple[NonNegativeFloat, PositiveFloat] | None = None
+    gap: Range | None = None
     charge: Literal[-1, 1] | None = None
     b_tag: bool | None = None
 
@@ -118,7 +119,7 @@ class Required(Cut):
 class Pair(Cut):
     """Exactly two objects, of opposite charges, whose mass is within `mass` (GeV)."""
 
-    mass: tuple[NonNegativeFloat, PositiveFloat]
+    mass: Range
 
     def passed(self, objects: Mapping[Kind, Objects], n: int) -> Marks:
         """Return which of n events (n,) have such a pair and no other object of the kind."""

@@ -1,33 +1,32 @@
 """Read chosen columns of the user's own files, and say exactly where one is at fault."""
 
 import codecs
-import csv
 import difflib
 import io
-import math
-import re
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any, Literal
 
-import fsspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.feather
+import pyarrow.json
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field as Option
 
+from mleg_ray.catalog.sources.files import PACKED, unpacked
+from mleg_ray.catalog.sources.text import EXACT, Text
 from mleg_ray.config import Config
 from mleg_ray.errors import DataError, UserError, library
 from mleg_ray.events import COUNT, group_of
-from mleg_ray.storage import storage_errors
 
 Key = str | int
+Kind = Literal["text", "parquet", "arrow", "jsonl", "numpy", "hdf5", "root"]
 MANY = 50  # columns that are not listed one by one
 
 
@@ -36,7 +35,7 @@ class Lists:
     """A list of numbers for each event: their lengths (n,), and all numbers, event after event."""
 
     count: NDArray[np.int64]
-    values: NDArray[np.float64]
+    values: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.count)
@@ -48,31 +47,54 @@ class Lists:
         return Lists(count, self.values[np.repeat(shift, count) + np.arange(count.sum())])
 
 
-# Numbers (n,), float64; arrays of equal shape for each event (n, ...); or lists.
+# Numbers (n,); arrays of equal shape for each event (n, ...); or lists.
 Content = NDArray[Any] | Lists
 Table = dict[Key, Content]
 
-_FORMATS = {
-    ".parquet": "parquet",
-    ".npy": "numpy",
-    ".npz": "numpy",
-    ".h5": "hdf5",
-    ".hdf5": "hdf5",
+SUFFIXES: dict[str, Kind] = {
+    **dict.fromkeys((".parquet", ".pq", ".parq"), "parquet"),
+    **dict.fromkeys((".feather", ".arrow", ".ipc"), "arrow"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    **dict.fromkeys((".npy", ".npz"), "numpy"),
+    **dict.fromkeys((".h5", ".hdf5", ".hdf"), "hdf5"),
     ".root": "root",
+}
+ARROW = b"ARROW1"
+# What a file of any name begins with.
+BEGINNINGS: dict[bytes, Kind] = {
+    b"PAR1": "parquet",
+    ARROW: "arrow",
+    b"\x93NUMPY": "numpy",
+    b"\x89HDF": "hdf5",
+    b"root": "root",
+}
+FORMATS = "text, Parquet, Arrow (Feather), JSON lines, NumPy, HDF5 and ROOT"
+PARTICLES = "has particles: source.kind = 'records' reads it"
+PICKLE = "would run whatever program it holds, and is not read; write Parquet or .npz"
+SHEET = "is a spreadsheet; save it as CSV UTF-8"
+# What is not read, and what to do.
+UNREAD = {
+    **dict.fromkeys((".lhe", ".hepmc", ".hepmc3"), PARTICLES),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib", ".pt", ".pth"), PICKLE),
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), SHEET),
+    ".json": "is one document of JSON; write a line for each event, .jsonl",
+    ".zip": "is an archive; unpack it",
+    ".tar": "is an archive; unpack it",
 }
 
 
 class FileFormat(Config):
-    """How the files are written; `kind` is needed only where the suffix does not tell.
+    """How the files are written; `kind` is needed only where neither suffix nor content tells.
 
     For text: `delimiter` separates the columns (a blank stands for any run of blanks and tabs),
     `blank` lists characters that are read as blanks, such as parentheses, `header` says whether
-    the first line names the columns, and lines that start with `comment` are skipped. For HDF5,
-    .npz and ROOT: `table` names the dataset, group, array, TTree or RNTuple that holds the columns;
-    in a ROOT file with a single one it need not be named.
+    the first line, or the last comment before it, names the columns, and lines that start with
+    `comment` are skipped. For HDF5, .npz and ROOT: `table` names the dataset, group, array, TTree
+    or RNTuple that holds the columns; in a ROOT file with a single one it need not be named. Files
+    packed by gzip, bzip2, xz or Zstandard are unpacked, whatever they hold.
     """
 
-    kind: Literal["text", "parquet", "numpy", "hdf5", "root"] | None = None
+    kind: Kind | None = None
     delimiter: str = Option(default=",", min_length=1, max_length=1)
     blank: str = ""
     header: bool = False
@@ -83,23 +105,27 @@ class FileFormat(Config):
 def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
     """Read columns, by name or by number from 0, with an entry for each event.
 
-    A field of records in a Parquet file or RNTuple has the name of its column before it: `jet.pt`.
-    In HDF5, flat numbers beside a column with their number in each event, `jet.pt` and `jet.count`,
-    are lists, as `mleg convert` writes them.
+    Numbers are in double precision, or whole numbers of which it does not hold all; arrays keep
+    their own. A field of records in Parquet, Arrow, JSON or an RNTuple has the name of its column
+    before it: `jet.pt`. In HDF5, flat numbers beside a column with their number in each event,
+    `jet.pt` and `jet.count`, are lists, as `mleg convert` writes them.
 
     Raises:
         DataError: names the file and the column, and the line or row of a number that is NaN,
-            infinite, not a number or missing.
+            infinite, not a number or missing; or the file is of no format that is read.
         ResourceError: the file cannot be opened.
         UserError: HDF5 or ROOT without the optional packages for it.
     """
-    suffix = PurePosixPath(uri).suffix.lower()
-    kind = file_format.kind or _FORMATS.get(suffix, "text")
-    with storage_errors(uri), fsspec.open(uri, "rb") as stream:
+    with unpacked(uri) as (stream, _):
+        kind = file_format.kind or kind_of(uri, stream)
         if kind == "text":
-            return _Text(uri, stream.read(), file_format).columns(keys)
+            return _text(uri, stream, keys, file_format)
         if kind == "parquet":
             columns = _parquet(uri, stream, keys)
+        elif kind == "arrow":
+            columns = _arrow(uri, stream, keys)
+        elif kind == "jsonl":
+            columns = _json(uri, stream, keys)
         elif kind == "numpy":
             columns = _numpy(uri, stream, keys, file_format.table)
         elif kind == "root":
@@ -114,113 +140,84 @@ def read_table(uri: str, keys: Sequence[Key], file_format: FileFormat) -> Table:
     return columns
 
 
-class _Text:
-    """A text table: parsed as a whole by Arrow, and line by line only to explain a fault."""
-
-    def __init__(self, uri: str, content: bytes, file_format: FileFormat) -> None:
-        self._uri = uri
-        self._format = file_format
-        self._content = content
-        self._lines = self._cleaned(content)
-        first, _, rest = self._lines.partition(b"\n")
-        self._names = self._split(first)
-        if file_format.header:
-            self._lines = rest
-        else:
-            self._names = [str(i) for i in range(len(self._names))]
-
-    def columns(self, keys: Sequence[Key]) -> Table:
-        if not self._lines.strip():
-            return {key: np.empty(0) for key in keys}
-        positions = {key: _position(self._uri, key, self._names) for key in keys}
-        labels = {key: f"c{position}" for key, position in positions.items()}
-        try:
-            table = pa.csv.read_csv(
-                io.BytesIO(self._lines),
-                pa.csv.ReadOptions(column_names=[f"c{i}" for i in range(len(self._names))]),
-                pa.csv.ParseOptions(delimiter=self._format.delimiter),
-                pa.csv.ConvertOptions(
-                    include_columns=sorted(set(labels.values())),
-                    column_types=dict.fromkeys(labels.values(), pa.float64()),
-                    null_values=[],
-                ),
-            )
-        except pa.ArrowInvalid as error:
-            raise self._fault(positions) or DataError(f"{self._uri}: {error}") from None
-        columns = {key: table[label].to_numpy() for key, label in labels.items()}
-        if not all(np.isfinite(values).all() for values in columns.values()):
-            fault = self._fault(positions)
-            assert fault, "a number that is not finite stands in some line"
-            raise fault
-        return columns
-
-    def _cleaned(self, content: bytes) -> bytes:
-        """Return the table's lines without comments, blank characters and line ends of others."""
-        content = content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
-        for character in self._format.blank.encode():
-            content = content.replace(bytes([character]), b" ")
-        if self._format.comment:
-            comment = re.escape(self._format.comment.encode())
-            content = re.sub(rb"(?m)^[ \t]*" + comment + rb".*\n?", b"", content)
-        if self._format.delimiter == " ":
-            content = re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", content)
-            content = re.sub(rb"[ \t]+", b" ", content)
-        return content.lstrip(b"\n")
-
-    def _split(self, line: bytes) -> list[str]:
-        text = line.decode(errors="replace")
-        try:
-            [cells] = csv.reader([text], delimiter=self._format.delimiter)
-        except (csv.Error, ValueError) as error:
-            raise DataError(
-                f"{self._uri}: not a text table ({error}); set source.format if it is another"
-            ) from None
-        return [cell.strip() for cell in cells]
-
-    def _fault(self, positions: Mapping[Key, int]) -> DataError | None:
-        """Find the first line that is not what it should be; line numbers are the file's own."""
-        header = self._format.header
-        for number, raw in enumerate(self._content.splitlines(), start=1):
-            line = self._cleaned(raw)
-            if not line.strip():
-                continue
-            if header:
-                header = False
-                continue
-            cells = self._split(line)
-            where = f"{self._uri}: line {number}"
-            if len(cells) != len(self._names):
-                return DataError(
-                    f"{where} has {len(cells)} columns, not {len(self._names)}; it is truncated "
-                    "or written in another format: mend the line or the source's format"
-                )
-            for key, position in positions.items():
-                if not _is_finite(cells[position]):
-                    return DataError(
-                        f"{where}, column {key!r}: {cells[position]!r} is not a finite number; "
-                        "remove or mend this event"
-                    )
-        return None
+def kind_of(uri: str, stream: IO[bytes]) -> Kind:
+    """Return the format, by the file's suffix or by what it begins with."""
+    suffixes = [suffix.lower() for suffix in PurePosixPath(uri).suffixes]
+    suffix = next((s for s in reversed(suffixes) if s not in PACKED), "")
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
+    if suffix in UNREAD:
+        raise DataError(f"{uri}: {UNREAD[suffix]}; columns are read of {FORMATS}")
+    head = stream.read(max(map(len, BEGINNINGS)))
+    stream.seek(0)
+    return next((kind for begin, kind in BEGINNINGS.items() if head.startswith(begin)), "text")
 
 
-def _is_finite(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
+def _text(uri: str, stream: IO[bytes], keys: Sequence[Key], file_format: FileFormat) -> Table:
+    text = Text(uri, stream.read(), file_format)
+    if not text.lines:
+        return {key: np.empty(0) for key in keys}
+    positions = {key: _position(uri, key, text.names, text.mend()) for key in keys}
+    columns = text.numbers({position: key for key, position in positions.items()})
+    return {key: columns[position] for key, position in positions.items()}
 
 
 def _parquet(uri: str, stream: IO[bytes], keys: Sequence[Key]) -> Table:
     try:
         file = pq.ParquetFile(stream)
         names = file.schema_arrow.names
-        columns = {key: names[_position(uri, _outermost(key, names), names)] for key in keys}
-        table = file.read(columns=sorted(set(columns.values())))
+
+        def read(chosen: Sequence[int]) -> list[pa.ChunkedArray]:
+            if len(set(names)) < len(names):  # a name does not tell which one is meant
+                return [file.read().column(i) for i in chosen]
+            table = file.read(columns=[names[i] for i in chosen])
+            return [table[names[i]] for i in chosen]
+
+        return _chosen(uri, keys, names, read)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{uri}: not a whole Parquet file: {error}") from None
+
+
+def _arrow(uri: str, stream: IO[bytes], keys: Sequence[Key]) -> Table:
+    try:
+        begins = stream.read(len(ARROW))
+        stream.seek(0)
+        source = pa.PythonFile(stream, "r")
+        if begins.startswith((ARROW, b"FEA1")):
+            table = pyarrow.feather.read_table(source)
+        else:  # a stream, which has no beginning of its own
+            table = pa.ipc.open_stream(source).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{uri}: not a whole file of Arrow: {error}") from None
+    return _chosen(uri, keys, table.column_names, lambda chosen: map(table.column, chosen))
+
+
+def _json(uri: str, stream: IO[bytes], keys: Sequence[Key]) -> Table:
+    content = stream.read().removeprefix(codecs.BOM_UTF8)
+    if not content.strip():
+        return {key: np.empty(0) for key in keys}
+    try:
+        # In one block, for a line may not reach into the next one.
+        options = pyarrow.json.ReadOptions(block_size=max(len(content), 1))
+        table = pyarrow.json.read_json(io.BytesIO(content), options)
+    except pa.ArrowException as error:
+        raise DataError(f"{uri}: not a JSON object in each line: {error}") from None
+    return _chosen(uri, keys, table.column_names, lambda chosen: map(table.column, chosen))
+
+
+def _chosen(
+    uri: str,
+    keys: Sequence[Key],
+    names: Sequence[str],
+    read: Callable[[Sequence[int]], Iterable[pa.ChunkedArray]],
+) -> Table:
+    """Return what keys name of an Arrow table, of which `read` returns the chosen columns."""
+    positions = {key: _position(uri, _outermost(key, names), names) for key in keys}
+    chosen = sorted(set(positions.values()))
+    columns = dict(zip(chosen, read(chosen), strict=True))
     return {
-        key: _nested(uri, key, table[name].combine_chunks(), str(key).removeprefix(name))
-        for key, name in columns.items()
+        key: _nested(uri, key, columns[i].combine_chunks(), str(key).removeprefix(names[i]))
+        for key, i in positions.items()
     }
 
 
@@ -251,6 +248,8 @@ def _nested(uri: str, key: Key, array: pa.Array, path: str) -> Content:
             array = array.storage.flatten()
         elif isinstance(kind, pa.BaseExtensionType):
             array = array.storage
+        elif pa.types.is_dictionary(kind):
+            array = array.dictionary_decode()
         elif pa.types.is_struct(kind):
             names = [field.name for field in kind]
             if not parts or parts[0] not in names:
@@ -305,7 +304,7 @@ def _require_whole(
 # What NumPy and h5py raise of files with altered bytes.
 DAMAGES = (
     *(ValueError, KeyError, RuntimeError, NotImplementedError, EOFError, OSError),
-    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+    *(TypeError, IndexError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
 )
 
 
@@ -327,12 +326,12 @@ def _hdf5(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -
         with h5py.File(stream, "r") as file:
             content = _member(uri, file, table) if table else file
             if isinstance(content, h5py.Group):
-                content = {str(k): v for k, v in content.items() if isinstance(v, h5py.Dataset)}
+                content = {str(k): v for k, v in content.items()}
             else:
                 content = content[()]
-            read = _from_arrays(uri, content, keys)
+            read = _from_arrays(uri, content, keys, f"{table}/" if table else "")
             if isinstance(content, dict):
-                read |= _flat_lists(uri, content, read)
+                read |= _flat_lists(uri, _columns_of(content), read)
             return read
     except UserError:
         raise
@@ -350,7 +349,8 @@ def _flat_lists(uri: str, columns: Mapping[str, Any], read: Table) -> Table:
         if name == counter or counter not in columns or not isinstance(values, np.ndarray):
             continue
         count = np.asarray(columns[counter][()])
-        if count.dtype.kind not in "iu" or count.ndim != 1 or count.sum() != len(values):
+        counts = count.dtype.kind in "iu" and count.ndim == 1 and (count >= 0).all()
+        if not counts or count.sum() != len(values):
             raise DataError(
                 f"{uri}: column {key!r} has {len(values):,} numbers, and '{counter}' does not "
                 "count as many; the file is damaged, or written in another way"
@@ -395,13 +395,20 @@ def _member(uri: str, members: Mapping[str, Any], name: str) -> Any:  # noqa: AN
     return members[name]
 
 
-def _from_arrays(uri: str, content: Any, keys: Sequence[Key]) -> Table:  # noqa: ANN401
+def _from_arrays(
+    uri: str,
+    content: Any,  # noqa: ANN401 - any array, or a mapping of them
+    keys: Sequence[Key],
+    within: str = "",
+) -> Table:
     """Pick columns of named arrays, of a structured array, or of a matrix (rows, columns).
 
-    An array of more axes is one column, number 0.
+    An array of more axes is one column, number 0. Names of arrays lie `within` a group.
     """
+    tables: list[str] = []
     if isinstance(content, dict):
-        columns = content
+        columns = _columns_of(content)
+        tables = [n for n, m in content.items() if n not in columns or len(m.shape or ()) == 2]
     elif content.dtype.names:
         columns = {name: content[name] for name in content.dtype.names}
     elif content.ndim == 2:
@@ -411,8 +418,25 @@ def _from_arrays(uri: str, content: Any, keys: Sequence[Key]) -> Table:  # noqa:
     else:
         raise DataError(f"{uri}: an array of shape {content.shape} is no table (rows, columns)")
     names = list(columns)
-    chosen = {key: columns[names[_position(uri, key, names)]][()] for key in keys}
-    return {key: _arrays(uri, key, values) for key, values in chosen.items()}
+    places = ", ".join(f"{within}{name}" for name in tables)
+    mend = f"name a table in it with source.format.table: {places}" if tables else ""
+    chosen = {key: names[_position(uri, key, names, mend)] for key in keys}
+    for key, name in chosen.items():
+        if isinstance(key, int) and name in tables:
+            raise DataError(
+                f"{uri}: column {key} is all of the matrix '{name}'; {mend}, or if each row is one "
+                "entry of an event, give the column that name"
+            )
+    return {key: _arrays(uri, key, columns[name][()]) for key, name in chosen.items()}
+
+
+def _columns_of(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of named arrays, groups and tables that may be columns."""
+    return {
+        name: member
+        for name, member in members.items()
+        if hasattr(member, "shape") and not member.dtype.names
+    }
 
 
 def _arrays(uri: str, key: Key, values: NDArray[Any]) -> Content:
@@ -427,8 +451,8 @@ def _arrays(uri: str, key: Key, values: NDArray[Any]) -> Content:
     return _numbers(uri, key, values)
 
 
-def _position(uri: str, key: Key, names: Sequence[str]) -> int:
-    """Return where a column stands, counted from 0."""
+def _position(uri: str, key: Key, names: Sequence[str], mend: str = "") -> int:
+    """Return where a column stands, counted from 0; `mend` is what to do if it is not there."""
     if isinstance(key, int) and 0 <= key < len(names):
         return key
     if isinstance(key, str) and key in names:
@@ -438,20 +462,25 @@ def _position(uri: str, key: Key, names: Sequence[str]) -> int:
             )
         return names.index(key)
     told = f"{uri}: no column {key!r}; it has {len(names)} columns"
+    mend = mend and f"; {mend}"
     if len(names) > MANY and isinstance(key, str):
         alike = difflib.get_close_matches(key, names, 5)
-        raise DataError(f"{told}; alike are {', '.join(alike) or 'none'}")
+        raise DataError(f"{told}; alike are {', '.join(alike) or 'none'}{mend}")
     numbers = "" if isinstance(key, int) else " (numbers count from 0)"
-    raise DataError(f"{told}: {', '.join(names)}{numbers}")
+    raise DataError(f"{told}: {', '.join(names)}{numbers}{mend}")
 
 
 def _numbers(uri: str, key: Key, values: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers in double precision; arrays, which need more memory, in their own."""
+    """Return numbers as `read_table` does."""
     if values.dtype.kind not in "fiub":
         raise DataError(
             f"{uri}: column {key!r} holds {values.dtype} of shape {values.shape}, not numbers"
         )
-    return values.astype(np.float64) if values.ndim == 1 else values
+    if values.ndim > 1:
+        return values
+    doubles = values.astype(np.float64)
+    rounds = values.dtype.kind in "iu" and np.abs(doubles).max(initial=0) >= EXACT
+    return values if rounds else doubles
 
 
 def _require_finite(uri: str, key: Key, content: Content) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic import Field as Option
 
 from mleg_ray.config import Config, find_named, read_toml
@@ -104,6 +104,15 @@ class Reconstructed:
     n_vtx: Whole
 
 
+def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] >= ends[1]:
+        raise ConfigError("the first is the lower end")
+    return ends
+
+
+Range = Annotated[tuple[NonNegativeFloat, PositiveFloat], AfterValidator(_ascending)]
+
+
 class Region(Config):
     """A range of |η| where particles above `pt` (GeV) are seen with an `efficiency`, and how well.
 
@@ -111,18 +120,12 @@ class Region(Config):
     are a calorimeter's, the last two a tracker's.
     """
 
-    eta: tuple[NonNegativeFloat, PositiveFloat]
+    eta: Range
     pt: NonNegativeFloat = 0.0
     efficiency: Share
     stochastic: NonNegativeFloat = 0.0
     constant: NonNegativeFloat = 0.0
     slope: NonNegativeFloat = 0.0
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        if self.eta[0] >= self.eta[1]:
-            raise ConfigError(f"eta: the first is the lower end (got {list(self.eta)})")
-        return self
 
     def holds(self, particles: Particles) -> Marks:
         """Return a boolean array (P,)."""

@@ -1,30 +1,27 @@
 """Import events that are lists of particles: Dark Machines' lines, Les Houches events and HepMC."""
 
-import contextlib
-import gzip
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal
 
-import fsspec
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field as Option
 
-from mleg_ray.catalog.codec import Columns, checked
+from mleg_ray.catalog.codec import Columns, checked, require_held
 from mleg_ray.catalog.formats.dark_machines import DarkMachines
 from mleg_ray.catalog.formats.hepmc import HepMC
 from mleg_ray.catalog.formats.les_houches import LesHouches
 from mleg_ray.catalog.formats.particles import PARTS, Block, RecordFormat, Records, blocks
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig
-from mleg_ray.catalog.sources.files import Input, InputFiles, inputs
+from mleg_ray.catalog.sources.files import PACKED, Input, InputFiles, inputs, unpacked
 from mleg_ray.config import Config
 from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import COUNT, EventSchema, conversion
-from mleg_ray.storage import size, storage_errors
+from mleg_ray.storage import size
 
 FORMATS: dict[str, RecordFormat] = {
     "dark-machines": DarkMachines(),
@@ -34,6 +31,7 @@ FORMATS: dict[str, RecordFormat] = {
 # GeV between which the median pT of objects that a detector selects lies at any collider.
 PLAUSIBLE_PT = (3.0, 5000.0)
 WEIGHT = "weight"
+GZIP = b"\x1f\x8b"  # what packed files begin with
 
 
 @SOURCES.register
@@ -117,8 +115,11 @@ class RecordsConfig(SourceConfig):
         """Return the format, by `format` or the files' names; `ConfigError` if neither tells."""
         if self.format:
             return FORMATS[self.format]
+        name = files.path.lower()
+        for packed in PACKED:
+            name = name.removesuffix(packed)
         for form in FORMATS.values():
-            if files.path.lower().endswith(form.endings):
+            if name.endswith(form.endings):
                 return form
         endings = ", ".join(ending for form in FORMATS.values() for ending in form.endings)
         raise ConfigError(
@@ -195,7 +196,7 @@ class EventRecords(Source):
         stratum, number = self.locate(index)
         file, found = self._inputs[stratum], self._indices[stratum]
         start, stop = found.bounds[number : number + 2]
-        with _opened(file.uri) as (stream, _):
+        with unpacked(file.uri) as (stream, _):
             stream.seek(start)
             content = stream.read(stop - start)
         form = self._config.format_of(file.entry)
@@ -228,7 +229,7 @@ class EventRecords(Source):
         through = _Through(file, self._schema, self._config)
         head, bounds, rows, line = b"", list[int](), 0, 1
         with (
-            _opened(file.uri) as (stream, place),
+            unpacked(file.uri) as (stream, place),
             progress_bar(f"Reading {file.uri.rsplit('/', 1)[-1]}", size(file.uri)) as bar,
         ):
             for block in blocks(stream, self._config.format_of(file.entry).begins):
@@ -242,9 +243,11 @@ class EventRecords(Source):
                 rows += len(good)
                 if good:
                     place_of = f"{file.uri}: events from line {line}"
-                    _, dropped = checked(
-                        self._columns(file, records.whole()), self._schema, place_of
-                    )
+                    columns = self._columns(file, records.whole())
+                    for f in self._schema.fields:
+                        if f.group not in self._schema.objects:
+                            require_held(columns[f.name], f, f"{place_of}: '{f.name}'")
+                    _, dropped = checked(columns, self._schema, place_of)
                     through.dropped.update(dropped)
                 line += sum(text.count(b"\n") for text in block.texts)
                 bar.update(place())
@@ -336,7 +339,7 @@ class _Through:
         """Say what was found; `DataError` of what is refused."""
         uri = self.file.uri
         if not self.events:
-            raise DataError(f"{uri}: no events")
+            raise DataError(f"{uri}: no events; remove the file, or name the others alone")
         told = "; ".join(
             f"{times:,} with {kind} (the first: {self.first[kind]})"
             for kind, times in self.faults.most_common()
@@ -386,14 +389,3 @@ class _Through:
                 f"{self.file.uri}: all {self.events:,} events have the weight 0, as files without "
                 "weights do; leave out the field with role 'weight'"
             )
-
-
-@contextlib.contextmanager
-def _opened(uri: str) -> Iterator[tuple[IO[bytes], Any]]:
-    """Give the block a file, unpacked if it ends with .gz, and what tells the place in the file."""
-    with storage_errors(uri), fsspec.open(uri, "rb") as raw:
-        if uri.lower().endswith(".gz"):
-            with gzip.open(raw) as stream:
-                yield cast("IO[bytes]", stream), raw.tell
-        else:
-            yield raw, raw.tell

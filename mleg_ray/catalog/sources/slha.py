@@ -1,5 +1,6 @@
 """Spectra of supersymmetry in the SUSY Les Houches Accord (P. Skands et al., hep-ph/0311123)."""
 
+import math
 from pathlib import Path
 from typing import Self
 
@@ -56,11 +57,18 @@ class Stop(Config):
         return "\n".join(lines) + "\n"
 
 
+def _is_mass(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False
+
+
 def read_slha(path: str) -> str:
     """Return the text of a file of the accord.
 
     Raises:
-        DataError: it cannot be read, or has no masses.
+        DataError: it cannot be read, has no masses, or one that is no number.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -74,6 +82,11 @@ def read_slha(path: str) -> str:
             block = " ".join(words[:2])
         elif block == "block mass" and len(words) >= 2:
             masses += 1
+            if not _is_mass(words[1]):
+                raise DataError(
+                    f"{path}: '{' '.join(words)}' of BLOCK MASS has no mass; give a file that a "
+                    "spectrum calculator wrote"
+                )
     if not masses:
         raise DataError(
             f"{path}: an SLHA file without masses: its BLOCK MASS is absent or empty; give one "

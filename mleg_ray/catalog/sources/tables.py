@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field as Option
 from pydantic import NonNegativeInt
 
-from mleg_ray.catalog.codec import Columns
+from mleg_ray.catalog.codec import Columns, require_held
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig, cut
 from mleg_ray.catalog.sources.files import Input, InputFiles, inputs
 from mleg_ray.catalog.sources.images import Found, Scan, constant, require_incident
@@ -37,8 +37,8 @@ class Column(Config):
 class Unique(Config):
     """The columns by which events are told apart, a run's and an event's number, say.
 
-    Rows that agree in all of them are copies of one event, which are refused, or left out but the
-    first.
+    Rows that agree in all of them, in one file or in two, are copies of one event, which are
+    refused, or left out but the first.
     """
 
     by: tuple[NonNegativeInt | str, ...] = Option(min_length=1)
@@ -124,6 +124,10 @@ class Tables(Source):
         self._files: list[dict[str, Any]] = []
         self._found: list[Found] = []
         self._rows: list[list[int]] = []
+        self._events: list[NDArray[np.intp]] = []  # rows of each file, if they are told apart
+        self._copies: list[int] = []
+        self._known: NDArray[np.float64] = np.empty((0, 0))  # the events of all files so far
+        self._ends: list[int] = []  # of each file's among them
 
     def shard_rows(self) -> Sequence[Sequence[int]]:
         """Return the rows of each shard, one stratum a file; every file is read and checked.
@@ -134,6 +138,7 @@ class Tables(Source):
         """
         if not self._rows:
             self._found = [self._examine(file) for file in self._inputs]
+            self._known = np.empty((0, 0))
             self._rows = [cut(found.events, self._shard_events) for found in self._found]
         return self._rows
 
@@ -146,7 +151,8 @@ class Tables(Source):
         stratum, number = self.locate(index)
         file = self._inputs[stratum]
         rows = self._rows[stratum]
-        events = self._events(file)
+        told = self._config.unique is not None
+        events = self._events[stratum].copy() if told else np.arange(self._length(file))
         if self._config.shuffled:
             np.random.default_rng(self.seed(index)).shuffle(events)
         start = sum(rows[:number])
@@ -172,15 +178,19 @@ class Tables(Source):
     def provenance(self) -> dict[str, Any]:
         """Return each file's path as the catalog names it, its size, its SHA-256 and copies."""
         if not self._files:
-            self._files = [
-                file.provenance() | ({"copies": self._copies(file)} if self._config.unique else {})
-                for file in self._inputs
-            ]
+            self.shard_rows()
+            self._files = [file.provenance() for file in self._inputs]
+            for told, copies in zip(self._files, self._copies, strict=False):
+                told["copies"] = copies
         return {"files": self._files, "seed": self._config.seed}
 
     def _examine(self, file: Input) -> Found:
-        rows = self._events(file)
-        if copies := self._copies(file):
+        rows = self._different(file)
+        copies = self._length(file) - len(rows)
+        if self._config.unique is not None:
+            self._events.append(rows)
+            self._copies.append(copies)
+        if copies:
             say(f"{file.uri}: {copies:,} rows are copies of others, and left out")
         scan = Scan(
             file.uri,
@@ -189,42 +199,71 @@ class Tables(Source):
             require_incident(self._schema, self._config.incident),
             negative=self._config.negative == "keep",
         )
-        scan.see(self._columns(file, rows))
+        columns = self._columns(file, np.arange(self._length(file)))
+        self._require_held(file, columns)
+        scan.see(self._columns(file, rows) if copies else columns)
         return scan.conclude()
 
-    def _events(self, file: Input) -> NDArray[np.intp]:
-        """Return the rows of a file that are events: all, or the first of each that is unique.
+    def _require_held(self, file: Input, columns: Columns) -> None:
+        """Raise `DataError` if a field's type does not hold all of a file's numbers."""
+        for name, values in columns.items():
+            field = self._fields.get(name)
+            if field is None or field.shape:
+                continue
+            origin = self._config.columns.get(name)
+            place = f"column {origin.column!r}" if origin else "its constant"
+            count = columns.get(f"{field.group}.{COUNT}")
+            require_held(values, field, f"{file.uri}: {place}", count)
+
+    def _different(self, file: Input) -> NDArray[np.intp]:
+        """Return the rows of a file that are events: all, or the first of each in all files so far.
 
         Raises:
             DataError: there are copies, and the catalog does not say to leave them out.
         """
-        table = self._table(file)
-        rows = np.arange(len(next(iter(table.values()))))
         unique = self._config.unique
         if unique is None:
-            return rows
-        numbers: list[NDArray[Any]] = []
-        for key in unique.by:
-            content = table[key]
+            return np.arange(self._length(file))
+        named = self._named(file, unique.by)
+        known = len(self._known)
+        every = np.concatenate([self._known, named]) if known else named
+        index, which = np.unique(every, axis=0, return_index=True, return_inverse=True)[1:]
+        first = index[which][known:] - known  # below zero of events that other files have
+        rows = np.arange(len(named))
+        kept: NDArray[np.intp] = rows[first == rows]
+        if len(kept) < len(rows) and unique.copies == "refuse":
+            row = int((first != rows).argmax())
+            owner = self._inputs[int(np.searchsorted(self._ends, known + first[row], "right"))]
+            origin = f"of row {first[row]}" if first[row] >= 0 else f"of an event in {owner.uri}"
+            raise DataError(
+                f"{file.uri}: {len(rows):,} rows are {len(kept):,} events by "
+                f"{', '.join(map(str, unique.by))}: {len(rows) - len(kept):,} are copies, the "
+                f"first of them row {row} (from 0), {origin}; say source.unique.copies = "
+                "'leave-out' to keep the first of each"
+            )
+        self._known = np.concatenate([every[:known], named[kept]])
+        self._ends.append(len(self._known))
+        return kept
+
+    def _named(self, file: Input, by: Sequence[Key]) -> NDArray[np.float64]:
+        """Return what tells events apart, two numbers (n, 2 k) for each of k columns.
+
+        The second is what double precision, in which the first is, leaves of whole numbers.
+        """
+        parts: list[NDArray[np.float64]] = []
+        for key in by:
+            content = self._table(file)[key]
             if isinstance(content, Lists) or content.ndim > 1:
                 raise DataError(
                     f"{file.uri}: column {key!r} of source.unique has several numbers an event"
                 )
-            numbers.append(content)
-        named = np.stack(numbers, axis=1)
-        first, which = np.unique(named, axis=0, return_index=True, return_inverse=True)[1:]
-        if len(first) < len(rows) and unique.copies == "refuse":
-            row = int((first[which] != rows).argmax())
-            raise DataError(
-                f"{file.uri}: {len(rows):,} rows are {len(first):,} events by "
-                f"{', '.join(map(str, unique.by))}: {len(rows) - len(first):,} are copies, the "
-                f"first of them row {row} (from 0), of row {first[which][row]}; say "
-                "source.unique.copies = 'leave-out' to keep the first of each"
-            )
-        return np.sort(first)
+            double = content.astype(np.float64)
+            rest = (content - double.astype(content.dtype)).astype(np.int64)
+            parts += [double, rest.astype(np.float64)]
+        return np.stack(parts, axis=1)
 
-    def _copies(self, file: Input) -> int:
-        return len(next(iter(self._table(file).values()))) - len(self._events(file))
+    def _length(self, file: Input) -> int:
+        return len(next(iter(self._table(file).values())))
 
     def _table(self, file: Input) -> Mapping[Key, Content]:
         keys = [column.column for column in self._config.columns.values()]

@@ -13,11 +13,11 @@ from pydantic import NonNegativeFloat, model_validator
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.sources.base import SOURCES, SourceConfig
 from mleg_ray.catalog.sources.drawn import require_schema
-from mleg_ray.catalog.sources.files import FileStretches, Input, InputFiles, inputs
+from mleg_ray.catalog.sources.files import FileStretches, Input, InputFiles, inputs, unpacked
 from mleg_ray.catalog.sources.images import Found, Scan, constant
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import EventSchema, Field, Unit
-from mleg_ray.storage import read_bytes, version
+from mleg_ray.storage import version
 
 BEGINS = "params:"
 # In the order of the file.
@@ -132,7 +132,8 @@ class Signals:
 
 @functools.lru_cache(maxsize=1)
 def _read_cached(uri: str, _version: str, pads: tuple[int, int], times: tuple[int, int]) -> Signals:
-    lines = read_bytes(uri).decode(errors="replace").splitlines()
+    with unpacked(uri) as (stream, _):
+        lines = stream.read().decode("utf-8-sig", errors="replace").splitlines()
     if len(lines) % 2 and not lines[-1].strip():
         lines.pop()  # the second line of an event without signals is blank; this is none
     if len(lines) % 2:

@@ -10,6 +10,7 @@ from pydantic import PositiveFloat, ValidationError
 from mleg_ray.config import Config
 from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.statistics.estimate import (
+    Direction,
     Estimate,
     Figure,
     NotComputable,
@@ -42,6 +43,11 @@ class Comparison:
     def pooled(self, rng: np.random.Generator) -> PooledSample:
         """Return the truth and random generated events in one table; see `PooledSample`."""
         return PooledSample(self.truth, self.generated, rng)
+
+    @property
+    def images(self) -> list[str]:
+        """The names of the images that both samples have."""
+        return [name for name in self.truth.images if name in self.generated.images]
 
     def shared(self, name: str, compute: Callable[[np.random.Generator], T]) -> T:
         """Return what several metrics need, computed once, of a random stream of its own.
@@ -119,6 +125,16 @@ def resampled(
         return figures
 
     return compute
+
+
+def directed(figures: Mapping[str, Figure], direction: Direction) -> dict[str, Figure]:
+    """Return figures of which another direction is right."""
+    return {
+        subject: figure.model_copy(update={"direction": direction})
+        if isinstance(figure, Estimate)
+        else figure
+        for subject, figure in figures.items()
+    }
 
 
 def joint(estimate: Callable[[PooledSample, np.random.Generator], Estimate]) -> Compute:

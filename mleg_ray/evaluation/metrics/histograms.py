@@ -50,10 +50,15 @@ def kl_divergence(truth: Histogram, generated: Histogram) -> float:
 
 
 def separation_power(truth: Histogram, generated: Histogram) -> float:
-    """½ Σ (h₁ - h₂)² / (h₁ + h₂) of unit-normalised histograms; CaloChallenge, arXiv:2410.21611."""
-    total = truth.density + generated.density
+    """½ Σ (h₁ - h₂)² / (h₁ + h₂) of unit-normalised histograms; CaloChallenge, arXiv:2410.21611.
+
+    A bin whose negative weights prevail counts as empty, so that it lies between 0 and 1.
+    """
+    h1, h2 = (np.clip(h.density, 0, None) for h in (truth, generated))
+    h1, h2 = h1 / h1.sum(), h2 / h2.sum()
+    total = h1 + h2
     filled = total > 0
-    difference = (truth.density - generated.density)[filled]
+    difference = (h1 - h2)[filled]
     return float(0.5 * np.sum(np.square(difference) / total[filled]))
 
 

@@ -4,7 +4,6 @@ import numpy as np
 
 from mleg_ray.evaluation.metrics.base import ALL, Comparison, Metric
 from mleg_ray.evaluation.samples.column import FloatArray
-from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.statistics.classifiers import finite_features, scale
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputableError
 from mleg_ray.evaluation.statistics.resampling import MINIMUM_EVENTS, RESAMPLES
@@ -43,7 +42,7 @@ def memorisation(comparison: Comparison, rng: np.random.Generator) -> dict[str, 
     neighbours = NearestNeighbors().fit(features["training"] / spread)
     distances = {}
     for whose, sample in samples.items():
-        asking = _drawn(sample, rng)
+        asking = queries(sample.weight, sample.origin.name, rng)
         # A training event's nearest neighbour is itself.
         rank = 2 if whose == "training" else 1
         found, _ = neighbours.kneighbors(features[whose][asking] / spread, n_neighbors=rank)
@@ -51,7 +50,7 @@ def memorisation(comparison: Comparison, rng: np.random.Generator) -> dict[str, 
     own = float(np.median(distances["training"]))
     if own == 0:
         raise NotComputableError("at least half of the training events have an exact copy there")
-    medians = {whose: _bootstrapped_medians(d, rng) for whose, d in distances.items()}
+    medians = {whose: bootstrapped_medians(d, rng) for whose, d in distances.items()}
     estimate = Estimate(
         value=float(np.median(distances["generated"])) / own,
         uncertainty=float(np.std(medians["generated"] / medians["training"], ddof=1)),
@@ -63,16 +62,22 @@ def memorisation(comparison: Comparison, rng: np.random.Generator) -> dict[str, 
     return {ALL: estimate}
 
 
-def _drawn(sample: EventSample, rng: np.random.Generator) -> np.ndarray:
-    size = np.abs(sample.weight)
+def queries(weight: FloatArray, whose: str, rng: np.random.Generator) -> np.ndarray:
+    """Return the rows of at most 2000 random events of weights (n,), drawn in proportion to |w|.
+
+    Raises:
+        NotComputableError: the weights leave fewer than 50.
+    """
+    size = np.abs(weight)
     present = int(np.count_nonzero(size))
     if present < MINIMUM_EVENTS:
-        raise NotComputableError(f"the weights of {sample.origin.name} leave {present} events")
+        raise NotComputableError(f"the weights of {whose} leave {present} events")
     n = min(QUERIES, present)
-    return rng.choice(len(sample), n, replace=False, p=size / size.sum())
+    return rng.choice(len(weight), n, replace=False, p=size / size.sum())
 
 
-def _bootstrapped_medians(values: FloatArray, rng: np.random.Generator) -> FloatArray:
+def bootstrapped_medians(values: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return the medians of 200 resamples of values (n,), none zero."""
     medians: FloatArray = np.median(rng.choice(values, (RESAMPLES, len(values))), axis=1)
     return np.maximum(medians, np.finfo(np.float64).tiny)
 

@@ -14,6 +14,7 @@ from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.samples.column import Column, FloatArray, columns_of
+from mleg_ray.evaluation.samples.images import Images, images_of
 from mleg_ray.evaluation.samples.sample import (
     Axis,
     EventSample,
@@ -31,6 +32,7 @@ from mleg_ray.randomness import derive_seed
 
 MAX_EVENTS = 100_000
 NULL_BYTES = 512 * MIB
+IMAGE_BYTES = 2048 * MIB  # of drawn events with images, were all their cells kept
 READ_SHARDS = 8  # at least, of a dataset with tallies
 
 
@@ -45,15 +47,20 @@ def from_dataset(
 ) -> EventSample:
     """Draw at most `max_events` random events of a split; count the unphysical among all of them.
 
-    With the `bins` of another sample's tally, all events are counted in these too. The dataset is
-    read once, shard by shard; `progress` hears how many events are done.
+    Of events with images so many are drawn as memory holds. With the `bins` of another sample's
+    tally, all events are counted in these too. The dataset is read once, shard by shard; `progress`
+    hears how many events are done.
     """
     total = dataset.rows(split)
+    pictured = [field.name for field in dataset.schema.fields if field.shape]
+    if pictured:
+        max_events = AtOnce(IMAGE_BYTES, events=max_events).of(bytes_of(dataset.schema))
     rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
     chosen = np.sort(rng.choice(total, min(total, max_events), replace=False, shuffle=False))
     manifest = dataset.manifest
     axes = _axes(manifest)
     parts: list[dict[str, Column]] = []
+    images: list[dict[str, Images]] = []
     weights: list[FloatArray] = []
     unphysical: UnphysicalTally | None = None
     tally: Tally | None = None
@@ -71,6 +78,7 @@ def from_dataset(
         first, last = np.searchsorted(chosen, (done, done + len(events)))
         rows = chosen[first:last] - done
         parts.append({name: columns[name].take(rows) for name in axes})
+        images.append(images_of(events.choose(pictured)[torch.from_numpy(rows)]))
         weights.append(weight[rows])
         done += len(events)
         progress(done)
@@ -89,7 +97,14 @@ def from_dataset(
     )
     definitions = manifest.definitions
     sample = EventSample(
-        drawn, np.concatenate(weights), axes, unphysical, origin, definitions, tally
+        drawn,
+        np.concatenate(weights),
+        axes,
+        unphysical,
+        origin,
+        definitions,
+        tally,
+        {name: Images.concatenate([part[name] for part in images]) for name in images[0]},
     )
     return ordered(sample)
 
@@ -237,7 +252,9 @@ def compared_axes(description: Description, conditions: Mapping[str, float]) -> 
             axes[f"{field.group}.{COUNT}"] = Axis(description="number in an event")
         varies = field.role == "condition" and field.name not in conditions
         if varies or (field.role == "event" and not field.shape):
-            axes[field.name] = Axis(unit=field.unit, description=field.description)
+            axes[field.name] = Axis(
+                unit=field.unit, description=field.description, condition=varies
+            )
     return axes | derived_axes(description)
 
 

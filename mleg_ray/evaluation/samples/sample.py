@@ -1,7 +1,7 @@
 """The events that are compared, and what their numbers mean."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from mleg_ray.definitions import Definitions, Plane
 from mleg_ray.errors import DataError
 from mleg_ray.evaluation.samples.column import Column, FloatArray, columns_of
 from mleg_ray.evaluation.samples.histogram import Histogram
+from mleg_ray.evaluation.samples.images import Images, images_of
 from mleg_ray.evaluation.samples.tally import Tally
 from mleg_ray.evaluation.samples.unphysical import UnphysicalTally, broken
 from mleg_ray.events import COUNT, Events, group_of
@@ -23,7 +24,7 @@ MOST_OBJECTS = 8  # of a group, that classifiers see
 
 
 class Frame(Protocol):
-    """What columns need to be: a mapping or a data frame."""
+    """What columns need to be: a mapping, a data frame (pandas, polars) or a table of Arrow."""
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the names."""
@@ -32,14 +33,15 @@ class Frame(Protocol):
         """Return a column."""
 
 
-# Named columns, or a matrix (n, d) whose columns are then called x0, x1 ...
+# Named columns, also of a structured array, or a matrix (n, d) of columns x0, x1 ...
 Arrays = Frame | NDArray[Any]
 
 
 class Axis(Config):
     """How an observable is read and drawn: unit ("1" if none), LaTeX label, logarithmic or not.
 
-    `derived` says that it is a function of the other columns.
+    `derived` says that it is a function of the other columns, `condition` that it is given to the
+    generator.
     """
 
     unit: str = "1"
@@ -47,6 +49,7 @@ class Axis(Config):
     log: bool = False
     description: str = ""
     derived: bool = False
+    condition: bool = False
 
     def edges(self, low: float, high: float, bins: int) -> FloatArray:
         """Return the edges (bins + 1,) of bins that are equal on the axis's own scale."""
@@ -76,6 +79,8 @@ class Origin(Config):
 class EventSample:
     """Events as named columns, of events or of their objects, with `weight` (n,), all float64.
 
+    Their `images` go by name, too.
+
     The events are in a canonical order, so that every figure, its seeded choices included, depends
     on which events there are and not on how they were stored. `unphysical` has counted all events
     of the origin, not only those drawn; so has `tally`, if the sample, or the one it
@@ -89,6 +94,7 @@ class EventSample:
     origin: Origin
     definitions: Definitions = NO_DEFINITIONS
     tally: Tally | None = None
+    images: Mapping[str, Images] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -153,6 +159,7 @@ def from_arrays(
     """Make a sample of plain columns, or of a data frame, of any generator.
 
     Columns have shape (n,), weights too (1 if absent); a matrix (n, d) has columns x0, x1 ...
+    Images have the shape (n, rows, columns), or with the layers before rows.
     Objects are a group: with a column `jet.count` (n,), their number, the columns `jet.pt`,
     `jet.eta` ... hold the numbers of all jets of the first event, then of the second ... `axes`
     chooses what is compared, by default every column and the `definitions`' observables that
@@ -174,7 +181,8 @@ def from_arrays(
     )
     definitions.check(example, axes if axes is not None else events.columns)
     if axes is None:
-        axes = {key: Axis() for key in events.columns} | derived_axes(definitions)
+        numbers = (key for key in events.columns if key not in images_of(events))
+        axes = {key: Axis() for key in numbers} | derived_axes(definitions)
     known = (*events.columns, *definitions.observables)
     missing = [key for key in axes if key not in known]
     if missing:
@@ -199,7 +207,15 @@ def sample_of(
     n = len(events)
     origin = Origin(name=name, events=n, compared=n, objects=objects_of(columns))
     unphysical = UnphysicalTally.of(broken(joined, fields, definitions), events.weight)
-    return EventSample(columns, events.weight.numpy(), axes, unphysical, origin, definitions)
+    return EventSample(
+        columns,
+        events.weight.numpy(),
+        axes,
+        unphysical,
+        origin,
+        definitions,
+        images=images_of(events),
+    )
 
 
 def objects_of(columns: Mapping[str, Column]) -> dict[str, int]:
@@ -253,6 +269,13 @@ def comparable(truth: EventSample, sample: EventSample) -> EventSample:
         for name in set(ours) & set(theirs):
             if ours[name] != theirs[name]:
                 raise DataError(f"{rules}: '{name}' is not the same rule in both samples")
+    for name in set(truth.images) & set(sample.images):
+        shapes = [some.images[name].shape for some in (truth, sample)]
+        if shapes[0] != shapes[1]:
+            raise DataError(
+                f"'{name}' has the shape {shapes[0]} in the truth but {shapes[1]} in the generated "
+                "sample"
+            )
     judged = set(truth.unphysical.violating) ^ set(sample.unphysical.violating)
     if judged:
         raise DataError(f"constraint '{min(judged)}' was counted in one of the two samples only")
@@ -266,22 +289,20 @@ def ordered(sample: EventSample) -> EventSample:
     compared = {name: sample.columns[name] for name in sample.axes}
     order = np.lexsort((sample.weight, *(column.key for column in reversed(compared.values()))))
     columns = {name: column.take(order) for name, column in compared.items()}
-    return replace(sample, columns=columns, weight=sample.weight[order])
+    images = {name: some.take(order) for name, some in sample.images.items()}
+    return replace(sample, columns=columns, weight=sample.weight[order], images=images)
 
 
 def _events(columns: Arrays, weights: ArrayLike | None, name: str) -> Events:
     """Return plain columns as events; see `from_arrays`."""
-    if isinstance(columns, np.ndarray):
-        if columns.ndim != 2:
-            raise DataError(f"{name}: a matrix (n, d) or columns are needed, not {columns.shape}")
-        columns = {f"x{i}": column for i, column in enumerate(columns.T)}
-    arrays = {str(key): _numeric(name, key, columns[key]) for key in columns}
+    arrays = {str(key): _numeric(name, key, column) for key, column in _named(columns, name)}
     groups = [group_of(key) for key in arrays if key == f"{group_of(key)}.{COUNT}"]
     flat = {key for key in arrays if group_of(key) in groups and not key.endswith(f".{COUNT}")}
     n = next((len(array) for key, array in arrays.items() if key not in flat), 0)
     weight = np.ones(n) if weights is None else _numeric(name, "weights", weights)
     for key, array in (arrays | {"weights": weight}).items():
-        if key not in flat and array.shape != (n,):
+        images = array.ndim > 2 and len(array) == n
+        if key not in flat and array.shape != (n,) and not images:
             raise DataError(f"{name}: column '{key}' has shape {array.shape}, not ({n},) as others")
     if not np.isfinite(weight).all():
         raise DataError(f"{name}: weight not finite, first in row {np.argmin(np.isfinite(weight))}")
@@ -303,6 +324,24 @@ def _events(columns: Arrays, weights: ArrayLike | None, name: str) -> Events:
     return Events(tensors, present, torch.from_numpy(weight))
 
 
+def _named(columns: Arrays, name: str) -> Iterable[tuple[Any, Any]]:
+    """Return each column with its name."""
+    if isinstance(columns, np.ndarray):
+        if columns.dtype.names:
+            return [(key, columns[key]) for key in columns.dtype.names]
+        if columns.ndim != 2:
+            raise DataError(f"{name}: a matrix (n, d) or columns are needed, not {columns.shape}")
+        return [(f"x{i}", column) for i, column in enumerate(columns.T)]
+    # The names of Arrow, of awkward, of pandas and polars (which yields columns), of mappings.
+    told = [getattr(columns, attribute, None) for attribute in ("column_names", "fields")]
+    keys = list(
+        next((n for n in told if isinstance(n, list)), getattr(columns, "columns", columns))
+    )
+    if len(set(keys)) < len(keys):
+        raise DataError(f"{name}: columns need different names, not {', '.join(map(str, keys))}")
+    return [(key, columns[key]) for key in keys]
+
+
 def _present(name: str, group: str, count: FloatArray) -> Tensor:
     """Return which objects of a group there are (n, most), by their number (n,)."""
     if not (np.isfinite(count) & (count >= 0) & (count == np.floor(count))).all():
@@ -313,7 +352,10 @@ def _present(name: str, group: str, count: FloatArray) -> Tensor:
 def _numeric(name: str, key: object, column: Any) -> FloatArray:  # noqa: ANN401 - of any kind
     if np.ma.isMaskedArray(column):
         raise DataError(f"{name}: column '{key}' is masked; fill or drop what is masked")
-    array = np.asarray(column)
+    try:
+        array = np.asarray(column)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: column '{key}' is no column of numbers: {error}") from None
     if array.dtype.kind not in "fiub" and array.size > 0:
         raise DataError(f"{name}: column '{key}' holds {array.dtype}; real numbers are needed")
     return array.astype(np.float64)

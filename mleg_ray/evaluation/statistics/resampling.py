@@ -17,6 +17,7 @@ import numpy as np
 from mleg_ray.definitions import Plane
 from mleg_ray.evaluation.samples.column import Column, FloatArray
 from mleg_ray.evaluation.samples.histogram import BinIndex
+from mleg_ray.evaluation.samples.images import Images
 from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.statistics.distances import JointStatistic, Statistic, effective_size
 from mleg_ray.evaluation.statistics.estimate import (
@@ -75,6 +76,8 @@ class PooledSample:
         }
         self.numbers = [name for name, column in self._columns.items() if column.count is None]
         self._truth_events = len(truth)
+        self._images = truth.images, generated.images
+        self._drawn = drawn
         for whose, weights in (("truth", self.truth), ("generated", self.generated)):
             require_weight(whose, weights)
 
@@ -136,6 +139,21 @@ class PooledSample:
             return cells
         drawn = self._tally.planes[plane.name].draw(self.n, self._rng)
         return np.concatenate([cells[: self._truth_events], drawn])
+
+    def images(self, name: str) -> Images:
+        """Return the pooled images of this name, of N events.
+
+        Raises:
+            NotComputableError: a cell is not finite, or all cells of the truth are zero.
+        """
+        truth, generated = (some[name] for some in self._images)
+        pooled = Images.concatenate([truth, generated.take(self._drawn)])
+        bad = int(np.count_nonzero(~np.isfinite(pooled.cells.data)))
+        if bad:
+            raise NotComputableError(f"{bad} cells of {name} are not finite")
+        if truth.cells.nnz == 0:
+            raise NotComputableError(f"all cells of {name} are zero in the truth")
+        return pooled
 
     @property
     def object_shares(self) -> dict[str, float]:

@@ -14,6 +14,7 @@ from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Quantity,
+    Resolution,
     Step,
     StepConfig,
     prefixed,
@@ -120,4 +121,4 @@ class AcceptanceConfig(StepConfig):
     name: str = Option(default="pair", pattern=r"^[A-Za-z_]\w*$")
     pt: PositiveFloat
     eta: PositiveFloat
-    resolution: PositiveFloat = 1e-9
+    resolution: Resolution = 1e-9

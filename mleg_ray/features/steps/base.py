@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from pydantic import Field as Option
 from torch import Tensor, nn
 
 from mleg_ray.config import Config, Registry
@@ -22,7 +23,8 @@ class Quantity:
     from event to event from one that does not. `levels` is how many whole numbers 0, 1, ... were
     spread evenly over all real ones; `given` names the column of levels at whose last one alone
     there is a number, and noise at the others. `category` is empty unless the column holds ones and
-    zeros: among those of the same category one is 1, and one alone is a bit.
+    zeros: among those of the same category one is 1, and one alone is a bit. `shares` tells that
+    all are shares of their sum, and 0 means none.
     """
 
     shape: tuple[int, ...] = ()
@@ -31,6 +33,7 @@ class Quantity:
     levels: int | None = None
     given: str | None = None
     category: str = ""
+    shares: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,9 @@ class StepConfig(Config):
 
 
 STEPS: Registry[StepConfig] = Registry("step")
+
+# A share within which an end counts as reached: below rounding its logit would be infinite.
+Resolution = Annotated[float, Option(ge=1e-15, le=0.1)]
 
 
 def require_columns(names: tuple[str, ...], layout: Layout) -> None:

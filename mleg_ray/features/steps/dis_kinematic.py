@@ -15,6 +15,7 @@ from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Quantity,
+    Resolution,
     Step,
     StepConfig,
     require_columns,
@@ -239,4 +240,4 @@ class DISKinematicConfig(StepConfig):
     m_hat_min: NonNegativeFloat = 0.0
     m_hat_smearing: PositiveFloat = 0.02
     y_min: Annotated[float, Option(ge=0, lt=1)] = 0.0
-    resolution: PositiveFloat = 1e-7
+    resolution: Resolution = 1e-7

@@ -16,6 +16,7 @@ from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Quantity,
+    Resolution,
     Step,
     StepConfig,
     per_event,
@@ -25,6 +26,7 @@ from mleg_ray.features.steps.base import (
 from mleg_ray.space import wrapped
 
 LEAST = 1e-30  # what a logarithm is taken of at least
+ROUNDING = 1e-6  # radians, by which single precision may miss π
 
 
 class Elementwise(Step):
@@ -119,9 +121,9 @@ class OfFields(Function):
 
 @STEPS.register
 class Angle(OfFields):
-    """φ/π of an angle in radians: where it turns over there is no seam.
+    """φ/π of an angle in radians: where it turns over, at π, there is no seam.
 
-    Angles come back in [`low`, `low` + 2π).
+    Angles lie between `low` and `low` + 2π; others, such as degrees, count as outside.
     """
 
     kind: Literal["angle"] = "angle"
@@ -134,13 +136,17 @@ class Angle(OfFields):
         return wrapped(x / math.pi)
 
     def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
-        """Return the angle."""
+        """Return the angle in [low, low + 2π)."""
         middle = self.low / math.pi + 1
         return math.pi * (wrapped(y - middle) + middle)
 
     def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return -log π."""
         return x.new_full(x.shape, -math.log(math.pi))
+
+    def beyond(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return where x is no angle of the turn that begins at `low`."""
+        return (x < self.low - ROUNDING) | (x > self.low + 2 * math.pi + ROUNDING)
 
 
 @STEPS.register
@@ -168,8 +174,27 @@ class Logarithm(OfFields):
         return x - self.above <= LEAST
 
 
+class Between(OfFields):
+    """A function of where a number lies between `low` and `high`."""
+
+    low: FiniteFloat = 0.0
+    high: FiniteFloat
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low, {self.low:g}, must be below high, {self.high:g}")
+        return self
+
+    def _share(self, x: Tensor) -> Tensor:
+        return (x - self.low) / (self.high - self.low)
+
+    def _at(self, share: Tensor) -> Tensor:
+        return self.low + (self.high - self.low) * share
+
+
 @STEPS.register
-class Interval(OfFields):
+class Interval(Between):
     """logit((x - `low`) / (`high` - `low`)): both ends lie at infinity.
 
     What lies within `resolution` of an end, a share of the interval, is moved to that distance.
@@ -177,15 +202,7 @@ class Interval(OfFields):
 
     kind: Literal["interval"] = "interval"
     prefix: ClassVar[str] = "logit"
-    low: FiniteFloat = 0.0
-    high: FiniteFloat
-    resolution: PositiveFloat = 1e-12
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"low, {self.low:g}, must be below high, {self.high:g}")
-        return self
+    resolution: Resolution = 1e-12
 
     def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return the logit."""
@@ -193,7 +210,7 @@ class Interval(OfFields):
 
     def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return x."""
-        return self.low + (self.high - self.low) * y.sigmoid()
+        return self._at(y.sigmoid())
 
     def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Return -log share (1 - share), less the logarithm of the interval's length."""
@@ -205,8 +222,25 @@ class Interval(OfFields):
         share = self._share(x)
         return (share < self.resolution) | (share > 1 - self.resolution)
 
-    def _share(self, x: Tensor) -> Tensor:
-        return (x - self.low) / (self.high - self.low)
+
+@STEPS.register
+class MinMax(Between):
+    """2 (x - `low`)/(`high` - `low`) - 1: -1 at one end, 1 at the other, and so on beyond."""
+
+    kind: Literal["min-max"] = "min-max"
+    prefix: ClassVar[str] = "minmax"
+
+    def change(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return twice the share, less one."""
+        return 2 * self._share(x) - 1
+
+    def restore(self, y: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return x."""
+        return self._at((y + 1) / 2)
+
+    def log_slope(self, x: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        """Return log 2/(high - low)."""
+        return x.new_full(x.shape, math.log(2 / (self.high - self.low)))
 
 
 @STEPS.register

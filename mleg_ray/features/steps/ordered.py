@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field as Option
-from pydantic import FiniteFloat, PositiveFloat
+from pydantic import FiniteFloat
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
@@ -15,6 +15,7 @@ from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Quantity,
+    Resolution,
     Step,
     StepConfig,
     prefixed,
@@ -96,4 +97,4 @@ class OrderedConfig(StepConfig):
     kind: Literal["ordered"] = "ordered"
     fields: Annotated[tuple[str, ...], Option(min_length=1)]
     above: FiniteFloat = 0.0
-    resolution: PositiveFloat = 1e-9
+    resolution: Resolution = 1e-9

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import PositiveFloat
 from torch import Tensor
 
 from mleg_ray.events import Events, members
@@ -13,6 +12,7 @@ from mleg_ray.features.steps.base import (
     STEPS,
     Layout,
     Quantity,
+    Resolution,
     Step,
     StepConfig,
     require_columns,
@@ -166,4 +166,4 @@ class PionPairConfig(StepConfig):
 
     step: ClassVar = PionPair
     kind: Literal["pion-pair"] = "pion-pair"
-    resolution: PositiveFloat = 2e-6
+    resolution: Resolution = 2e-6

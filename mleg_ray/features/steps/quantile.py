@@ -97,7 +97,13 @@ class Quantile(Step):
                 )
             for side in self._open:
                 edge = self.knots[i][-1 if side == "high" else 0]
-                self.get_buffer(side)[i] = own.mean_excess(edge, SIGNS[side])
+                self.get_buffer(side)[i] = excess = own.mean_excess(edge, SIGNS[side])
+                if not excess > 0:
+                    raise DataError(
+                        f"quantile: a few train events have more weight than the tail of "
+                        f"{self._tail:g} of '{name}', and nothing lies beyond; use more events, or "
+                        "a larger tail"
+                    )
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the normal or uniform number."""

@@ -6,9 +6,12 @@ import torch
 from pydantic import Field as Option
 from torch import Tensor, nn
 
+from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.models.networks.base import NetworkConfig
 from mleg_ray.space import Space
+
+Activation = Literal["leaky-relu", "relu", "silu"]
 
 
 class Modulated(nn.Module):
@@ -57,6 +60,26 @@ class Residual(Modulated):
         return result
 
 
+class OutputConfig(Config):
+    """What networks configure whose last layer may end in a function of each number.
+
+    A `sigmoid` keeps what is made within (0, 1), a `tanh` within (-1, 1); a `leaky-relu` of the
+    small slope `output_slope` draws what is below zero towards it.
+    """
+
+    output: Literal["linear", "sigmoid", "tanh", "leaky-relu"] = "linear"
+    output_slope: float = Option(0.01, ge=0)
+
+    def output_layers(self) -> list[nn.Module]:
+        """Return what follows the last layer: nothing, or the function."""
+        functions: dict[str, nn.Module] = {
+            "sigmoid": nn.Sigmoid(),
+            "tanh": nn.Tanh(),
+            "leaky-relu": nn.LeakyReLU(self.output_slope),
+        }
+        return [functions[self.output]] if self.output in functions else []
+
+
 class BlocksConfig(NetworkConfig):
     """What all networks of blocks configure: conditions, activation, dropout.
 
@@ -66,7 +89,7 @@ class BlocksConfig(NetworkConfig):
     """
 
     conditioning: Literal["concatenate", "film"] = "concatenate"
-    activation: Literal["leaky-relu", "relu", "silu"] = "leaky-relu"
+    activation: Activation = "leaky-relu"
     negative_slope: float = Option(0.2, ge=0)
     dropout: float = Option(0.0, ge=0, lt=1)
 
@@ -89,9 +112,19 @@ class BlocksConfig(NetworkConfig):
         modulated = self.conditioning == "film" and conditions > 0
         return [FiLM(conditions, channels)] if modulated else []
 
-    def block(self, *layers: nn.Module, channels: int, conditions: int) -> Chain:
-        """Return layers that end in so many channels, their modulation, activation and dropout."""
-        after: list[nn.Module] = [*self.film(conditions, channels), self._activation()]
+    def block(
+        self,
+        *layers: nn.Module,
+        channels: int,
+        conditions: int,
+        activation: Activation | None = None,
+    ) -> Chain:
+        """Return layers that end in so many channels, their modulation, activation and dropout.
+
+        The activation is the network's, unless this block has its own.
+        """
+        function = self._function(activation or self.activation)
+        after: list[nn.Module] = [*self.film(conditions, channels), function]
         if self.dropout > 0:
             after.append(nn.Dropout(self.dropout))
         return Chain(*layers, *after)
@@ -100,10 +133,10 @@ class BlocksConfig(NetworkConfig):
         """Return a fully connected block (B, n_in) -> (B, n_out)."""
         return self.block(nn.Linear(n_in, n_out), channels=n_out, conditions=conditions)
 
-    def _activation(self) -> nn.Module:
-        if self.activation == "leaky-relu":
+    def _function(self, activation: Activation) -> nn.Module:
+        if activation == "leaky-relu":
             return nn.LeakyReLU(self.negative_slope)
-        return nn.SiLU() if self.activation == "silu" else nn.ReLU()
+        return nn.SiLU() if activation == "silu" else nn.ReLU()
 
 
 def side_by_side(*parts: Tensor) -> Tensor:

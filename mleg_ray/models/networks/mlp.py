@@ -7,7 +7,14 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from mleg_ray.models.networks.base import NETWORKS, Network
-from mleg_ray.models.networks.blocks import BlocksConfig, Chain, Residual, side_by_side
+from mleg_ray.models.networks.blocks import (
+    Activation,
+    BlocksConfig,
+    Chain,
+    OutputConfig,
+    Residual,
+    side_by_side,
+)
 from mleg_ray.space import Space
 
 
@@ -19,11 +26,12 @@ class MLP(Network):
         beside = config.side_by_side(n_conditions)
         self._concatenates = beside > 0
         self.net, n = Chain(), n_in + beside
-        for width in config.widths:
-            block = config.dense(n, width, n_conditions)
+        for layer, width in enumerate(config.widths):
+            block = config.dense(n, width, n_conditions, first=layer == 0)
             self.net.append(Residual(block) if config.residual and width == n else block)
             n = width
-        self.net.append(config.linear(n, n_out))
+        self._hidden = len(self.net)
+        self.net.extend([config.linear(n, n_out), *config.output_layers()])
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Map x (B, n_in) under condition (B, c) to (B, n_out); one of no conditions sees none."""
@@ -33,7 +41,7 @@ class MLP(Network):
     @property
     def depth(self) -> int:
         """The number of hidden layers."""
-        return len(self.net) - 1
+        return self._hidden
 
     def hidden(self, x: Tensor, condition: Tensor, layer: int) -> Tensor:
         """Return what hidden layer number `layer`, from 1 to `depth`, makes of it: (B, width)."""
@@ -45,8 +53,10 @@ class MLP(Network):
 
 
 @NETWORKS.register
-class MLPConfig(BlocksConfig):
+class MLPConfig(BlocksConfig, OutputConfig):
     """Configuration of `MLP`: hidden widths and residual blocks, beside those of all networks.
+
+    The first hidden layer may have another activation than the others, `first_activation`.
 
     With `residual`, every hidden layer that keeps its width adds its input to its output (He et
     al., arXiv:1512.03385). `initial` says how weights are drawn: as PyTorch does it, uniform up to
@@ -56,6 +66,7 @@ class MLPConfig(BlocksConfig):
 
     kind: Literal["mlp"] = "mlp"
     widths: Annotated[tuple[PositiveInt, ...], Option(min_length=1)]
+    first_activation: Activation | None = None
     residual: bool = False
     initial: Literal["pytorch", "glorot"] = "pytorch"
 
@@ -67,9 +78,11 @@ class MLPConfig(BlocksConfig):
             nn.init.zeros_(layer.bias)
         return layer
 
-    def dense(self, n_in: int, n_out: int, conditions: int) -> Chain:
+    def dense(self, n_in: int, n_out: int, conditions: int, first: bool = False) -> Chain:
         """Return a fully connected block (B, n_in) -> (B, n_out)."""
-        return self.block(self.linear(n_in, n_out), channels=n_out, conditions=conditions)
+        activation = self.first_activation if first else None
+        linear = self.linear(n_in, n_out)
+        return self.block(linear, channels=n_out, conditions=conditions, activation=activation)
 
     def build(self, seen: Space, conditions: int, out: Space) -> MLP:
         """Build the network with freshly drawn weights.

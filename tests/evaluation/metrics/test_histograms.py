@@ -59,6 +59,16 @@ def test_separation_by_hand():
     )
 
 
+def test_separation_of_negative_weights_is_a_share():
+    """Sums of 3, -1, 2 and 3, 1, -1: what is below zero is empty, so 3/5, 0, 2/5 and 3/4, 1/4, 0.
+
+    (3/20)² / (27/20) = 1/60, and 1/4 and 2/5 of the bins that one of both fills.
+    """
+    t, g = filled([3.0, -1, 2]), filled([3.0, 1, -1])
+    assert separation_power(t, g) == pytest.approx((1 / 60 + 1 / 4 + 2 / 5) / 2)
+    assert separation_power(filled([3.0, -1]), filled([-1.0, 3])) == 1
+
+
 def test_divergences_by_hand():
     """Of 3 events each: shares (3 + 1/2)/4 and 1/8 of the truth, 1/8 and 7/8 of the generated."""
     t, g = filled([3.0, 0]), filled([0.0, 3])

@@ -19,6 +19,12 @@ OBJECTS = Space({"jet": Part((4, 3)), "event": Part((2,)), "lepton": Part((2, 5)
 CASES: dict[str, tuple[dict[str, object], Space, int, Space]] = {
     "mlp-numbers": ({"widths": [16, 16], "residual": True}, NUMBERS, 2, CODE),
     "mlp-unconditional": ({"widths": [16], "activation": "silu"}, NUMBERS, 0, CODE),
+    "mlp-leaky": (
+        {"widths": [16, 16], "first_activation": "relu", "output": "leaky-relu"},
+        NUMBERS,
+        2,
+        CODE,
+    ),
     "mlp-image": ({"widths": [16]}, NOISE, 2, IMAGE),
     "conv-nearest": ({"kind": "conv", "channels": [8, 16], "head": [8]}, NOISE, 2, IMAGE),
     "conv-bilinear": ({"kind": "conv", "channels": [8], "up": "bilinear"}, NOISE, 2, ODD),
@@ -52,6 +58,43 @@ CASES: dict[str, tuple[dict[str, object], Space, int, Space]] = {
     "conv-images": ({"kind": "conv", "channels": [8, 8], "stem": 4}, BESIDE, 2, BESIDE),
     "conv-others": ({"kind": "conv", "channels": [8, 8]}, UNLIKE, 1, ODD),
     "conv-tall": ({"kind": "conv", "channels": [4, 4, 4]}, TALL, 1, TALL),
+    "conv-layers-critic": (
+        {
+            "kind": "conv-layers",
+            "channels": [8, 6],
+            "layers": [
+                {"kernel": 3, "padding": 1},
+                {"kernel": 4, "stride": 2, "padding": 1, "normed": True},
+                {"kernel": 2, "stride": 2},
+            ],
+        },
+        BESIDE,
+        2,
+        SCORE,
+    ),
+    "conv-layers-generator": (
+        {
+            "kind": "conv-layers",
+            "channels": [8],
+            "norm": "layer",
+            "layers": [{"kernel": 3, "normed": True}, {"kernel": 4, "stride": 4}],
+            "output": "sigmoid",
+        },
+        NOISE,
+        2,
+        LAYERS,
+    ),
+    "conv-layers-unconditional": (
+        {
+            "kind": "conv-layers",
+            "channels": [8],
+            "layers": [{"kernel": 3, "stride": 2}, {"kernel": 3, "padding": 1}],
+            "activation": "silu",
+        },
+        LAYERS,
+        0,
+        CODE,
+    ),
     "branches-encoder": (
         {"kind": "branches", "inputs": {"event": [8, 8], "jet": [16]}, "head": [16, 8]},
         OBJECTS,

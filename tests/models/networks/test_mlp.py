@@ -38,6 +38,15 @@ def test_weights_of_glorot_are_uniform_up_to_their_bound() -> None:
     assert not values["net.0.1.linear.weight"].any()
 
 
+def test_an_output_between_minus_one_and_one_is_the_tangent_of_the_last_layers() -> None:
+    torch.manual_seed(1)
+    network = MLPConfig(widths=(5,), output="tanh").build(Space.numbers(3), 0, Space.numbers(2))
+    x, condition = 10 * torch.randn(8, 3), torch.zeros(8, 0)
+    last = network.net[1](network.hidden(x, condition, 1))
+    assert last.abs().max() > 1
+    torch.testing.assert_close(network(x, condition), last.tanh())
+
+
 def test_weights_have_their_old_names() -> None:
     network = MLPConfig(widths=(5, 5), residual=True, dropout=0.1).build(SEEN, 1, OUT)
     layers = ("net.0.0", "net.1.block.0", "net.2")
@@ -70,3 +79,24 @@ def test_something_must_be_seen() -> None:
         MLPConfig(widths=(4,)).build(Space.numbers(0), 0, OUT)
     network = MLPConfig(widths=(4,)).build(Space.numbers(0), 2, OUT)
     assert network(torch.zeros(3, 0), torch.randn(3, 2)).shape == (3, 2)
+
+
+def test_the_first_activation_and_the_last_may_be_of_their_own() -> None:
+    """A ReLU leaves (0, 2) of (-2, 2); half of 2 - 4 is -1; a tenth of 3 times that is -0.3."""
+    config = MLPConfig(
+        widths=(2, 1),
+        first_activation="relu",
+        negative_slope=0.5,
+        output="leaky-relu",
+        output_slope=0.1,
+    )
+    network = config.build(Space.numbers(1), 0, Space.numbers(1))
+    values = ([[1.0], [-1.0]], [0.0, 0.0], [[1.0, 1.0]], [-4.0], [[3.0]], [0.0])
+    with torch.no_grad():
+        for parameter, value in zip(network.parameters(), values, strict=True):
+            parameter.copy_(torch.tensor(value))
+    x, nothing = torch.tensor([[-2.0]]), torch.zeros(1, 0)
+    assert network.hidden(x, nothing, 1).tolist() == [[0, 2]]
+    assert network.hidden(x, nothing, 2).tolist() == [[-1]]
+    assert network(x, nothing).item() == pytest.approx(-0.3)
+    assert network.depth == 2
