@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ from mleg_ray.events import COUNT
 HEAD = 65_536  # bytes of a text table that tell its form
 DELIMITERS = (",", ";", "\t", "|", " ")
 BRACKETS = "()[]"
+COMMENT = "#"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def _form(uri: str) -> tuple[FileFormat, list[str]]:
         if kind == "hdf5":
             h5py = library("h5py", f"{uri}: HDF5")
             with h5py.File(stream, "r") as file:
-                return _hdf5_form(uri, file, h5py)
+                return _hdf5_form(file, h5py)
         if kind == "root":
             uproot = library("uproot", f"{uri}: ROOT")
             with uproot.open(stream) as file:
@@ -100,24 +102,34 @@ def _form(uri: str) -> tuple[FileFormat, list[str]]:
 
 
 def _text_form(uri: str, head: bytes) -> tuple[FileFormat, list[str]]:
-    """Tell the delimiter by the lines' equal numbers of cells, a header by what is no number."""
-    lines = [line for line in head.decode("utf-8-sig", errors="replace").splitlines()[:-1] if line]
-    lines = [line for line in lines if not line.lstrip().startswith("#")]
-    lines = lines or head.decode("utf-8-sig", errors="replace").splitlines()
-    if not lines:
+    """Tell the delimiter by the most cells in a line, a header by what is no number.
+
+    The names stand in the first line, or in the last comment before it, as NumPy writes them.
+    """
+    text = head.decode("utf-8-sig", errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = lines[:-1] if len(head) == HEAD else lines  # the last one may be cut
+    rows = [line for line in lines if not line.startswith(COMMENT)]
+    if not rows:
         raise DataError(f"{uri}: has no events")
-    blank = "".join(c for c in BRACKETS if c in lines[-1])
-    cleaned = [line.translate(dict.fromkeys(map(ord, blank), " ")) for line in lines]
+    above = [line.lstrip(f"{COMMENT} ") for line in lines[: lines.index(rows[0])]]
+    blank = "".join(c for c in BRACKETS if c in rows[-1])
 
     def cells(line: str, delimiter: str) -> list[str]:
+        line = line.translate(dict.fromkeys(map(ord, blank), " "))
         if delimiter == " ":
             return line.split()
         return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
 
-    delimiter = max(DELIMITERS, key=lambda d: len(cells(cleaned[-1], d)))
-    first = cells(cleaned[0], delimiter)
-    header = not any(map(_is_number, first))
-    names = first if header else [str(i) for i in range(len(first))]
+    delimiter = max(DELIMITERS, key=lambda d: len(cells(rows[-1], d)))
+    names = cells(rows[0], delimiter)
+    header = not any(map(_is_number, names))
+    if not header and above:
+        told = cells(above[-1], delimiter)
+        header = len(told) == len(names) and not any(map(_is_number, told))
+        names = told if header else names
+    if not header:
+        names = [str(i) for i in range(len(names))]
     return FileFormat(kind="text", delimiter=delimiter, blank=blank, header=header), names
 
 
@@ -152,23 +164,23 @@ def _numpy_names(content: object) -> list[str]:
     return [str(i) for i in range(content.shape[1] if content.ndim == 2 else 1)]
 
 
-def _hdf5_form(uri: str, file: object, h5py: object) -> tuple[FileFormat, list[str]]:
+def _hdf5_form(file: Any, h5py: Any) -> tuple[FileFormat, list[str]]:  # noqa: ANN401
     """Return the columns of the only group, or of the only table, of an HDF5 file."""
-    members = dict(file.items())  # type: ignore[attr-defined]
+    members = dict(file.items())
     group, table = file, None
     if len(members) == 1:
         [(name, only)] = members.items()
-        if isinstance(only, h5py.Group) or only.dtype.names or only.ndim == 2:  # type: ignore[attr-defined]
+        if isinstance(only, h5py.Group) or only.dtype.names or only.ndim == 2:
             group, table = only, name
     file_format = FileFormat(kind="hdf5", table=table)
-    if isinstance(group, h5py.Group):  # type: ignore[attr-defined]
-        names = [str(name) for name, it in group.items() if isinstance(it, h5py.Dataset)]  # type: ignore[attr-defined]
+    if isinstance(group, h5py.Group):
+        names = [str(name) for name, it in group.items() if isinstance(it, h5py.Dataset)]
         return file_format, [name for name in names if not name.endswith(f".{COUNT}")]
-    return file_format, _numpy_names(group[()])  # type: ignore[index]
+    return file_format, _numpy_names(group[()])
 
 
-def _root_form(uri: str, file: object) -> tuple[FileFormat, list[str]]:
-    kinds = {name.partition(";")[0]: kind for name, kind in file.classnames().items()}  # type: ignore[attr-defined]
+def _root_form(uri: str, file: Any) -> tuple[FileFormat, list[str]]:  # noqa: ANN401
+    kinds = {name.partition(";")[0]: kind for name, kind in file.classnames().items()}
     trees = [name for name, kind in kinds.items() if kind in ("TTree", "ROOT::RNTuple")]
     if len(trees) != 1:
         raise UserError(
@@ -176,7 +188,7 @@ def _root_form(uri: str, file: object) -> tuple[FileFormat, list[str]]:
             "wanted to a file of its own"
         )
     [tree] = trees
-    return FileFormat(kind="root", table=tree), file[tree].keys()  # type: ignore[index]
+    return FileFormat(kind="root", table=tree), file[tree].keys()
 
 
 def joined(tables: Sequence[Table], uris: Sequence[str]) -> Table:

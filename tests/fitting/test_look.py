@@ -336,7 +336,8 @@ def test_text_tables_tell_their_form(tmp_path: Path) -> None:
     texts = {
         "a.csv": ("x,y\n1,2\n3,4\n", ["x", "y"]),
         "b.csv": ("x;y\n1;2\n3;4\n", ["x", "y"]),
-        "c.txt": ("# made by hand\n 1.5 2 ( 3)\n 4 5 ( 6)\n", ["0", "1", "2"]),
+        "c.txt": ("# some events, made by hand\n 1.5 2 ( 3)\n 4 5 ( 6)\n", ["0", "1", "2"]),
+        "n.txt": ("# made by hand\n# px py\n1 2\n3 4\n", ["px", "py"]),
         "d.csv": ("x,name\n1,muon\n3,pion\n", ["x"]),
     }
     for file, (text, names) in texts.items():
