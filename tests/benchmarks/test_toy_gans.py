@@ -59,7 +59,7 @@ def test_heights_are_of_all_events() -> None:
 
 
 def test_modes_of_four_events_by_hand() -> None:
-    """Two at the first mode, one beyond its 3σ, one 1σ from a wide second one."""
+    """Two at the first mode, one beyond its 3σ but within 4, one 1σ from a wide second one."""
     modes = Modes(np.array([0.5, 0.5]), np.array([[0.0], [10.0]]), np.array([1.0, 4.0]))
     shares, good = at_modes(np.array([[0.5], [-2.9], [-3.1], [6.0]]), modes)
     assert shares.tolist() == [0.5, 0.25]
