@@ -136,13 +136,13 @@ class SnapshotSelector:
 
     def consider(self, progress: Progress, loop: TrainingLoop, seconds: float) -> Snapshot:
         """Judge the loop's model now, and keep its weights if it is among the best so far."""
-        ks, chi2, images = self._judged(loop) if progress.finite else ({}, {}, {})
+        ks, chi2 = self._judged(loop) if progress.finite else ({}, {})
         snapshot = Snapshot(
             step=progress.step,
             ks_sum=sum(ks.values()) if ks else float(len(self._names)),
             ks=ks,
             chi2_paper=chi2,
-            images=images,
+            images=self._watch.figures(),
             losses={k: v for k, v in progress.losses.items() if math.isfinite(v)},
             seconds=seconds,
             finite=progress.finite,
@@ -163,15 +163,14 @@ class SnapshotSelector:
         others.sort(key=lambda one: one.ks_sum)
         return [best, *others[: self._keep - 1]] if best else []
 
-    def _judged(self, loop: TrainingLoop) -> tuple[dict[str, float], ...]:
-        """Return the KS distance and, where finite, `chi2_paper` of observables, and of images."""
+    def _judged(self, loop: TrainingLoop) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the KS distance and, where it is finite, `chi2_paper` of each observable."""
         generated = self._generated(loop)
         ks = self._compared(generated, prepare_ks)
         chi2 = self._compared(generated, prepare_relative_chi2)
         return (
             {name: 1.0 if math.isnan(value) else value for name, value in ks.items()},
             {name: value for name, value in chi2.items() if math.isfinite(value)},
-            self._watch.figures(),
         )
 
     def _generated(self, loop: TrainingLoop) -> dict[str, Column]:

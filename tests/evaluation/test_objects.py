@@ -110,7 +110,8 @@ def expected(name: str, truth: EventSample, generated: EventSample, axis: str) -
         jsd = (np.sum(p * np.log2(p / middle)) + np.sum(q * np.log2(q / middle))) / 2
         return float(np.sqrt(jsd))
     if name == "separation":
-        h, k = a / a.sum(), b / b.sum()
+        h, k = (np.clip(sums, 0, None) for sums in (a, b))  # where weights below zero prevail
+        h, k = h / h.sum(), k / k.sum()
         used = h + k > 0
         return float(0.5 * np.sum((h - k)[used] ** 2 / (h + k)[used]))
     if name == "chi2_paper":
