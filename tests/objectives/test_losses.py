@@ -483,13 +483,13 @@ def test_a_cramer_gan_of_two_events_by_hand() -> None:
         def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
             return torch.cat([x, 2 * x], dim=1)
 
-    views = PAIR._replace(others=(torch.tensor([[-1.0], [0.5]]),))
+    views = PAIR._replace(others=(torch.tensor([[-1.0], [2.25]]),))
     objective = Cramer(critic_updates=1, gradient_penalty=7.0)
     root = math.sqrt(5)
-    # f(x) = √5 (|x - x̃'| - |x|), with x̃' = -1 of the first event and 1/2 of the second.
-    real = (1.5 * (1 - 0) + 0.5 * (1.5 - 2)) / 2
-    fake = (1.5 * (2 - 1) + 0.5 * (2.5 - 3)) / 2
-    # At 1/4, above 0 and -1, and at 5/2, above 0 and 1/2, f is constant; below 0, at -1/2 and
+    # f(x) = √5 (|x - x̃'| - |x|), with x̃' = -1 of the first event and 9/4 of the second.
+    real = (1.5 * (1 - 0) + 0.5 * (0.25 - 2)) / 2
+    fake = (1.5 * (2 - 1) + 0.5 * (0.75 - 3)) / 2
+    # At 1/4, above 0 and -1, and at 5/2, above 0 and 9/4, f is constant; below 0, at -1/2 and
     # above -1, it has the slope 2√5.
     for share, slopes_of in ((0.25, (0, 0)), (-0.5, (2 * root, 0))):
         penalty = (1.5 * (slopes_of[0] - 1) ** 2 + 0.5 * (slopes_of[1] - 1) ** 2) / 2
@@ -497,11 +497,11 @@ def test_a_cramer_gan_of_two_events_by_hand() -> None:
         assert loss.parts["surrogate"].item() == pytest.approx(root * (real - fake), abs=1e-6)
         assert loss.parts["gradient_penalty"].item() == pytest.approx(penalty, rel=1e-5)
         assert loss.value.item() == pytest.approx(7 * penalty - root * (real - fake), rel=1e-5)
-    # |x - x̃| + |x - x̃'| - |x̃ - x̃'|: 1 + 1 - 2 and 1 + 3/2 - 5/2.
+    # |x - x̃| + |x - x̃'| - |x̃ - x̃'|: 1 + 1 - 2 and 1 + 1/4 - 3/4.
     far = views._replace(real=torch.tensor([[4.0], [2.0]]))  # 3 + 5 - 2
-    for some, expected in ((views, 0.0), (far, root * 1.5 * 6 / 2)):
+    for some, first in ((views, 0), (far, 6)):
         assert objective.generator_loss(Plane(), some).value.item() == pytest.approx(
-            expected, abs=1e-5
+            root * (1.5 * first + 0.5 * 0.5) / 2, rel=1e-5
         )
 
 
