@@ -26,6 +26,7 @@ COMMANDS = (
     "balanza --experiment III",
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
+    "calorimeter",
     *("detector-toys", "image-speed", "images --system VAE-32", "showers", "stops"),
     *("tops --anomaly", "toy-gans --loss GAN --loss flow", "smearing"),
 )
