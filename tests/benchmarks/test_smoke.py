@@ -26,7 +26,7 @@ COMMANDS = (
     "balanza --experiment III",
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
-    *("detector-toys", "showers", "stops", "tops --anomaly"),
+    *("calorimeter", "detector-toys", "showers", "stops", "tops --anomaly"),
     *("toy-gans --loss GAN --loss flow", "smearing"),
     *("image-speed", "images --system VAE-32"),
 )
