@@ -56,7 +56,9 @@ class Asked(Training):
     """What is trained, judged and sampled."""
 
     recipe: Annotated[str, typer.Option(help="One on showers-narrow.")] = "hits-showers-narrow"
-    showers: Annotated[int, typer.Option(min=1, help="True ones that are prepared.")] = 200_000
+    showers: Annotated[
+        int, typer.Option(min=1, help="True ones prepared, as many at the energy held out.")
+    ] = 200_000
     compared: Annotated[int, typer.Option(min=1, help="Of each sample, by classifiers.")] = 50_000
     events: Number = 1_000_000
 
@@ -64,8 +66,9 @@ class Asked(Training):
 def measure(options: Asked, results: Results) -> None:
     """Train, generate and compare with each seed."""
     options.require(options.recipe)
-    dataset = options.prepared(DATASET, options.showers)
+    dataset, held_out = (options.prepared(name, options.showers) for name in (DATASET, HELD_OUT))
     n = options.few(options.compared, 600)
+    unseen = held_out.load(max_events=n)
     train, test = (dataset.load(split, max_events=n) for split in ("train", "test"))
     energy = test.columns["energy"].double().numpy()
     others = {
@@ -73,8 +76,6 @@ def measure(options: Asked, results: Results) -> None:
     }
     for name, events in {"the truth itself": train, **others}.items():
         results.add({"showers": name}, areas(events, test, dataset))
-    held_out = options.prepared(HELD_OUT, n)
-    unseen = held_out.load()
     for seed in options.seeds:
         checkpoint = options.trained(options.recipe, seed, dataset=dataset)
         labels: Row = {"recipe": options.recipe}
