@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import COUNT, Batch, Events, EventSchema, group_of
+from mleg_ray.features.field import FieldMap
 from mleg_ray.features.moments import Moments
 from mleg_ray.features.steps import STEPS, Layout, Quantity, Step, StepConfig
 from mleg_ray.features.steps.count import Count
@@ -126,6 +127,17 @@ class FeatureMap(nn.Module):
         self.register_buffer("weight_mean", torch.ones((), dtype=torch.float64))
         self.register_buffer("outside_fraction", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean_log_abs_det", torch.zeros((), dtype=torch.float64))
+
+    def field_maps(self) -> dict[str, FieldMap]:
+        """Return how fields become features that steps change by themselves, by field."""
+        found = {name: FieldMap.through(self._chain, name) for name in self._schema.event}
+        places = self.space.positions
+        return {
+            name: one._replace(mean=self.feature_mean[place], std=self.feature_std[place])
+            for name, one in found.items()
+            if one is not None
+            for place in places.get(one.feature, ())[:1]
+        }
 
     def _conditions_of_presence(self, made: Quantities) -> dict[int, tuple[tuple[int, int], ...]]:
         """Return `presence` as far as it is told by dequantised numbers alone."""

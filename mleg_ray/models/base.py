@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mleg_ray.config import Config, Registry
 from mleg_ray.events import Events
 from mleg_ray.features import FeatureMap
+from mleg_ray.features.field import FieldMap
 from mleg_ray.memory import MIB, AtOnce
 from mleg_ray.models.networks import NETWORKS, NetworkConfig
 from mleg_ray.models.splines import Levels
@@ -26,8 +27,9 @@ class Spaces(NamedTuple):
     """The layouts that a model must know: of features, of conditions, and of what critics see.
 
     `levels` are the features that are dequantised whole numbers, by position, as the fitted map
-    has them; `presence` tells when a feature is more than noise, see `FeatureMap`. An event has
-    `rows` of the features: one, but of a group's objects many.
+    has them; `presence` tells when a feature is more than noise, see `FeatureMap`; `fields` are
+    how fields become features that steps change by themselves, by field. An event has `rows` of
+    the features: one, but of a group's objects many.
     """
 
     features: Space
@@ -36,6 +38,7 @@ class Spaces(NamedTuple):
     levels: Mapping[int, Levels] = {}
     presence: Mapping[int, tuple[tuple[int, int], ...]] = {}
     rows: int = 1
+    fields: Mapping[str, FieldMap] = {}
 
     @staticmethod
     def of(feature_map: FeatureMap) -> "Spaces":
@@ -51,6 +54,7 @@ class Spaces(NamedTuple):
             feature_map.view_space,
             levels,
             feature_map.presence,
+            fields=feature_map.field_maps(),
         )
 
 

@@ -1,146 +1,25 @@
 """A density of events of objects: how many there are, then one object after another."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Several
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, silu
+from torch.nn.functional import one_hot
 
 from mleg_ray.errors import ConfigError
 from mleg_ray.models.base import MODELS, Model, ModelConfig, Spaces
-from mleg_ray.models.splines import Bins, Circle, Levels, Line, Monotone
+from mleg_ray.models.chain import Below, Chain, seen, seen_width
+from mleg_ray.models.second import After, Second
+from mleg_ray.models.splines import Bins, Circle, Line, Monotone
 from mleg_ray.space import Part, Space, columns, wrapped
 
-LEAST_DESCENT = 1e-6  # from an object to the next, of a standardised feature: more is rounding
 LARGEST_MAGNITUDE = 6.0  # its logarithm: what is summed must not overflow
 MAGNITUDE_WIDTH = 32  # of the network that makes magnitudes
 SCALE = 0.25  # of sums and counts, so that networks see numbers of order one
-
-
-class Chain(nn.Module):
-    """p(x | known) = Π_i p(x_i | x_1 ... x_(i-1), known) of a few numbers, each of a monotone map.
-
-    What is known, (N, width), passes a layer beside itself. Then each number has a layer of
-    `hidden` units of its own, which sees also what is before, angles as cosine and sine, whole
-    numbers as one of their levels; its output shapes the map.
-    """
-
-    level_mean: Tensor
-    level_std: Tensor
-
-    def __init__(self, maps: Several[Monotone], width: int, hidden: int) -> None:
-        super().__init__()
-        self.maps = tuple(maps)
-        self._hidden = hidden
-        # What is learned of the train split travels in the checkpoint.
-        mean = [one.mean if isinstance(one, Levels) else 0.0 for one in maps]
-        std = [one.std if isinstance(one, Levels) else 1.0 for one in maps]
-        self.register_buffer("level_mean", torch.tensor(mean))
-        self.register_buffer("level_std", torch.tensor(std))
-        later = range(len(maps) - 1, -1, -1)
-        self.beside = nn.Linear(width, width)
-        self.given = nn.Linear(width, hidden * len(maps))
-        # What each number tells all those behind it.
-        self.tells = nn.ModuleList(
-            nn.Linear(seen_width(one), hidden * behind, bias=False)
-            for one, behind in zip(maps, later, strict=True)
-            if behind
-        )
-        self.out = nn.ModuleList(nn.Linear(hidden, one.width) for one in maps)
-        for layer in self.out:  # at first hardly more than noise
-            assert isinstance(layer, nn.Linear)
-            nn.init.normal_(layer.weight, std=0.1 / math.sqrt(hidden))
-            nn.init.zeros_(layer.bias)
-
-    def log_prob(self, known: Tensor, x: Tensor, below: "Below | None" = None) -> Tensor:
-        """Return log p(x_i | ...) (N, m) of numbers x (N, m)."""
-        logs = []
-        waiting = self._begun(known)
-        for i in range(len(self.maps)):
-            one = self._map(i)
-            raw, waiting = self._raw(i, waiting)
-            own = x[:, i]
-            waiting = self._told(i, waiting, own)
-            if below is not None and i == below.number:
-                own, log_slope = below.descent(own)
-                logs.append(one.log_prob(raw, own) + log_slope)
-            else:
-                logs.append(one.log_prob(raw, own))
-        return torch.stack(logs, dim=1)
-
-    def decode(
-        self,
-        known: Tensor,
-        noise: Tensor,
-        below: "Below | None" = None,
-        present: Tensor | None = None,
-    ) -> Tensor:
-        """Return the numbers (N, m) that noise (N, m) becomes, 0 where none is `present` (N, m)."""
-        made = []
-        waiting = self._begun(known)
-        for i in range(len(self.maps)):
-            one = self._map(i)
-            raw, waiting = self._raw(i, waiting)
-            own = one.decode(raw, noise[:, i])
-            if below is not None and i == below.number:
-                own = below.descended(own)
-            if present is not None:
-                own = torch.where(present[:, i], own, 0.0)
-            waiting = self._told(i, waiting, own)
-            made.append(own)
-        return torch.stack(made, dim=1)
-
-    def level(self, i: int, x: Tensor) -> Tensor:
-        """Return the whole number (N,) of number i, which has levels."""
-        own = self._map(i)
-        assert isinstance(own, Levels)
-        return own.level(x)
-
-    def _map(self, i: int) -> Monotone:
-        own = self.maps[i]
-        if isinstance(own, Levels):
-            return Levels(own.number, self.level_mean[i], self.level_std[i])
-        return own
-
-    def _begun(self, known: Tensor) -> Tensor:
-        h = silu(known)
-        begun: Tensor = self.given(h + silu(self.beside(h)))
-        return begun
-
-    def _raw(self, i: int, waiting: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the parameters (N, p) of map i, and what waits for those behind it."""
-        own, later = waiting[:, : self._hidden], waiting[:, self._hidden :]
-        out = self.out[i]
-        assert isinstance(out, nn.Linear)
-        # Parameters first in memory, as splines are quickest.
-        return torch.addmm(out.bias[:, None], out.weight, silu(own).T).T, later
-
-    def _told(self, i: int, waiting: Tensor, x: Tensor) -> Tensor:
-        if i == len(self.maps) - 1:
-            return waiting
-        told: Tensor = self.tells[i](seen(self._map(i), x))
-        return waiting + told
-
-
-class Below(NamedTuple):
-    """Number `number` of a chain lies below a limit where it is `bound`: x = limit - e^y; (N,)."""
-
-    number: int
-    limit: Tensor
-    bound: Tensor
-
-    def descent(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return y (N,), of which the chain has a map, and log |dy/dx|."""
-        y = (self.limit - x).clamp(min=LEAST_DESCENT).log()
-        return torch.where(self.bound, y, x), torch.where(self.bound, -y, 0.0)
-
-    def descended(self, y: Tensor) -> Tensor:
-        """Return x (N,)."""
-        return torch.where(self.bound, self.limit - y.exp(), y)
 
 
 class Queue(NamedTuple):
@@ -174,7 +53,9 @@ class Sequence(Model):
     Each number has a monotone map of noise, see `mleg_ray.models.splines`, so the density is exact.
     A feature that is `descending` is below that of the object before in its group: it is generated
     as the logarithm of the distance. If events are `isotropic`, turning all of an event's angles
-    changes no density: the first object's is uniform, and all others are measured from it.
+    changes no density: the first object's is uniform, and all others are measured from it. The
+    second object of a group of `pairs` has networks of its own, and is placed by the mass of the
+    first two, see `Second`.
     """
 
     has_density = True
@@ -204,6 +85,10 @@ class Sequence(Model):
             raise ConfigError("objects have more than one angle; one is measured about the beam")
         if config.isotropic and not angles:
             raise ConfigError("isotropic: objects have no angle from which to measure others")
+        if unknown := [group for group in config.pairs if group not in groups]:
+            raise ConfigError(
+                f"pairs: the features have no objects '{unknown[0]}'; they have {', '.join(groups)}"
+            )
         if config.descending and config.descending not in maps:
             raise ConfigError(
                 f"descending: objects have no '{config.descending}'; they have {', '.join(maps)}"
@@ -247,6 +132,10 @@ class Sequence(Model):
         alone = min(config.places, len(table))
         self.places = nn.Parameter(torch.randn(alone, shown, width) / math.sqrt(3 * shown))
         self.objects = Chain(tuple(maps.values()), width, hidden)
+        self._paired = tuple(list(groups).index(group) for group in config.pairs)
+        self.seconds = nn.ModuleList(
+            Second(maps, group, spaces, width, hidden) for group in config.pairs
+        )
         rest = [(Circle if i in circle else Line)(config.bins) for i in self._others]
         self.rest = Chain(rest, width, hidden) if rest else None
 
@@ -280,12 +169,12 @@ class Sequence(Model):
         told = nn.functional.pad(told, (0, 0, 0, padded.shape[1] - some))
         told = told.index_put(rows, self._summed(shown), accumulate=True)
         known = (told.cumsum(dim=1) - told)[rows] + given[event] + self.slot(queue.slot[rows])
-        below = None
-        if self._descending is not None:
-            own = x[..., self._descending]
-            before = nn.functional.pad(own[:, :-1], (1, 0))
-            below = Below(self._descending, before[rows], queue.rank[rows] > 0)
-        logs = self.objects.log_prob(known, x[rows], below)
+        before = nn.functional.pad(x[:, :-1], (0, 0, 1, 0))[rows]
+        below = self._below(before, queue.rank[rows])
+        logs = torch.empty_like(before)
+        for law, of in self._laws(queue.group[rows], queue.rank[rows], before):
+            own = law.log_prob(known[of], x[rows][of], below and below.of(of))
+            logs = logs.index_put((of,), own)
         logs = torch.where((t == 0)[:, None] & self.turn, -math.log(2), logs)
         logs = torch.where(present[rows], logs, 0.0).sum(dim=1)
         result = result.index_add(0, event, logs)
@@ -312,20 +201,21 @@ class Sequence(Model):
         made[:, self._counted] = levels[order]
         known = self.given(self._with_counts(counts, condition[order]))
         turn = made.new_zeros(len(made))
-        last = turn
+        before = made.new_zeros(len(made), len(self.objects.maps))
         for t, n in enumerate(queue.there.sum(dim=0).tolist()):
             group, rank, slot = (column[:n, t] for column in queue[:3])
             places, own = self._read(made[:n, :-1], slot)
-            below = None
-            if self._descending is not None:
-                below = Below(self._descending, last[:n], rank > 0)
+            before = before[:n]
+            below = self._below(before, rank)
             present = places < noise.shape[1]
             if t == 0:
                 turn[:n] = torch.where(self.turn, own, 0.0).sum(dim=1)
                 present = present & ~self.turn  # the event turns, and the first angle is 0
-            x = self.objects.decode(known[:n] + self.slot(slot), own, below, present)
-            if self._descending is not None:
-                last = x[:, self._descending]
+            known_now = known[:n] + self.slot(slot)
+            x = torch.empty_like(own)
+            for law, of in self._laws(group, rank, before):
+                x[of] = law.decode(known_now[of], own[of], below and below.of(of), present[of])
+            before = x
             shown = self._shown(group, x)
             known[:n] += self._summed(shown)
             if t < len(self.places):
@@ -344,6 +234,24 @@ class Sequence(Model):
         """Return how many objects (B, G) there are of each group."""
         numbers = [self.counts.level(i, own) for i, own in enumerate(levels.unbind(1))]
         return torch.stack(numbers, dim=1)
+
+    def _below(self, before: Tensor, rank: Tensor) -> Below | None:
+        """Return the limits of objects by those (N, f) before them."""
+        if self._descending is None:
+            return None
+        return Below(self._descending, before[:, self._descending], rank > 0)
+
+    def _laws(
+        self, group: Tensor, rank: Tensor, before: Tensor
+    ) -> Iterator[tuple[Chain | After, Tensor]]:
+        """Yield the densities of objects (N,) behind those (N, f) before, and whose they are."""
+        others = torch.ones_like(group, dtype=torch.bool)
+        for number, second in zip(self._paired, self.seconds, strict=True):
+            assert isinstance(second, Second)
+            of = (group == number) & (rank == 1)
+            others &= ~of
+            yield second.after(before[of]), of
+        yield self.objects, others
 
     def _queue(self, counts: Tensor) -> Queue:
         """Return the objects of events with so many (B, G) of each group."""
@@ -388,9 +296,10 @@ class SequenceConfig(ModelConfig):
 
     `order` are the groups in which objects come, by default that of the features; `descending` is
     the feature, `log_pt` of `jet.log_pt` say, by which a group's objects are in order, and none if
-    empty. What is known of an event is `width` numbers, and each feature has `hidden` units of its
-    own and a spline of so many `bins`. Sums are of `magnitudes`; the first `places` objects are
-    told one by one.
+    empty. `pairs` are groups whose second object is placed by the mass of the first two: steps must
+    make a feature each of its `pt`, `eta` and `phi`. What is known of an event is `width` numbers,
+    and each feature has `hidden` units of its own and a spline of so many `bins`. Sums are of
+    `magnitudes`; the first `places` objects are told one by one.
     """
 
     players: ClassVar[tuple[str, ...]] = ("flow",)
@@ -398,6 +307,7 @@ class SequenceConfig(ModelConfig):
     order: tuple[str, ...] = ()
     descending: str = ""
     isotropic: bool = False
+    pairs: tuple[str, ...] = ()
     width: PositiveInt = 96
     hidden: PositiveInt = 48
     magnitudes: PositiveInt = 8
@@ -407,22 +317,6 @@ class SequenceConfig(ModelConfig):
     def build(self, spaces: Spaces) -> Sequence:
         """Build the model with freshly drawn weights; `ConfigError` if it does not fit."""
         return Sequence(self, spaces)
-
-
-def seen(one: Monotone, x: Tensor) -> Tensor:
-    """Return a number (N,) as networks see it, (N, s): angles without a seam, levels one by one."""
-    if isinstance(one, Circle):
-        return torch.stack([(math.pi * x).cos(), (math.pi * x).sin()], dim=1)
-    if isinstance(one, Levels):
-        return one_hot(one.level(x), one.number).to(x)
-    return x[:, None]
-
-
-def seen_width(one: Monotone) -> int:
-    """Return s of `seen`."""
-    if isinstance(one, Levels):
-        return one.number
-    return 2 if isinstance(one, Circle) else 1
 
 
 def _groups(space: Space, order: Several[str]) -> dict[str, Part]:

@@ -1,6 +1,8 @@
 """A sequence of objects: its density by hand, its symmetry, its order, and what it refuses."""
 
 import math
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +11,10 @@ from torch import Tensor
 
 from mleg_ray.config import parse
 from mleg_ray.errors import ConfigError
+from mleg_ray.features.field import FieldMap
+from mleg_ray.features.steps.elementwise import Angle, Interval, Logarithm
 from mleg_ray.models import Spaces
+from mleg_ray.models.second import Second
 from mleg_ray.models.sequence import Sequence, SequenceConfig
 from mleg_ray.models.splines import Levels
 from mleg_ray.space import Part, Space
@@ -26,6 +31,7 @@ SPACE = Space(
 COUNTS = [0, 1]
 ANGLES = [3, 6, 9, 12, 14, 16]
 PRESENCE = {4 + i: ((0, i // 3),) for i in range(9)} | {13 + i: ((1, i // 2),) for i in range(4)}
+Presence = Mapping[int, tuple[tuple[int, int], ...]]
 SMALL = {"width": 16, "hidden": 8, "magnitudes": 3, "places": 4, "bins": 4}
 FULL = {**SMALL, "descending": "pt", "isotropic": True}
 
@@ -61,11 +67,11 @@ def numbers(x: Tensor) -> Tensor:
     return torch.stack([jets, (3 * x[:, 1].sigmoid()).floor()], dim=1).long()
 
 
-def present(x: Tensor) -> Tensor:
+def present(x: Tensor, presence: Presence = PRESENCE) -> Tensor:
     """Return which numbers of each event are there, (B, n)."""
     there = torch.ones(x.shape, dtype=torch.bool)
     counts = numbers(x)
-    for place, ((count, k),) in PRESENCE.items():
+    for place, ((count, k),) in presence.items():
         there[:, place] = counts[:, count] > k
     return there
 
@@ -74,8 +80,11 @@ def present(x: Tensor) -> Tensor:
     "settings", [{}, {"isotropic": False}, {"descending": ""}, {"order": ["lepton", "jet"]}]
 )
 def test_density_is_that_of_the_noise_over_the_stretch_of_the_map(settings: dict) -> None:
+    require_true_density(built(**settings), ANGLES, PRESENCE)
+
+
+def require_true_density(model: Sequence, angles: list[int], presence: Presence) -> None:
     """log p(x) = log p(z) - log |det dx/dz|, over the numbers that are there."""
-    model = built(**settings)
     noise = drawn(model, 8)
     made = model.decode(noise, noise.new_zeros(8, 0)).detach()
     found = model.log_prob(made, noise.new_zeros(8, 0)).detach()
@@ -84,10 +93,10 @@ def test_density_is_that_of_the_noise_over_the_stretch_of_the_map(settings: dict
         def one(z: Tensor) -> Tensor:
             return model.decode(z[None], z.new_zeros(1, 0))[0]
 
-        there = present(x[None])[0]
+        there = present(x[None], presence)[0]
         jacobian = torch.autograd.functional.jacobian(one, z)[there][:, there]
         lines = there.clone()
-        lines[ANGLES] = False
+        lines[angles] = False
         log_noise = -z[lines].square().sum() / 2 - lines.sum() * math.log(2 * math.pi) / 2
         log_noise = log_noise - (there.sum() - lines.sum()) * math.log(2)
         expected = log_noise - torch.linalg.slogdet(jacobian).logabsdet
@@ -159,6 +168,8 @@ def test_a_descending_feature_descends_within_each_group(
     both = torch.stack([there[:, b] for _, b in pairs], dim=1)
     assert both.any(dim=0).all()
     assert bool((steps[both] > 0).all()) is all_descend
+    # The first of a group is below no other: some first leptons are above the first jet.
+    assert (made[:, 13] > made[:, 4])[there[:, 4] & there[:, 13]].any()
 
 
 def test_numbers_of_objects_come_as_often_as_their_probability() -> None:
@@ -195,6 +206,102 @@ def test_an_object_knows_the_vector_sum_of_those_before() -> None:
     expected = torch.zeros(16).double()
     expected[:3] = torch.tensor([1 / 2, 3 / 8, math.sqrt(3) / 8], dtype=torch.float64)
     torch.testing.assert_close(told, expected, atol=1e-12, rtol=0)
+
+
+class TestPairs:
+    """Jets of p_T above 20 GeV and |η| < 2.8, the second placed by the mass of the first two."""
+
+    SPACE = Space(
+        {
+            "event": Part((2,), ("jet.level_count", "lepton.level_count")),
+            "jet": Part((3, 3), ("jet.log_pt", "jet.logit_eta", "jet.turn_phi"), (2,)),
+            "lepton": Part((2, 1), ("lepton.log_pt",)),
+        }
+    )
+    PRESENCE: Presence = {2 + i: ((0, i // 3),) for i in range(9)} | {
+        11 + i: ((1, i),) for i in range(2)
+    }
+    ANGLES = (4, 7, 10)
+
+    @classmethod
+    def spaces(cls, **changed: Any) -> Spaces:
+        double = partial(torch.tensor, dtype=torch.float64)
+        fields = {
+            "jet.pt": FieldMap(
+                "jet.log_pt", (Logarithm(fields=("pt",), above=20.0),), double(3.0), double(0.9)
+            ),
+            "jet.eta": FieldMap(
+                "jet.logit_eta", (Interval(fields=("eta",), low=-2.8, high=2.8),), double(0.1)
+            ),
+            "jet.phi": FieldMap("jet.turn_phi", (Angle(fields=("phi",)),)),
+        }
+        return spaces(space=cls.SPACE, presence=cls.PRESENCE, **{"fields": fields, **changed})
+
+    @classmethod
+    def built(cls) -> Sequence:
+        torch.manual_seed(1)
+        settings = {"descending": "log_pt", "pairs": ["jet"], "order": ["lepton", "jet"]}
+        model = config(**settings).build(cls.spaces())
+        for name, parameter in model.named_parameters():
+            if ".out." in name:
+                torch.nn.init.normal_(parameter, std=0.3)
+        return model.double().eval()
+
+    def test_density_is_that_of_the_noise_over_the_stretch_of_the_map(self) -> None:
+        require_true_density(self.built(), list(self.ANGLES), self.PRESENCE)
+
+    def test_the_second_jet_has_the_mass_that_its_chain_made(self) -> None:
+        """A mass made certain, of 80 GeV: that of four-momenta, whatever else differs."""
+        model = self.built()
+        [second] = model.seconds
+        assert isinstance(second, Second)
+        usual = math.log(2 * (20 + math.exp(3)) ** 2)
+        with torch.no_grad():
+            one = second.chain.out[second.eta]
+            one.weight.zero_()
+            one.bias.zero_()  # so the number is the noise
+        noise = drawn(model, 300)
+        noise[:, 6] = 2 * math.log(80) - usual
+        made = model.decode(noise, noise.new_zeros(300, 0))[numbers_of_jets(noise, model) > 1]
+        assert len(made) > 50
+        pt = 20 + (3.0 + 0.9 * made[:, [2, 5]]).exp()
+        eta = 2.8 * (2 * (0.1 + made[:, [3, 6]]).sigmoid() - 1)
+        phi = math.pi * made[:, [4, 7]]
+        d = (eta[:, 0] - eta[:, 1]).cosh() - (phi[:, 0] - phi[:, 1]).cos()
+        bend = 1 - (d / most_of(eta[:, 0])).square()
+        mass2 = 2 * pt.prod(dim=1) * d
+        torch.testing.assert_close(mass2 / bend, torch.full_like(mass2, 6400.0))
+
+    @pytest.mark.parametrize(
+        ("settings", "changed", "message"),
+        [
+            ({"pairs": ["tau"]}, {}, "no objects 'tau'; they have jet, lepton"),
+            ({"pairs": ["jet"]}, {"fields": {}}, "'jet.pt' must be a field that steps change by"),
+            (
+                {"pairs": ["jet"]},
+                {
+                    "fields": {
+                        "jet.pt": FieldMap("jet.log_pt", ()),
+                        "jet.eta": FieldMap("jet.turn_phi", ()),
+                        "jet.phi": FieldMap("jet.logit_eta", ()),
+                    }
+                },
+                "'jet.phi' must be a feature by step 'angle'",
+            ),
+        ],
+    )
+    def test_what_it_must_know(self, settings: dict, changed: dict, message: str) -> None:
+        with pytest.raises(ConfigError, match=message):
+            config(descending="log_pt", **settings).build(self.spaces(**changed))
+
+
+def numbers_of_jets(noise: Tensor, model: Sequence) -> Tensor:
+    return numbers(model.decode(noise, noise.new_zeros(len(noise), 0)))[:, 0]
+
+
+def most_of(eta: Tensor) -> Tensor:
+    """Return the largest cosh Δη - cos Δφ of an object of |η| < 2.8."""
+    return (2.8 + eta.abs()).cosh() + 1
 
 
 class TestContract:

@@ -1,0 +1,108 @@
+"""The density of the second object of a group, whose place is told by the mass of the first two."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mleg_ray.errors import ConfigError
+from mleg_ray.features.field import FieldMap
+from mleg_ray.models.base import Spaces
+from mleg_ray.models.chain import Below, Chain
+from mleg_ray.models.pairs import Direction, MassCurve, Pair
+from mleg_ray.models.splines import Circle, Monotone
+
+
+class Second(nn.Module):
+    """What is learned of a group's second objects in other coordinates: `after` their first ones.
+
+    A chain has their numbers, but the mass of the two in the place of η, and the place on the curve
+    of that mass in that of φ: see `mleg_ray.models.pairs`.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, maps: Mapping[str, Monotone], group: str, spaces: Spaces, width: int, hidden: int
+    ) -> None:
+        """Build one with freshly drawn weights; `ConfigError` if steps mix what it must know."""
+        super().__init__()
+        self.chain = Chain(tuple(maps.values()), width, hidden)
+        names = [f"{group}.{name}" for name in ("pt", "eta", "phi")]
+        if mixed := [name for name in names if name not in spaces.fields]:
+            raise ConfigError(
+                f"pairs: '{mixed[0]}' must be a field that steps change by itself, such as "
+                "'logarithm', 'interval' and 'angle'"
+            )
+        fields = [spaces.fields[name] for name in names]
+        self.pt, self.eta, self.phi = (
+            list(maps).index(one.feature.removeprefix(f"{group}.")) for one in fields
+        )
+        if not isinstance(self.chain.maps[self.phi], Circle):
+            raise ConfigError(f"pairs: '{names[2]}' must be a feature by step 'angle'")
+        self._fields = fields
+        # What is learned of the train split travels in the checkpoint.
+        self.register_buffer("mean", torch.stack([one.mean for one in fields]))
+        self.register_buffer("std", torch.stack([one.std for one in fields]))
+
+    def after(self, first: Tensor) -> "After":
+        """Return the density behind first objects (N, f)."""
+        pt, eta, _ = (
+            one._replace(mean=mean, std=std)
+            for one, mean, std in zip(self._fields, self.mean, self.std, strict=True)
+        )
+        return After(self, first.double(), pt, eta)
+
+
+class After(NamedTuple):
+    """p(x | known, first) of second objects x (N, f), as that of a `Chain` is called."""
+
+    second: Second
+    first: Tensor
+    pt_map: FieldMap
+    eta_map: FieldMap
+
+    def log_prob(self, known: Tensor, x: Tensor, below: Below | None = None) -> Tensor:
+        """Return log p(x_i | ...) (N, f)."""
+        eta = self.eta_map.restore(x[:, self.second.eta].double())
+        at, log_slope = self._pair(x).curve(eta, x[:, self.second.phi].double())
+        own = self._replaced(x, at.log_mass2 - self._usual(), at.place)
+        log_slope = log_slope - self.eta_map.log_slope(eta)
+        logs = self.second.chain.log_prob(known, own, below)
+        return logs + self._replaced(torch.zeros_like(x), log_slope, torch.zeros_like(log_slope))
+
+    def decode(
+        self,
+        known: Tensor,
+        noise: Tensor,
+        below: Below | None = None,
+        present: Tensor | None = None,
+    ) -> Tensor:
+        """Return the objects (N, f) that noise (N, f) becomes."""
+        own = self.second.chain.decode(known, noise, below, present)
+        log_mass2 = own[:, self.second.eta].double() + self._usual()
+        at = MassCurve(log_mass2, own[:, self.second.phi].double())
+        eta, turn = self._pair(own).directions(at)
+        return self._replaced(own, self.eta_map.change(eta), turn)
+
+    def _pair(self, x: Tensor) -> Pair:
+        """Return the pairs that second objects (N, f) of such p_T make."""
+        pt, eta, phi = (
+            self.first[:, i] for i in (self.second.pt, self.second.eta, self.second.phi)
+        )
+        first = Direction(self.pt_map.restore(pt), self.eta_map.restore(eta), phi)
+        end = self.first.new_tensor(torch.inf)
+        limits = self.eta_map.restore(-end), self.eta_map.restore(end)
+        return Pair(first, self.pt_map.restore(x[:, self.second.pt].double()), limits)
+
+    def _usual(self) -> Tensor:
+        """Return log m² of two objects of the usual p_T at a right angle: there splines begin."""
+        return (2 * self.pt_map.restore(self.first.new_zeros(())).square()).log()
+
+    def _replaced(self, x: Tensor, eta: Tensor, phi: Tensor) -> Tensor:
+        """Return objects (N, f) with others in the places of η and φ."""
+        columns = list(x.unbind(1))
+        columns[self.second.eta], columns[self.second.phi] = eta.to(x), phi.to(x)
+        return torch.stack(columns, dim=1)
