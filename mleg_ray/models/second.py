@@ -11,7 +11,9 @@ from mleg_ray.features.field import FieldMap
 from mleg_ray.models.base import Spaces
 from mleg_ray.models.chain import Below, Chain
 from mleg_ray.models.pairs import Direction, MassCurve, Pair
-from mleg_ray.models.splines import Circle, Monotone
+from mleg_ray.models.splines import Circle, Line, Monotone
+
+MORE = 2  # times the bins of other numbers has a mass: it has peaks
 
 
 class Second(nn.Module):
@@ -29,7 +31,6 @@ class Second(nn.Module):
     ) -> None:
         """Build one with freshly drawn weights; `ConfigError` if steps mix what it must know."""
         super().__init__()
-        self.chain = Chain(tuple(maps.values()), width, hidden)
         names = [f"{group}.{name}" for name in ("pt", "eta", "phi")]
         if mixed := [name for name in names if name not in spaces.fields]:
             raise ConfigError(
@@ -40,8 +41,12 @@ class Second(nn.Module):
         self.pt, self.eta, self.phi = (
             list(maps).index(one.feature.removeprefix(f"{group}.")) for one in fields
         )
-        if not isinstance(self.chain.maps[self.phi], Circle):
+        own = list(maps.values())
+        azimuth = own[self.phi]
+        if not isinstance(azimuth, Circle):
             raise ConfigError(f"pairs: '{names[2]}' must be a feature by step 'angle'")
+        own[self.eta] = Line(MORE * azimuth.bins)
+        self.chain = Chain(own, width, hidden)
         self._fields = fields
         # What is learned of the train split travels in the checkpoint.
         self.register_buffer("mean", torch.stack([one.mean for one in fields]))
