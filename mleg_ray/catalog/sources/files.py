@@ -108,8 +108,9 @@ def _matches(root: str, path: str) -> list[str]:
     ]
     if not found:
         raise DataError(
-            f"{place}: no such file, and no folder of Parquet; name the folder of the input files "
-            f"with --set source.root=FOLDER or the environment variable {ROOT_VARIABLE}"
+            f"{place}: no such file, and no folder of Parquet; relative paths start at the entry's "
+            f"source.root, else at the environment variable {ROOT_VARIABLE}, else at the working "
+            "directory"
         )
     return found
 
