@@ -1,5 +1,6 @@
 """The density of the second object of a group, whose place is told by the mass of the first two."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from mleg_ray.models.chain import Below, Chain
 from mleg_ray.models.pairs import Direction, MassCurve, Pair
 from mleg_ray.models.splines import Circle, Line, Monotone
 
-MORE = 2  # times the bins of other numbers has a mass: it has peaks
+SPREAD = 1.6  # of log m²: a spline must reach masses a hundred times the usual
+MORE = 3  # times the bins of other numbers has a mass: it has peaks
 
 
 class Second(nn.Module):
@@ -73,8 +75,8 @@ class After(NamedTuple):
         """Return log p(x_i | ...) (N, f)."""
         eta = self.eta_map.restore(x[:, self.second.eta].double())
         at, log_slope = self._pair(x).curve(eta, x[:, self.second.phi].double())
-        own = self._replaced(x, at.log_mass2 - self._usual(), at.place)
-        log_slope = log_slope - self.eta_map.log_slope(eta)
+        own = self._replaced(x, (at.log_mass2 - self._usual()) / SPREAD, at.place)
+        log_slope = log_slope - self.eta_map.log_slope(eta) - math.log(SPREAD)
         logs = self.second.chain.log_prob(known, own, below)
         return logs + self._replaced(torch.zeros_like(x), log_slope, torch.zeros_like(log_slope))
 
@@ -87,7 +89,7 @@ class After(NamedTuple):
     ) -> Tensor:
         """Return the objects (N, f) that noise (N, f) becomes."""
         own = self.second.chain.decode(known, noise, below, present)
-        log_mass2 = own[:, self.second.eta].double() + self._usual()
+        log_mass2 = SPREAD * own[:, self.second.eta].double() + self._usual()
         at = MassCurve(log_mass2, own[:, self.second.phi].double())
         eta, turn = self._pair(own).directions(at)
         return self._replaced(own, self.eta_map.change(eta), turn)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from mleg_ray.errors import ConfigError
+from mleg_ray.models.balance import Balance
 from mleg_ray.models.base import MODELS, Model, ModelConfig, Spaces
 from mleg_ray.models.chain import Below, Chain, seen, seen_width
 from mleg_ray.models.second import After, Second
@@ -55,7 +56,7 @@ class Sequence(Model):
     as the logarithm of the distance. If events are `isotropic`, turning all of an event's angles
     changes no density: the first object's is uniform, and all others are measured from it. The
     second object of a group of `pairs` has networks of its own, and is placed by the mass of the
-    first two, see `Second`.
+    first two, see `Second`. Missing momentum may be learned as a soft term, see `Balance`.
     """
 
     has_density = True
@@ -112,7 +113,9 @@ class Sequence(Model):
         # What turns with the event: of an object's numbers, and of the event's others.
         turn = [isinstance(one, Circle) and config.isotropic for one in maps.values()]
         self.register_buffer("turn", torch.tensor(turn), persistent=False)
-        turn = [i in circle and config.isotropic for i in self._others]
+        self.balance = Balance(config.balance, groups, spaces) if config.balance else None
+        balanced = () if self.balance is None else (self.balance.phi,)
+        turn = [i in circle and i not in balanced and config.isotropic for i in self._others]
         self.register_buffer("turn_others", torch.tensor(turn, dtype=torch.bool), persistent=False)
         # Where cosine and sine are in what networks see of an object.
         self._cosine = sum(map(seen_width, list(maps.values())[: angles[0]])) if angles else None
@@ -180,6 +183,9 @@ class Sequence(Model):
         result = result.index_add(0, event, logs)
         if self.rest is None:
             return result
+        if self.balance is not None:
+            features, log_slope = self.balance(features, counts)
+            result = result + log_slope
         others = columns(features, self._others)
         others = torch.where(self.turn_others, wrapped(others - turn[:, None]), others)
         return result + self.rest.log_prob(told.sum(dim=1) + given, others).sum(dim=1)
@@ -226,6 +232,8 @@ class Sequence(Model):
             others = self.rest.decode(known, made[:, self._others])
             others = torch.where(self.turn_others, wrapped(others + turn[:, None]), others)
             made[:, self._others] = others
+            if self.balance is not None:
+                made = self.balance.inverse(made, counts)
         result = torch.empty_like(noise)
         result[order] = made[:, :-1]
         return result
@@ -296,10 +304,12 @@ class SequenceConfig(ModelConfig):
 
     `order` are the groups in which objects come, by default that of the features; `descending` is
     the feature, `log_pt` of `jet.log_pt` say, by which a group's objects are in order, and none if
-    empty. `pairs` are groups whose second object is placed by the mass of the first two: steps must
-    make a feature each of its `pt`, `eta` and `phi`. What is known of an event is `width` numbers,
-    and each feature has `hidden` units of its own and a spline of so many `bins`. Sums are of
-    `magnitudes`; the first `places` objects are told one by one.
+    empty. `pairs` are groups whose second object is placed by the mass of the first two, see
+    `Second`; `balance` names missing momentum that is learned as a soft term, see `Balance`: `met`,
+    say, of `met.pt` and `met.phi`. Of what either needs, `pt`, `eta` and `phi`, steps must make a
+    feature each. What is known of an event is `width` numbers, and each feature has `hidden` units
+    of its own and a spline of so many `bins`. Sums are of `magnitudes`; the first `places` objects
+    are told one by one.
     """
 
     players: ClassVar[tuple[str, ...]] = ("flow",)
@@ -308,6 +318,7 @@ class SequenceConfig(ModelConfig):
     descending: str = ""
     isotropic: bool = False
     pairs: tuple[str, ...] = ()
+    balance: str = ""
     width: PositiveInt = 96
     hidden: PositiveInt = 48
     magnitudes: PositiveInt = 8
