@@ -861,6 +861,20 @@ MUTANTS = [
         k="mode",
     ),
     *mutants(
+        "benchmarks/paper/toy_gans.py",
+        "tests/benchmarks/test_toy_gans.py",
+        ("course[len(course) // 2 :]", "course"),
+        ("means - truth.mean().item()", "means"),
+        (" / truth.std().item())", ")"),
+        k="farthest",
+    ),
+    *mutants(
+        "benchmarks/common/results.py",
+        "tests/benchmarks/test_results.py",
+        ("statistics.fmean(values)", "statistics.median(values)"),
+        k="true_or_false",
+    ),
+    *mutants(
         "benchmarks/paper/smearing.py",
         "tests/benchmarks/test_toy_gans.py",
         ("rng.uniform(math.tanh(low), math.tanh(high), n)", "rng.uniform(low, high, n) / 2"),

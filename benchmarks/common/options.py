@@ -5,7 +5,7 @@ sample and judge as several rows do.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, TypeVar
@@ -48,6 +48,18 @@ Seeds = Annotated[
         "--seed", min=1, default_factory=lambda: [1], show_default="1", help="Repeatable."
     ),
 ]
+
+
+def one_of(known: Collection[str]) -> Callable[[list[str]], list[str]]:
+    """Return what a repeatable option calls to refuse a value that is none of those known."""
+
+    def checked(asked: list[str]) -> list[str]:
+        if unknown := [name for name in asked if name not in known]:
+            raise typer.BadParameter(f"there is no {unknown[0]}; choose of {', '.join(known)}")
+        return asked
+
+    return checked
+
 
 # The same small networks and steps for every GAN of the dissertation: some minutes of one CPU. A
 # rival of another kind, with its own networks, may have the same steps.

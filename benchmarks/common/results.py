@@ -61,7 +61,10 @@ class Results:
         place.write_bytes(content)
 
     def median(self, labels: Row) -> Row:
-        """Return the medians of all that was measured with these labels."""
+        """Return the medians of all that was measured with these labels.
+
+        Of what is true or false it is the share that is true.
+        """
         return _median([row["figures"] for row in self._rows if row["of"] == labels])
 
     def finish(self) -> None:
@@ -144,7 +147,9 @@ def _median(rows: list[Row]) -> Row:
     result: Row = {}
     for name in rows[0]:
         values = [row[name] for row in rows if name in row]
-        if all(isinstance(value, list) for value in values):
+        if all(isinstance(value, bool) for value in values):
+            result[name] = statistics.fmean(values)
+        elif all(isinstance(value, list) for value in values):
             result[name] = [statistics.median(column) for column in zip(*values, strict=True)]
         elif all(isinstance(value, int | float) for value in values):
             result[name] = statistics.median(values)

@@ -31,11 +31,10 @@ from benchmarks.common.image_pictures import (
     steps_picture,
 )
 from benchmarks.common.image_rivals import RIVALS
-from benchmarks.common.options import Paper
+from benchmarks.common.options import Paper, one_of
 from benchmarks.common.results import Results, Row, budget, estimates
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.metrics.mean_images import kl_mean_image, row_differences
 from mleg_ray.evaluation.samples.datasets import from_events
 from mleg_ray.evaluation.samples.sample import EventSample
@@ -88,6 +87,7 @@ class Asked(Paper):
         typer.Option(
             "--system",
             default_factory=lambda: list(SYSTEMS),
+            callback=one_of(SYSTEMS),
             help="Repeatable.",
             show_default="all",
         ),
@@ -128,8 +128,6 @@ class Showers:
 
 def measure(options: Asked, results: Results) -> None:
     """Train each system with each seed, and compare what it makes."""
-    if unknown := [name for name in options.systems if name not in SYSTEMS]:
-        raise ConfigError(f"--system: no {unknown[0]}; there are {', '.join(SYSTEMS)}")
     n = options.few(EVENTS, 200)
     truths: dict[str, dict[float, Showers]] = {}
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}

@@ -1,26 +1,22 @@
-"""GANs of toys with exact densities, by their losses, and critics by themselves.
+"""GANs of toys with exact densities, by their losses.
 
 Each loss trains the same networks on each toy; a flow has as many steps. Of numbers: KL, the mean
 over draws of 10,000 events of Σ p ln(p/q) in 100 bins over the truth's range with 1e-5 added to
 each (M. S. Albergo's dissertation, 2018, table 2.2; its bins are not told), of the snapshot that
 validation chose and of the last one; the mean, and the width over the true one. Of mixtures: how
 many modes have a fifth of their share of events or more within 3σ, the share of all events that
-are there, and the KL of the shares. Beside them true events (the floor) and, as doing nothing, even
-events over the truth's range and one Gaussian of its mean and covariance. A run has failed if it
-diverged, lost a mode, or is no closer than even events.
+are there, and the KL of the shares. Of both, how far at most the mean of x was from the true one,
+in true widths, in the second half of a training. Beside them true events (the floor) and, as doing
+nothing, even events over the truth's range and one Gaussian of its mean and covariance. A run has
+failed if it diverged, lost a mode, or is no closer than even events.
 
 Of the conditional Gaussian: the KL at each mean, also beyond those that are learned (table 2.3),
 the deviation of the mean over the true width, and the width over the true one.
-
-Critics alone, against the generator of A. Maevskiy's slides (2021) that has one of two modes: their
-distance beside the exact one (twice the Jensen-Shannon divergence, or Wasserstein's), how far they
-are from the best discriminator p/(p + q), and how steep they are where the generator's events are.
 
 Without `--full` all are small: networks of 2 x 64, `--steps` steps.
 """
 
 import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -29,26 +25,16 @@ import numpy as np
 import torch
 import typer
 from matplotlib.figure import Figure
-from scipy.special import expit
 
-from benchmarks.common import critics
 from benchmarks.common.divergence import SIZE, Array, heights, mean_divergence
 from benchmarks.common.modes import at_modes, covered
-from benchmarks.common.options import FEW_STEPS, Paper, generated
+from benchmarks.common.options import FEW_STEPS, Paper, generated, one_of
 from benchmarks.common.results import Results, Row
 from benchmarks.physics.detector_toys import LINES, PLANES, density_of
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.sources.densities import Mixture, Modes, SwissRoll
 from mleg_ray.cluster.session import environment
 from mleg_ray.events import Events
-from mleg_ray.objectives.adversarial import (
-    Adversarial,
-    CrossEntropy,
-    Vanilla,
-    VanillaPenalised,
-    WassersteinClipped,
-    WassersteinGP,
-)
 from mleg_ray.report.drawing import GENERATED, INK, LEGEND, TRUTH, TRUTH_FILL
 from mleg_ray.run import RunConfig
 from mleg_ray.training.trainee import Trainee
@@ -65,21 +51,11 @@ LOSSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Cramér GAN": ("cramer-gan-toys", ()),
     "flow": (FLOW, ()),
 }
-TOYS = tuple(name for name in (*LINES, *PLANES) if "conditional" not in name)
 CONDITIONAL = "toy-conditional-gaussian"
+TOYS = (*LINES, *PLANES)
 CONDITIONED = {"GAN-DP": "conditional-gan-dp-toys-paper", "flow": FLOW}
 MEANS = (0, 5, 10, 20, 40, 60, 80, 100, 200)  # the first three are learned
-# The slides' generator, which has found one of two modes; and critics against it.
-TWO, FOUND = "toy-two-modes", (5.0, 0.8)
-ALONE: dict[str, Adversarial] = {
-    "GAN": Vanilla(critic_updates=1),
-    "GAN-DP": VanillaPenalised(critic_updates=1, gradient_penalty=0.5),
-    "WGAN, clipped": WassersteinClipped(critic_updates=1),
-    "WGAN-GP": WassersteinGP(critic_updates=1, gradient_penalty=10.0),
-    "WGAN-GP, one-sided": WassersteinGP(critic_updates=1, gradient_penalty=10.0, one_sided=True),
-}
-CONTOURS = ("WGAN, clipped", "WGAN-GP")
-REACH, SIDE = 2.2, 80  # of the planes, and points along it
+REACH = 2.2  # of the planes
 
 Course = list[tuple[int, float, float]]  # of steps, mean and width
 
@@ -90,14 +66,26 @@ class Asked(Paper):
 
     toys: Annotated[
         list[str],
-        typer.Option("--toy", default_factory=lambda: list(TOYS), help="Repeatable."),
+        typer.Option(
+            "--toy", default_factory=lambda: list(TOYS), callback=one_of(TOYS), help="Repeatable."
+        ),
     ]
     losses: Annotated[
         list[str],
-        typer.Option("--loss", default_factory=lambda: list(LOSSES), help="Repeatable."),
+        typer.Option(
+            "--loss",
+            default_factory=lambda: list(LOSSES),
+            callback=one_of(LOSSES),
+            help="Repeatable.",
+        ),
     ]
     steps: Annotated[int, typer.Option(min=20, help="Unless in full.")] = 2000
     draws: Annotated[int, typer.Option(min=1, help="Of 10,000 events, for each KL.")] = 100
+
+    @property
+    def values(self) -> Mapping[str, object]:
+        """What distinguishes one measurement from another: also the steps, unless in full."""
+        return {**super().values, "steps": None if self.full else self.steps}
 
     @property
     def drawn(self) -> int:
@@ -116,10 +104,11 @@ class Asked(Paper):
 
 
 def measure(options: Asked, results: Results) -> None:
-    """Train each loss on each toy, judge it, and draw; then train critics alone."""
+    """Train each loss on each toy, judge it, and draw."""
+    options.require(*(LOSSES[loss][0] for loss in options.losses))
     courses: dict[tuple[str, str], Course] = {}
     made: dict[tuple[str, str], Events] = {}
-    for toy in options.some(options.toys):
+    for toy in options.some([toy for toy in options.toys if toy != CONDITIONAL]):
         rng = np.random.default_rng(1)
         dataset = options.prepared(toy)
         unlearned = {
@@ -134,13 +123,14 @@ def measure(options: Asked, results: Results) -> None:
                 values = (*own, *of_toy(toy, recipe), *options.short(recipe))
                 trainee, course = trained(options, recipe, seed, dataset, *values)
                 figures, chosen = of_training(toy, trainee, options.drawn, seed, rng)
-                figures["failed"] = int(failed(toy, trainee, figures, unlearned["even"]))
+                figures["farthest mean"] = farthest(course, toy)
+                figures["failed"] = failed(toy, trainee, figures, unlearned["even"])
                 results.add({"toy": toy, "loss": loss}, figures, seed=seed)
                 courses[toy, loss], made[toy, loss] = course, chosen
         results.draw(course_picture, courses, name="course")
         results.draw(events_picture, made, name="events")
-    conditional(options, results)
-    alone(options, results)
+    if CONDITIONAL in options.toys:
+        conditional(options, results)
 
 
 def of_toy(toy: str, recipe: str) -> tuple[str, ...]:
@@ -183,6 +173,13 @@ def of_training(
     if toy in LINES and trainee.selector.history[-1].finite:
         figures["KL, last"] = judged(toy, latest(trainee, n, seed), rng)["KL"]
     return figures | {"chosen step": best.card.step, "training s": best.card.seconds}, chosen
+
+
+def farthest(course: Course, toy: str) -> float:
+    """Return the largest deviation of the mean of x in a training's second half, in true widths."""
+    truth = true_events(toy, 100_000, np.random.default_rng(5)).columns["x"]
+    means = np.array([mean for _, mean, _ in course[len(course) // 2 :]])
+    return float(np.abs(means - truth.mean().item()).max() / truth.std().item())
 
 
 def failed(toy: str, trainee: Trainee, figures: Row, even: Row) -> bool:
@@ -285,69 +282,6 @@ def of_means(truth: Mapping[int, Array], made: Mapping[int, Array]) -> Row:
     return row | {f"width, {mean}": float(made[mean].std()) for mean in truth}
 
 
-def alone(options: Asked, results: Results) -> None:
-    """Train critics against a generator that does not learn, on a line and in planes."""
-    steps = options.few(options.steps, 20)
-    modes = density_of(TWO)
-    x = np.linspace(-10, 12, 4401)
-    step = x[1] - x[0]
-    p = critics.density(modes, x)
-    q = np.exp(-(((x - FOUND[0]) / FOUND[1]) ** 2) / 2) / (FOUND[1] * math.sqrt(2 * math.pi))
-    exact = {
-        "Jensen-Shannon": 2 * critics.jensen_shannon(p, q, step),
-        "Wasserstein": critics.wasserstein(p, q, step),
-    }
-    results.add({"critic": "exact"}, exact)
-    rng = np.random.default_rng(3)
-
-    def sampled(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        real = modes.sample(rng, n)["x"]
-        fake = FOUND[0] + FOUND[1] * rng.standard_normal(n)
-        return tensor(real[:, None]), tensor(fake[:, None])
-
-    drawn: dict[str, Array] = {}
-    for name, objective in options.some(list(ALONE.items())):
-        critic = critics.trained_alone(objective, sampled, steps, seed=1)
-        real, fake = (critics.scores(critic, some) for some in sampled(options.few(100_000)))
-        figures: Row = {"slope at generated": critics.slope(critic, sampled(SIZE)[1])}
-        drawn[name] = critics.scores(critic, tensor(x[:, None]))
-        if isinstance(objective, CrossEntropy):
-            entropy = np.logaddexp(0, -real).mean() + np.logaddexp(0, fake).mean()
-            figures["Jensen-Shannon"] = float(2 * math.log(2) - entropy)
-            error = np.square(expit(drawn[name]) - critics.discriminator(p, q))
-            figures["off the best"] = float(np.sqrt((error * (p + q)).sum() * step / 2))
-        else:
-            figures["Wasserstein"] = float(real.mean() - fake.mean())
-        results.add({"critic": name}, figures)
-    results.draw(alone_picture, x, p, q, drawn, name="critics")
-    surfaces = {
-        (name, plane): surface(plane, name, steps)
-        for name in CONTOURS
-        for plane in options.some(PLANES)
-    }
-    results.draw(contours, surfaces, name="contours")
-
-
-def tensor(values: Array) -> torch.Tensor:
-    """Return numbers as networks take them."""
-    return torch.from_numpy(values).float()
-
-
-def surface(plane: str, name: str, steps: int) -> Array:
-    """Return the scores (SIDE, SIDE) of a critic of a plane's events and the same with noise of 1.
-
-    Such events, as of no generator, are those of arXiv:1704.00028, fig. 1b.
-    """
-    rng = np.random.default_rng(4)
-
-    def sampled(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        real, other = (points(true_events(plane, n, rng)) for _ in range(2))
-        return tensor(real), tensor(other + rng.standard_normal(other.shape))
-
-    critic = critics.trained_alone(ALONE[name], sampled, steps, seed=1)
-    return critics.scores(critic, critics.grid_of(-REACH, REACH, SIDE)).reshape(SIDE, SIDE)
-
-
 def course_picture(courses: Mapping[tuple[str, str], Course]) -> Figure:
     """Return mean and width against steps for each toy, beside the truth."""
     toys = list(dict.fromkeys(toy for toy, _ in courses))
@@ -389,42 +323,4 @@ def events_picture(made: Mapping[tuple[str, str], Events]) -> Figure:
         axes.set_title(loss, fontsize=7)
     for axes, toy in zip(grid[:, 0], toys, strict=True):
         axes.set_ylabel(toy, fontsize=7)
-    return figure
-
-
-def alone_picture(x: Array, p: Array, q: Array, drawn: Mapping[str, Array]) -> Figure:
-    """Return the densities, discriminators beside the best one, and Wasserstein critics."""
-    figure = Figure(figsize=(10, 3), layout="constrained")
-    densities, probabilities, heights = figure.subplots(1, 3)
-    densities.fill_between(x, p, color=TRUTH_FILL, label="truth")
-    densities.plot(x, q, color=GENERATED, label="generator")
-    densities.set(xlabel="x", ylabel="density")
-    probabilities.plot(x, critics.discriminator(p, q), color=INK, linestyle="--", label="best")
-    for name, scores in drawn.items():
-        if isinstance(ALONE[name], CrossEntropy):
-            probabilities.plot(x, expit(scores), label=name)
-        else:
-            heights.plot(x, scores - scores.min(), label=name)
-    probabilities.set(xlabel="x", ylabel="probability of being real")
-    heights.set(xlabel="x", ylabel="critic, from its least")
-    for axes in (densities, probabilities, heights):
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend(**LEGEND)
-    return figure
-
-
-def contours(surfaces: Mapping[tuple[str, str], Array]) -> Figure:
-    """Return the level lines of critics (down) over the events of planes (across)."""
-    names, planes = (list(dict.fromkeys(some)) for some in zip(*surfaces, strict=True))
-    size = (2.8 * len(planes), 2.9 * len(names))
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(names), len(planes), squeeze=False)
-    line = np.linspace(-REACH, REACH, SIDE)
-    for axes, (name, plane) in zip(grid.flat, itertools.product(names, planes), strict=True):
-        truth = points(true_events(plane, 1000, np.random.default_rng(7)))
-        axes.scatter(*truth.T, s=0.5, color=GENERATED, linewidth=0, rasterized=True)
-        axes.contour(
-            line, line, surfaces[name, plane], 15, colors=TRUTH, linewidths=0.7, linestyles="solid"
-        )
-        axes.set(aspect="equal", xticks=[], yticks=[], title=f"{name}\n{plane}")
     return figure

@@ -81,6 +81,13 @@ def test_medians(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_of_what_is_true_or_false_the_share_is_told(tmp_path: Path) -> None:
+    results = Results("row", Repeated(out=tmp_path))
+    for number, value in enumerate((True, False, False), 1):
+        results.add({"of": "a"}, {"failed": value, "s": 3}, round=number)
+    assert results.median({"of": "a"}) == {"failed": pytest.approx(1 / 3), "s": 3}
+
+
 def test_rows_of_trainings_stay_until_they_are_measured_again(tmp_path: Path) -> None:
     Results("row", asked(tmp_path)).add({"recipe": "r"}, {"s": 1.0}, seed=1)
     Results("row", asked(tmp_path)).add({"recipe": "r"}, {"s": 3.0}, seed=2)

@@ -46,6 +46,9 @@ def test_help_of_row(row: str, capsys: pytest.CaptureFixture[str]) -> None:
         (["coordinates", "--root", "/nowhere"], "--root"),
         (["unfolding", "--replicas", "2"], "--replicas"),
         (["toys", "flow-toy-jets", "--seed", "0"], "--seed"),
+        (["toy-gans", "--toy", "toy-gauss"], "toy-gauss;"),
+        (["toy-gans", "--loss", "WGAN-gp"], "WGAN-gp;"),
+        (["images", "--system", "VAE"], "VAE;"),
     ],
 )
 def test_what_a_row_does_not_take(

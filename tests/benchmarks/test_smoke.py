@@ -27,7 +27,7 @@ COMMANDS = (
     *("acceptance", "amplification", "exclusive", "folding", "landscapes --root {tapes}"),
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
     *("calorimeter", "detector-toys", "showers", "stops", "tops --anomaly"),
-    *("toy-gans --loss GAN --loss flow", "smearing"),
+    *("toy-gans --loss GAN --loss flow", "toy-critics", "smearing"),
     *("image-speed", "images --system VAE-32"),
 )
 PICTURES = {
@@ -36,7 +36,8 @@ PICTURES = {
     "detector-toys": "-weights",
     "exclusive": "-flow",
     "images --system VAE-32": "-VAE-32-800-again",
-    "toy-gans --loss GAN --loss flow": "-contours",
+    "toy-gans --loss GAN --loss flow": "-events",
+    "toy-critics": "-contours",
     "mleg": "-sigma-r",
     "unfolding": "-sigma-r-handbook",
     **dict.fromkeys(

@@ -1,6 +1,7 @@
 """Figures of toys' generators and of smeared momenta by hand and in closed forms."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from benchmarks.common import critics
 from benchmarks.common.divergence import BINS, EPSILON, divergence, fwhm, heights, mean_divergence
 from benchmarks.common.modes import at_modes, covered
 from benchmarks.paper.smearing import ETA, TRUE_PT, apart, electrons
-from benchmarks.paper.toy_gans import FOUND, of_means
+from benchmarks.paper.toy_critics import FOUND
+from benchmarks.paper.toy_gans import Asked, farthest, of_means
 from mleg_ray.catalog.sources.densities import Modes
 from mleg_ray.objectives.adversarial import Vanilla
 
@@ -109,6 +111,24 @@ def test_figures_of_a_mean_by_hand() -> None:
     row = of_means(truth, {5: np.array([4.0, 8.0])})
     assert row["mean, 5"] == 1
     assert row["width, 5"] == 2
+
+
+def test_the_farthest_mean_is_that_of_the_second_half_in_true_widths() -> None:
+    """Of N(0, 1), of 100,000 true events: 9 in the first half does not count, -3 is 3 widths."""
+    course = [(10, 9.0, 1.0), (20, 0.5, 1.0), (30, -3.0, 1.0), (40, 2.0, 1.0)]
+    assert farthest(course, "toy-gaussian") == pytest.approx(3, abs=0.03)
+    assert farthest([(10, 0.0, 0.1)], "toy-beta") == pytest.approx(  # mean 2/7, σ² 10/392
+        2 / 7 / math.sqrt(10 / 392), abs=0.03
+    )
+
+
+def test_measurements_of_other_steps_are_others(tmp_path: Path) -> None:
+    asked = {"out": tmp_path, "seeds": [1], "toys": [], "losses": []}
+    few, more, full = (
+        Asked(**asked, steps=steps, full=full).values
+        for steps, full in ((20, False), (30, False), (20, True))
+    )
+    assert (few["steps"], more["steps"], full["steps"]) == (20, 30, None)
 
 
 def test_the_slides_generator_has_found_the_larger_mode() -> None:

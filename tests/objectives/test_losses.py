@@ -400,6 +400,40 @@ def test_a_gradient_penalty_between_two_pairs_by_hand(one_sided: bool, penalty: 
     assert objective.generator_loss(Squared(), PAIR).value.item() == pytest.approx(-fake)
 
 
+class Steep(torch.nn.Module):
+    """A critic s x of a number, whose slope s begins at 0.1 and is learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = torch.nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        return self.slope * x
+
+
+@pytest.mark.parametrize(
+    ("one_sided", "distance", "slope"), [(False, 1, 0.5), (False, 3, -2.5), (True, 1, -1.5)]
+)
+def test_a_two_sided_penalty_keeps_the_sign_of_a_slope(
+    one_sided: bool, distance: float, slope: float
+) -> None:
+    """Of a number, m too high on average, a critic s x loses s m + λ (|s| - 1)².
+
+    Its minima are -1 - m/2λ and, while m < 2λ, 1 - m/2λ, which raises a generator that is too high
+    already: a slope that begins above zero stays there. One-sided there is the first alone.
+    """
+    objective = WassersteinGP(critic_updates=1, gradient_penalty=1.0, one_sided=one_sided)
+    critic = Steep()
+    real, fake = torch.zeros(2, 1), torch.full((2, 1), float(distance))
+    views = Views(real, fake, torch.zeros(2, 0), torch.ones(2))
+    optimiser = torch.optim.SGD(critic.parameters(), lr=0.1)
+    for _ in range(100):
+        optimiser.zero_grad()
+        torch.autograd.backward(objective.critic_loss(critic, views, Given([[0.2], [0.9]])).value)
+        optimiser.step()
+    assert critic.slope.item() == pytest.approx(slope, abs=1e-3)
+
+
 def test_a_cross_entropy_of_two_pairs_by_hand() -> None:
     """A score is a log-odds: -log σ(D) = log(1 + e^-D), -log(1 - σ(D)) = log(1 + e^D)."""
     objective = Vanilla(critic_updates=1)
