@@ -78,7 +78,7 @@ def told(truth: EventSample, sample: EventSample, rounds: int) -> Row:
     found: list[tuple[str, Estimate]] = []
     for number in range(rounds):
         rng = np.random.default_rng(derive_seed(1, "limits", number))
-        classifier, figure = worst(auc_figures(classify(truth, sample, rng), rng))
+        classifier, figure = worst(auc_figures(classify(truth, sample, rng)))
         assert isinstance(figure, Estimate)
         found.append((classifier, figure))
     classifier, last = found[-1]

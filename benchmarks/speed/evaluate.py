@@ -4,6 +4,7 @@ Correlated Gaussians with a few heavy tails stand for 17 mixed observables of Z 
 generated sample is slightly off, so that the classifiers have something to learn.
 """
 
+import itertools
 import resource
 import time
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import typer
 from benchmarks.common.options import Options
 from benchmarks.common.results import Results
 from mleg_ray.commands.options import Events
-from mleg_ray.evaluation import METRICS, Scorecard, from_arrays, scorecard
+from mleg_ray.evaluation import Scorecard, from_arrays, scorecard
 from mleg_ray.evaluation.samples.sample import Axis, EventSample
 
 STRETCH = 1.02  # of the generated sample's first number
@@ -50,9 +51,8 @@ def judged(n: int, d: int) -> tuple[Scorecard, dict[str, float]]:
         begun.setdefault(metric, time.perf_counter())
 
     card = scorecard(*samples, training=training, progress=progress)
-    starts = list(begun.values())
-    seconds = {name: starts[i + 1] - starts[i] for i, name in enumerate(METRICS)}
-    return card, seconds
+    steps = itertools.pairwise(begun.items())
+    return card, {metric: end - start for (metric, start), (_, end) in steps}
 
 
 def measure(options: Asked, results: Results) -> None:

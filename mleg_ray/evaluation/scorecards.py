@@ -25,7 +25,7 @@ from mleg_ray.evaluation.samples.sample import (
 )
 from mleg_ray.evaluation.samples.unphysical import ANY
 from mleg_ray.evaluation.statistics.classifiers import TREES
-from mleg_ray.evaluation.statistics.estimate import Estimate, Figure
+from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, Reading
 from mleg_ray.evaluation.statistics.resampling import WEIGHTED_MEAN
 from mleg_ray.randomness import derive_seed
 
@@ -60,7 +60,8 @@ class Scorecard(Config):
     def highlights(self) -> Iterator[tuple[str, str, Figure]]:
         """Yield (metric, subject, figure) of those with a headline, in the registry's order.
 
-        One-dimensional agreement alone hides broken correlations, so the classifier comes first.
+        The number of events that can be used comes first, then the classifiers: one-dimensional
+        agreement alone hides broken correlations.
         """
         for metric in dict.fromkeys((*METRICS, *self.figures)):
             if self.figures.get(metric) and self.metrics[metric].headline:
@@ -99,12 +100,20 @@ def representative(figures: Mapping[str, Figure]) -> tuple[str, Figure]:
 def worst(figures: Mapping[str, Figure]) -> tuple[str, Figure]:
     """Return the subject farthest above its floor, and of several there that of the largest value.
 
+    Where more is better it is that of the least value, and of limits the least if all are limits.
     One that is not computable stands for the others only if none is.
     """
-    estimates = {s: figure for s, figure in figures.items() if isinstance(figure, Estimate)}
+    estimates = [(s, figure) for s, figure in figures.items() if isinstance(figure, Estimate)]
     if not estimates:
-        return next(iter(figures.items()))
-    return max(estimates.items(), key=lambda item: (item[1].significance, item[1].value))
+        limits = [(s, f) for s, f in figures.items() if isinstance(f, Reading) and f.lower_limit]
+        return min(limits, key=lambda item: item[1].value, default=next(iter(figures.items())))
+
+    def badness(item: tuple[str, Estimate]) -> tuple[float, float]:
+        _, figure = item
+        more_is_better = figure.direction == "higher"
+        return (-figure.value, 0.0) if more_is_better else (figure.significance, figure.value)
+
+    return max(estimates, key=badness)
 
 
 def scorecard(
@@ -155,6 +164,7 @@ def scorecard(
             for name, metric in metrics.items()
             if metric.headline and not metric.of_all_events
         ]
+    work.sort(key=lambda item: -item[-1])  # the longest first: others share what they compute
     whole = sum(own for *_, own in work)
     start = time.monotonic()
     for name, compared, found, own in work:
@@ -171,8 +181,8 @@ def scorecard(
         axes=dict(truth.axes),
         definitions=truth.definitions,
         metrics={name: metric.texts for name, metric in metrics.items()},
-        figures=figures,
-        null=nothing,
+        figures={name: figures[name] for name in metrics},
+        null={name: nothing[name] for name in metrics if name in nothing},
         seed=seed,
         seconds=time.monotonic() - start,
         versions={"mleg-ray": __version__} | {name: version(name) for name in LIBRARIES},

@@ -18,7 +18,7 @@ from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.samples.sample import from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard, worst
-from mleg_ray.evaluation.statistics.estimate import Estimate, NotComputable
+from mleg_ray.evaluation.statistics.estimate import Estimate, NotComputable, Reading
 from tests.evaluation.conftest import AXES, gaussian
 
 QUICK = {name: METRICS[name] for name in ("chi2_ndf", "unphysical_rate", "ks")}
@@ -33,8 +33,10 @@ def test_json_round_trip_and_determinism():
     again = scorecard(truth, generated, seed=3, metrics=QUICK)
     assert Scorecard.model_validate_json(card.to_json()) == card
     assert card.figures == again.figures
-    shares = [0, 1 / 8, 2 / 8, 1]  # ks takes six times as long as each of the others
-    assert heard == [*zip(map(pytest.approx, shares), [*QUICK, ""], strict=True)]
+    shares = [0, 6 / 8, 7 / 8, 1]  # ks takes six times as long as each of the others
+    order = ["ks", "chi2_ndf", "unphysical_rate", ""]
+    assert heard == [*zip(map(pytest.approx, shares), order, strict=True)]
+    assert list(card.figures) == list(QUICK)
     document = json.loads(card.to_json())
     assert document["format_version"] == 2
     assert document["figures"]["ks"]["x"]["verdict"] == "at the floor"
@@ -108,6 +110,19 @@ def test_worst_passes_over_what_is_not_computable():
     }
     assert worst(figures)[0] == "c"
     assert worst({"a": figures["a"]})[0] == "a"
+
+
+def test_worst_where_more_is_better_is_the_least_and_what_is_seen_comes_before_limits():
+    numbers = {"floor": 9.0, "floor_spread": 0.0, "events": 1, "direction": "higher"}
+    figures = {
+        "limit": Reading(value=1.0, note="", lower_limit=True),
+        "sure": Estimate(value=5.0, uncertainty=0.1, **numbers),
+        "least": Estimate(value=4.0, uncertainty=2.0, **numbers),
+    }
+    assert worst(figures)[0] == "least"
+    limits = {"high": Reading(value=2.0, note="", lower_limit=True), "low": figures["limit"]}
+    assert worst(limits)[0] == "low"
+    assert worst({"plain": Reading(value=2.0, note="")})[0] == "plain"
 
 
 def test_an_empty_sample_gives_reasons_only():

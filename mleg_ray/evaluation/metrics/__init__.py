@@ -9,6 +9,7 @@ from mleg_ray.evaluation.metrics import (
     diversity,
     events_per_second,
     histograms,
+    indistinguishable,
     ks,
     mean_images,
     memorisation,
@@ -22,6 +23,7 @@ from mleg_ray.evaluation.metrics.base import Metric
 
 # By the names and in the order of scorecards and tables; users may enter their own.
 METRICS: dict[str, Metric] = {
+    "n_indistinguishable": indistinguishable.N_INDISTINGUISHABLE,
     "c2st_auc": c2st.AUC,
     "c2st_weights": c2st.WEIGHTS,
     "chi2_ndf": chi2.CHI2_NDF,

@@ -14,10 +14,11 @@ from mleg_ray.evaluation.samples.provenance import recorded_number
 from mleg_ray.evaluation.statistics.binning import weighted_quantiles
 from mleg_ray.evaluation.statistics.distances import effective_size
 from mleg_ray.evaluation.statistics.estimate import (
+    LIMIT_SIGMAS,
     Estimate,
     Figure,
-    NotComputable,
     NotComputableError,
+    Reading,
 )
 from mleg_ray.evaluation.statistics.resampling import PooledSample
 
@@ -72,12 +73,10 @@ def amplification(
     for region, value, uncertainty, capacity in zip(
         REGIONS, values, uncertainties, capacities, strict=True
     ):
-        if value <= 2 * uncertainty:
-            least = capacity / (max(value, 0.0) + 2 * uncertainty) / train_events
-            figures[region] = NotComputable(
-                reason=f"{pooled.n} events do not resolve the generator's error there; "
-                f"amplification is above {least:.2g}"
-            )
+        if value <= LIMIT_SIGMAS * uncertainty:
+            least = capacity / (max(value, 0.0) + LIMIT_SIGMAS * uncertainty) / train_events
+            note = f"{pooled.n:,} events resolve no smaller error of the generator"
+            figures[region] = Reading(value=float(least), note=note, lower_limit=True)
         else:
             ratio = float(capacity / value / train_events)
             figures[region] = Estimate(

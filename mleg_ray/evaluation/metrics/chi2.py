@@ -6,7 +6,7 @@ on both sizes, so it says how far a sample can be trusted, not which of two is b
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -124,57 +124,82 @@ class _Filling:
         return Histogram.fill(self.index, self.column.weights(events), self.bins)
 
 
-def _compared(truth: Histogram, generated: Histogram, bins: BinIndex) -> PearsonTest:
-    return PearsonTest.of(truth.joined(bins), generated.joined(bins))
+@dataclass(frozen=True)
+class Compared:
+    """A subject's histograms in joined bins, beside χ² / ndf of halves of the truth.
+
+    `events` generated ones were counted. `objects` is how many numbers an event has, if they are
+    of objects: those of one event are not independent.
+    """
+
+    truth: Histogram
+    generated: Histogram
+    events: int
+    floors: list[float]
+    objects: float | None
+
+    @property
+    def design(self) -> float:
+        """The design effect of objects, by which variances are larger: the floor measures it."""
+        return 1.0 if self.objects is None else max(float(np.mean(self.floors)), 1.0)
+
+    def estimate(self) -> Estimate:
+        """Return χ² / ndf; of objects, which are not independent, without a p-value."""
+        test = PearsonTest.of(self.truth, self.generated)
+        p_value = float(stats.chi2.sf(test.chi2, test.ndf)) if self.objects is None else None
+        return Estimate(
+            value=test.value,
+            uncertainty=test.uncertainty(self.design),
+            floor=float(np.mean(self.floors)),
+            floor_spread=float(np.std(self.floors, ddof=1)),
+            events=self.events,
+            p_value=p_value,
+        )
 
 
-class _Subjects:
+# Of planes and observables, by name.
+Subjects = Mapping[str, Compared | NotComputable]
+
+
+class _Halves:
     """The planes that a dataset declares and its observables, each beside halves of the truth."""
 
     def __init__(self, comparison: Comparison, rng: np.random.Generator) -> None:
         self.pooled = comparison.pooled(rng)
         self._splits = list(self.pooled.splits(rng))
 
-    def figures(
-        self, of_plane: Callable[[Plane], Estimate], of_observable: Callable[[str], Estimate]
-    ) -> dict[str, Figure]:
-        """Compute a figure of each subject, or why there is none."""
-        subjects: dict[str, Callable[[], Estimate]] = {
+    def subjects(
+        self, of_plane: Callable[[Plane], Compared], of_observable: Callable[[str], Compared]
+    ) -> Subjects:
+        """Compare each subject, or say why it cannot be."""
+        compare: dict[str, Callable[[], Compared]] = {
             plane.name: partial(of_plane, plane) for plane in self.pooled.definitions.planes
         }
-        subjects |= {name: partial(of_observable, name) for name in self.pooled.axes}
-        figures: dict[str, Figure] = {}
-        for subject, compute in subjects.items():
+        compare |= {name: partial(of_observable, name) for name in self.pooled.axes}
+        found: dict[str, Compared | NotComputable] = {}
+        for subject, how in compare.items():
             try:
-                figures[subject] = compute()
+                found[subject] = how()
             except NotComputableError as error:
-                figures[subject] = NotComputable(reason=str(error))
-        return figures
+                found[subject] = NotComputable(reason=str(error))
+        return found
 
     def bins(self, filling: _Filling) -> BinIndex:
         """Join bins by other truth than is compared, or they would follow its fluctuations."""
         return joined_bins(filling.histogram(self.pooled.other_truth))
 
-    def estimate(self, test: PearsonTest, filling: _Filling, events: int) -> Estimate:
-        """Set a test beside those of the truth's halves in the bins of a `filling`.
-
-        Objects of one event are not independent, and bins of them scatter more than their numbers
-        say: all is larger by the design effect, which the floor measures. So there is no p-value.
-        """
+    def compared(
+        self, truth: Histogram, generated: Histogram, filling: _Filling, events: int
+    ) -> Compared:
+        """Set histograms of joined bins beside those of the truth's halves in a `filling`."""
         bins = self.bins(filling)
         floors = [
-            _compared(filling.histogram(a), filling.histogram(b), bins).value
-            for a, b in self._splits
+            PearsonTest.of(*(filling.histogram(half).joined(bins) for half in halves)).value
+            for halves in self._splits
         ]
-        floor, independent = float(np.mean(floors)), filling.column.count is None
-        return Estimate(
-            value=test.value,
-            uncertainty=test.uncertainty(1.0 if independent else max(floor, 1.0)),
-            floor=floor,
-            floor_spread=float(np.std(floors, ddof=1)),
-            events=events,
-            p_value=float(stats.chi2.sf(test.chi2, test.ndf)) if independent else None,
-        )
+        column, weight = filling.column, self.pooled.whole_truth
+        objects = column.weights(weight).sum() / weight.sum() if column.count is not None else None
+        return Compared(truth, generated, events, floors, objects)
 
 
 def chi2_ndf(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
@@ -183,26 +208,27 @@ def chi2_ndf(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figu
     Raises:
         NotComputableError: see `PooledSample`.
     """
-    subjects = _Subjects(comparison, rng)
-    pooled = subjects.pooled
+    halves = _Halves(comparison, rng)
+    pooled = halves.pooled
 
-    def estimate(filling: _Filling) -> Estimate:
-        t, g = (filling.histogram(weights) for weights in (pooled.truth, pooled.generated))
-        return subjects.estimate(_compared(t, g, subjects.bins(filling)), filling, pooled.n)
+    def compared(filling: _Filling) -> Compared:
+        bins = halves.bins(filling)
+        t, g = (filling.histogram(w).joined(bins) for w in (pooled.truth, pooled.generated))
+        return halves.compared(t, g, filling, pooled.n)
 
-    def of_plane(plane: Plane) -> Estimate:
-        return estimate(_Filling(pooled.varying(plane.x), pooled.cells(plane), plane.cells))
+    def of_plane(plane: Plane) -> Compared:
+        return compared(_Filling(pooled.varying(plane.x), pooled.cells(plane), plane.cells))
 
-    def of_observable(name: str) -> Estimate:
+    def of_observable(name: str) -> Compared:
         column = pooled.marginal(name)
         index = percentile_bins(column.values, column.weights(pooled.whole_truth))
-        return estimate(_Filling(column, index, INNER_BINS + 2))
+        return compared(_Filling(column, index, INNER_BINS + 2))
 
-    return subjects.figures(of_plane, of_observable)
+    return _figures(halves.subjects(of_plane, of_observable))
 
 
-def chi2_all(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
-    """Return Pearson's χ² / ndf of all events that there are for each plane and observable.
+def all_events(comparison: Comparison) -> Subjects:
+    """Return the histograms of all events that there are of each plane and observable.
 
     Between the truth's 0.1 and 99.9 percentiles an observable has 100 bins that are equal on its
     own scale: of logarithmic ones, equal steps would see the largest values only. The floor is that
@@ -211,26 +237,44 @@ def chi2_all(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figu
     Raises:
         NotComputableError: see `PooledSample`.
     """
-    truth, generated = comparison.truth, comparison.generated
-    subjects = _Subjects(comparison, rng)
-    pooled = subjects.pooled
 
-    def of_plane(plane: Plane) -> Estimate:
-        x, y = (pooled.varying(name) for name in (plane.x, plane.y))
-        t, g = truth.cells(plane), generated.cells(plane)
-        filling = _Filling(x, plane.index(x.values, y.values), plane.cells)
-        return subjects.estimate(_compared(t, g, joined_bins(t)), filling, generated.counted)
+    def subjects(rng: np.random.Generator) -> Subjects:
+        truth, generated = comparison.truth, comparison.generated
+        halves = _Halves(comparison, rng)
+        pooled = halves.pooled
 
-    def of_observable(name: str) -> Estimate:
-        column = pooled.varying(name)
-        low, high = percentile_range(column.values, column.weights(pooled.whole_truth))
-        wanted = truth.axes[name].edges(low, high, INNER_BINS)
-        edges, t, g, events = binned(truth, generated, name, wanted)
-        index = np.searchsorted(edges, column.values, side="right")
-        filling = _Filling(column, index, len(edges) + 1)
-        return subjects.estimate(_compared(t, g, joined_bins(t)), filling, events)
+        def compared(t: Histogram, g: Histogram, filling: _Filling, events: int) -> Compared:
+            bins = joined_bins(t)
+            return halves.compared(t.joined(bins), g.joined(bins), filling, events)
 
-    return subjects.figures(of_plane, of_observable)
+        def of_plane(plane: Plane) -> Compared:
+            x, y = (pooled.varying(name) for name in (plane.x, plane.y))
+            filling = _Filling(x, plane.index(x.values, y.values), plane.cells)
+            return compared(truth.cells(plane), generated.cells(plane), filling, generated.counted)
+
+        def of_observable(name: str) -> Compared:
+            column = pooled.varying(name)
+            low, high = percentile_range(column.values, column.weights(pooled.whole_truth))
+            wanted = truth.axes[name].edges(low, high, INNER_BINS)
+            edges, t, g, events = binned(truth, generated, name, wanted)
+            index = np.searchsorted(edges, column.values, side="right")
+            return compared(t, g, _Filling(column, index, len(edges) + 1), events)
+
+        return halves.subjects(of_plane, of_observable)
+
+    return comparison.shared("chi2_all", subjects)
+
+
+def chi2_all(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return Pearson's χ² / ndf of `all_events` for each plane and observable, and raise as it."""
+    return _figures(all_events(comparison))
+
+
+def _figures(subjects: Subjects) -> dict[str, Figure]:
+    return {
+        name: found.estimate() if isinstance(found, Compared) else found
+        for name, found in subjects.items()
+    }
 
 
 CHI2_NDF = Metric(

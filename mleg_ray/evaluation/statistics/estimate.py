@@ -13,6 +13,7 @@ Verdict = Literal["at the floor", "visible", "large"]
 
 FLOOR_SIGMAS = 3.0
 LARGE_SIGMAS = 10.0
+LIMIT_SIGMAS = 2.0  # a limit excludes what is as many standard deviations off
 
 
 class NotComputableError(DataError):
@@ -89,17 +90,23 @@ class NotComputable(Config):
 
 
 class Reading(Config):
-    """A number that the truth has no counterpart of, so it has neither floor nor verdict."""
+    """A number that the truth has no counterpart of, so it has neither floor nor verdict.
+
+    A `lower_limit` is all that is known where these events do not resolve a figure of which more
+    is better.
+    """
 
     value: float
     note: str
+    lower_limit: bool = False
 
     @property
     def text(self) -> str:
-        """The value with three significant digits, such as 526,000."""
+        """The value with three significant digits, such as 526,000; of a limit: > 526,000."""
         rounded = float(f"{self.value:.3g}")
         digits = 2 - math.floor(math.log10(abs(rounded))) if rounded else 0
-        return f"{rounded:,.{max(0, digits)}f}"
+        text = f"{rounded:,.{max(0, digits)}f}"
+        return f"> {text}" if self.lower_limit else text
 
     def __str__(self) -> str:
         return f"{self.text} ({self.note})"

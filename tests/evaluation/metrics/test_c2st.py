@@ -6,6 +6,7 @@ from scipy import integrate, stats
 from sklearn.metrics import roc_auc_score
 
 from mleg_ray.evaluation.metrics.c2st import (
+    area_under_roc,
     auc_figures,
     calibrated,
     calibration,
@@ -58,12 +59,28 @@ def test_area_by_hand():
 def test_floor_of_the_area_by_hand():
     """Effective sizes are 4²/6 and 4²/10 of these, a hundred times over."""
     test = Scored(*(np.tile(values, 100) for values in (SCORES, TRUE, MADE)))
-    [figure] = auc_figures(
-        {"c": Classification(test, test, events=9)}, np.random.default_rng(0)
-    ).values()
+    [figure] = auc_figures({"c": Classification(test, test, events=9)}).values()
     assert (figure.value, figure.floor) == (pytest.approx(11.5 / 16), 0.5)
     a, b = 100 * 16 / 6, 100 * 16 / 10
     assert figure.floor_spread == pytest.approx(math.sqrt((a + b + 1) / (12 * a * b)))
+
+
+def test_spread_of_the_area():
+    """Of weighted events of few scores: what DeLong's formula says is what new samples show."""
+    rng = np.random.default_rng(0)
+    areas = []
+    for _ in range(400):
+        score = np.concatenate([rng.normal(0, 1, 300), rng.normal(1, 2, 200)]).round(1)
+        heavy = rng.choice([0.5, 1.0, 3.0], 500)
+        true = np.arange(500) < 300
+        areas.append(area_under_roc(Scored(score, heavy * true, heavy * ~true)))
+    value, uncertainty, null = np.transpose(areas)
+    assert uncertainty.mean() == pytest.approx(value.std(ddof=1), rel=0.08)
+    # Φ(1 / √(1 + 4)) of normal distributions of these widths.
+    assert value.mean() == pytest.approx(stats.norm.cdf(1 / math.sqrt(5)), abs=0.005)
+    effective = (4.5 / 3) ** 2 / (10.25 / 3)  # of an event, whose weight is 1/2, 1 or 3
+    expected = math.sqrt(501 / (12 * 300 * 200 * effective))
+    assert null.mean() == pytest.approx(expected, rel=0.05)
 
 
 def test_divergence_by_hand():
@@ -108,7 +125,7 @@ def test_histogram_of_weights_by_hand():
 
 def test_gaussians_have_their_analytic_area_and_curve():
     """AUC = Φ(δ/√2), and the true positive rate is Φ(δ + Φ⁻¹(false positive rate))."""
-    figures = auc_figures({"c": classification(1)}, np.random.default_rng(0))
+    figures = auc_figures({"c": classification(1)})
     expected = stats.norm.cdf(SHIFT / math.sqrt(2))
     assert figures["c"].value == pytest.approx(expected, abs=4 * figures["c"].uncertainty)
     curve = figures["c"].curves["roc"]

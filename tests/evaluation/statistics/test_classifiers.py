@@ -22,7 +22,7 @@ def auc(
     truth: EventSample, generated: EventSample, wanted: Collection[str] | None = None
 ) -> dict[str, Estimate]:
     rng = np.random.default_rng(0)
-    return auc_figures(classify(truth, generated, rng, wanted), rng)
+    return auc_figures(classify(truth, generated, rng, wanted))
 
 
 def test_auc_agrees_with_a_direct_script():

@@ -1,0 +1,208 @@
+"""How many events a test needs to tell two samples apart.
+
+The χ² of two samples of n events each has a non-centrality λ that grows in proportion to n. So what
+some events say of λ / n tells how many are needed to reach any significance: more than there are,
+or fewer.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import special, stats
+
+from mleg_ray.evaluation.samples.column import FloatArray
+from mleg_ray.evaluation.samples.histogram import Histogram
+from mleg_ray.evaluation.statistics.estimate import (
+    FLOOR_SIGMAS,
+    LIMIT_SIGMAS,
+    Curve,
+    Estimate,
+    Figure,
+    Reading,
+)
+
+LEVEL = float(stats.norm.sf(FLOOR_SIGMAS))  # the chance that any of the tests errs
+POWER = 0.5  # the chance that a difference is seen
+POINTS = 41  # of a curve
+
+
+@dataclass(frozen=True)
+class Noncentrality:
+    """What one event of each sample adds to the non-centrality of a χ² test of `ndf`.
+
+    `value` is an estimate without bias, so that it may be negative; `null_spread` is the standard
+    deviation that its `uncertainty` would be if the samples did not differ.
+    """
+
+    value: float
+    uncertainty: float
+    null_spread: float
+    ndf: int
+
+    @staticmethod
+    def of_histograms(
+        truth: Histogram, generated: Histogram, design: float = 1.0
+    ) -> "Noncentrality":
+        """Compare two histograms of the same bins, shape (bins,).
+
+        Of n (effective) events on each side χ² = n Σ (T - G)² / S of the shares T and G of the
+        weights, and S the sum of both shares of the squared weights. The expectation of the
+        estimated (T - G)² is larger by the variances of the shares, which are taken off; and as
+        the estimated S depends on the same events, 2 (v_t - v_g)² / S³ to second order. The errors
+        are those of `PearsonTest`, that of equal samples, for samples of any size; the fixed totals
+        take one of the degrees of freedom. The `design` effect multiplies variances.
+        """
+        parts = [_Shares.of(sample) for sample in (truth, generated)]
+        t, g = parts
+        filled = t.squares + g.squares > 0
+        both = np.where(filled, t.squares + g.squares, 1.0)
+        slope = (t.share - g.share) / both
+        noise = design * (t.variance + g.variance) / both
+        uneven = np.square(design * (t.variance - g.variance)) / both**3
+        ndf = int(np.count_nonzero(filled)) - 1
+        # Of the Poisson variances, each degree of freedom has its part.
+        spread = design * (t.squares * t.one_event + g.squares * g.one_event) / both
+        null = 2 * float(spread @ spread) * ndf / (ndf + 1)
+        first = sum(
+            part.first_order(sign * 2 * slope - np.square(slope))
+            for sign, part in zip((+1, -1), parts, strict=True)
+        )
+        return Noncentrality(
+            value=float(np.sum(np.square(slope) * both - noise - 2 * uneven)) / design,
+            uncertainty=math.sqrt(max(design * first - null, null)) / design,
+            null_spread=math.sqrt(null) / design,
+            ndf=ndf,
+        )
+
+    @staticmethod
+    def of_area(area: float, uncertainty: float, null_spread: float) -> "Noncentrality":
+        """Take the square of an AUC's distance from ½, in units of its spread, as a χ² of one.
+
+        Of n scored events of each sample the spread is √((2 n + 1) / 12 n²), so that λ is
+        6 n (AUC - ½)². A classifier that knows nothing has the given `null_spread`.
+        """
+        square, null = (area - 0.5) ** 2, 2 * null_spread**4
+        variance = uncertainty**2
+        return Noncentrality(
+            value=6 * (square - variance),
+            uncertainty=6 * math.sqrt(max(4 * square * variance - 2 * variance**2, null)),
+            null_spread=6 * math.sqrt(null),
+            ndf=1,
+        )
+
+    def of_events(self, each: float) -> "Noncentrality":
+        """Return what an event adds that has so many of the objects that were counted."""
+        return replace(
+            self,
+            value=each * self.value,
+            uncertainty=each * self.uncertainty,
+            null_spread=each * self.null_spread,
+        )
+
+    @property
+    def p_value(self) -> float:
+        """The chance of a difference as large if there is none: value and spread as a χ² have."""
+        chi2 = self.ndf + math.sqrt(2 * self.ndf) * self.value / self.null_spread
+        return float(stats.chi2.sf(chi2, self.ndf))
+
+    def needed(self, level: float) -> tuple[float, float]:
+        """Return the events of each sample that reach a level half of the times, and their error.
+
+        The `value` must be positive.
+        """
+        events = self._reached(level) / self.value
+        return events, events * self.uncertainty / self.value
+
+    def least(self, level: float) -> float:
+        """Return the number of events that `needed` is above, at 2σ."""
+        return self._reached(level) / (max(self.value, 0.0) + LIMIT_SIGMAS * self.uncertainty)
+
+    def floor(self, level: float) -> float:
+        """Return what `least` is on average of samples that do not differ."""
+        return self._reached(level) / (LIMIT_SIGMAS * self.null_spread)
+
+    def curve(self, tests: int) -> Curve:
+        """Return the significance (y) to be expected of numbers of events (x) of each sample.
+
+        It is that of the largest of so many `tests`, up to three times the number that reaches it.
+        """
+        events, _ = self.needed(LEVEL / tests)
+        x = events * np.geomspace(1 / 30, 3, POINTS)
+
+        def significance(value: float) -> FloatArray:
+            chi2 = special.chndtrix(POWER, self.ndf, x * max(value, 0.0))
+            p = np.minimum(tests * stats.chi2.sf(chi2, self.ndf), 0.5)
+            found: FloatArray = stats.norm.isf(p)
+            return found
+
+        low, high = (significance(self.value + sign * self.uncertainty) for sign in (-1, +1))
+        y, error = significance(self.value), (high - low) / 2
+        return Curve(x=_short(x), y=_short(y), error=_short(error))
+
+    def _reached(self, level: float) -> float:
+        """Return the λ at which χ² exceeds its critical value half of the times."""
+        critical = stats.chi2.isf(level, self.ndf)
+        return float(special.chndtrinc(critical, self.ndf, POWER))
+
+
+def indistinguishable(
+    tests: Mapping[str, Noncentrality], truth: int, generated: int, claimed: int
+) -> dict[str, Figure]:
+    """Return how many events of each sample every test needs, or the least that it does.
+
+    A test counts as needing a number where it has seen the difference: at 3σ, the chance that any
+    of the tests errs being shared equally among them. `truth` and `generated` are the numbers of
+    events compared, `claimed` is that of the whole sample.
+    """
+    level = LEVEL / len(tests)
+    figures: dict[str, Figure] = {}
+    for name, test in tests.items():
+        if test.p_value < level:
+            events, error = test.needed(level)
+            figures[name] = Estimate(
+                value=events,
+                uncertainty=error,
+                floor=test.floor(level),
+                floor_spread=0.0,
+                events=generated,
+                direction="higher",
+                curves={"significance": test.curve(len(tests))},
+            )
+            continue
+        least = test.least(level)
+        note = f"events of each sample; {truth:,} true ones resolve no more"
+        if least < claimed:
+            note += f", and about {truth * claimed / least:.2g} would have to judge {claimed:,}"
+        figures[name] = Reading(value=least, note=note, lower_limit=True)
+    return figures
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """A sample's shares of the weights and of the squared weights by bin, both (bins,).
+
+    `variance` is that of `share`, and `one_event` 1 over the effective number of events.
+    """
+
+    share: FloatArray
+    squares: FloatArray
+    variance: FloatArray
+    one_event: float
+
+    @staticmethod
+    def of(sample: Histogram) -> "_Shares":
+        share, one_event = sample.density, sample.variance.sum() / sample.weight.sum() ** 2
+        squares = sample.variance / sample.variance.sum()
+        variance = one_event * ((1 - 2 * share) * squares + np.square(share))
+        return _Shares(share, squares, variance, float(one_event))
+
+    def first_order(self, change: FloatArray) -> float:
+        """Return the variance of a sum to which a share in each bin adds its `change`."""
+        mean = self.share @ change
+        return self.one_event * float(self.squares @ np.square(change) - mean**2)
+
+
+def _short(values: FloatArray) -> tuple[float, ...]:
+    return tuple(float(f"{value:.4g}") for value in values)
