@@ -1182,6 +1182,21 @@ MUTANTS = [
     *mutants(
         "mleg_ray/catalog/sources/pythia_pp.py",
         "tests/catalog/test_pythia_pp.py",
+        ("pile_up * BATCH > MOST_OVERLAID", "pile_up > MOST_OVERLAID"),
+        ("int(MOST_OVERLAID / pile_up)", "int(MOST_OVERLAID / BATCH)"),
+        k="batches",
+    ),
+    *mutants(
+        "mleg_ray/catalog/sources/pythia_settings.py",
+        "tests/catalog/test_pythia_settings.py",
+        ("return value.lower() in FLAGS", "return True"),
+        ("return _is_number(value, int)", "return _is_number(value)"),
+        ("_is_flag(word) or _is_number(word)", "True"),
+        ("if key.lower().startswith(TAKEN)", "if key.startswith(TAKEN)"),
+    ),
+    *mutants(
+        "mleg_ray/catalog/sources/pythia_pp.py",
+        "tests/catalog/test_pythia_pp.py",
         ("counts.kept / counts.made\n            columns", "1.0\n            columns"),
         ("MB_TO_PB, PB_TO_FB = 1e9, 1e3", "MB_TO_PB, PB_TO_FB = 1e9, 1.0"),
         ("MB_TO_PB, PB_TO_FB = 1e9", "MB_TO_PB, PB_TO_FB = 1e12"),
@@ -1267,6 +1282,12 @@ MUTANTS = [
         ("self._descending], rank > 0)", "self._descending], rank >= 0)"),
         ("(group == number) & (rank == 1)", "(group == number) & (rank == 2)"),
         k="descends or TestPhysical",
+    ),
+    *mutants(
+        "mleg_ray/models/sequence.py",
+        "tests/models/test_sequence.py",
+        ("and feature != ordering", "and feature == ordering"),
+        k="descending_feature",
     ),
     *mutants(
         "mleg_ray/models/second.py",

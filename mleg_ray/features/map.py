@@ -128,6 +128,11 @@ class FeatureMap(nn.Module):
         self.register_buffer("outside_fraction", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean_log_abs_det", torch.zeros((), dtype=torch.float64))
 
+    def orders(self) -> dict[str, str]:
+        """Return by group the field in whose order its objects are, the largest first."""
+        groups = self._schema.groups
+        return {group: f"{group}.{groups[group].ordered_by}" for group in self._schema.objects}
+
     def field_maps(self) -> dict[str, FieldMap]:
         """Return how fields become features that steps change by themselves, by field."""
         found = {name: FieldMap.through(self._chain, name) for name in self._schema.event}
@@ -363,7 +368,7 @@ class FeatureMap(nn.Module):
         """Return the columns (B, K) of objects with these in order, the largest first."""
         ordered: dict[str, Tensor] = {}
         for group, there in present.items():
-            key = columns[f"{group}.{self._schema.groups[group].ordered_by}"].double()
+            key = columns[self.orders()[group]].double()
             key = torch.where(there, key, -torch.inf)
             order = key.argsort(dim=1, descending=True, stable=True)
             own = (name for name in columns if group_of(name) == group)

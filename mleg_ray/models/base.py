@@ -28,8 +28,9 @@ class Spaces(NamedTuple):
 
     `levels` are the features that are dequantised whole numbers, by position, as the fitted map
     has them; `presence` tells when a feature is more than noise, see `FeatureMap`; `fields` are
-    how fields become features that steps change by themselves, by field. An event has `rows` of
-    the features: one, but of a group's objects many.
+    how fields become features that steps change by themselves, by field, and `orders` are the
+    fields in whose order objects are, by group. An event has `rows` of the features: one, but of a
+    group's objects many.
     """
 
     features: Space
@@ -39,6 +40,7 @@ class Spaces(NamedTuple):
     presence: Mapping[int, tuple[tuple[int, int], ...]] = {}
     rows: int = 1
     fields: Mapping[str, FieldMap] = {}
+    orders: Mapping[str, str] = {}
 
     @staticmethod
     def of(feature_map: FeatureMap) -> "Spaces":
@@ -55,6 +57,7 @@ class Spaces(NamedTuple):
             levels,
             feature_map.presence,
             fields=feature_map.field_maps(),
+            orders=feature_map.orders(),
         )
 
 

@@ -94,6 +94,14 @@ class Sequence(Model):
             raise ConfigError(
                 f"descending: objects have no '{config.descending}'; they have {', '.join(maps)}"
             )
+        for group, field in spaces.orders.items() if config.descending else ():
+            feature = f"{group}.{config.descending}"
+            ordering = spaces.fields[field].feature if field in spaces.fields else "none alone"
+            if feature in space.positions and feature != ordering:
+                raise ConfigError(
+                    f"descending: '{group}' are in the order of {field}, of which steps make "
+                    f"{ordering}, and '{feature}' need not descend"
+                )
         self._descending = list(maps).index(config.descending) if config.descending else None
         self._counted = tuple(counted.values())
         of_objects = {i for group in groups for i in range(space.width)[space.where[group]]}
@@ -303,13 +311,13 @@ class SequenceConfig(ModelConfig):
     """Configuration of `Sequence`.
 
     `order` are the groups in which objects come, by default that of the features; `descending` is
-    the feature, `log_pt` of `jet.log_pt` say, by which a group's objects are in order, and none if
-    empty. `pairs` are groups whose second object is placed by the mass of the first two, see
-    `Second`; `balance` names missing momentum that is learned as a soft term, see `Balance`: `met`,
-    say, of `met.pt` and `met.phi`. Of what either needs, `pt`, `eta` and `phi`, steps must make a
-    feature each. What is known of an event is `width` numbers, and each feature has `hidden` units
-    of its own and a spline of so many `bins`. Sums are of `magnitudes`; the first `places` objects
-    are told one by one.
+    the feature, `log_pt` of `jet.log_pt` say, by which a group's objects are in order, that of its
+    `ordered_by`, and none if empty. `pairs` are groups whose second object is placed by the mass of
+    the first two, see `Second`; `balance` names missing momentum that is learned as a soft term,
+    see `Balance`: `met`, say, of `met.pt` and `met.phi`. Of what either needs, `pt`, `eta` and
+    `phi`, steps must make a feature each. What is known of an event is `width` numbers, and each
+    feature has `hidden` units of its own and a spline of so many `bins`. Sums are of `magnitudes`;
+    the first `places` objects are told one by one.
     """
 
     players: ClassVar[tuple[str, ...]] = ("flow",)

@@ -580,6 +580,21 @@ def test_a_vertex_that_takes_in_what_is_no_particle(tmp_path, taken, none):
         opened(tmp_path, content, 2, PROTONS, "t.hepmc3", particles={}).shard_rows()
 
 
+@pytest.mark.parametrize("owner", [2**31, -(2**31)])
+def test_attributes_of_no_object_are_no_fault(tmp_path, owner):
+    """HepMC alone would end the program without a word."""
+    content = hepmc([2.5]).replace(b"\nP 1", f"\nA {owner} x 1\nP 1".encode())
+    source = opened(tmp_path, content, 2, PROTONS, "t.hepmc3", particles={})
+    assert source.shard_rows() == [(1,)]
+    assert source.shard(0)["weight"].tolist() == [2.5]
+
+
+def test_energies_in_an_unknown_unit(tmp_path):
+    content = hepmc([1.0]).replace(b"U GEV", b"U TEV")
+    with pytest.raises(DataError, match="energies are in TEV, not GEV or MEV"):
+        opened(tmp_path, content, 2, PROTONS, "t.hepmc3", particles={}).shard_rows()
+
+
 def test_damaged_hepmc_is_told(tmp_path):
     content = hepmc([1.0, 1.0]).replace(b"P 3 -1 13 3", b"P x -1 13 3", 1)
     with pytest.raises(DataError, match="t.hepmc3: 1 of 2 events are at fault: 1 with malformed"):

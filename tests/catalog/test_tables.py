@@ -687,8 +687,24 @@ def test_a_truncated_root_file(tmp_path):
         file["tree"].extend({"a": np.arange(1000.0)})
     content = (tmp_path / "t.root").read_bytes()
     file = write(tmp_path, "t.root", content[: len(content) // 2])
-    with pytest.raises(DataError, match="t.root: not a whole ROOT file"):
+    with pytest.raises(DataError, match=r"t.root: not a whole ROOT file: [^<\n]*; copy it again$"):
         read_table(file, ("a",), FileFormat())
+    page = write(tmp_path, "page.root", b"<html>404 Not Found</html>")
+    with pytest.raises(DataError, match="page.root: no ROOT file: it begins with b'<htm'"):
+        read_table(page, ("a",), FileFormat())
+
+
+def test_cycles_of_a_tree(tmp_path):
+    """A name is that of the newest; an older one, which a program saved before, has its number."""
+    with uproot.recreate(tmp_path / "t.root") as file:
+        for values in (A[:2], A):
+            file.mktree("Events", {"a": "float64"})
+            file["Events"].extend({"a": values})
+    for table, rows in ((None, 3), ("Events", 3), ("Events;2", 3), ("Events;1", 2)):
+        read = read_table(str(tmp_path / "t.root"), ("a",), FileFormat(table=table))
+        assert read["a"].tolist() == A[:rows].tolist()
+    with pytest.raises(DataError, match="no table 'Events;9'; it has Events, Events;1, Events;2"):
+        read_table(str(tmp_path / "t.root"), ("a",), FileFormat(table="Events;9"))
 
 
 def test_real_nano_aod(reference_data):
@@ -973,6 +989,14 @@ def test_a_folder_of_parquet_stands_for_its_files(tmp_path):
     source = config(tmp_path, files=files, columns=columns).open(SCHEMA, {}, 3)
     assert source.shard_rows() == [[3], [3]]
     np.testing.assert_allclose(np.sort(source.shard(1)["energy"]), np.sort(A + 1))
+
+
+def test_hive_partitions_are_told(tmp_path):
+    part = tmp_path / "t" / "beam=10"
+    part.mkdir(parents=True)
+    pq.write_table(pa.table({"energy": A}), part / "part.parquet")
+    with pytest.raises(DataError, match="t: is a folder of Hive partitions, such as beam=10"):
+        config(tmp_path, files=[{"path": "t", "constants": {"beam": 10.0}}]).open(SCHEMA, {}, 2)
 
 
 SCHEMA_UNITS = {"energy": "GeV", "theta": "rad", "weight": "1"}

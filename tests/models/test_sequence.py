@@ -412,6 +412,18 @@ class TestRefuses:
     def test_an_unknown_descending_feature(self) -> None:
         self.refused("^descending: objects have no 'mas'; they have pt", descending="mas")
 
+    def test_a_descending_feature_that_is_not_the_order(self) -> None:
+        fields = {"jet.energy": FieldMap("jet.pt", ()), "jet.pt": FieldMap("jet.mass", ())}
+        config().build(spaces(fields=fields, orders={"jet": "jet.energy"}))
+        self.refused(
+            "^descending: 'jet' are in the order of jet.pt, .* make jet.mass, and 'jet.pt' need",
+            spaces(fields=fields, orders={"jet": "jet.pt"}),
+        )
+        self.refused(
+            "^descending: 'jet' are in the order of jet.pt, .* make none alone",
+            spaces(orders={"jet": "jet.pt"}),
+        )
+
     def test_objects_that_nothing_counts(self) -> None:
         self.refused("^a sequence must know of each 'jet'", spaces(presence={}))
 

@@ -26,6 +26,10 @@ END = re.compile(rb"HepMC::\w+-END_EVENT_LISTING")
 # Of version 3: the particles that a vertex takes in, and how many an event says that it has.
 TAKES_IN = re.compile(rb"(?m)^V \S+ \S+ \[([^\]]*)\]")
 PARTICLES = re.compile(rb"E \S+ \S+ (\d+)")
+# Attributes are not taken, and HepMC crashes on one of an object that is numbered ±2³¹.
+ATTRIBUTE = re.compile(rb"(?m)^A .*\n?")
+# It takes energies in any other unit for GeV.
+OTHER_UNIT = re.compile(rb"(?m)^U (?!GEV |MEV )(\S*)")
 ASCII_2, ASCII_3 = b"IO_GenEvent", b"Asciiv3"  # the format's two versions
 MALFORMED = "malformed event"
 NO_WEIGHT = "event without the weight"
@@ -107,9 +111,9 @@ class HepMC(RecordFormat):
         faults: dict[int, Fault] = {}
         for i, text in enumerate(texts):
             try:
-                _require_references(text)
+                _require_readable(text)
                 # Each alone: what follows a damaged event is read nevertheless.
-                content = head + END.sub(b"", text).rstrip() + end
+                content = head + ATTRIBUTE.sub(b"", END.sub(b"", text)).rstrip() + end
                 with pyhepmc.open(io.BytesIO(content)) as file:
                     event = file.read()
                 if event is None:
@@ -144,8 +148,13 @@ class HepMC(RecordFormat):
         )
 
 
-def _require_references(text: bytes) -> None:
-    """Raise `ValueError` if a vertex takes in a particle that is none: HepMC would crash."""
+def _require_readable(text: bytes) -> None:
+    """Raise `ValueError` of what HepMC would crash on, or misread.
+
+    That are a vertex that takes in a particle which is none, and an unknown unit of energies.
+    """
+    if other := OTHER_UNIT.search(text):
+        raise ValueError(f"energies are in {other[1].decode(errors='replace')}, not GEV or MEV")
     taken = {int(word) for words in TAKES_IN.findall(text) for word in words.split(b",") if word}
     said = PARTICLES.match(text)
     last = int(said[1]) if said else 0

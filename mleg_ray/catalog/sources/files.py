@@ -106,6 +106,11 @@ def _matches(root: str, path: str) -> list[str]:
         for uri in found
         for file in (matching(join(uri, "*.parquet")) if is_folder(uri) else [uri])
     ]
+    if not found and (parts := matching(join(place, "*=*"))):
+        raise DataError(
+            f"{place}: is a folder of Hive partitions, such as {parts[0].rsplit('/', 1)[-1]}; name "
+            "the files of each with its value among the constants, in source.files"
+        )
     if not found:
         raise DataError(
             f"{place}: no such file, and no folder of Parquet; relative paths start at the entry's "

@@ -18,6 +18,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validat
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig, cut, divide
 from mleg_ray.catalog.sources.pythia import MAX_SEED
+from mleg_ray.catalog.sources.pythia_settings import require_settings
 from mleg_ray.catalog.sources.reconstruction import (
     Heavy,
     Kind,
@@ -30,7 +31,7 @@ from mleg_ray.catalog.sources.reconstruction import (
     pairs,
 )
 from mleg_ray.catalog.sources.slha import Stop, read_slha
-from mleg_ray.config import Config
+from mleg_ray.config import Config, inside
 from mleg_ray.errors import ConfigError, DataError, library
 from mleg_ray.events import COUNT, EventSchema, Unit, conversion
 from mleg_ray.randomness import derive_seed
@@ -38,8 +39,8 @@ from mleg_ray.randomness import derive_seed
 MINIMUM_BIAS = {"SoftQCD:nonDiffractive": "on"}
 # What lives longer than 10 mm/c reaches the detector: K_S, Λ and charged kaons and pions.
 ALWAYS = {"Print:quiet": "on", "ParticleDecays:limitTau0": "on", "SLHA:verbose": "0"}
-SETTABLE = ("isFlag", "isMode", "isParm", "isWord", "isFVec", "isMVec", "isPVec", "isWVec")
-BATCH = 200  # collisions at a time; with pile-up they take some 100 MB
+BATCH = 200  # collisions at a time
+MOST_OVERLAID = 4000  # collisions on those of a batch: they take some 100 MB
 HOPELESS = 1000  # collisions of which none passes; as many for each that does
 MB_TO_PB, PB_TO_FB = 1e9, 1e3
 HEAVY_PT = 5.0  # GeV, of a hadron that gives a jet its flavour
@@ -253,18 +254,14 @@ class PythiaPPConfig(SourceConfig):
 
         Raises:
             UserError: Pythia or fastjet is not installed.
-            ConfigError: Pythia has no such setting.
+            ConfigError: Pythia has no such setting, or not with such a value.
             DataError: a spectrum has no masses.
         """
         library("fastjet", f"source {self.kind}", extra="pythia")
         pythia = _pythia()
         for name, process in self.processes.items():
-            for key in process.settings:
-                known = key[:1].isdigit() or any(getattr(pythia.settings, f)(key) for f in SETTABLE)
-                if not known:
-                    raise ConfigError(
-                        f"source.processes.{name}.settings: Pythia has no setting '{key}'"
-                    )
+            with inside(f"source.processes.{name}.settings"):
+                require_settings(pythia, process.settings)
         spectra = [process.spectrum for process in self.processes.values()]
         version = f"{pythia.settings.parm('Pythia:versionNumber')}"
         return PythiaPP(self, schema.without(conditions), spectra, shard_events, version)
@@ -289,11 +286,16 @@ class Counts:
     made: int = 0
     kept: int = 0
 
-    def next_batch(self, rows: int) -> int:
-        """Return how many collisions to make for `rows` events in all: no more than will do."""
+    def next_batch(self, rows: int, pile_up: float = 0.0) -> int:
+        """Return how many collisions to make for `rows` events in all: no more than will do.
+
+        On each there are `pile_up` others.
+        """
+        crowded = pile_up * BATCH > MOST_OVERLAID
+        most = max(1, int(MOST_OVERLAID / pile_up)) if crowded else BATCH
         if not self.kept:
-            return BATCH
-        return min(BATCH, math.ceil(1.1 * (rows - self.kept) * self.made / self.kept) + 1)
+            return most
+        return min(most, math.ceil(1.1 * (rows - self.kept) * self.made / self.kept) + 1)
 
 
 class PythiaPP(Source):
@@ -335,7 +337,8 @@ class PythiaPP(Source):
             soft = self._engine(MINIMUM_BIAS, "", index, "minimum bias")
         counts, made = Counts(), []
         while counts.kept < rows:
-            n, events = self._batch(hard, soft, counts.next_batch(rows), rng)
+            n = counts.next_batch(rows, self._config.pile_up)
+            n, events = self._batch(hard, soft, n, rng)
             columns, passed = self._columns(events, n)
             made.append(columns)
             counts = Counts(counts.made + n, counts.kept + passed)
@@ -477,9 +480,12 @@ class Engine:
         """
         awkward = library("awkward", "source pythia-pp", extra="pythia")
         record = self._pythia.nextBatch(n).prt
+        if not len(record):
+            raise DataError(
+                f"source pythia-pp: Pythia gives up all of {n:,} collisions; see the settings of "
+                "masses and decays in source.processes"
+            )
         number = awkward.to_numpy(awkward.num(record.id))
-        if not len(number):
-            raise DataError(f"source pythia-pp: Pythia gives up all of {n:,} collisions")
 
         def flat(values: Any) -> NDArray[Any]:  # noqa: ANN401 - awkward has no types
             array: NDArray[Any] = awkward.to_numpy(awkward.flatten(values))

@@ -3,6 +3,7 @@
 import codecs
 import difflib
 import io
+import re
 import tokenize
 import zipfile
 import zlib
@@ -59,14 +60,14 @@ SUFFIXES: dict[str, Kind] = {
     **dict.fromkeys((".h5", ".hdf5", ".hdf"), "hdf5"),
     ".root": "root",
 }
-ARROW = b"ARROW1"
+ARROW, ROOT = b"ARROW1", b"root"
 # What a file of any name begins with.
 BEGINNINGS: dict[bytes, Kind] = {
     b"PAR1": "parquet",
     ARROW: "arrow",
     b"\x93NUMPY": "numpy",
     b"\x89HDF": "hdf5",
-    b"root": "root",
+    ROOT: "root",
 }
 FORMATS = "text, Parquet, Arrow (Feather), JSON lines, NumPy, HDF5 and ROOT"
 PARTICLES = "has particles: source.kind = 'records' reads it"
@@ -360,21 +361,34 @@ def _flat_lists(uri: str, columns: Mapping[str, Any], read: Table) -> Table:
     return lists
 
 
+TREE = "TTree"
+TREES = (TREE, "ROOT::RNTuple")
+# What uproot says of the file beside what is wrong with it.
+OF_UPROOT = re.compile(r"\s+(?:for file path|in file) <.*", re.DOTALL)
+
+
 def _root(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -> Table:
     """Read branches of a TTree or fields of an RNTuple; lists need no counter."""
     uproot, awkward = library("uproot", f"{uri}: ROOT"), library("awkward", f"{uri}: ROOT")
+    begins = stream.read(len(ROOT))
+    stream.seek(0)
+    if begins != ROOT:
+        raise DataError(f"{uri}: no ROOT file: it begins with {begins!r}; copy it again")
     try:
         with uproot.open(stream) as file:
-            kinds = {name.partition(";")[0]: kind for name, kind in file.classnames().items()}
-            trees = [name for name, kind in kinds.items() if kind in ("TTree", "ROOT::RNTuple")]
+            # A name is that of its newest cycle; ROOT tells older ones by a number: `Events;1`.
+            kinds = file.classnames(cycle=False) | file.classnames()
+            kinds = {name: kind for name, kind in kinds.items() if kind in TREES}
+            trees = [name for name in kinds if ";" not in name]
             if table is None and len(trees) != 1:
                 raise DataError(
                     f"{uri}: has {len(trees)} trees: {', '.join(trees) or 'none'}; name one with "
                     "source.format.table"
                 )
             name = trees[0] if table is None else table
-            tree = _member(uri, {name: file[name] for name in trees}, name)
-            names = tree.keys(recursive=kinds[name] == "TTree")
+            kind = _member(uri, kinds, name)
+            tree = file[name]
+            names = tree.keys(recursive=kind == TREE)
             chosen = {key: names[_position(uri, _outermost(key, names), names)] for key in keys}
             arrays = {
                 branch: awkward.to_arrow(tree[branch].array(), extensionarray=False)
@@ -383,7 +397,8 @@ def _root(uri: str, stream: IO[bytes], keys: Sequence[Key], table: str | None) -
     except UserError:
         raise
     except Exception as error:  # whatever altered bytes lead uproot to
-        raise DataError(f"{uri}: not a whole ROOT file: {error}") from None
+        told = " ".join(OF_UPROOT.sub("", str(error)).split())
+        raise DataError(f"{uri}: not a whole ROOT file: {told}; copy it again") from None
     return {
         key: _nested(uri, key, arrays[branch], str(key).removeprefix(branch))
         for key, branch in chosen.items()
