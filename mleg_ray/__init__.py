@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mleg_ray.commands.convert import convert
+    from mleg_ray.commands.doctor import doctor
     from mleg_ray.commands.evaluate import compare, evaluate
     from mleg_ray.commands.fit import fit
     from mleg_ray.commands.fold import fold
+    from mleg_ray.commands.home import home
     from mleg_ray.commands.landscape import landscape
     from mleg_ray.commands.latent import latent
     from mleg_ray.commands.prepare import prepare
@@ -32,9 +34,11 @@ __version__ = "0.2.0"
 __all__ = [
     "compare",
     "convert",
+    "doctor",
     "evaluate",
     "fit",
     "fold",
+    "home",
     "landscape",
     "latent",
     "prepare",

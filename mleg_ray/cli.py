@@ -12,12 +12,14 @@ import typer
 from mleg_ray import __version__
 from mleg_ray.commands import catalog
 from mleg_ray.commands.convert import convert
+from mleg_ray.commands.doctor import doctor
 from mleg_ray.commands.evaluate import Conditions, Seed, Truth, compare, evaluate
 from mleg_ray.commands.fit import fit
 from mleg_ray.commands.fold import fold
+from mleg_ray.commands.home import home
 from mleg_ray.commands.landscape import landscape
 from mleg_ray.commands.latent import latent
-from mleg_ray.commands.options import ReportFolder, Storage
+from mleg_ray.commands.options import ReportFolder, Storage, samples
 from mleg_ray.commands.prepare import prepare
 from mleg_ray.commands.quickstart import quickstart
 from mleg_ray.commands.report import report_study
@@ -35,10 +37,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+PREPARE = "Prepare"
 catalog_app = typer.Typer(help="See what datasets there are.", no_args_is_help=True)
 catalog_app.command("list")(catalog.list_datasets)
 catalog_app.command("show")(catalog.show)
-app.add_typer(catalog_app, name="catalog")
+app.add_typer(catalog_app, name="catalog", rich_help_panel=PREPARE)
 
 
 def _parsed(command: Callable[..., object]) -> Callable[..., None]:
@@ -56,7 +59,10 @@ def _parsed(command: Callable[..., object]) -> Callable[..., None]:
 
 def _evaluate(
     generated: Annotated[
-        list[str], typer.Argument(metavar="SAMPLE...", help="A generated dataset or a checkpoint.")
+        list[str],
+        typer.Argument(
+            metavar="SAMPLE...", help="A generated dataset or a checkpoint.", autocompletion=samples
+        ),
     ],
     truth: Truth = None,
     side_by_side: Annotated[
@@ -77,25 +83,28 @@ def _evaluate(
     evaluate(one, truth=truth, condition=condition, out=out, storage=storage, seed=seed)
 
 
-COMMANDS: dict[str, Callable[..., object]] = {
-    "prepare": prepare,
-    "train": train,
-    "tune": tune,
-    "report": report_study,
-    "sample": sample,
-    "fold": fold,
-    "verify": verify,
-    "convert": convert,
-    "evaluate": _evaluate,
-    "reweight": reweight,
-    "landscape": landscape,
-    "latent": latent,
-    "quickstart": quickstart,
-    "fit": fit,
+# By the step that they belong to, as `mleg --help` shows them.
+COMMANDS: dict[str, dict[str, Callable[..., object]]] = {
+    PREPARE: {"prepare": prepare},
+    "Learn": {"train": train, "tune": tune, "report": report_study},
+    "Generate": {
+        "sample": sample,
+        "fold": fold,
+        "reweight": reweight,
+        "verify": verify,
+        "convert": convert,
+    },
+    "Judge": {"evaluate": _evaluate},
+    "All of these at once": {"fit": fit, "quickstart": quickstart},
+    "Look around": {"home": home, "landscape": landscape, "latent": latent, "doctor": doctor},
 }
-for name, command in COMMANDS.items():
-    app.command(name)(_parsed(command))
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(submit)
+for step, commands in COMMANDS.items():
+    for name, command in commands.items():
+        app.command(name, rich_help_panel=step)(_parsed(command))
+app.command(
+    rich_help_panel="On a cluster",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(submit)
 
 
 def _version(asked: bool) -> None:

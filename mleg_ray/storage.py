@@ -12,6 +12,7 @@ import posixpath
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -68,6 +69,22 @@ def is_folder(uri: str) -> bool:
     """Tell whether there is a folder, and no file, of that name."""
     with _opened(uri) as (fs, path):
         return bool(fs.isdir(path))
+
+
+def listed(folder: str) -> dict[str, datetime | None]:
+    """Return when each file that lies directly in a folder was written, and None of each folder.
+
+    Nothing lies in an absent folder, and what is removed meanwhile is left out.
+    """
+    with _opened(folder) as (fs, path):
+        fs.invalidate_cache(path)
+        found: dict[str, datetime | None] = {}
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for place in fs.ls(path, detail=False):
+                with contextlib.suppress(FileNotFoundError):
+                    is_file = fs.info(place)["type"] != "directory"
+                    found[posixpath.basename(place)] = fs.modified(place) if is_file else None
+        return found
 
 
 def sizes(folder: str) -> dict[str, int]:

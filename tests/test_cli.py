@@ -60,8 +60,13 @@ def test_help_names_every_command(mleg) -> None:
         "evaluate",
         "quickstart",
         "submit",
+        "home",
+        "doctor",
     ):
         assert command in text
+    panels = ["Prepare", "Learn", "Generate", "Judge", "All of these at once", "Look around"]
+    places = [text.index(f"─ {panel} ─") for panel in panels]
+    assert places == sorted(places)
 
 
 TWICE = ("--condition", "beam_energy=10", "--condition", "beam_energy = 20")
@@ -135,6 +140,15 @@ def test_an_unknown_truth_is_answered_with_those_there_are(mleg, tmp_path: Path)
     prepared_dataset(tmp_path / "datasets" / "one", shard_rows=50)
     message = mleg("evaluate", "nothing", "--truth", "two").err
     assert "there are: one. `mleg prepare two` makes" in message
+
+
+def test_home_writes_the_page_of_a_root_that_there_is(mleg, tmp_path: Path) -> None:
+    absent = str(tmp_path / "absent")
+    result = mleg("home", "--storage", absent)
+    assert result.status == 2
+    assert f"{absent}: no storage root; `mleg prepare` begins one" in result.err
+    assert mleg("home").out.strip() == str(tmp_path / "index.html")
+    assert "Nothing is finished here yet." in (tmp_path / "index.html").read_text()
 
 
 def test_submit_says_what_it_submits(mleg) -> None:

@@ -1,10 +1,12 @@
 """One signature for the command line and for Python; light to import, and with the same words."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -12,7 +14,18 @@ import typer
 import mleg_ray as mleg
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.cli import app
-from mleg_ray.commands.options import assigned, count, size, target_of, uri_of, workers
+from mleg_ray.commands.options import (
+    assigned,
+    checkpoints,
+    count,
+    dataset_names,
+    recipe_names,
+    samples,
+    size,
+    target_of,
+    uri_of,
+    workers,
+)
 from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.storage import storage_root
 from tests.checkpoints import layers_checkpoint, small_checkpoint
@@ -118,6 +131,37 @@ def test_rows_of_a_file_are_cut_as_their_images_need(
     with pytest.raises(DataError):
         mleg.sample(checkpoint, particles=file, storage=str(tmp_path))
     assert asked == [2**26 // (4 * (2 * 12 * 12 + 1))]
+
+
+def test_names_and_places_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert recipe_names("fatgan-q") == ["fatgan-quick"]
+    assert dataset_names("dis-ep-energies-t") == ["dis-ep-energies-tapes"]
+    for place in ("runs/one/checkpoint", "runs/begun", "samples/mine"):
+        (tmp_path / "root" / place).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    context = SimpleNamespace(params={"storage": "root"})
+    assert checkpoints(context, "") == ["root/runs/one/checkpoint"]
+    assert checkpoints(context, f"{tmp_path}/root/runs/o") == [
+        f"{tmp_path}/root/runs/one",
+        f"{tmp_path}/root/runs/one/checkpoint",
+    ]
+    assert samples(context, "root/sam") == ["root/samples", "root/samples/mine"]
+    assert samples(SimpleNamespace(params={"storage": "s3://bucket/root"}), "") == []
+
+
+def test_a_shell_asks_for_completions() -> None:
+    told = subprocess.run(
+        [Path(sys.executable).parent / "mleg"],
+        env=os.environ
+        | {
+            "_MLEG_COMPLETE": "complete_bash",
+            "COMP_WORDS": "mleg train fatgan-q",
+            "COMP_CWORD": "2",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout.split() == ["fatgan-quick"], told.stderr
 
 
 def test_numbers_are_read_as_people_write_them() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import ray
+import ray._private.worker
 from pydantic import NonNegativeInt, PositiveInt
 from ray.exceptions import RayTaskError
 
@@ -18,6 +19,10 @@ from mleg_ray.errors import ConfigError, ResourceError, UserError
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+
+# Of Ray's own lines, which it prints among ours: nothing that a user could act on.
+NO_NEWS = "worker processes have been started on node"
+_print = ray._private.worker.print_to_stdstream
 
 AUTOSCALED = "MLEG_AUTOSCALED"  # environment variable: the nodes that a cluster may start
 
@@ -42,6 +47,7 @@ def ray_session(
         require_cpus(cpus or 1)
         yield
         return
+    ray._private.worker.print_to_stdstream = _print_news
     quiet: dict[str, Any] = {
         "log_to_driver": verbose,
         "logging_level": "INFO" if verbose else "ERROR",
@@ -179,6 +185,12 @@ def fetch(reference: "ray.ObjectRef[Any]") -> Any:  # noqa: ANN401 - whatever th
         if isinstance(error.cause, UserError):
             raise error.cause from None
         raise
+
+
+def _print_news(data: dict[str, Any], ignore_prefix: bool) -> None:
+    """Print what Ray has to say of its cluster, but for `NO_NEWS`."""
+    if lines := [line for line in data["lines"] if NO_NEWS not in line]:
+        _print(data | {"lines": lines}, ignore_prefix=ignore_prefix)
 
 
 def _present(resource: str) -> int:

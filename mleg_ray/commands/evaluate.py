@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mleg_ray.commands.home import refresh
 from mleg_ray.commands.options import Place, ReportFolder, Storage, assigned, target_of, uri_of
 from mleg_ray.console import tell_place
 from mleg_ray.errors import ConfigError
@@ -43,6 +44,7 @@ def evaluate(
     by, split = _judge(uri, truth, condition or [], root)
     folder = target_of(out, report_folder(root, [uri], by, split))
     card = evaluate(sampled(uri, by, split, root, seed=seed), by, split, folder, seed=seed)
+    refresh(root)
     tell_place(join(folder, REPORT))
     return card
 
@@ -67,6 +69,7 @@ def compare(
     by, split = _judge(new, truth, condition or [], root) if new or truth else (None, "test")
     folder = target_of(out, report_folder(root, uris, by, split))
     cards = compare(uris, by, split, folder, root, seed=seed)
+    refresh(root)
     tell_place(join(folder, PAGE))
     return cards
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mleg_ray.commands.home import refresh
 from mleg_ray.commands.options import Place, PoolSize, Storage, Target, target_of, uri_of
 from mleg_ray.console import tell_place
 
@@ -43,5 +44,6 @@ def fold(
     detector = Checkpoint.load(place)
     job = plan_fold(detector, dataset, split, target, seed=seed, extrapolate=extrapolate)
     folded = complete(job, workers=workers)
+    refresh(root)
     tell_place(folded.uri)
     return folded

@@ -21,8 +21,8 @@ from mleg_ray.evaluation.samples.provenance import recorded
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.folder import SealedFolder
 from mleg_ray.report import side_by_side
-from mleg_ray.report.folder import ResultsPlan, renew
-from mleg_ray.report.html import FIGURES, REPORT, SCORECARD, write_report
+from mleg_ray.report.folder import FIGURES, ResultsPlan, renew
+from mleg_ray.report.html import REPORT, SCORECARD, write_report
 from mleg_ray.report.side_by_side import require_same_truth, summary_lines, write_side_by_side
 from mleg_ray.sampling.spectra import constant
 from mleg_ray.storage import absolute, exists, join

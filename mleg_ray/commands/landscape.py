@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mleg_ray.commands.home import refresh
 from mleg_ray.commands.options import (
     CheckpointPlace,
     ReportFolder,
@@ -44,5 +45,6 @@ def landscape(
     root, place = storage_root(storage), uri_of(checkpoint)
     target = target_of(out, join(root, "reports", f"landscape-{run_label(place)}-{player}"))
     found = survey(Checkpoint.load(place), spec, root, target)
+    refresh(root)
     tell_place(join(target, LANDSCAPE))
     return found

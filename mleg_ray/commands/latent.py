@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mleg_ray.commands.home import refresh
 from mleg_ray.commands.options import CheckpointPlace, Events, Storage, target_of, uri_of
 from mleg_ray.console import tell_place
 
@@ -56,5 +57,6 @@ def latent(
     target = target_of(out, join(root, "reports", name))
     by = Dataset.find(root, truth) if truth else None
     found = look(Checkpoint.load(place), spec, root, target, by)
+    refresh(root)
     tell_place(target)
     return found

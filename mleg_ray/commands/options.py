@@ -98,6 +98,47 @@ def assigned(assignments: Sequence[str], option: str = "--condition") -> dict[st
     return found
 
 
+def recipe_names(incomplete: str) -> list[str]:
+    """Complete the name of a recipe."""
+    return _named("tuning", incomplete)
+
+
+def dataset_names(incomplete: str) -> list[str]:
+    """Complete the name of a dataset of the catalog."""
+    return _named("data_catalog", incomplete)
+
+
+def checkpoints(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the place of a run's checkpoint."""
+    return _below_root("runs/*/checkpoint", context, incomplete)
+
+
+def samples(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the place of a sample."""
+    return _below_root("samples/*", context, incomplete)
+
+
+def _named(folder: str, incomplete: str) -> list[str]:
+    from mleg_ray.config import named_folders
+
+    files = (file for place in named_folders(folder) for file in place.glob("*.toml"))
+    return sorted({file.stem for file in files if file.stem.startswith(incomplete)})
+
+
+def _below_root(pattern: str, context: typer.Context, incomplete: str) -> list[str]:
+    """Complete what lies in a storage root on this machine, and folders anywhere."""
+    from mleg_ray.storage import is_remote, storage_root
+
+    root, here = storage_root(context.params.get("storage")), f"{Path.cwd()}/"
+    typed = Path(incomplete)
+    near = typed.parent.glob(f"{typed.name}*") if incomplete else iter(())
+    found = [str(place) for place in near if place.is_dir()]
+    if not is_remote(root):
+        places = map(str, Path(root).glob(pattern))
+        found += [p if incomplete.startswith("/") else p.removeprefix(here) for p in places]
+    return sorted({place for place in found if place.startswith(incomplete)})
+
+
 Storage = Annotated[
     str | None,
     typer.Option(help="Root of datasets, runs and samples; also s3://.", envvar="MLEG_STORAGE"),
@@ -111,9 +152,12 @@ PoolSize = Annotated[
     int | None,
     typer.Option(parser=workers, metavar="N|auto", help="Parallel workers.", show_default="auto"),
 ]
-CheckpointPlace = Annotated[Place, typer.Argument(help="A checkpoint's directory or URI.")]
+CheckpointPlace = Annotated[
+    Place, typer.Argument(help="A checkpoint's directory or URI.", autocompletion=checkpoints)
+]
 DatasetPlace = Annotated[
-    Place, typer.Argument(help="A prepared or generated dataset's folder or URI.")
+    Place,
+    typer.Argument(help="A prepared or generated dataset's folder or URI.", autocompletion=samples),
 ]
 Target = Annotated[str | None, typer.Option(help="Where the dataset goes; also s3://.")]
 ReportFolder = Annotated[str | None, typer.Option(help="Folder of the report.")]

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mleg_ray.commands.options import Assignments, Storage
+from mleg_ray.commands.home import refresh
+from mleg_ray.commands.options import Assignments, Storage, dataset_names
 from mleg_ray.console import tell_place
 
 if TYPE_CHECKING:
@@ -12,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    name: Annotated[str, typer.Argument(help="A dataset of the catalog, or a TOML file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A dataset of the catalog, or a TOML file.", autocompletion=dataset_names
+        ),
+    ],
     *,
     storage: Storage = None,
     assignments: Assignments = None,
@@ -24,6 +30,8 @@ def prepare(
     from mleg_ray.storage import storage_root
 
     spec = DatasetSpec.load(name, tuple(assignments or ()))
-    dataset = prepare(spec, storage_root(storage), overwrite=overwrite)
+    root = storage_root(storage)
+    dataset = prepare(spec, root, overwrite=overwrite)
+    refresh(root)
     tell_place(dataset.uri)
     return dataset

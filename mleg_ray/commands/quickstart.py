@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mleg_ray.commands.evaluate import evaluate
-from mleg_ray.commands.options import Events, Storage
+from mleg_ray.commands.options import Events, Storage, recipe_names
 from mleg_ray.commands.prepare import prepare
 from mleg_ray.commands.sample import sample
 from mleg_ray.commands.train import train
@@ -20,9 +20,9 @@ def quickstart(
     *,
     storage: Storage = None,
     events: Events = 1_000_000,
-    recipe: Annotated[str, typer.Option(help="A recipe of tuning/, or a TOML file.")] = (
-        "fatgan-quick"
-    ),
+    recipe: Annotated[
+        str, typer.Option(help="A recipe of tuning/, or a TOML file.", autocompletion=recipe_names)
+    ] = ("fatgan-quick"),
 ) -> None:
     """Run the main job: prepare, train, sample, evaluate; again completes what is missing."""
     from mleg_ray.catalog.sources.base import MAX_SHARDS

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mleg_ray.commands.home import refresh
 from mleg_ray.commands.options import Place, ReportFolder, target_of, uri_of
 from mleg_ray.console import tell_place
 
@@ -23,5 +24,8 @@ def report_study(
 
     folder = uri_of(study)
     summary = summarise(folder)
-    tell_place(write_study_report(summary, target_of(out, join(folder, "report"))))
+    page = write_study_report(summary, target_of(out, join(folder, "report")))
+    if summary.storage:
+        refresh(summary.storage)
+    tell_place(page)
     return summary

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mleg_ray.commands.home import refresh
 from mleg_ray.commands.options import Place, Storage, uri_of
 from mleg_ray.console import tell_place
 
@@ -27,7 +28,8 @@ def reweight(
     from mleg_ray.cluster.reweight import reweight
     from mleg_ray.storage import storage_root
 
-    judge = Dataset.prepared(storage_root(storage), truth)
+    root = storage_root(storage)
+    judge = Dataset.prepared(root, truth)
     made = reweight(
         uri_of(generated),
         judge,
@@ -35,5 +37,6 @@ def reweight(
         mode="accept" if accept else "weights",
         seed=seed,
     )
+    refresh(root)
     tell_place(made.uri)
     return made

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mleg_ray.commands.home import refresh
 from mleg_ray.commands.options import (
     Place,
     PoolSize,
     Storage,
     Target,
     assigned,
+    checkpoints,
     count,
     size,
     target_of,
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 
 def sample(
     checkpoint: Annotated[
-        Place, typer.Argument(help="A checkpoint's directory or URI, or that of a study.")
+        Place,
+        typer.Argument(
+            help="A checkpoint's directory or URI, or that of a study.", autocompletion=checkpoints
+        ),
     ],
     events: Annotated[
         int | None, typer.Option(parser=count, metavar="N", help="Events, such as 1e6.")
@@ -174,6 +179,7 @@ def sample(
         simulate(job, simulated)
         return None
     dataset = complete(job, workers=workers, gpus=gpus)
+    refresh(root)
     tell_place(dataset.uri)
     return dataset
 

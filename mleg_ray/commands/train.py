@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mleg_ray.commands.options import Assignments, Storage
+from mleg_ray.commands.home import refresh
+from mleg_ray.commands.options import Assignments, Storage, recipe_names
 from mleg_ray.console import tell_place
 
 if TYPE_CHECKING:
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe of tuning/, or a TOML file.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(help="A recipe of tuning/, or a TOML file.", autocompletion=recipe_names),
+    ],
     *,
     storage: Storage = None,
     assignments: Assignments = None,
@@ -30,5 +34,6 @@ def train(
     dataset = Dataset.prepared(root, run.dataset)
     name = name or run_name(recipe, run, dataset)
     checkpoint = train(run, dataset, root, name=name, workers=workers)
+    refresh(root)
     tell_place(checkpoint.uri)
     return checkpoint

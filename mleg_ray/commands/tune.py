@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mleg_ray.commands.options import Assignments, Storage
+from mleg_ray.commands.home import refresh
+from mleg_ray.commands.options import Assignments, Storage, recipe_names
 from mleg_ray.console import tell_place
 
 if TYPE_CHECKING:
@@ -12,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def tune(
-    recipe: Annotated[str, typer.Argument(help="A recipe with the tables space and study.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe with the tables space and study.", autocompletion=recipe_names
+        ),
+    ],
     *,
     storage: Storage = None,
     assignments: Assignments = None,
@@ -32,5 +38,6 @@ def tune(
     dataset = Dataset.prepared(root, plan.run.dataset)
     name = name or study_name(recipe, plan, dataset)
     summary = run_study(plan, dataset, root, name=name, resume=resume)
+    refresh(root)
     tell_place(summary.ranked[0].best_checkpoint)
     return summary

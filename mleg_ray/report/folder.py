@@ -7,6 +7,8 @@ from pydantic import Field as Option
 from mleg_ray.folder import FolderPlan, SealedFolder
 from mleg_ray.storage import join, remove_folder
 
+FIGURES = "figures"  # the folder of pictures
+
 Name = Annotated[str, Option(pattern=r"^[^/.][^/]*$")]  # of what lies in the folder, never outside
 
 

@@ -1,6 +1,5 @@
 """The report: one page that holds its pictures, with the scorecard and the PNGs beside it."""
 
-import base64
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -32,11 +31,13 @@ from mleg_ray.report.figures import (
     training_pngs,
     weights_png,
 )
+from mleg_ray.report.folder import FIGURES
 from mleg_ray.report.images import image_pngs
+from mleg_ray.report.pages import templates
 from mleg_ray.report.profiles import profile_pngs
 from mleg_ray.storage import join, write_bytes
 
-REPORT, SCORECARD, FIGURES = "report.html", "scorecard.json", "figures"
+REPORT, SCORECARD = "report.html", "scorecard.json"
 
 
 def write_report(
@@ -131,7 +132,7 @@ def sample_name(origin: Origin) -> str:
 def page_environment(
     axes: Mapping[str, Axis], metrics: Mapping[str, MetricTexts]
 ) -> jinja2.Environment:
-    """Return what templates are rendered with: everything is escaped, nothing may be undefined."""
+    """Return the templates of pages that have figures of merit."""
 
     def subject(name: str) -> Markup:
         parts = name.split(", ")
@@ -141,15 +142,8 @@ def page_environment(
         text = escape(metrics[metric].headline)
         return text.replace("{subject}", subject(name)).replace("{events}", f"{figure.events:,}")
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mleg_ray.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters |= {
-        "quantity": quantity,
         "symbol": lambda name: symbol(name, axes.get(name, Axis())),
         "subject": subject,
         "title": lambda metric: metrics[metric].title,
@@ -157,34 +151,10 @@ def page_environment(
         "headline": headline,
         "unit": unit_text,
         "gauge": gauge,
-        "base64": lambda content: base64.b64encode(content).decode(),
     }
     environment.tests["computable"] = lambda figure: isinstance(figure, Estimate)
     environment.tests["reading"] = lambda figure: isinstance(figure, Reading)
     return environment
-
-
-def rounded(value: float, uncertainty: float) -> tuple[str, int]:
-    """Return `value ± uncertainty`, with two digits of the uncertainty, and its power of ten."""
-    largest = max(abs(value), uncertainty)
-    exponent = math.floor(math.log10(largest)) if largest > 0 else 0
-    power = exponent if not -3 <= exponent < 5 else 0
-    shown, error = value / 10**power, uncertainty / 10**power
-    digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 3
-    number = f"{shown:.{digits}f}".replace("-", "−") if value else "0"
-    if error > 0:
-        number += f" ± {error:.{digits}f}"
-    if power and value and error > 0:
-        number = f"({number})"
-    return number, power
-
-
-def quantity(value: float, uncertainty: float) -> Markup:
-    """Write `value ± uncertainty` as HTML."""
-    number, power = rounded(value, uncertainty)
-    if not power:
-        return escape(number)
-    return Markup("{} × 10<sup>{}</sup>").format(number, str(power).replace("-", "−"))
 
 
 def symbol(name: str, axis: Axis) -> Markup:

@@ -10,7 +10,8 @@ from mleg_ray.evaluation.metrics.base import MetricTexts
 from mleg_ray.evaluation.samples.sample import Axis, Origin
 from mleg_ray.evaluation.scorecards import REPRESENTATIVES, Scorecard, representative
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputable, Reading
-from mleg_ray.report.html import page_environment, rounded
+from mleg_ray.report.html import page_environment
+from mleg_ray.report.pages import rounded
 from mleg_ray.storage import join, write_bytes
 
 PAGE, CSV, LATEX = "comparison.html", "comparison.csv", "comparison.tex"

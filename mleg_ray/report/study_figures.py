@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,6 +30,8 @@ LABELS = {
     "seconds": "training time [s]",
 }
 FEWEST = 5  # points of a contour
+FEW = 3  # values of a number that stand in rows, as those of a choice do
+LETTERS = 24  # of a line of the label of a choice
 MOST_LINES = 8  # parameters side by side; more could not be read
 
 
@@ -119,15 +122,35 @@ def _importance(importance: Mapping[str, float]) -> bytes:
 
 
 def _slice(summary: Summary, name: str) -> bytes:
-    figure, axes = _axes(name, _label(summary))
+    """Draw the quality over a parameter; a choice, or few values, in rows that can be read."""
     scale = _scale(summary, name)
+    values = sorted({scale.place(value): value for value in scale.values}.items())
+    in_rows = not _is_numeric(summary, name) or len(values) <= FEW
+    if in_rows:
+        figure, axes = panel(5.4, 0.9 + 0.36 * len(values), x=_label(summary))
+        axes.set_title(name, loc="left", fontsize=9.5)
+        rows = {place: row for row, (place, _) in enumerate(values)}
+        axes.set_yticks([*rows.values()], [_lines(value) for _, value in values])
+        axes.set_ylim(-0.6, len(values) - 0.4)
+    else:
+        figure, axes = _axes(name, _label(summary))
+        scale.mark(axes.xaxis)
     for state, face, edge in (("pruned", "none", FAINT), ("complete", TRUTH, TRUTH)):
         trials = [trial for trial in _with(summary, name) if trial.state == state]
-        x = [scale.place(trial.parameters[name]) for trial in trials]
-        y = [_quality(trial) for trial in trials]
+        places = [scale.place(trial.parameters[name]) for trial in trials]
+        qualities = [_quality(trial) for trial in trials]
+        x, y = (qualities, [rows[p] for p in places]) if in_rows else (places, qualities)
         axes.scatter(x, y, s=22, facecolors=face, edgecolors=edge, label=state, zorder=3)
-    scale.mark(axes.xaxis)
+    if in_rows:
+        _logarithmic(axes, "x")
+        return png(figure)  # filled dots are complete trials here, too
     return _finished(figure, axes, "y")
+
+
+def _lines(value: object) -> str:
+    """Return a value of a parameter as a label of one or two lines."""
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return textwrap.fill(text, LETTERS, max_lines=2, placeholder="…")
 
 
 def _contour(summary: Summary, first: str, second: str) -> bytes:
@@ -162,7 +185,7 @@ def _parallel(summary: Summary, names: Sequence[str]) -> bytes:
         axes.plot(present, heights, look, color=colormaps[COLOURS](norm(value)), linewidth=1)
     for i, scale in enumerate(scales):
         axes.axvline(i, color=FAINT, linewidth=0.8)
-        low, high = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in scale.ends)
+        low, high = (textwrap.shorten(_lines(v), LETTERS // 2, placeholder="…") for v in scale.ends)
         axes.text(i, -0.03, low, ha="center", va="top", fontsize=7.5)
         axes.text(i, 1.03, high, ha="center", va="bottom", fontsize=7.5)
     axes.set_xticks(range(len(names)), [short_path(n, names).replace(".", "\n") for n in names])
@@ -266,8 +289,7 @@ class _Scale:
     def mark(self, axis: Axis) -> None:
         """Set the ticks of an axis."""
         if self.ticks:
-            labels = [text if len(text) <= 18 else f"{text[:17]}…" for _, text in self.ticks]
-            axis.set_ticks([place for place, _ in self.ticks], labels)
+            axis.set_ticks([place for place, _ in self.ticks], [text for _, text in self.ticks])
 
 
 def _scale(summary: Summary, name: str) -> _Scale:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from mleg_ray.checkpoint import CARD, CHECKPOINT, run_uri
+from mleg_ray.checkpoint import CARD, CHECKPOINT, STUDIES, run_uri
 from mleg_ray.config import Config
 from mleg_ray.definitions import OPERATORS
 from mleg_ray.errors import ConfigError
@@ -86,6 +86,11 @@ class Summary(Config):
     trials: tuple[Trial, ...]
     ranking: tuple[str, ...]
     front: tuple[str, ...]
+
+    @property
+    def storage(self) -> str:
+        """The storage root that the study lies in, empty if it lies elsewhere."""
+        return self.folder.rpartition(f"/{STUDIES}/")[0]
 
     @property
     def ranked(self) -> list[Trial]:

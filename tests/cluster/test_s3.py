@@ -72,6 +72,9 @@ def test_study_in_an_object_store(server: S3Server, tmp_path: Path) -> None:
     assert read_bytes(f"{study}/runs/0000/checkpoint/card.json") == before
 
     assert mleg("report", study).strip() == f"{study}/report/study.html"
+    page = read_bytes(f"{STORAGE}/index.html").decode()
+    assert 'href="studies/far/report/study.html"' in page
+    assert ">dis-ep-50<" in page
     mleg("sample", study, "--events", "2000", "--out", f"{STORAGE}/sample")
     assert Dataset.open(f"{STORAGE}/sample").rows() == 2000
     everything = read_bytes(f"{study}/study.json") if exists(f"{study}/study.json") else b""

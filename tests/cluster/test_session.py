@@ -5,6 +5,7 @@ import ray
 
 from mleg_ray.cluster.session import (
     AUTOSCALED,
+    _print_news,
     possible_cpus,
     possible_gpus,
     ray_session,
@@ -27,6 +28,15 @@ def test_a_fixed_cluster_has_what_it_has() -> None:
         require_cpus(5)
     with pytest.raises(ResourceError, match=r"1 CPUs and 0\.5 GPUs.*lower --gpus"):
         require_node(1, 0.5, by="a worker", lower="--gpus")
+
+
+def test_ray_is_heard_but_for_what_is_no_news(capsys: pytest.CaptureFixture[str]) -> None:
+    started = "WARNING: 10 PYTHON worker processes have been started on node: 1 with address: 2"
+    for lines in ([started], [started, "a node was lost"]):
+        _print_news({"lines": lines, "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    told = capsys.readouterr().out
+    assert "a node was lost" in told
+    assert "processes" not in told
 
 
 def test_an_autoscaled_one_has_what_it_may_start(monkeypatch: pytest.MonkeyPatch) -> None:

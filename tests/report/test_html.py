@@ -15,11 +15,11 @@ from mleg_ray.report.html import (
     draw,
     draw_classifiers,
     gauge,
-    quantity,
     render,
     symbol,
     write_report,
 )
+from mleg_ray.report.pages import quantity
 from tests.evaluation.conftest import with_jets
 
 

@@ -11,6 +11,7 @@ from mleg_ray.report.study_figures import front_of, short_path
 from mleg_ray.run import RunConfig
 from mleg_ray.study.ledger import Ledger, read_plan
 from mleg_ray.study.summary import summarise
+from tests.prepared import prepared_dataset
 from tests.study.plans import SPACE, begun, finished_study
 
 ASKED = """
@@ -37,6 +38,33 @@ def test_page_names_the_winner_and_its_commands(report: Path) -> None:
     names = {picture.stem for picture in report.glob("figures/*.png")}
     assert names >= {"history", "curves", "importance", "contour", "parallel", "repeats"}
     assert {name for name in names if name.startswith("slice-")} == {f"slice-{i}" for i in range(8)}
+
+
+def test_what_the_best_generates_is_drawn_beside_its_own_events(tmp_path: Path) -> None:
+    """Without its dataset the page says why there are no such pictures."""
+    folder = finished_study(tmp_path, trials=1, space=SPACE)
+    report = Path(write_study_report(summarise(folder), f"{folder}/report")).parent
+    assert "no dataset &#39;dis-ep-50&#39;" in (report / "study.html").read_text()
+    dataset = prepared_dataset(tmp_path / "datasets" / "dis-ep-50", shard_rows=50)
+    [place] = Path(folder).glob("runs/*/checkpoint/card.json")
+    card = json.loads(place.read_text())
+    card["dataset"]["dataset_digest"] = dataset.digest
+    place.write_text(json.dumps(card))
+    write_study_report(summarise(folder), str(report))
+    assert (report / "figures" / "winner-0.png").stat().st_size > 5000
+    page = (report / "study.html").read_text()
+    assert "no dataset" not in page
+    assert page.count('alt="density and ratio') == len(list(report.glob("figures/winner-*.png")))
+
+
+def test_choices_and_few_values_stand_in_rows(report: Path) -> None:
+    """They are lower than panels, of whatever length their names are."""
+    heights = {height(picture) for picture in report.glob("figures/slice-*.png")}
+    assert max(heights) > 2 * min(heights)
+
+
+def height(picture: Path) -> int:
+    return int.from_bytes(picture.read_bytes()[20:24])  # of the PNG's header
 
 
 def test_winner_can_be_trained(report: Path) -> None:

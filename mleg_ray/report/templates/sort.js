@@ -9,8 +9,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const compare = (a, b) => {
       const [x, y] = [key(a, column), key(b, column)];
       if (x === "" || y === "") return (x === "") - (y === "");
-      const numbers = heading.classList.contains("number") || column === headings.length - 1;
-      return direction * (numbers ? x - y : x.localeCompare(y));
+      return direction * (isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y);
     };
     [...body.rows].sort(compare).forEach((row) => body.append(row));
   }));
