@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mleg_ray.commands.convert import convert
     from mleg_ray.commands.evaluate import compare, evaluate
+    from mleg_ray.commands.export import export
     from mleg_ray.commands.fit import fit
     from mleg_ray.commands.fold import fold
     from mleg_ray.commands.landscape import landscape
     from mleg_ray.commands.latent import latent
+    from mleg_ray.commands.open import open
     from mleg_ray.commands.prepare import prepare
     from mleg_ray.commands.quickstart import quickstart
     from mleg_ray.commands.report import report_study
@@ -33,10 +35,12 @@ __all__ = [
     "compare",
     "convert",
     "evaluate",
+    "export",
     "fit",
     "fold",
     "landscape",
     "latent",
+    "open",
     "prepare",
     "quickstart",
     "report_study",

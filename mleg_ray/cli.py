@@ -13,6 +13,7 @@ from mleg_ray import __version__
 from mleg_ray.commands import catalog
 from mleg_ray.commands.convert import convert
 from mleg_ray.commands.evaluate import Conditions, Seed, Truth, compare, evaluate
+from mleg_ray.commands.export import export
 from mleg_ray.commands.fit import fit
 from mleg_ray.commands.fold import fold
 from mleg_ray.commands.landscape import landscape
@@ -86,6 +87,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "fold": fold,
     "verify": verify,
     "convert": convert,
+    "export": export,
     "evaluate": _evaluate,
     "reweight": reweight,
     "landscape": landscape,
