@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mleg_ray.commands.export import export
     from mleg_ray.commands.fit import fit
     from mleg_ray.commands.fold import fold
+    from mleg_ray.commands.histogram import histogram
     from mleg_ray.commands.landscape import landscape
     from mleg_ray.commands.latent import latent
     from mleg_ray.commands.open import open
@@ -38,6 +39,7 @@ __all__ = [
     "export",
     "fit",
     "fold",
+    "histogram",
     "landscape",
     "latent",
     "open",

@@ -324,7 +324,9 @@ class Writer(Interpreter):
             x = first.item() if (x == first).all() else self.elements(x)
         if not isinstance(x, Elements):
             assert isinstance(x, bool | int | float)
-            return _literal(x, dtype)
+            literal = _literal(x, dtype)
+            real = dtype.is_floating_point or dtype == torch.bool
+            return literal if real else f"{TYPES[dtype]}({literal})"  # else it would be an int
         at = self.at(x.array, x.places.expand(shape).flatten())
         return at if x.dtype in (dtype, torch.bool) else f"{TYPES[dtype]}({at})"
 

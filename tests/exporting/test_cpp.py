@@ -81,6 +81,7 @@ OF_NUMBERS = {
     "clamped_below": lambda x: x.clamp(min=0.1),
     "mixed": lambda x: x.double() * 3 + x,
     "compared": lambda x: ((x > 0.2) & ~(x >= 1)).to(x.dtype) + (x <= 0) + (x.double() != 0),
+    "between": lambda x: place(x).clamp(1, 2),
     "chosen": lambda x: torch.where(x < 0, x.double(), 7.0),
     "whole": lambda x: place(x),
     "atan2": lambda x: torch.atan2(x, x.flip(1)),

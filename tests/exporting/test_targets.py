@@ -19,6 +19,8 @@ from tests.checkpoints import jets_checkpoint, layers_checkpoint, small_checkpoi
 from tests.exporting.programs import RUN, inputs_of
 
 PARITY = 1e-5  # of the mean size of a field
+# Of a checkpoint beside the first: to write ONNX takes seconds.
+QUICK = [pytest.param(t, marks=pytest.mark.slow) if t == "onnx" else t for t in TARGETS]
 
 
 def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -47,7 +49,7 @@ def test_a_generator_of_one_energy(tmp_path: Path, target: str) -> None:
     assert_same(RUN[target](generation, tmp_path, *inputs), expected_of(checkpoint, *inputs))
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", QUICK)
 def test_a_student_at_any_energy(tmp_path: Path, target: str) -> None:
     teacher = small_checkpoint(tmp_path / "flow", recipe="flow-dis", conditional=True)
     checkpoint = small_checkpoint(
@@ -70,7 +72,7 @@ def test_the_events_are_those_of_sampling(tmp_path: Path) -> None:
         assert torch.equal(values, sampled.columns[name])
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", QUICK)
 def test_objects_and_their_number(tmp_path: Path, target: str) -> None:
     checkpoint = jets_checkpoint(tmp_path / "jets")
     generation = Generation(checkpoint)
