@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from mleg_ray.commands.convert import convert
     from mleg_ray.commands.doctor import doctor
     from mleg_ray.commands.evaluate import compare, evaluate
+    from mleg_ray.commands.export import export
     from mleg_ray.commands.fit import fit
     from mleg_ray.commands.fold import fold
     from mleg_ray.commands.home import home
+    from mleg_ray.commands.histogram import histogram
     from mleg_ray.commands.landscape import landscape
     from mleg_ray.commands.latent import latent
+    from mleg_ray.commands.open import open
     from mleg_ray.commands.prepare import prepare
     from mleg_ray.commands.quickstart import quickstart
     from mleg_ray.commands.report import report_study
@@ -36,11 +39,14 @@ __all__ = [
     "convert",
     "doctor",
     "evaluate",
+    "export",
     "fit",
     "fold",
     "home",
+    "histogram",
     "landscape",
     "latent",
+    "open",
     "prepare",
     "quickstart",
     "report_study",

@@ -14,6 +14,7 @@ from mleg_ray.commands import catalog
 from mleg_ray.commands.convert import convert
 from mleg_ray.commands.doctor import doctor
 from mleg_ray.commands.evaluate import Conditions, Seed, Truth, compare, evaluate
+from mleg_ray.commands.export import export
 from mleg_ray.commands.fit import fit
 from mleg_ray.commands.fold import fold
 from mleg_ray.commands.home import home
@@ -93,6 +94,7 @@ COMMANDS: dict[str, dict[str, Callable[..., object]]] = {
         "reweight": reweight,
         "verify": verify,
         "convert": convert,
+        "export": export,
     },
     "Judge": {"evaluate": _evaluate},
     "All of these at once": {"fit": fit, "quickstart": quickstart},

@@ -54,21 +54,27 @@ class Noise:
         self._device = device
         self._rank = rank
         self._world_size = world_size
+        self._generator: torch.Generator | None = None
         self.seed(0)
 
     def seed(self, seed: int) -> None:
-        """Start the stream of one move."""
-        self._generator = stream(seed, self._device)
+        """Start the stream of one move, which is made when its first numbers are asked for."""
+        self._seed, self._generator = seed, None
 
     def normal(self, n: int, width: int) -> Tensor:
         """Return standard normal numbers, shape (n, width), float32."""
         shape = (n * self._world_size, width)
-        return self._own(torch.randn(shape, generator=self._generator, device=self._device), n)
+        return self._own(torch.randn(shape, generator=self._stream(), device=self._device), n)
 
     def uniform(self, n: int, width: int) -> Tensor:
         """Return numbers uniform in [0, 1), shape (n, width), float32."""
         shape = (n * self._world_size, width)
-        return self._own(torch.rand(shape, generator=self._generator, device=self._device), n)
+        return self._own(torch.rand(shape, generator=self._stream(), device=self._device), n)
+
+    def _stream(self) -> torch.Generator:
+        if self._generator is None:
+            self._generator = stream(self._seed, self._device)
+        return self._generator
 
     def _own(self, numbers: Tensor, n: int) -> Tensor:
         return numbers[self._rank * n : (self._rank + 1) * n]

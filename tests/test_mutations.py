@@ -1835,6 +1835,26 @@ MUTANTS = [
         ("[at_q2 / NEAR_Q2, at_q2 * NEAR_Q2]", "[at_q2 / NEAR_Q2, at_q2 * NEAR_X]"),
         ("factor[first:last][inside].sum() / area", "inside.sum() / area"),
     ),
+    *mutants(
+        "mleg_ray/exporting/cpp.py",
+        "tests/exporting/test_cpp.py",
+        ("(rest < 0) != (y < 0) ? rest + y : rest", "rest < 0 ? rest + y : rest"),
+        ("below = x + T(k) / 2 / below", "below = x + T(k) / below"),
+        ('"round": "std::nearbyint({0})"', '"round": "std::round({0})"'),
+        ("torch.bucketize(flat, torch.tensor(starts), right=True)", "0 * flat + 1"),
+        ('right or side == "right"', "False"),
+        ("[{first} + {step} * {place}]", "[{first} + {place}]"),
+        ("down ? x[a] > x[b] : x[a] < x[b]", "x[a] > x[b]"),
+        ("computed = torch.promote_types(computed, torch.float32)", "pass"),
+        k="every_operation",
+    ),
+    *mutants(
+        "mleg_ray/exporting/special.py",
+        "tests/exporting/test_special.py",
+        ("torch.where(x < 0, 2 * (x * x).exp() - of_size, of_size)", "of_size"),
+        ("torch.where(x < 0, 2 - beyond, beyond)", "beyond"),
+        ('options.get("side") == "right"', "False"),
+    ),
 ]
 
 

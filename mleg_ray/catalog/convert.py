@@ -5,8 +5,6 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from mleg_ray.catalog.codec import of_events
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.formats.base import Format
@@ -15,7 +13,7 @@ from mleg_ray.catalog.formats.dark_machines import DarkMachines
 from mleg_ray.catalog.formats.hepmc import HepMC
 from mleg_ray.catalog.formats.les_houches import LesHouches
 from mleg_ray.catalog.formats.tables import Csv, Hdf5, Parquet, Root
-from mleg_ray.catalog.shards import ShardEntry, read_columns
+from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.config import Config
 from mleg_ray.errors import ConfigError
 from mleg_ray.folder import FileEntry, FolderPlan, Record, SealedFolder, write_record
@@ -77,11 +75,7 @@ def convert_shard(folder: SealedFolder[Conversion], dataset: Dataset, index: int
     shard = manifest.shards[index]
     first = sum(before.rows for before in manifest.shards[:index])
     name = plan.file(shard)
-    columns = read_columns(dataset.uri, shard, manifest.stored)
-    fixed = manifest.conditions_of(shard)
-    for field in manifest.fields:
-        if field.name not in columns:
-            columns[field.name] = np.full(shard.rows, fixed[field.name], dtype=field.dtype)
+    columns = dataset.columns(shard)
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch) / name.removesuffix(GZIP)
         with storage_errors(str(place)):

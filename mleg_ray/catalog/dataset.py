@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import model_validator
 
 from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.hits import hits_of
-from mleg_ray.catalog.shards import ShardEntry, read_shard
+from mleg_ray.catalog.shards import ShardEntry, read_columns, read_shard
 from mleg_ray.config import read_config
 from mleg_ray.definitions import Inequality, passing
 from mleg_ray.errors import ConfigError, DataError, library
@@ -226,6 +228,19 @@ class Dataset:
         for shard in shards:
             conditions = manifest.conditions_of(shard)
             yield self.chosen(read_shard(self.uri, shard, manifest.stored, self.schema, conditions))
+
+    def columns(self, shard: ShardEntry) -> dict[str, NDArray[Any]]:
+        """Return a shard's fields as columns (see `codec`), conditions of one value among them.
+
+        Raises:
+            DataError: the shard is gone, truncated or altered.
+        """
+        columns = read_columns(self.uri, shard, self.manifest.stored)
+        fixed = self.manifest.conditions_of(shard)
+        for field in self.manifest.fields:
+            if field.name not in columns:
+                columns[field.name] = np.full(shard.rows, fixed[field.name], dtype=field.dtype)
+        return columns
 
     def chosen(self, events: Events) -> Events:
         """Return those of the events that fulfil all comparisons of `where`."""

@@ -28,7 +28,7 @@ COMMANDS = (
     *("collisions", "dimuons", "hashemi", "hera", "latent", "mleg", "quickstart", "unfolding"),
     *("calorimeter", "detector-toys", "showers", "stops", "tops --anomaly"),
     *("toy-gans --loss GAN --loss flow", "toy-critics", "smearing"),
-    *("image-speed", "images --system VAE-32"),
+    *("image-speed", "images --system VAE-32", "export", "export --recipes"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",

@@ -12,6 +12,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
+import mleg_ray as mleg
 from mleg_ray.catalog.dataset import SAMPLED, Dataset
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError, ConfigError, DataError, ResourceError
@@ -218,6 +219,28 @@ def test_tallies_count_every_event_as_it_is_stored(checkpoint: Checkpoint, out: 
     for name, values in read.numbers.items():
         counts = np.bincount(bins.index(name, values), minlength=len(bins.edges[name]) + 1)
         assert np.array_equal(tallied.tally.axes[name].weight, counts)
+
+
+def test_a_histogram_of_all_events_reads_none(checkpoint: Checkpoint, out: Path) -> None:
+    pytest.importorskip("hist")
+    dataset = run(planned(checkpoint, out))
+    energy = dataset.load().columns["electron.energy"].numpy()
+    for shard in dataset.shards():
+        (out / shard.file).unlink()
+    whole = mleg.histogram(dataset, "electron.energy")
+    assert whole.sum(flow=True) == len(energy)
+    assert whole.axes[0].label == "electron.energy [GeV]"
+    asked = np.quantile(energy, [0.2, 0.5, 0.8])
+    few = mleg.histogram(dataset, "electron.energy", asked)
+    own = few.axes[0].edges
+    np.testing.assert_allclose(own, asked, rtol=1e-2)
+    beyond = (energy < own[0]).sum(), (energy >= own[-1]).sum()
+    counted, _ = np.histogram(energy[energy < own[-1]], own)
+    assert few.view(flow=True).tolist() == [beyond[0], *counted, beyond[1]]
+    with pytest.raises(ConfigError, match=r"no observable 'electron.e'.* it has .*electron.energy"):
+        mleg.histogram(dataset, "electron.e")
+    with pytest.raises(ConfigError, match=r"edges: 1 leave no bin of 'electron.energy'"):
+        mleg.histogram(dataset, "electron.energy", [1.0])
 
 
 def test_object_store_is_resumed(checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -132,11 +132,9 @@ def from_generated(
     Raises:
         DataError: a tally or shard is gone, damaged or not that of the manifest.
     """
-    manifest = dataset.manifest
-    if manifest.bins is None or not all(shard.tally for shard in manifest.shards):
+    if not has_tallies(dataset):
         return from_dataset(dataset, seed=seed, max_events=max_events, progress=progress)
-    bins = FineBins.from_bytes(manifest.bins.read(dataset.uri))
-    shards = dataset.shards()
+    manifest, shards = dataset.manifest, dataset.shards()
     rng = np.random.default_rng(derive_seed(seed, "evaluate/draw"))
     chosen: list[ShardEntry] = []
     for k in rng.permutation(len(shards)):
@@ -146,18 +144,36 @@ def from_generated(
     read = manifest.model_copy(update={"shards": tuple(chosen)})
     subset = Dataset(dataset.uri, read, dataset.digest)
     sample = from_dataset(subset, seed=seed, max_events=max_events, progress=progress)
+    # Never back: those were read before.
+    tally = tally_of(dataset, lambda done: progress(max(done, subset.rows())))
+    origin = sample.origin.model_copy(update={"events": dataset.rows()})
+    return replace(sample, unphysical=tally.unphysical, tally=tally, origin=origin)
+
+
+def has_tallies(dataset: Dataset) -> bool:
+    """Tell whether all shards of a dataset have tallies."""
+    manifest = dataset.manifest
+    return manifest.bins is not None and all(shard.tally for shard in manifest.shards)
+
+
+def tally_of(dataset: Dataset, progress: Callable[[int], None] = lambda rows: None) -> Tally:
+    """Return the tally of all events of a dataset that has tallies, of which it reads no others.
+
+    Raises:
+        DataError: a tally is gone, damaged or not that of the manifest.
+    """
+    assert dataset.manifest.bins is not None
+    bins = FineBins.from_bytes(dataset.manifest.bins.read(dataset.uri))
 
     def tallies() -> Iterator[tuple[str, bytes]]:
         done = 0
-        for shard in shards:
+        for shard in dataset.shards():
             assert shard.tally is not None
             yield f"{dataset.uri}/{shard.tally.file}", shard.tally.read(dataset.uri)
             done += shard.rows
-            progress(max(done, subset.rows()))  # never back: these were read before
+            progress(done)
 
-    tally = merge(tallies(), bins)
-    origin = sample.origin.model_copy(update={"events": dataset.rows()})
-    return replace(sample, unphysical=tally.unphysical, tally=tally, origin=origin)
+    return merge(tallies(), bins)
 
 
 def of_independent_fields(
