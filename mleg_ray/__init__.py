@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mleg_ray.commands.export import export
     from mleg_ray.commands.fit import fit
     from mleg_ray.commands.fold import fold
-    from mleg_ray.commands.home import home
     from mleg_ray.commands.histogram import histogram
+    from mleg_ray.commands.home import home
     from mleg_ray.commands.landscape import landscape
     from mleg_ray.commands.latent import latent
     from mleg_ray.commands.open import open
@@ -42,8 +42,8 @@ __all__ = [
     "export",
     "fit",
     "fold",
-    "home",
     "histogram",
+    "home",
     "landscape",
     "latent",
     "open",
