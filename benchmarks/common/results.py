@@ -32,6 +32,7 @@ class Results:
 
     def __init__(self, row: str, options: Options) -> None:
         self._name = f"{row}-small" if options.small else row
+        self._small = options.small
         self._folder = options.out
         self._folder.mkdir(parents=True, exist_ok=True)
         self._place = self._folder / f"{self._name}.json"
@@ -40,6 +41,7 @@ class Results:
         kept = options.keeps and self._place.exists()
         self._rows: list[Row] = json.loads(self._place.read_text())["rows"] if kept else []
         self._columns: list[str] = []
+        self._pictures: list[str] = []
 
     def add(self, labels: Row, figures: Row, **repeated: int) -> None:
         """Keep what was measured of that which the labels name.
@@ -59,6 +61,7 @@ class Results:
             content = png(picture(*drawn))
         place = self._folder / f"{'-'.join(filter(None, (self._name, name)))}.png"
         place.write_bytes(content)
+        self._pictures.append(str(place))
 
     def median(self, labels: Row) -> Row:
         """Return the medians of all that was measured with these labels.
@@ -68,9 +71,12 @@ class Results:
         return _median([row["figures"] for row in self._rows if row["of"] == labels])
 
     def finish(self) -> None:
-        """Print the medians of what was measured several times."""
+        """Print the medians of what was measured several times, and where all of it lies."""
         for row in self._medians():
             self._print(row)
+        if self._small:
+            print("\nThe small form: that the row runs is shown, and its figures mean nothing.")
+        print("", self._place, *dict.fromkeys(self._pictures), sep="\n")
 
     def _medians(self) -> list[Row]:
         groups: dict[str, list[Row]] = {}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from benchmarks.common.conditional import histogram
@@ -17,7 +18,7 @@ from mleg_ray.evaluation.samples.sample import EventSample, sample_of
 from mleg_ray.evaluation.samples.unphysical import ANY
 from mleg_ray.evaluation.scorecards import scorecard, worst
 from mleg_ray.events import Events
-from mleg_ray.report.drawing import LEGEND, draw_matrix
+from mleg_ray.report.drawing import LEGEND, axis_label, draw_matrix
 
 ENTRY = "ttbar-13tev"  # of which all others of the kind inherit objects and observables
 LEPTONS = ("electron", "positron", "muon", "antimuon")
@@ -35,10 +36,10 @@ CORRELATED = (
     "jet.count",
     "b_jet.count",
 )
-DRAWN = (
+DRAWN = (  # masses above zero: that is the mass of objects that an event has not
     ("ht", 0.0, 1200.0, 40),
-    ("m_jj", 0.0, 300.0, 40),
-    ("m_bjj", 0.0, 600.0, 40),
+    ("m_jj", 7.5, 300.0, 39),
+    ("m_bjj", 15.0, 600.0, 39),
     ("m_lb", 1.0, 250.0, 40),
     ("jet.count", -0.5, 10.5, 11),
 )
@@ -154,11 +155,11 @@ def picture(truth: EventSample, samples: Mapping[str, EventSample]) -> Picture:
         true = histogram(truth.columns[name].values, edges)
         made = {label: histogram(one.columns[name].values, edges) for label, one in samples.items()}
         draw_ratio(above, below, edges, true, made, reach=0.5)
-        axis = truth.axes[name]
-        unit = f" [{axis.unit}]" if axis.unit != "1" else ""
-        below.set_xlabel(f"${axis.label}${unit}" if axis.label else name)
+        below.set_xlabel(axis_label(name, truth.axes[name]))
+    axes[1, -1].xaxis.set_major_locator(MaxNLocator(integer=True))  # of numbers of jets
     axes[0, 2].legend(loc="upper right", **LEGEND)
-    axes[1, 0].set_ylabel("ratio")
+    axes[0, 0].set_ylabel("share of events")
+    axes[1, 0].set_ylabel("over the truth")
     return figure
 
 

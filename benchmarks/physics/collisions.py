@@ -103,6 +103,7 @@ def _picture(muons: dict[str, Events]) -> Figure:
             values = events.columns[name].numpy()
             panel.hist(values, edges, density=True, histtype="step", color=colour, label=pile_up)
         panel.set_xlabel(label)
+    axes[0].set_ylabel("density")
     axes[0].legend(title="pile-up")
     axes[2].set_yscale("log")
     return figure

@@ -224,20 +224,19 @@ def split_line(spec: DatasetSpec, dataset: Dataset) -> str:
 
 
 def constraint_lines(dataset: Dataset) -> list[str]:
-    """Say in words how many events lie outside each declared constraint."""
-    total = dataset.rows()
-    lines = []
-    for name, count in dataset.manifest.provenance["constraints"].items():
-        outside, beyond = count["outside"], count["beyond_tolerance"]
-        expression = dataset.manifest.constraints[name].expression
-        lines.append(
-            f"{name} ({expression}): "
-            + (
-                f"broken by {outside:,} of {total:,} events, by {beyond:,} beyond the tolerance"
-                if outside
-                else f"fulfilled by all {total:,} events"
-            )
-        )
+    """Say in words which constraints are broken by more than their tolerance, and how many hold."""
+    total, declared = dataset.rows(), dataset.manifest.constraints
+    counts = dataset.manifest.provenance["constraints"]
+    broken = {name: count for name, count in counts.items() if count["beyond_tolerance"]}
+    lines = [
+        f"{name} ({declared[name].expression}): broken by {count['outside']:,} of {total:,} "
+        f"events, by {count['beyond_tolerance']:,} beyond the tolerance"
+        for name, count in broken.items()
+    ]
+    if held := len(counts) - len(broken):
+        near = sum(count["outside"] > 0 for count in counts.values()) - len(broken)
+        line = f"constraints: {held} of {len(counts)} hold in all {total:,} events"
+        lines.append(line + (f", {near} of them thanks to a tolerance" if near else ""))
     return lines
 
 

@@ -44,13 +44,26 @@ def test_small_form() -> None:
     assert whole.few(10_000, 7) == 10_000
 
 
-def test_small_form_leaves_the_figures_alone(tmp_path: Path) -> None:
+def test_small_form_leaves_the_figures_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     results = Results("row", Options(out=tmp_path))
     results.add({"of": "whole"}, {"a": 1.0})
     results.draw(Figure)
     small = Results("row", Options(out=tmp_path, small=True))
     small.add({"of": "small"}, {"a": 2.0})
     small.draw(Figure, name="of-it")
+    small.draw(Figure, name="of-it")  # of another seed, in its place
+    capsys.readouterr()
+    small.finish()
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "The small form: that the row runs is shown, and its figures mean nothing.",
+        "",
+        f"{tmp_path}/row-small.json",
+        f"{tmp_path}/row-small-of-it.png",
+    ]
+    results.finish()
+    assert capsys.readouterr().out == f"\n{tmp_path}/row.json\n{tmp_path}/row.png\n"
     assert read(tmp_path / "row.json") == [{"of": {"of": "whole"}, "figures": {"a": 1.0}}]
     names = {file.name for file in tmp_path.iterdir()}
     assert names == {"row.json", "row.png", "row-small.json", "row-small-of-it.png"}
@@ -74,7 +87,7 @@ def test_medians(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "|---|---|---|---|---|",
         "| a | 1 | 5 | 5, -5 | none |",
     ]
-    assert lines[-4:-1] == [
+    assert lines[-6:-3] == [
         "| of | median of | s | floor |",
         "|---|---|---|---|",
         "| a | 3 | 2 | 2, -2 |",

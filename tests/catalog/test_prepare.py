@@ -183,7 +183,17 @@ def test_violated_constraints_are_counted_and_said(tmp_path, storage):
     assert lines[0].endswith(
         "(electron.energy <= beam_energy): broken by 2 of 402 events, by 1 beyond the tolerance"
     )
-    assert any("fulfilled by all " in line for line in lines)
+    assert lines[-1] == (
+        "constraints: 3 of 5 hold in all 402 events, 1 of them thanks to a tolerance"
+    )
+
+
+def test_constraints_that_hold_are_said_in_one_line(tmp_path, storage):
+    with open(write_tape(tmp_path), "a") as stream:
+        stream.write("50.0002,2,1,49.95\n")
+    assert constraint_lines(prepare(table_spec(tmp_path), storage)) == [
+        "constraints: 5 of 5 hold in all 401 events, 2 of them thanks to a tolerance"
+    ]
 
 
 def test_dropped_objects_are_counted_and_said(tmp_path, storage):
