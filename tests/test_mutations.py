@@ -1187,6 +1187,12 @@ MUTANTS = [
         k="batches",
     ),
     *mutants(
+        "mleg_ray/catalog/formats/hepmc.py",
+        "tests/catalog/test_records.py",
+        ("abs(n) > MOST_PDG", "n > MOST_PDG"),
+        k="misread",
+    ),
+    *mutants(
         "mleg_ray/catalog/sources/pythia_settings.py",
         "tests/catalog/test_pythia_settings.py",
         ("return value.lower() in FLAGS", "return True"),

@@ -589,10 +589,26 @@ def test_attributes_of_no_object_are_no_fault(tmp_path, owner):
     assert source.shard(0)["weight"].tolist() == [2.5]
 
 
-def test_energies_in_an_unknown_unit(tmp_path):
-    content = hepmc([1.0]).replace(b"U GEV", b"U TEV")
-    with pytest.raises(DataError, match="energies are in TEV, not GEV or MEV"):
-        opened(tmp_path, content, 2, PROTONS, "t.hepmc3", particles={}).shard_rows()
+@pytest.mark.parametrize("version", ["hepmc3", "hepmc2"])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"U GEV", b"U TEV", "energies are in TEV, not GEV or MEV"),
+        (b" 13 3", b" 4294967309 3", "4294967309 is no PDG number"),  # 2³² + 13
+        (b" 13 3", b" -2147483648 3", "-2147483648 is no PDG number"),
+    ],
+)
+def test_what_hepmc_would_misread(tmp_path, version, old, new, message):
+    content = hepmc([1.0], version=version)
+    assert old in content
+    with pytest.raises(DataError, match=message):
+        opened(
+            tmp_path, content.replace(old, new), 2, PROTONS, "t.hepmc3", particles={}
+        ).shard_rows()
+    nucleus = hepmc([1.0], version=version).replace(b" 13 3", b" 1000822080 3")
+    lead = {"muon": [1000822080]}
+    source = opened(tmp_path, nucleus, 2, PROTONS, "t.hepmc3", particles=lead)
+    assert source.shard_rows() == [(1,)]
 
 
 def test_damaged_hepmc_is_told(tmp_path):

@@ -30,6 +30,9 @@ PARTICLES = re.compile(rb"E \S+ \S+ (\d+)")
 ATTRIBUTE = re.compile(rb"(?m)^A .*\n?")
 # It takes energies in any other unit for GeV.
 OTHER_UNIT = re.compile(rb"(?m)^U (?!GEV |MEV )(\S*)")
+# Of particles' numbers it leaves 32 bits: 4294967309 would be a muon.
+LONG_NUMBER = re.compile(rb"(?m)^P(?: -?\d+){1,2} (-?\d{10,}) ")
+MOST_PDG = 2**31 - 1
 ASCII_2, ASCII_3 = b"IO_GenEvent", b"Asciiv3"  # the format's two versions
 MALFORMED = "malformed event"
 NO_WEIGHT = "event without the weight"
@@ -151,10 +154,13 @@ class HepMC(RecordFormat):
 def _require_readable(text: bytes) -> None:
     """Raise `ValueError` of what HepMC would crash on, or misread.
 
-    That are a vertex that takes in a particle which is none, and an unknown unit of energies.
+    That are a vertex that takes in a particle which is none, an unknown unit of energies, and
+    numbers of particles that are too large.
     """
     if other := OTHER_UNIT.search(text):
         raise ValueError(f"energies are in {other[1].decode(errors='replace')}, not GEV or MEV")
+    if large := [n for n in map(int, LONG_NUMBER.findall(text)) if abs(n) > MOST_PDG]:
+        raise ValueError(f"{large[0]} is no PDG number")
     taken = {int(word) for words in TAKES_IN.findall(text) for word in words.split(b",") if word}
     said = PARTICLES.match(text)
     last = int(said[1]) if said else 0
