@@ -251,6 +251,13 @@ MUTANTS = [
         (".mean(axis=0) / lit", ".mean(axis=0)"),
     ),
     *mutants(
+        "mleg_ray/report/home.py",
+        "tests/report/test_home.py",
+        ("points[::-1][::every][::-1]", "points[::every]"),
+        ("size * (value - low) / (high - low)", "size * (value - low) / high"),
+        ("and line.written == written", "and line.written"),
+    ),
+    *mutants(
         "mleg_ray/report/images.py",
         "tests/report/test_images.py",
         ("own[None, :] - 2 *", "own[None, :] -"),

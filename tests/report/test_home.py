@@ -173,6 +173,7 @@ def test_a_refresh_that_fails_is_told_and_no_error(
 def test_curves_are_short_and_end_where_they_end() -> None:
     points = [(float(k), 1.0) for k in range(121)]
     assert [x for x, _ in home.thinned(points)] == [3.0 * k for k in range(41)]
+    assert home.thinned(points[:-1])[-2:] == ((117.0, 1.0), (119.0, 1.0))
     assert home.thinned(points[:2]) == ((0.0, 1.0), (1.0, 1.0))
     assert home.thinned([]) == ()
     # 10, 1, 0.1 are equally far apart, the largest on top; the step 3 of 4 is at three quarters.
