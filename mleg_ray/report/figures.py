@@ -224,7 +224,7 @@ def draw_densities(axes: Axes, edges: FloatArray, t: Histogram, g: Histogram) ->
         axes.set_yscale("log")
         axes.set_ylim(positive.min() / 2, positive.max() * 6)
     else:
-        axes.set_ylim(min(0.0, generated[0].min()), 1.35 * both.max())
+        axes.set_ylim(min(0.0, generated[0].min()), 1.35 * both.max() or 1.0)
         axes.ticklabel_format(axis="y", scilimits=(-2, 3))
 
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mleg_ray.definitions import Plane
+from mleg_ray.evaluation.samples.histogram import Histogram
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.statistics.ensemble import Band
 from mleg_ray.events import Field
@@ -16,6 +17,7 @@ from mleg_ray.report import figures, latent
 from mleg_ray.report.drawing import axis_label, draw_pulls
 from mleg_ray.report.figures import (
     correlation_pngs,
+    draw_densities,
     drawable,
     observable_png,
     plane_pngs,
@@ -44,6 +46,14 @@ def test_generated_events_elsewhere_do_not_break_the_picture():
     truth = from_arrays({"a": np.linspace(0, 1, 500)})
     elsewhere = from_arrays({"a": np.where(np.arange(500) % 2, 9.0, np.nan)})
     assert observable_png("a", truth, elsewhere).startswith(PNG)
+
+
+def test_densities_of_no_event_between_the_edges_are_drawn():
+    """Of a few events the one photon is generated elsewhere: the axis needs an end above zero."""
+    beyond = Histogram(np.array([0.0, 0, 0, 0, 1]), np.array([0.0, 0, 0, 0, 1]))
+    axes = Figure().subplots()
+    draw_densities(axes, np.arange(4.0), beyond, beyond)
+    assert axes.get_ylim() == (0.0, 1.0)
 
 
 def test_plane_has_three_panels_unless_it_is_empty():
