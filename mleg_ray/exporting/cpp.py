@@ -266,11 +266,12 @@ class Writer(Interpreter):
         return self._written.get(name, self._expressed)(n, *args, **kwargs)
 
     def _new(self, dtype: torch.dtype, shape: Sequence[int]) -> Elements:
-        """Declare an array for a tensor."""
+        """Declare an array for a tensor, unless it has no number at all."""
         name, n = f"v{next(self._numbers)}", math.prod(shape)
         self._sizes[name] = n
         self.stack += n * dtype.itemsize
-        self.lines.append(f"{TYPES[dtype]} {name}[{n}];")
+        if n:
+            self.lines.append(f"{TYPES[dtype]} {name}[{n}];")
         return _whole(name, dtype, shape)
 
     def _constant(self, values: Tensor) -> Elements:
@@ -300,6 +301,8 @@ class Writer(Interpreter):
         self, expression: str, args: Sequence[object], dtype: torch.dtype, shape: torch.Size
     ) -> Elements:
         """Write an expression of each number of operands that are broadcast to a shape."""
+        if not shape.numel():
+            return self._new(dtype, shape)
         computed = dtype
         if dtype == torch.bool:  # numbers are compared as they are
             tensors = [a.dtype for a in args if isinstance(a, Elements | Tensor)]

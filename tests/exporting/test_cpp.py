@@ -100,6 +100,7 @@ OF_ROWS = {
     "order": lambda x: x[:, [2, 0, 3, 1]],
     "turned": lambda x: x.view(-1, 2, 2).transpose(1, 2).flatten(1),
     "joined": lambda x: torch.cat([x[:, 1:], x.new_full((len(x), 1), 5.0), x[:, :2]], dim=1),
+    "beside_nothing": lambda x: torch.cat([x[:, 4:].exp(), x[:, [1]]], dim=1),
     "padded": lambda x: nn.functional.pad(x[:, 1:3], (1, 2), value=-3.0),
     "written": lambda x: _written(x),
     "looked_up": lambda x: TABLE[place(x[:, 0])],

@@ -23,11 +23,13 @@ PARITY = 1e-5  # of the mean size of a field
 QUICK = [pytest.param(t, marks=pytest.mark.slow) if t == "onnx" else t for t in TARGETS]
 
 
-def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+def assert_same(
+    found: dict[str, np.ndarray], expected: dict[str, np.ndarray], parity: float = PARITY
+) -> None:
     assert list(found) == list(expected)
     for name, values in expected.items():
         size = np.abs(values.astype(np.float64)).mean()
-        np.testing.assert_allclose(found[name], values, rtol=PARITY, atol=PARITY * size)
+        np.testing.assert_allclose(found[name], values, rtol=parity, atol=parity * size)
 
 
 def expected_of(checkpoint: Checkpoint, *inputs: torch.Tensor) -> dict[str, np.ndarray]:
@@ -123,15 +125,25 @@ def test_the_command_writes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("recipe", ["fatgan", "student-dis", "bvae-dis"])
-def test_many_events(tmp_path: Path, target: str, recipe: str) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "parity"),
+    [
+        ("fatgan", PARITY),
+        ("student-dis", PARITY),
+        ("bvae-dis", PARITY),
+        ("flow-dis", 10 * PARITY),  # splines enlarge the rounding of single precision
+    ],
+)
+def test_many_events(tmp_path: Path, target: str, recipe: str, parity: float) -> None:
     teacher = small_checkpoint(tmp_path / "flow", recipe="flow-dis", conditional=True)
     checkpoint = small_checkpoint(
-        tmp_path / "made",
+        tmp_path / "checkpoint",
         recipe=recipe,
         conditional=True,
         teacher=teacher if recipe == "student-dis" else None,
     )
     generation = Generation(checkpoint)
     inputs = inputs_of(generation, 100_000)
-    assert_same(RUN[target](generation, tmp_path, *inputs), expected_of(checkpoint, *inputs))
+    assert_same(
+        RUN[target](generation, tmp_path, *inputs), expected_of(checkpoint, *inputs), parity
+    )
