@@ -18,6 +18,7 @@ from mleg_ray.evaluation.statistics.estimate import (
     FLOOR_SIGMAS,
     Curve,
     Estimate,
+    Figure,
     NotComputable,
     Reading,
 )
@@ -29,6 +30,7 @@ from mleg_ray.report.figures import (
     observable_png,
     plane_pngs,
     roc_png,
+    significance_png,
     training_pngs,
     weights_png,
 )
@@ -36,6 +38,7 @@ from mleg_ray.report.images import image_pngs
 from mleg_ray.report.profiles import profile_pngs
 from mleg_ray.storage import join, write_bytes
 
+N_INDISTINGUISHABLE = "n_indistinguishable"
 REPORT, SCORECARD, FIGURES = "report.html", "scorecard.json", "figures"
 
 
@@ -91,6 +94,8 @@ def draw_classifiers(card: Scorecard) -> dict[str, bytes]:
     pictures: dict[str, bytes] = {}
     if rocs := _curves(card, "c2st_auc", "roc"):
         pictures["classifiers-roc"] = roc_png(rocs)
+    if significances := _curves(card, N_INDISTINGUISHABLE, "significance"):
+        pictures["significance"] = significance_png(significances)
     if calibrations := _curves(card, "c2st_weights", "calibration"):
         short = {name.removesuffix(", JSD"): curve for name, curve in calibrations.items()}
         pictures["classifiers-calibration"] = calibration_png(short)
@@ -111,7 +116,12 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
         card=card,
         sample_name=sample_name(card.generated),
         images=pictures,
-        matrix_metrics=[m for m, figures in card.figures.items() if set(figures) & set(card.axes)],
+        matrix_metrics=[
+            metric
+            for metric, figures in card.figures.items()
+            if set(figures) & set(card.axes) and metric != N_INDISTINGUISHABLE
+        ],
+        usable=list(usable(card)),
         provenance={"Truth": _origin(card.truth), "Generated sample": _origin(card.generated)},
         pictured=[k.removesuffix("-gallery") for k in pictures if k.endswith("-gallery")],
         profiles=[k for k in pictures if k.startswith("profile-")],
@@ -219,6 +229,16 @@ def gauge(figure: Estimate) -> dict[str, float]:
     margin = 0.06 * (high - low) or 1.0
     width = high - low + 2 * margin
     return {name: round(100 * (x - low + margin) / width, 2) for name, x in positions.items()}
+
+
+def usable(card: Scorecard) -> Iterator[tuple[str, Figure]]:
+    """Yield each test of `n_indistinguishable` with its figure, the fewest events first.
+
+    What is not computable is left out.
+    """
+    figures = card.figures.get(N_INDISTINGUISHABLE, {})
+    numbers = {s: f for s, f in figures.items() if not isinstance(f, NotComputable)}
+    yield from sorted(numbers.items(), key=lambda item: item[1].value)
 
 
 def equal_numbers(card: Scorecard) -> Iterator[str]:
