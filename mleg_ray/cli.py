@@ -13,7 +13,7 @@ from mleg_ray import __version__
 from mleg_ray.commands import catalog
 from mleg_ray.commands.convert import convert
 from mleg_ray.commands.doctor import doctor
-from mleg_ray.commands.evaluate import Conditions, Seed, Truth, compare, evaluate
+from mleg_ray.commands.evaluate import Conditions, Drawn, Seed, Truth, compare, evaluate
 from mleg_ray.commands.export import export
 from mleg_ray.commands.fit import fit
 from mleg_ray.commands.fold import fold
@@ -73,15 +73,32 @@ def _evaluate(
     out: ReportFolder = None,
     storage: Storage = None,
     seed: Seed = 1,
+    events: Drawn = None,
 ) -> None:
     """Judge a sample against truth: scorecard.json, figures and report.html."""
     if side_by_side:
-        compare(generated, truth=truth, condition=condition, out=out, storage=storage, seed=seed)
+        compare(
+            generated,
+            truth=truth,
+            condition=condition,
+            out=out,
+            storage=storage,
+            seed=seed,
+            events=events,
+        )
         return
     if len(generated) > 1:
         raise ConfigError("mleg evaluate: several samples; add --compare to set them side by side")
     [one] = generated
-    evaluate(one, truth=truth, condition=condition, out=out, storage=storage, seed=seed)
+    evaluate(
+        one,
+        truth=truth,
+        condition=condition,
+        out=out,
+        storage=storage,
+        seed=seed,
+        events=events,
+    )
 
 
 # By the step that they belong to, as `mleg --help` shows them.

@@ -84,6 +84,7 @@ TWICE = ("--condition", "beam_energy=10", "--condition", "beam_energy = 20")
         (["sample", "nothing", "--events", "10", "--condition", "x"], "write it as x=NUMBER"),
         (["sample", "nothing", "--events", "10", *TWICE], "beam_energy: given as 10 and as 20"),
         (["evaluate", "nothing", "--truth", "nope", *TWICE], "beam_energy: given as 10 and as 20"),
+        (["evaluate", "nothing", "--events", "0"], "--events 0: at least one is needed"),
         (["evaluate", "nothing", "--condition", "x=nan"], "x=nan: a finite number is needed"),
         (["sample", "nothing", "--events", "10", "--workers", "0"], "at least one is needed"),
         (["fold", "nothing", "nothing", "--workers", "-1"], "at least one is needed"),

@@ -1440,6 +1440,13 @@ MUTANTS = [
         k="by_hand",
     ),
     *mutants(
+        "mleg_ray/evaluation/statistics/binning.py",
+        f"{STATISTICS}/test_binning.py",
+        ("p * effective_size(truth) >= MINIMUM", "p * len(truth) >= MINIMUM"),
+        ("(*far, *(1 - p for p in far))", "(*far, *far)"),
+        k="tails",
+    ),
+    *mutants(
         "mleg_ray/evaluation/samples/histogram.py",
         f"{METRICS}/test_chi2_ndf.py {METRICS}/test_histograms.py",
         ("self.effective >= MINIMUM_TRUTH_EVENTS", "self.effective > MINIMUM_TRUTH_EVENTS + 5"),

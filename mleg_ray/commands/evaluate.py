@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mleg_ray.commands.home import refresh
-from mleg_ray.commands.options import Place, ReportFolder, Storage, assigned, target_of, uri_of
+from mleg_ray.commands.options import (
+    Place,
+    ReportFolder,
+    Storage,
+    assigned,
+    count,
+    target_of,
+    uri_of,
+)
 from mleg_ray.console import tell_place
 from mleg_ray.errors import ConfigError
 
@@ -24,6 +32,12 @@ Conditions = Annotated[
     typer.Option(help="Judge at this condition: beam_energy=50; repeatable."),
 ]
 Seed = Annotated[int, typer.Option(help="Root seed of resamples and splits.")]
+Drawn = Annotated[
+    int | None,
+    typer.Option(
+        parser=count, metavar="N", help="Events of each sample that are drawn; 100,000 by default."
+    ),
+]
 
 
 def evaluate(
@@ -34,16 +48,19 @@ def evaluate(
     out: ReportFolder = None,
     storage: Storage = None,
     seed: Seed = 1,
+    events: Drawn = None,
 ) -> "Scorecard":
     """Judge a sample, or a checkpoint by way of one: scorecard.json, figures and report.html."""
     from mleg_ray.commands.judging import evaluate, report_folder, sampled
     from mleg_ray.report.html import REPORT
     from mleg_ray.storage import join, storage_root
 
+    drawn = _drawn(events)
     root, uri = storage_root(storage), uri_of(generated)
     by, split = _judge(uri, truth, condition or [], root)
     folder = target_of(out, report_folder(root, [uri], by, split))
-    card = evaluate(sampled(uri, by, split, root, seed=seed), by, split, folder, seed=seed)
+    one = sampled(uri, by, split, root, seed=seed)
+    card = evaluate(one, by, split, folder, seed=seed, events=drawn)
     refresh(root)
     tell_place(join(folder, REPORT))
     return card
@@ -57,6 +74,7 @@ def compare(
     out: ReportFolder = None,
     storage: Storage = None,
     seed: Seed = 1,
+    events: Drawn = None,
 ) -> "dict[str, Scorecard]":
     """Put several samples, or their reports, in a table: comparison.html."""
     from mleg_ray.commands.judging import compare, report_folder
@@ -64,11 +82,12 @@ def compare(
     from mleg_ray.report.side_by_side import PAGE
     from mleg_ray.storage import exists, join, storage_root
 
+    drawn = _drawn(events)
     root, uris = storage_root(storage), [uri_of(place) for place in generated]
     new = next((uri for uri in uris if not exists(join(uri, SCORECARD))), None)
     by, split = _judge(new, truth, condition or [], root) if new or truth else (None, "test")
     folder = target_of(out, report_folder(root, uris, by, split))
-    cards = compare(uris, by, split, folder, root, seed=seed)
+    cards = compare(uris, by, split, folder, root, seed=seed, events=drawn)
     refresh(root)
     tell_place(join(folder, PAGE))
     return cards
@@ -87,6 +106,15 @@ def _judge(
         assert uri is not None
         name = dataset_name(uri)
     return Dataset.prepared(root, name).at(given), split or "test"
+
+
+def _drawn(events: int | None) -> int:
+    """Return how many events of each sample are drawn."""
+    from mleg_ray.evaluation.samples.datasets import MAX_EVENTS
+
+    if events is not None and events < 1:
+        raise ConfigError(f"--events {events}: at least one is needed; a figure says if more are")
+    return MAX_EVENTS if events is None else events
 
 
 def _number(name: str, text: str) -> float:

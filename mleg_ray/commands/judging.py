@@ -45,12 +45,20 @@ class ComparisonPlan(ResultsPlan):
     kind: Literal["comparison"] = "comparison"
 
 
-def evaluate(sample_uri: str, truth: Dataset, split: str, out: str, *, seed: int) -> Scorecard:
+def evaluate(
+    sample_uri: str,
+    truth: Dataset,
+    split: str,
+    out: str,
+    *,
+    seed: int,
+    events: int = MAX_EVENTS,
+) -> Scorecard:
     """Compare the sample with a split of the truth; write scorecard, figures and page into `out`.
 
     Of a truth of several conditions the part is taken that has the sample's. Unphysical events are
-    counted among all generated ones; everything else compares the split (at most 100,000 random
-    events of it) with as many random generated events.
+    counted among all generated ones, and histograms are of all that have a tally; everything else
+    compares at most so many random `events` of the split with as many generated ones.
 
     Raises:
         DataError: fields, units or conditions differ, or events are missing or damaged.
@@ -59,18 +67,24 @@ def evaluate(sample_uri: str, truth: Dataset, split: str, out: str, *, seed: int
     truth, generated = matched(truth, Dataset.open(sample_uri))
     truth.shards(split)  # refused before there is a folder
     of = {"sample": generated.digest, "truth": truth.digest, "split": split, "seed": seed}
+    of |= {"events": events}
     folder = SealedFolder(
         absolute(out), EvaluationPlan(of=of, results=(FIGURES, REPORT, SCORECARD))
     )
     with folder.work():
-        card = _judged(truth, split, generated, folder, seed)
+        card = _judged(truth, split, generated, folder, seed, events)
     for line in card.headline():
         say(line)
     return card
 
 
 def _judged(
-    truth: Dataset, split: str, generated: Dataset, folder: SealedFolder[EvaluationPlan], seed: int
+    truth: Dataset,
+    split: str,
+    generated: Dataset,
+    folder: SealedFolder[EvaluationPlan],
+    seed: int,
+    events: int,
 ) -> Scorecard:
     learned = _taught(generated) == truth.digest
     true_rows, generated_rows = truth.rows(split), generated.rows()
@@ -79,7 +93,7 @@ def _judged(
         generated_events = from_generated(
             generated,
             seed=seed,
-            max_events=min(true_rows, MAX_EVENTS),
+            max_events=min(true_rows, events),
             progress=bar.update,
         )
         tally = generated_events.tally
@@ -87,6 +101,7 @@ def _judged(
             truth,
             split,
             seed=seed,
+            max_events=events,
             bins=tally.bins if tally else None,
             progress=lambda done: bar.update(generated_rows + done),
         )
@@ -138,7 +153,14 @@ def sampled(uri: str, truth: Dataset, split: str, storage: str, *, seed: int) ->
 
 
 def compare(
-    uris: Sequence[str], truth: Dataset | None, split: str, out: str, storage: str, *, seed: int
+    uris: Sequence[str],
+    truth: Dataset | None,
+    split: str,
+    out: str,
+    storage: str,
+    *,
+    seed: int,
+    events: int = MAX_EVENTS,
 ) -> dict[str, Scorecard]:
     """Put samples side by side; write the comparison, and the report of each, into `out`.
 
@@ -173,7 +195,8 @@ def compare(
             assert truth is not None
             say(f"\n{names[uri]}", style="bold")
             one = sampled(uri, truth, split, storage, seed=seed)
-            cards[names[uri]] = evaluate(one, truth, split, join(out, names[uri]), seed=seed)
+            place = join(out, names[uri])
+            cards[names[uri]] = evaluate(one, truth, split, place, seed=seed, events=events)
         renew(folder)
         write_side_by_side(cards, folder.uri)
     table = Table("", *cards, box=None)

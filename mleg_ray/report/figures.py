@@ -19,7 +19,7 @@ from mleg_ray.evaluation.samples.column import FloatArray
 from mleg_ray.evaluation.samples.histogram import MINIMUM_TRUTH_EVENTS, Histogram, are_whole
 from mleg_ray.evaluation.samples.sample import EventSample, binned
 from mleg_ray.evaluation.statistics.binning import weighted_quantiles
-from mleg_ray.evaluation.statistics.estimate import Curve
+from mleg_ray.evaluation.statistics.estimate import FLOOR_SIGMAS, Curve
 from mleg_ray.report.drawing import (
     FAINT,
     GENERATED,
@@ -180,6 +180,23 @@ def calibration_png(curves: Mapping[str, Curve]) -> bytes:
     """Draw the share of generated events by the share that each classifier predicted."""
     points = {"marker": "o", "markersize": 2.6}
     return _shares_png(curves, "predicted share of generated", "upper left", **points)
+
+
+@style.context(STYLE)
+def significance_png(curves: Mapping[str, Curve]) -> bytes:
+    """Draw the significance to expect of numbers of events, of the five tests that need fewest.
+
+    The line is 3σ, at which a sample is told apart.
+    """
+    figure, axes = panel(5.4, 3.6, "events of each sample", "significance to expect [σ]")
+    for name, curve in sorted(curves.items(), key=lambda item: item[1].x[0])[:5]:
+        y, error = np.array(curve.y), np.array(curve.error)
+        [line] = axes.plot(curve.x, y, label=name)
+        axes.fill_between(curve.x, y - error, y + error, color=line.get_color(), alpha=0.2)
+    axes.axhline(FLOOR_SIGMAS, color=FAINT, linestyle=":", linewidth=1)
+    axes.set(xscale="log", ylim=(0, 3 * FLOOR_SIGMAS))
+    axes.legend(**LEGEND)
+    return png(figure)
 
 
 @style.context(STYLE)

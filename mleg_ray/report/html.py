@@ -17,6 +17,7 @@ from mleg_ray.evaluation.statistics.estimate import (
     FLOOR_SIGMAS,
     Curve,
     Estimate,
+    Figure,
     NotComputable,
     Reading,
 )
@@ -28,6 +29,7 @@ from mleg_ray.report.figures import (
     observable_png,
     plane_pngs,
     roc_png,
+    significance_png,
     training_pngs,
     weights_png,
 )
@@ -37,6 +39,7 @@ from mleg_ray.report.pages import templates
 from mleg_ray.report.profiles import profile_pngs
 from mleg_ray.storage import join, write_bytes
 
+N_INDISTINGUISHABLE = "n_indistinguishable"
 REPORT, SCORECARD = "report.html", "scorecard.json"
 
 
@@ -92,6 +95,8 @@ def draw_classifiers(card: Scorecard) -> dict[str, bytes]:
     pictures: dict[str, bytes] = {}
     if rocs := _curves(card, "c2st_auc", "roc"):
         pictures["classifiers-roc"] = roc_png(rocs)
+    if significances := _curves(card, N_INDISTINGUISHABLE, "significance"):
+        pictures["significance"] = significance_png(significances)
     if calibrations := _curves(card, "c2st_weights", "calibration"):
         short = {name.removesuffix(", JSD"): curve for name, curve in calibrations.items()}
         pictures["classifiers-calibration"] = calibration_png(short)
@@ -112,7 +117,12 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
         card=card,
         sample_name=sample_name(card.generated),
         images=pictures,
-        matrix_metrics=[m for m, figures in card.figures.items() if set(figures) & set(card.axes)],
+        matrix_metrics=[
+            metric
+            for metric, figures in card.figures.items()
+            if set(figures) & set(card.axes) and metric != N_INDISTINGUISHABLE
+        ],
+        usable=list(usable(card)),
         provenance={"Truth": _origin(card.truth), "Generated sample": _origin(card.generated)},
         pictured=[k.removesuffix("-gallery") for k in pictures if k.endswith("-gallery")],
         profiles=[k for k in pictures if k.startswith("profile-")],
@@ -189,6 +199,16 @@ def gauge(figure: Estimate) -> dict[str, float]:
     margin = 0.06 * (high - low) or 1.0
     width = high - low + 2 * margin
     return {name: round(100 * (x - low + margin) / width, 2) for name, x in positions.items()}
+
+
+def usable(card: Scorecard) -> Iterator[tuple[str, Figure]]:
+    """Yield each test of `n_indistinguishable` with its figure, the fewest events first.
+
+    What is not computable is left out.
+    """
+    figures = card.figures.get(N_INDISTINGUISHABLE, {})
+    numbers = {s: f for s, f in figures.items() if not isinstance(f, NotComputable)}
+    yield from sorted(numbers.items(), key=lambda item: item[1].value)
 
 
 def equal_numbers(card: Scorecard) -> Iterator[str]:

@@ -65,7 +65,9 @@ def test_samples_and_reports_are_set_side_by_side(make_dataset, tmp_path, capsys
     make_dataset("good", 4000, seed=2, sampled=True)
     make_dataset("bad", 4000, seed=3, sampled=True, smearing=0.05)
     out = tmp_path / "both"
-    cards = compare(samples, truth, "test", str(out), str(tmp_path), seed=1)
+    cards = compare(samples, truth, "test", str(out), str(tmp_path), seed=1, events=1500)
+    for card in cards.values():
+        assert (card.truth.compared, card.generated.compared) == (1500, 1500)
     assert list(cards) == ["good", "bad"]
     assert "Classifier test" in capsys.readouterr().err
     again = compare(

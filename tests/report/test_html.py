@@ -17,6 +17,7 @@ from mleg_ray.report.html import (
     gauge,
     render,
     symbol,
+    usable,
     write_report,
 )
 from mleg_ray.report.pages import quantity
@@ -40,7 +41,15 @@ def sample(seed: int, n: int = 600, name: str = "toy") -> EventSample:
 
 
 def card_of(truth: EventSample, generated: EventSample) -> Scorecard:
-    names = ("c2st_auc", "c2st_weights", "chi2_ndf", "unphysical_rate", "ks", "events_per_second")
+    names = (
+        "n_indistinguishable",
+        "c2st_auc",
+        "c2st_weights",
+        "chi2_ndf",
+        "unphysical_rate",
+        "ks",
+        "events_per_second",
+    )
     metrics = {name: METRICS[name] for name in names}
     return scorecard(truth, generated, metrics=metrics)
 
@@ -61,6 +70,33 @@ def test_the_page_needs_nothing_else(page):
     assert not re.findall(r"https?://|<link|@import", page)
     assert all(source.startswith("data:image/png") for source in re.findall(r'src="([^"]*)', page))
     assert page.count("<img") == 3 + 2 + 3 + 3 + 1
+
+
+def test_what_the_sample_can_be_used_for(page):
+    """Every test has a line: what is seen with its error, the others with a limit."""
+    section = page.partition("What the sample can be used for")[2].partition("</section>")[0]
+    for subject in ("<i>x<sub>bj</sub></i>", "<i>Q<sup>2</sup></i>", "boosted trees"):
+        assert f"<td>{subject}</td>" in section
+    assert section.count("<tr><td>") == section.count("&gt; ") == 5
+    assert re.findall(r">(yes|no|not known)</td>", section).count("no") == 0
+
+
+def test_the_fewest_events_come_first_and_are_drawn():
+    truth, generated = sample(0, 4000), sample(1, 4000)
+    shifted = np.clip(generated.numbers["q2"] * 1.3, 1, 10)
+    columns = generated.numbers | {"q2": shifted}
+    made = from_arrays(columns, axes=generated.axes, definitions=generated.definitions)
+    metrics = {"n_indistinguishable": METRICS["n_indistinguishable"]}
+    card = scorecard(truth, made, metrics=metrics)
+    names, figures = zip(*usable(card), strict=True)
+    assert isinstance(figures[0], Estimate)
+    assert list(figures) == sorted(figures, key=lambda figure: figure.value)
+    assert names[0] != "x_bj"
+    assert card.headline()[0].startswith(f"n_indistinguishable ({names[0]}): ")
+    pictures = draw_classifiers(card)
+    assert list(pictures) == ["significance"]
+    page = render(card, pictures)
+    assert ">no</td>" in page.partition("What the sample can be used for")[2]
 
 
 def test_texts_are_escaped(page):

@@ -18,7 +18,12 @@ from mleg_ray.evaluation.metrics.base import Comparison, Metric
 from mleg_ray.evaluation.samples.column import Column, FloatArray
 from mleg_ray.evaluation.samples.histogram import MINIMUM_TRUTH_EVENTS, BinIndex, Histogram
 from mleg_ray.evaluation.samples.sample import binned
-from mleg_ray.evaluation.statistics.binning import INNER_BINS, percentile_bins, percentile_range
+from mleg_ray.evaluation.statistics.binning import (
+    INNER_BINS,
+    percentile_bins,
+    percentile_range,
+    tail_edges,
+)
 from mleg_ray.evaluation.statistics.estimate import (
     Estimate,
     Figure,
@@ -231,8 +236,9 @@ def all_events(comparison: Comparison) -> Subjects:
     """Return the histograms of all events that there are of each plane and observable.
 
     Between the truth's 0.1 and 99.9 percentiles an observable has 100 bins that are equal on its
-    own scale: of logarithmic ones, equal steps would see the largest values only. The floor is that
-    of disjoint halves of the drawn truth events: 1 for samples of any size.
+    own scale: of logarithmic ones, equal steps would see the largest values only. Beyond these are
+    the bins of `tail_edges`. The floor is that of disjoint halves of the drawn truth events: 1 for
+    samples of any size.
 
     Raises:
         NotComputableError: see `PooledSample`.
@@ -256,7 +262,9 @@ def all_events(comparison: Comparison) -> Subjects:
             column = pooled.varying(name)
             low, high = percentile_range(column.values, column.weights(pooled.whole_truth))
             wanted = truth.axes[name].edges(low, high, INNER_BINS)
-            edges, t, g, events = binned(truth, generated, name, wanted)
+            drawn = truth.columns[name]  # more than are pooled
+            tails = tail_edges(drawn.values, drawn.weights(truth.weight))
+            edges, t, g, events = binned(truth, generated, name, wanted, tails)
             index = np.searchsorted(edges, column.values, side="right")
             return compared(t, g, _Filling(column, index, len(edges) + 1), events)
 

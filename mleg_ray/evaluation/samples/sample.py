@@ -120,6 +120,12 @@ class EventSample:
         """
         return {name: column.padded(MOST_OBJECTS) for name, column in self.columns.items()}
 
+    def take(self, rows: NDArray[np.intp]) -> "EventSample":
+        """Return some of the drawn events, in the order of the rows."""
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        images = {name: some.take(rows) for name, some in self.images.items()}
+        return replace(self, columns=columns, weight=self.weight[rows], images=images)
+
     def histogram(self, name: str, edges: FloatArray) -> Histogram:
         """Return the drawn events, or objects, below, between and above `edges`.
 
@@ -228,14 +234,22 @@ def objects_of(columns: Mapping[str, Column]) -> dict[str, int]:
     }
 
 
-def binned(truth: EventSample, generated: EventSample, name: str, edges: FloatArray) -> Binned:
-    """Count all events of both samples of an observable.
+def binned(
+    truth: EventSample,
+    generated: EventSample,
+    name: str,
+    edges: FloatArray,
+    tails: Sequence[float] | FloatArray = (),
+) -> Binned:
+    """Count all events of both samples of an observable, between `edges` and the further `tails`.
 
     Where the generated sample has a tally, edges are moved to the nearest of the tally's own; if
-    these leave less than half of the bins, the events drawn are counted.
+    these leave less than half of the bins between `edges`, the events drawn are counted.
     """
     tally = generated.tally
-    if tally is None or not tally.bins.cover(name, edges):
+    covered = tally is not None and tally.bins.cover(name, edges)
+    edges = np.union1d(edges, tails) if len(tails) else edges
+    if tally is None or not covered:
         t, g = (sample.histogram(name, edges) for sample in (truth, generated))
         return Binned(edges, t, g, len(generated))
     edges = tally.bins.snap(name, edges)
@@ -292,9 +306,7 @@ def ordered(sample: EventSample) -> EventSample:
     """Return the sample with the columns of its axes alone, its events in their canonical order."""
     compared = {name: sample.columns[name] for name in sample.axes}
     order = np.lexsort((sample.weight, *(column.key for column in reversed(compared.values()))))
-    columns = {name: column.take(order) for name, column in compared.items()}
-    images = {name: some.take(order) for name, some in sample.images.items()}
-    return replace(sample, columns=columns, weight=sample.weight[order], images=images)
+    return replace(sample, columns=compared).take(order)
 
 
 def _events(columns: Arrays, weights: ArrayLike | None, name: str) -> Events:

@@ -3,9 +3,9 @@
 An axis has two kinds of edges, both learned from a pilot sample: 1024 quantiles bound the
 probability of a bin, and so what a Kolmogorov-Smirnov distance can miss, to about 1/1024; 1024
 equal steps between the outer quantiles bound its width, and so what W1 and the histograms of the
-other metrics can miss, to a tenth of their own bins. Whole numbers have edges between them, so that
-a picture has a bin for each. Truth and generated events are counted in the same bins, so a
-difference can be blurred but none can arise.
+other metrics can miss, to a tenth of their own bins. A few more lie in the tails. Whole numbers
+have edges between them, so that a picture has a bin for each. Truth and generated events are
+counted in the same bins, so a difference can be blurred but none can arise.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,6 +27,7 @@ from mleg_ray.evaluation.samples.unphysical import Share, UnphysicalTally
 QUANTILES = STEPS = 1024
 MOST_IN_A_BIN = 8 / QUANTILES  # of the truth, if its values are not equal
 OUTER = (0.0001, 0.9999)  # the quantiles between which the equal steps lie
+FAR = (0.00001, 0.00003, 0.99997, 0.99999)  # beyond these: see `binning.TAILS`
 
 # Edges are numbers that end in so many zero bits in single precision: a table then finds the bin of
 # a value some ten times faster than a search, which would take longer than to generate the event.
@@ -230,7 +231,7 @@ def _edges(name: str, values: FloatArray) -> FloatArray:
     finite = values[np.isfinite(values)] if len(values) else np.zeros(1)
     if len(finite) == 0:
         raise DataError(f"no generated value of '{name}' is finite: nothing can be counted")
-    quantiles = np.quantile(finite, np.linspace(0, 1, QUANTILES + 1))
+    quantiles = np.quantile(finite, [*np.linspace(0, 1, QUANTILES + 1), *FAR])
     low, high = np.quantile(finite, OUTER)
     steps = np.linspace(low, high, STEPS + 1)
     between = np.array([])

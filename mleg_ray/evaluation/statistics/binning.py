@@ -6,11 +6,13 @@ What lies outside is in an underflow and an overflow bin.
 import numpy as np
 
 from mleg_ray.evaluation.samples.column import FloatArray
-from mleg_ray.evaluation.samples.histogram import BinIndex
+from mleg_ray.evaluation.samples.histogram import MINIMUM_TRUTH_EVENTS, BinIndex
+from mleg_ray.evaluation.statistics.distances import effective_size
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
 
 INNER_BINS = 100
 PERCENTILES = (0.001, 0.999)
+TAILS = (1e-4, 1e-5)  # of either end
 
 
 def percentile_bins(values: FloatArray, truth: FloatArray) -> BinIndex:
@@ -35,6 +37,15 @@ def percentile_range(values: FloatArray, truth: FloatArray) -> tuple[float, floa
     if low == high:
         raise NotComputableError(f"99.8% of the truth's values are {low:g}")
     return float(low), float(high)
+
+
+def tail_edges(values: FloatArray, truth: FloatArray) -> FloatArray:
+    """Return the truth's quantiles of `TAILS` beyond which it has ten events, also by weight.
+
+    Arguments are those of `percentile_bins`.
+    """
+    far = [p for p in TAILS if p * effective_size(truth) >= MINIMUM_TRUTH_EVENTS]
+    return weighted_quantiles(values, truth, (*far, *(1 - p for p in far)))
 
 
 def weighted_quantiles(

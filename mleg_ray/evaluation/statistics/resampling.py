@@ -1,11 +1,12 @@
 """How a figure gets its uncertainty and its floor.
 
-The truth is larger than what is compared: n truth events meet n generated ones, and the floor is
-the same figure between two disjoint random truth samples of n events, over 20 splits. So n is at
-most half the truth, value and floor belong to the same sample sizes, and a figure whose expectation
-depends on n (all distances) can be set beside its floor. The uncertainty is the spread over 200
-bootstrap resamples of both samples. The same resamples serve all subjects of a metric, so events
-keep their correlations, and the objects of an event stay together.
+The truth, of which at most 100,000 random events are taken, is larger than what is compared: n
+truth events meet n generated ones, and the floor is the same figure between two disjoint random
+truth samples of n events, over 20 splits. So n is at most half the truth, value and floor belong to
+the same sample sizes, and a figure whose expectation depends on n (all distances) can be set beside
+its floor. The uncertainty is the spread over 200 bootstrap resamples of both samples. The same
+resamples serve all subjects of a metric, so events keep their correlations, and the objects of an
+event stay together.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from mleg_ray.events import group_of
 RESAMPLES = 200
 SPLITS = 20
 MINIMUM_EVENTS = 50
+MAXIMUM_TRUTH = 100_000  # of which half is compared
 
 WEIGHTED_MEAN = "weighted mean"
 
@@ -54,6 +56,8 @@ class PooledSample:
     def __init__(
         self, truth: EventSample, generated: EventSample, rng: np.random.Generator
     ) -> None:
+        if len(truth) > MAXIMUM_TRUTH:
+            truth = truth.take(rng.choice(len(truth), MAXIMUM_TRUTH, replace=False, shuffle=False))
         self.n = min(len(truth) // 2, len(generated))
         if self.n < MINIMUM_EVENTS:
             raise NotComputableError(

@@ -107,6 +107,23 @@ def test_bins_that_do_not_resolve_the_truth_are_not_used():
     assert of(truth, generated)["x"].verdict == "large"
 
 
+def test_tails_are_bins_of_their_own():
+    whole, made = events(150_000, 0), events(200_000, 1)
+    truth, generated = (from_arrays({"x": columns["x"]}) for columns in (whole, made))
+    edges, tails = np.linspace(-3, 3, 101), np.array([-3.7, 3.7])
+    counted = binned(truth, generated, "x", edges, tails)
+    assert counted.edges.tolist() == [-3.7, *edges, 3.7]
+    assert counted.truth.weight[[0, -1]].tolist() == [
+        np.count_nonzero(whole["x"] < -3.7),
+        np.count_nonzero(whole["x"] >= 3.7),
+    ]
+    # The bins that were learned of a quarter of a million events have edges there as well.
+    tallied = with_tally(generated, {"x": made["x"]}, FineBins.of({"x": made["x"]}))
+    found = binned(truth, tallied, "x", edges, tails)
+    assert found.edges[[0, -1]] == pytest.approx([-3.7, 3.7], abs=0.15)
+    assert found.edges[[1, -2]] == pytest.approx([-3, 3], abs=0.01)
+
+
 def test_a_truth_is_counted_whole_in_the_bins_of_what_it_judges(make_dataset):
     dataset = make_dataset("truth", 4000)
     everything = from_dataset(dataset, "test", seed=1)

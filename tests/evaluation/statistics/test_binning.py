@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mleg_ray.definitions import Plane
-from mleg_ray.evaluation.statistics.binning import percentile_bins, weighted_quantiles
+from mleg_ray.evaluation.statistics.binning import percentile_bins, tail_edges, weighted_quantiles
 
 
 def test_bins_have_the_documented_edges():
@@ -40,3 +40,14 @@ def test_each_axis_of_a_plane_has_its_own_scale():
     assert np.allclose(plane.edges, [[0.01, 0.1, 1], [-50, 0, 50]])
     with pytest.raises(ValueError, match="y_range: two positive, increasing numbers"):
         Plane(x="x", y="y", log=(False, True), **ranges)
+
+
+def test_tails_have_edges_beyond_which_ten_events_lie():
+    """Of 200,000 events 20 are beyond 1e-4 of either end, and 2 beyond 1e-5."""
+    values = np.arange(200_000.0)
+    low, high = tail_edges(values, np.ones(200_000))
+    assert (low, high) == (19.0, 199_979.0)
+    assert len(tail_edges(values[:90_000], np.ones(90_000))) == 0
+    # The weights of truth alone count, and those of 1 and 0 are half as many events.
+    assert len(tail_edges(values, np.repeat([1.0, 0.0], 100_000))) == 2
+    assert len(tail_edges(values, np.repeat([1.0, 0.0], [90_000, 110_000]))) == 0

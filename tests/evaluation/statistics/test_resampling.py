@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mleg_ray.evaluation.samples.sample import from_arrays
+from mleg_ray.evaluation.statistics import resampling
 from mleg_ray.evaluation.statistics.resampling import (
     SPLITS,
     PooledSample,
@@ -17,6 +18,19 @@ def pooled() -> PooledSample:
     rng = np.random.default_rng(0)
     truth, generated = (from_arrays({"x": rng.normal(size=n)}) for n in (400, 150))
     return PooledSample(truth, generated, rng)
+
+
+def test_of_a_large_truth_some_random_events_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resampling, "MAXIMUM_TRUTH", 300)
+    rng = np.random.default_rng(0)
+    truth, generated = (from_arrays({"x": rng.normal(size=1000)}) for _ in range(2))
+    pooled = PooledSample(truth, generated, rng)
+    assert pooled.n == 150
+    assert len(pooled.whole_truth) == 300 + 150
+    taken = pooled.column("x")[:300]
+    assert len(np.unique(taken)) == 300
+    assert np.isin(taken, truth.numbers["x"]).all()
+    assert abs(taken.mean()) < 0.3  # the truth is in order, these are from all of it
 
 
 def test_resamples_draw_events_of_both_samples_poisson_times(pooled: PooledSample) -> None:
