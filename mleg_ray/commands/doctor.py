@@ -21,7 +21,12 @@ DEVELOPERS = "dev"  # the extra of those who change the code
 PURPOSES = {
     "pythia8mc": "no events of Pythia 8 (`mleg prepare dis-ep-50`)",
     "fastjet": "no jets of proton collisions (`mleg prepare zmumu-13tev`)",
-    "awkward": "no ROOT files, no frames of awkward arrays",
+    "awkward": "no ROOT files, no arrays of events (`mleg.open`)",
+    "vector": "no momenta in arrays of events (`mleg.open`)",
+    "pandas": "no frames of events (`mleg.open`)",
+    "hist": "no histograms of samples (`mleg.histogram`)",
+    "onnx": "no ONNX files (`mleg export --to onnx`)",
+    "onnxscript": "no ONNX files (`mleg export --to onnx`)",
     "pypenred": "no showers by PENELOPE",
     "h5py": "no HDF5 files (`mleg convert --to hdf5`, `--to calochallenge`)",
     "uproot": "no ROOT files (`mleg convert --to root`)",

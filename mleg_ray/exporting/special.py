@@ -19,7 +19,7 @@ def erfcx(x: Tensor) -> Tensor:
     It is a polynomial of (|x| - K)/(|x| + K) over 1 + 2|x|.
 
     >>> x = torch.tensor([0.0, 1.0, 30.0]).double()
-    >>> bool(((erfcx(x) - torch.special.erfcx(x)).abs() < 1e-14).all())
+    >>> bool(((erfcx(x) - torch.special.erfcx(x)).abs() < 1e-13).all())
     True
     """
     size = x.abs()

@@ -32,7 +32,7 @@ def test_dataset_is_the_one_made_without_ray(spec, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "Preparing small" in said
     assert "400 events" in said
-    assert "x_below_one" in said
+    assert "constraints: 5 of 5 hold in all 400 events" in said
 
 
 def test_pythia_gives_the_same_dataset_again(tmp_path):
