@@ -152,7 +152,9 @@ def trained(
 ) -> Checkpoint:
     """Train a recipe with each seed and judge it; return the snapshot that ranks best of all."""
     judge = Judge(dataset)
-    name = dataset.manifest.name
+    # A paper's name means the paper's values.
+    small = "" if options.full or recipe in OURS else ", small networks"
+    labels: Row = {"dataset": dataset.manifest.name, "recipe": recipe + small}
     trainings: dict[int, Checkpoint] = {}
     for seed in options.seeds:
         checkpoint = options.trained(recipe, seed, *own, dataset=dataset)
@@ -160,7 +162,7 @@ def trained(
         made, seconds = timed(partial(generated, checkpoint, len(judge.test), seed))
         cost = budget(checkpoint) | {"snapshot of step": checkpoint.card.step}
         cost["events/s"] = len(made) / seconds
-        results.add({"dataset": name, "recipe": recipe}, judge.figures(made) | cost, seed=seed)
+        results.add(labels, judge.figures(made) | cost, seed=seed)
     best = [checkpoint.card.metrics["ks_sum"] for checkpoint in trainings.values()]
     spread: Row = {"trainings": len(best), "ks_sum, best of each": sorted(best)}
     ranked = {}
@@ -169,7 +171,7 @@ def trained(
         ranked[by] = (seed, step)
         spread[f"by {by}: seed, step"] = [seed, step]
         spread[f"by {by}: ks_sum"] = ks_sum
-    results.add({"dataset": name, "recipe": recipe, "of all trainings": "chosen"}, spread)
+    results.add(labels | {"of all trainings": "chosen"}, spread)
     seed, step = ranked["ks_rank_sum"]
     return Checkpoint.load(snapshots_of(trainings[seed])[step])
 
