@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -93,9 +92,7 @@ def in_cpp(generation: Generation, folder: Path, *inputs: Tensor) -> dict[str, n
 def in_torchscript(generation: Generation, folder: Path, *inputs: Tensor) -> dict[str, np.ndarray]:
     """Load the program, and read its card."""
     files = {"card.json": ""}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript altogether
-        program = torch.jit.load(io.BytesIO(TARGETS["torchscript"].write(generation)), None, files)
+    program = torch.jit.load(io.BytesIO(TARGETS["torchscript"].write(generation)), None, files)
     assert json.loads(files["card.json"]) == generation.card.model_dump(mode="json")
     return {name: value.numpy() for name, value in program(*inputs).items()}
 
