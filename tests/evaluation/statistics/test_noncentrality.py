@@ -36,6 +36,17 @@ def test_value_and_errors_by_hand():
     assert test.ndf == 1
 
 
+def test_error_of_a_large_difference_by_hand():
+    """Shares 5, 4, 1 and 1, 4, 5 tenths: a change of a share counts ±2 a - a², a = 2/3, 0, -2/3.
+
+    Of a million events each side has the variance 0.64 over their number.
+    """
+    counts = np.array([500_000, 400_000, 100_000])
+    test = Noncentrality.of_histograms(*map(Histogram.of_counts, (counts, counts[::-1])))
+    assert test.value == pytest.approx(2 * 0.4**2 / 0.6, rel=1e-4)
+    assert test.uncertainty == pytest.approx(math.sqrt(2 * 0.64e-6), rel=1e-4)
+
+
 def test_weights_count_as_their_effective_events():
     """Every event twice as heavy, or a bin of events of weights 1 and 3 as 16 / 10 events."""
     counts = np.array([400, 300, 500]), np.array([900, 800, 500])
