@@ -12,9 +12,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mleg_ray.errors import ConfigError
-from mleg_ray.features.field import FieldMap
 from mleg_ray.models.base import Spaces
+from mleg_ray.models.fields import FieldMaps
 from mleg_ray.space import Part, wrapped
 
 LEAST = 1e-12  # GeV, of a soft term
@@ -26,34 +25,15 @@ class Balance(nn.Module):
     Those places are `pt` and `phi`.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, missing: str, groups: Mapping[str, Part], spaces: Spaces) -> None:
         """Build one; `ConfigError` if steps mix a transverse momentum or an azimuth."""
         super().__init__()
-        pts = [f"{name}.pt" for name in (missing, *groups)]
-        phis = [f"{name}.phi" for name in (missing, *groups)]
-        if mixed := [name for name in (*pts, *phis) if name not in spaces.fields]:
-            raise ConfigError(
-                f"balance: '{mixed[0]}' must be a field that steps change by itself, such as "
-                "'logarithm' and 'angle'"
-            )
-        maps = [spaces.fields[name] for name in pts]
-        places = spaces.features.positions
-        angles = [places[spaces.fields[name].feature] for name in phis]
-        for name, (first, *_) in zip(phis, angles, strict=True):
-            if first not in spaces.features.circle:
-                raise ConfigError(f"balance: '{name}' must be a feature by step 'angle'")
-        (self.pt,), (self.phi,) = places[maps[0].feature], angles[0]
-        self._maps = maps
-        self._places = [
-            (list(places[one.feature]), list(turns))
-            for one, turns in zip(maps[1:], angles[1:], strict=True)
-        ]
-        # What is learned of the train split travels in the checkpoint.
-        self.register_buffer("mean", torch.stack([one.mean for one in maps]))
-        self.register_buffer("std", torch.stack([one.std for one in maps]))
+        names = [f"{name}.{field}" for name in (missing, *groups) for field in ("pt", "phi")]
+        self.fields = FieldMaps(names, spaces, "balance")
+        self._missing, self._pts = names[0], names[2::2]
+        places = [list(spaces.features.positions[self.fields[name].feature]) for name in names]
+        (self.pt,), (self.phi,) = places[:2]
+        self._places = list(zip(places[2::2], places[3::2], strict=True))
 
     def forward(self, features: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Return features (B, n) with log |s| and its angle, and log |det| (B,) of the change.
@@ -62,7 +42,7 @@ class Balance(nn.Module):
         numbers of objects.
         """
         x = features.double()
-        seen, missing = self._seen(x, counts), self._map(0)
+        seen, missing = self._seen(x, counts), self.fields[self._missing]
         size = missing.restore(x[:, self.pt])
         soft = torch.polar(size, math.pi * x[:, self.phi]) + seen
         log_size = soft.abs().clamp(min=LEAST).log()
@@ -76,22 +56,22 @@ class Balance(nn.Module):
         seen = self._seen(x, counts)
         size = (x[:, self.pt] + self._usual()).exp()
         missing = torch.polar(size, math.pi * x[:, self.phi] + seen.angle()) - seen
-        return self._replaced(features, self._map(0).change(missing.abs()), missing.angle())
+        return self._replaced(
+            features, self.fields[self._missing].change(missing.abs()), missing.angle()
+        )
 
     def _seen(self, x: Tensor, counts: Tensor) -> Tensor:
         """Return Σ p_T exp(iφ) (B,) of objects."""
         seen = x.new_zeros(len(x), dtype=torch.complex128)
-        for i, (pts, turns) in enumerate(self._places):
+        for i, (name, (pts, turns)) in enumerate(zip(self._pts, self._places, strict=True)):
             there = torch.arange(len(pts), device=x.device) < counts[:, i, None]
-            pt = torch.where(there, self._map(i + 1).restore(x[:, pts]), 0.0)
+            pt = torch.where(there, self.fields[name].restore(x[:, pts]), 0.0)
             seen = seen + torch.polar(pt, math.pi * x[:, turns]).sum(dim=1)
         return seen
 
-    def _map(self, i: int) -> FieldMap:
-        return self._maps[i]._replace(mean=self.mean[i], std=self.std[i])
-
     def _usual(self) -> Tensor:
-        return self._map(0).restore(torch.zeros_like(self.mean[0])).log()
+        missing = self.fields[self._missing]
+        return missing.restore(torch.zeros_like(missing.mean)).log()
 
     def _replaced(self, features: Tensor, size: Tensor, radians: Tensor) -> Tensor:
         result = features.clone()

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mleg_ray.errors import ConfigError
 from mleg_ray.features.field import FieldMap
 from mleg_ray.models.base import Spaces
 from mleg_ray.models.chain import Below, Chain
+from mleg_ray.models.fields import FieldMaps
 from mleg_ray.models.pairs import Direction, MassCurve, Pair
 from mleg_ray.models.splines import Circle, Line, Monotone
 
@@ -25,41 +25,26 @@ class Second(nn.Module):
     of that mass in that of φ: see `mleg_ray.models.pairs`.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self, maps: Mapping[str, Monotone], group: str, spaces: Spaces, width: int, hidden: int
     ) -> None:
         """Build one with freshly drawn weights; `ConfigError` if steps mix what it must know."""
         super().__init__()
-        names = [f"{group}.{name}" for name in ("pt", "eta", "phi")]
-        if mixed := [name for name in names if name not in spaces.fields]:
-            raise ConfigError(
-                f"pairs: '{mixed[0]}' must be a field that steps change by itself, such as "
-                "'logarithm', 'interval' and 'angle'"
-            )
-        fields = [spaces.fields[name] for name in names]
+        self._names = [f"{group}.{name}" for name in ("pt", "eta", "phi")]
+        self.fields = FieldMaps(self._names, spaces, "pairs")
         self.pt, self.eta, self.phi = (
-            list(maps).index(one.feature.removeprefix(f"{group}.")) for one in fields
+            list(maps).index(self.fields[name].feature.removeprefix(f"{group}."))
+            for name in self._names
         )
         own = list(maps.values())
         azimuth = own[self.phi]
-        if not isinstance(azimuth, Circle):
-            raise ConfigError(f"pairs: '{names[2]}' must be a feature by step 'angle'")
+        assert isinstance(azimuth, Circle)
         own[self.eta] = Line(MORE * azimuth.bins)
         self.chain = Chain(own, width, hidden)
-        self._fields = fields
-        # What is learned of the train split travels in the checkpoint.
-        self.register_buffer("mean", torch.stack([one.mean for one in fields]))
-        self.register_buffer("std", torch.stack([one.std for one in fields]))
 
     def after(self, first: Tensor) -> "After":
         """Return the density behind first objects (N, f)."""
-        pt, eta, _ = (
-            one._replace(mean=mean, std=std)
-            for one, mean, std in zip(self._fields, self.mean, self.std, strict=True)
-        )
+        pt, eta, _ = (self.fields[name] for name in self._names)
         return After(self, first.double(), pt, eta)
 
 
