@@ -298,13 +298,17 @@ def find_named(name: str, folder: str) -> Path:
     """
     if name.endswith(".toml"):
         return Path(name)
-    places = named_folders(folder)
-    for place in places:
+    for place in named_folders(folder):
         if (place / f"{name}.toml").is_file():
             return place / f"{name}.toml"
-    known = sorted({path.stem for place in places for path in place.glob("*.toml")})
+    known = known_names(folder)
     hint = suggest(name, known)
     raise ConfigError(f"no {name}.toml in {folder}/{hint}; known: {', '.join(known)}")
+
+
+def known_names(folder: str) -> list[str]:
+    """Return the names that `find_named` finds in a folder, sorted."""
+    return sorted({path.stem for place in named_folders(folder) for path in place.glob("*.toml")})
 
 
 def named_folders(folder: str) -> list[Path]:

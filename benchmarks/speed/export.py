@@ -24,7 +24,7 @@ from benchmarks.common.options import Repeated
 from benchmarks.common.results import Results, timed
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Card, Checkpoint, DatasetCard
-from mleg_ray.config import named_folders
+from mleg_ray.config import known_names
 from mleg_ray.errors import UserError, library
 from mleg_ray.exporting.generation import Generation
 from mleg_ray.exporting.targets import TARGETS
@@ -71,7 +71,7 @@ def measure(options: Asked, results: Results) -> None:
     """Measure all in turn, or try all recipes."""
     torch.set_num_threads(1)
     if options.recipes:
-        for recipe in options.some(recipes()):
+        for recipe in options.some(known_names("tuning")):
             results.add({"recipe": recipe}, dict(targets(recipe)))
         return
     generation = Generation(untrained(options.recipe)).eval()
@@ -90,11 +90,6 @@ def measure(options: Asked, results: Results) -> None:
             one = float(said.stdout.split()[0])
             figures = {"µs of one event": 1e6 * one, "events/s, many at once": 1 / one}
             results.add({"program": "C++", "recipe": options.recipe}, figures, round=turn)
-
-
-def recipes() -> list[str]:
-    """Return the names of all recipes."""
-    return sorted({f.stem for folder in named_folders("tuning") for f in folder.glob("*.toml")})
 
 
 def untrained(recipe: str) -> Checkpoint:

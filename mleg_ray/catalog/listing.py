@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mleg_ray.catalog.spec import FOLDER, DatasetSpec
-from mleg_ray.config import named_folders
+from mleg_ray.config import known_names
 from mleg_ray.definitions import Plane
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import Field, Group
@@ -29,8 +29,7 @@ def list_entries() -> list[CatalogEntry]:
 
     A file that cannot be read has its fault for a description.
     """
-    names = {path.stem for place in named_folders(FOLDER) for path in place.glob("*.toml")}
-    return [_entry(name) for name in sorted(names)]
+    return [_entry(name) for name in known_names(FOLDER)]
 
 
 def _entry(name: str) -> CatalogEntry:

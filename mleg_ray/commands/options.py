@@ -119,10 +119,9 @@ def samples(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _named(folder: str, incomplete: str) -> list[str]:
-    from mleg_ray.config import named_folders
+    from mleg_ray.config import known_names
 
-    files = (file for place in named_folders(folder) for file in place.glob("*.toml"))
-    return sorted({file.stem for file in files if file.stem.startswith(incomplete)})
+    return [name for name in known_names(folder) if name.startswith(incomplete)]
 
 
 def _below_root(pattern: str, context: typer.Context, incomplete: str) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from mleg_ray.catalog.spec import DatasetSpec
-from mleg_ray.config import named_folders
+from mleg_ray.config import known_names
 from mleg_ray.events import Events, Group
 from mleg_ray.features.steps import STEPS, Step
 from mleg_ray.features.steps.base import Layout, Quantity
@@ -730,8 +730,7 @@ SEEN: dict[str, list[Sequence[float]]] = {
 
 
 def recipes_with_expressions() -> list[str]:
-    names = {path.stem for folder in named_folders("tuning") for path in folder.glob("*.toml")}
-    views = {name: RunConfig.load(name).features.view for name in sorted(names)}
+    views = {name: RunConfig.load(name).features.view for name in known_names("tuning")}
     return [name for name, view in views.items() if any("(" in quantity for quantity in view)]
 
 
