@@ -76,22 +76,16 @@ def _evaluate(
     events: Drawn = None,
 ) -> None:
     """Judge a sample against truth: scorecard.json, figures and report.html."""
-    if side_by_side:
-        compare(
-            generated,
-            truth=truth,
-            condition=condition,
-            out=out,
-            storage=storage,
-            seed=seed,
-            events=events,
-        )
-        return
-    if len(generated) > 1:
-        raise ConfigError("mleg evaluate: several samples; add --compare to set them side by side")
-    [one] = generated
-    evaluate(
-        one,
+    judge: Callable[..., object] = compare
+    judged: list[str] | str = generated
+    if not side_by_side:
+        if len(generated) > 1:
+            raise ConfigError(
+                "mleg evaluate: several samples; add --compare to set them side by side"
+            )
+        judge, [judged] = evaluate, generated
+    judge(
+        judged,
         truth=truth,
         condition=condition,
         out=out,
