@@ -1534,7 +1534,8 @@ MUTANTS = [
         ("4 * square * variance - 2 * variance**2", "4 * square * variance"),
         ("events * self.uncertainty / self.value", "self.uncertainty / self.value"),
         ("level = LEVEL / len(tests)", "level = LEVEL"),
-        ("truth * claimed / least", "claimed / least"),
+        ("sized.truth * claimed / least", "claimed / least"),
+        ("max(self.p_value, LEAST_P_VALUE)", "max(self.p_value / 2, LEAST_P_VALUE)"),
     ),
     *mutants(
         "mleg_ray/evaluation/metrics/physics_distances.py",

@@ -164,6 +164,7 @@ def page_environment(
     }
     environment.tests["computable"] = lambda figure: isinstance(figure, Estimate)
     environment.tests["reading"] = lambda figure: isinstance(figure, Reading)
+    environment.tests["limit"] = lambda figure: isinstance(figure, Reading) and figure.lower_limit
     return environment
 
 

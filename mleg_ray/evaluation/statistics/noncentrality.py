@@ -26,6 +26,7 @@ from mleg_ray.evaluation.statistics.estimate import (
 LEVEL = float(stats.norm.sf(FLOOR_SIGMAS))  # the chance that any of the tests errs
 POWER = 0.5  # the chance that a difference is seen
 POINTS = 41  # of a curve
+LEAST_P_VALUE = 1e-300  # of what is told apart: 37σ
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ class Noncentrality:
         )
 
     @property
+    def sigmas(self) -> float:
+        """The significance of the difference, at most that of `LEAST_P_VALUE`."""
+        return float(stats.norm.isf(max(self.p_value, LEAST_P_VALUE)))
+
+    @property
     def p_value(self) -> float:
         """The chance of a difference as large if there is none: value and spread as a χ² have."""
         chi2 = self.ndf + math.sqrt(2 * self.ndf) * self.value / self.null_spread
@@ -147,18 +153,26 @@ class Noncentrality:
         return float(special.chndtrinc(critical, self.ndf, POWER))
 
 
-def indistinguishable(
-    tests: Mapping[str, Noncentrality], truth: int, generated: int, claimed: int
-) -> dict[str, Figure]:
+@dataclass(frozen=True)
+class SizedTest:
+    """A test, and the numbers of true and generated events that it took."""
+
+    test: Noncentrality
+    truth: int
+    generated: int
+
+
+def indistinguishable(tests: Mapping[str, SizedTest], claimed: int) -> dict[str, Figure]:
     """Return how many events of each sample every test needs, or the least that it does.
 
     A test counts as needing a number where it has seen the difference: at 3σ, the chance that any
-    of the tests errs being shared equally among them. `truth` and `generated` are the numbers of
-    events compared, `claimed` is that of the whole sample.
+    of the tests errs being shared equally among them. `claimed` is the number of events of the
+    whole sample.
     """
     level = LEVEL / len(tests)
     figures: dict[str, Figure] = {}
-    for name, test in tests.items():
+    for name, sized in tests.items():
+        test = sized.test
         if test.p_value < level:
             events, error = test.needed(level)
             figures[name] = Estimate(
@@ -166,15 +180,18 @@ def indistinguishable(
                 uncertainty=error,
                 floor=test.floor(level),
                 floor_spread=0.0,
-                events=generated,
+                events=sized.generated,
                 direction="higher",
+                p_value=test.p_value,
+                sigmas=test.sigmas,
                 curves={"significance": test.curve(len(tests))},
             )
             continue
         least = test.least(level)
-        note = f"events of each sample; {truth:,} true ones resolve no more"
+        note = f"{sized.truth:,} true events resolve no more"
         if least < claimed:
-            note += f", and about {truth * claimed / least:.2g} would have to judge {claimed:,}"
+            needed = float(f"{sized.truth * claimed / least:.2g}")
+            note += f"; to judge all {claimed:,} would take about {needed:,.0f}"
         figures[name] = Reading(value=least, note=note, lower_limit=True)
     return figures
 
