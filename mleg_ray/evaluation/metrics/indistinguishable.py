@@ -8,7 +8,11 @@ from mleg_ray.evaluation.metrics.base import Comparison, Metric
 from mleg_ray.evaluation.metrics.c2st import area_under_roc, classifications
 from mleg_ray.evaluation.metrics.chi2 import Compared, all_events
 from mleg_ray.evaluation.statistics.estimate import Figure, NotComputableError
-from mleg_ray.evaluation.statistics.noncentrality import Noncentrality, SizedTest, indistinguishable
+from mleg_ray.evaluation.statistics.noncentrality import (
+    Noncentrality,
+    SizedTest,
+    numbers_of_events,
+)
 
 
 def n_indistinguishable(comparison: Comparison, rng: np.random.Generator) -> Mapping[str, Figure]:
@@ -38,7 +42,7 @@ def n_indistinguishable(comparison: Comparison, rng: np.random.Generator) -> Map
         pass
     if not tests:
         return missing
-    return missing | indistinguishable(tests, generated.origin.events)
+    return missing | numbers_of_events(tests, generated.origin.events)
 
 
 N_INDISTINGUISHABLE = Metric(

@@ -11,7 +11,7 @@ from mleg_ray.evaluation.statistics.noncentrality import (
     LEVEL,
     Noncentrality,
     SizedTest,
-    indistinguishable,
+    numbers_of_events,
 )
 
 
@@ -158,7 +158,7 @@ def test_what_is_seen_has_a_number_and_what_is_not_a_limit_that_grows_with_the_e
             )
             for name, shares in (("same", p), ("other", q))
         }
-        figures = indistinguishable(tests, 10**9)
+        figures = numbers_of_events(tests, 10**9)
         same, other = figures["same"], figures["other"]
         assert isinstance(same, Reading)
         assert same.lower_limit
@@ -182,7 +182,7 @@ def test_what_is_seen_has_a_number_and_what_is_not_a_limit_that_grows_with_the_e
 
 def test_a_sample_smaller_than_the_limit_needs_no_more_truth():
     same = Noncentrality(0.0, 1e-7, 1e-7, 20)
-    [figure] = indistinguishable({"x": SizedTest(same, 10**6, 10**6)}, 1000).values()
+    [figure] = numbers_of_events({"x": SizedTest(same, 10**6, 10**6)}, 1000).values()
     assert figure.note == "1,000,000 true events resolve no more"
 
 
@@ -190,7 +190,7 @@ def test_each_test_speaks_of_its_own_events():
     """A classifier has scored fewer than a tally has counted, and would need more to judge all."""
     none = Noncentrality(0.0, 1e-6, 1e-6, 1)
     tests = {"x": SizedTest(none, 10**7, 10**9), "trees": SizedTest(none, 10**5, 10**5)}
-    x, trees = indistinguishable(tests, 10**9).values()
+    x, trees = numbers_of_events(tests, 10**9).values()
     assert x.note.startswith("10,000,000 true events")
     assert trees.note.startswith("100,000 true events")
     assert x.value == trees.value
@@ -202,7 +202,7 @@ def test_what_is_seen_has_the_significance_of_its_difference():
     """An AUC 4σ from ½ has a χ² of 16, of one degree of freedom: both sides of a normal one."""
     spread = 1e-3
     seen = Noncentrality.of_area(0.5 + 4 * spread, spread, spread)
-    [figure] = indistinguishable({"MLP": SizedTest(seen, 1000, 1000)}, 1000).values()
+    [figure] = numbers_of_events({"MLP": SizedTest(seen, 1000, 1000)}, 1000).values()
     assert isinstance(figure, Estimate)
     assert figure.p_value == pytest.approx(2 * stats.norm.sf(4), rel=1e-6)
     assert figure.significance == pytest.approx(stats.norm.isf(2 * stats.norm.sf(4)))
