@@ -1350,6 +1350,22 @@ MUTANTS = [
         ("or step.uses or", "or"),
     ),
     *mutants(
+        "mleg_ray/features/field.py",
+        "tests/objectives/test_likelihood.py",
+        ("math.isclose(above, -below", "math.isclose(above, below"),
+        ("mean=torch.zeros_like(self.mean), std", "std"),
+        k="refused or mean",
+    ),
+    *mutants(
+        "mleg_ray/objectives/likelihood.py",
+        "tests/objectives/test_likelihood.py",
+        ("torch.where(u < 1 / 2, -1.0, 1.0)", "torch.where(u < 1 / 2, 1.0, -1.0)"),
+        ("u < 1 / 2", "u < 1 / 4"),
+        ("drawn.unbind(1)", "drawn.flip(1).unbind(1)"),
+        ("return x * signs", "return x"),
+        ('name.split(".")[-1] == mirror', "name == mirror"),
+    ),
+    *mutants(
         "mleg_ray/models/sequence.py",
         "tests/models/test_sequence.py",
         ("sizes * cos, sizes * sin", "sizes * sin, sizes * cos"),
