@@ -1,10 +1,11 @@
-"""What a full scorecard takes: seconds and memory.
+"""What a full scorecard takes, and each of its classifiers alone: seconds and memory.
 
 Correlated Gaussians with a few heavy tails stand for 17 mixed observables of Z → μμ events; the
 generated sample is slightly off, so that the classifiers have something to learn.
 """
 
 import itertools
+import multiprocessing
 import resource
 import time
 from dataclasses import dataclass
@@ -18,9 +19,13 @@ from benchmarks.common.options import Options
 from benchmarks.common.results import Results
 from mleg_ray.commands.options import Events
 from mleg_ray.evaluation import Scorecard, from_arrays, scorecard
+from mleg_ray.evaluation.metrics.base import Comparison
+from mleg_ray.evaluation.metrics.c2st import classifications
 from mleg_ray.evaluation.samples.sample import Axis, EventSample
+from mleg_ray.evaluation.statistics.classifiers import TREES
 
 STRETCH = 1.02  # of the generated sample's first number
+CLASSIFIERS = (TREES, "MLP", "MLP, fields alone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +60,28 @@ def judged(n: int, d: int) -> tuple[Scorecard, dict[str, float]]:
     return card, {metric: end - start for (metric, start), (_, end) in steps}
 
 
+def taught(classifier: str, n: int, d: int) -> tuple[float, float]:
+    """Return the seconds that a classifier took, and the peak of this process in GB."""
+    comparison = Comparison(events(n, d, 1), events(n, d, 2, STRETCH), classifiers=(classifier,))
+    start = time.perf_counter()
+    classifications(comparison)
+    return time.perf_counter() - start, peak()
+
+
+def peak() -> float:
+    """Return the most memory that this process has had, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kB on Linux
+
+
 def measure(options: Asked, results: Results) -> None:
-    """Judge once, and keep what each metric took."""
-    events, observables = options.few(options.events, 500), options.few(options.observables, 3)
-    card, seconds = judged(events, observables)
-    labels = {"events": events, "observables": observables, "threads": torch.get_num_threads()}
+    """Judge once, and keep what each metric took; then teach each classifier in a new process."""
+    n, observables = options.few(options.events, 500), options.few(options.observables, 3)
+    card, seconds = judged(n, observables)
+    labels = {"events": n, "observables": observables, "threads": torch.get_num_threads()}
     for metric, spent in seconds.items():
         results.add({**labels, "metric": metric}, {"seconds": spent})
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kB on Linux
-    results.add(labels, {"seconds": card.seconds, "peak GB": peak})
+    results.add(labels, {"seconds": card.seconds, "peak GB": peak()})
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        for classifier in CLASSIFIERS:
+            took, most = pool.apply(taught, (classifier, n, observables))
+            results.add({**labels, "classifier": classifier}, {"seconds": took, "peak GB": most})

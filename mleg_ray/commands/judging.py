@@ -152,11 +152,19 @@ def _judged(
     return card
 
 
-def sampled(uri: str, truth: Dataset, split: str, storage: str, *, seed: int) -> str:
+def sampled(
+    uri: str,
+    truth: Dataset,
+    split: str,
+    storage: str,
+    *,
+    seed: int,
+    events: int = MAX_EVENTS,
+) -> str:
     """Return the sample at `uri`, or one of the checkpoint there at the truth's conditions.
 
-    A checkpoint is sampled into the storage. A truth of several conditions is to be cut down to one
-    of each by `Dataset.at`.
+    A checkpoint is sampled into the storage, ten times as many `events` as are compared. A truth of
+    several conditions is to be cut down to one of each by `Dataset.at`.
 
     Raises:
         UserError: see `sample`; a condition varies from event to event.
@@ -173,9 +181,9 @@ def sampled(uri: str, truth: Dataset, split: str, storage: str, *, seed: int) ->
             "or of a detector mleg fold)"
         )
     conditions = {name: constant(value) for name, value in truth.manifest.conditions.items()}
-    events = SAMPLED_TIMES * min(truth.rows(split), MAX_EVENTS)
-    target = default_target(storage, uri, events, seed, conditions)
-    return sample(uri, events, target, seed=seed, conditions=conditions).uri
+    made = SAMPLED_TIMES * min(truth.rows(split), events)
+    target = default_target(storage, uri, made, seed, conditions)
+    return sample(uri, made, target, seed=seed, conditions=conditions).uri
 
 
 def compare(
@@ -220,7 +228,7 @@ def compare(
                 continue
             assert truth is not None
             say(f"\n{names[uri]}", style="bold")
-            one = sampled(uri, truth, split, storage, seed=seed)
+            one = sampled(uri, truth, split, storage, seed=seed, events=events)
             place = join(out, names[uri])
             cards[names[uri]] = evaluate(one, truth, split, place, seed=seed, events=events)
         renew(folder)
