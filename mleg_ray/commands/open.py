@@ -7,7 +7,7 @@ from mleg_ray.commands.options import Place
 
 def open(
     dataset: Place,
-    to: Literal["awkward", "pandas", "polars", "ray"] = "awkward",
+    to: Literal["awkward", "pandas", "polars", "ray-data"] = "awkward",
     *,
     storage: str | None = None,
 ) -> Any:  # noqa: ANN401 - of other libraries
@@ -28,10 +28,10 @@ def open(
     from mleg_ray.errors import ConfigError
     from mleg_ray.storage import storage_root
 
-    if to not in (*KINDS, "ray"):
-        raise ConfigError(f"open: to={to!r}: there are {', '.join(KINDS)} and ray")
+    if to not in (*KINDS, "ray-data"):
+        raise ConfigError(f"open: to={to!r}: there are {', '.join(KINDS)} and ray-data")
     found, split = Dataset.find(storage_root(storage), str(getattr(dataset, "uri", dataset)))
-    if to == "ray":
+    if to == "ray-data":
         from mleg_ray.cluster.opening import as_ray
 
         return as_ray(found, split)

@@ -69,7 +69,7 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     dataset = shaped_dataset(tmp_path / "shaped")
     with pytest.raises(DataError, match=r"'jet.pt' is more than one number .* open it as awkward"):
         mleg.open(dataset, "pandas")
-    with pytest.raises(ConfigError, match="to='root': there are awkward, pandas, polars and ray"):
+    with pytest.raises(ConfigError, match="to='root': there are awkward, .* and ray-data"):
         mleg.open(dataset, "root")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no shards in split 'train'; it has test"):
         mleg.open(f"{dataset.uri}:train")

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 def test_all_events_in_order_with_units(tmp_path: Path) -> None:
     dataset = prepared_dataset(tmp_path / "dis", shard_rows=20, weighted=True)
-    events = mleg.open(dataset, "ray")
+    events = mleg.open(dataset, "ray-data")
     blocks = list(events.iter_batches(batch_size=None, batch_format="numpy"))
     assert [len(block["weight"]) for block in blocks] == [20] * 10
     expected = mleg.open(dataset, "pandas")
@@ -30,7 +30,7 @@ def test_all_events_in_order_with_units(tmp_path: Path) -> None:
 
 def test_a_split_of_objects_and_images(tmp_path: Path) -> None:
     dataset, columns = shaped_dataset(tmp_path), shaped_columns(50)
-    events = mleg.open(f"{dataset.uri}:test", "ray")
+    events = mleg.open(f"{dataset.uri}:test", "ray-data")
     [block] = events.iter_batches(batch_size=None, batch_format="numpy")
     assert [len(jets) for jets in block["jet"]] == columns["jet.count"].tolist()
     pt = [jet["pt"] for jets in block["jet"] for jet in jets]
@@ -49,6 +49,6 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path) -> None:
     dataset = prepared_dataset(tmp_path / "dis", shard_rows=20)
     shard = dataset.shards("test")[0]
     (Path(dataset.uri) / shard.file).write_bytes(b"")
-    events = mleg.open(f"{dataset.uri}:test", "ray")
+    events = mleg.open(f"{dataset.uri}:test", "ray-data")
     with pytest.raises(Exception, match=r"00009\.parquet"):
         events.take(1)
