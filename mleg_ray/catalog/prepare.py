@@ -200,11 +200,15 @@ def make_shard(plan: PreparePlan, index: int) -> PreparedShard:
 
 
 def finish(plan: PreparePlan, records: Mapping[int, PreparedShard]) -> Dataset:
-    """Seal a dataset whose shards are all there."""
+    """Seal a dataset whose shards are all there.
+
+    The manifest is the same, but for its date, in whatever order the shards were made.
+    """
+    ordered = [records[shard.index] for shard in plan.shards]
     manifest = DatasetManifest(
         **dict(plan.description),
-        provenance=_provenance(plan, records.values()),
-        shards=tuple(records[shard.index].entry for shard in plan.shards),
+        provenance=_provenance(plan, ordered),
+        shards=tuple(record.entry for record in ordered),
     )
     return seal(plan.folder.uri, PREPARED, manifest)
 
