@@ -136,5 +136,5 @@ def _number(name: str, text: str) -> float:
     except ValueError:
         raise ConfigError(f"--condition {name}={text}: write it as {name}=NUMBER") from None
     if not math.isfinite(number):
-        raise ConfigError(f"--condition {name}={text}: a finite number is needed")
+        raise ConfigError(f"--condition {name}={text}: a finite number is needed, as in {name}=35")
     return number

@@ -177,8 +177,8 @@ def sampled(
     if varying:
         raise ConfigError(
             f"{truth.uri}: {', '.join(varying)} varies from event to event; name one value of each "
-            f"with --condition {varying[0]}=VALUE, or judge a sample that has them (mleg sample, "
-            "or of a detector mleg fold)"
+            f"with --condition {varying[0]}=VALUE, or judge a sample that has them, of "
+            "`mleg sample CHECKPOINT`, or `mleg fold CHECKPOINT` of a detector"
         )
     conditions = {name: constant(value) for name, value in truth.manifest.conditions.items()}
     made = SAMPLED_TIMES * min(truth.rows(split), events)
@@ -210,7 +210,10 @@ def compare(
     }
     unknown = [uri for uri in uris if uri not in known]
     if unknown and truth is None:
-        raise ConfigError(f"{unknown[0]}: has no {SCORECARD}; name the truth with --truth")
+        raise ConfigError(
+            f"{unknown[0]}: has no {SCORECARD}; name the truth with --truth NAME, a dataset of "
+            "`mleg catalog list`"
+        )
     if len(known) > 1:
         require_same_truth({names[uri]: card for uri, card in known.items()})
     for uri in unknown:
@@ -262,7 +265,7 @@ def short_names(uris: Sequence[str]) -> dict[str, str]:
     """Return a name of each folder: its last parts, as many as tell it from the others."""
     paths = {uri: run_folder(uri).parts[1:] for uri in uris}
     if len(set(paths.values())) < len(uris):
-        raise ConfigError(f"the same sample is named twice: {', '.join(uris)}")
+        raise ConfigError(f"the same sample is named twice: {', '.join(uris)}; name each once")
     if len(uris) > 1:
         while len({path[-1] for path in paths.values()}) == 1:
             paths = {uri: path[:-1] for uri, path in paths.items()}
