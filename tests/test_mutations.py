@@ -1589,6 +1589,27 @@ MUTANTS = [
         k="not truth_itself",
     ),
     *mutants(
+        "mleg_ray/evaluation/scorecards.py",
+        "tests/evaluation/test_scorecards.py",
+        ("metric.headline and not metric.grows", "metric.headline"),
+        ("metric.headline and not metric.grows", "metric.headline and not metric.of_all_events"),
+        k="doing_nothing",
+    ),
+    *mutants(
+        "mleg_ray/catalog/dataset.py",
+        "tests/catalog/test_dataset.py",
+        ('update = {"provenance": manifest.provenance, "worth": manifest.worth}', "update = {}"),
+        k="judge",
+    ),
+    *mutants(
+        "mleg_ray/console.py",
+        "tests/report/test_html.py",
+        ("{round(shown, digits):,", "{shown:,"),
+        ("{round(error, digits):,", "{error:,"),
+        ("3 - max(exponent - power, 0)", "3"),
+        k="quantities",
+    ),
+    *mutants(
         "mleg_ray/evaluation/metrics/memorisation.py",
         f"{METRICS}/test_memorisation.py",
         ('rank = 2 if whose == "training" else 1', "rank = 1"),

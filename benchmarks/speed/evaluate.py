@@ -16,7 +16,7 @@ import torch
 import typer
 
 from benchmarks.common.options import Options
-from benchmarks.common.results import Results
+from benchmarks.common.results import Results, Row
 from mleg_ray.commands.options import Events
 from mleg_ray.evaluation import Scorecard, from_arrays, scorecard
 from mleg_ray.evaluation.metrics.base import Comparison
@@ -60,12 +60,13 @@ def judged(n: int, d: int) -> tuple[Scorecard, dict[str, float]]:
     return card, {metric: end - start for (metric, start), (_, end) in steps}
 
 
-def taught(classifier: str, n: int, d: int) -> tuple[float, float]:
-    """Return the seconds that a classifier took, and the peak of this process in GB."""
+def taught(classifier: str, n: int, d: int) -> Row:
+    """Return the seconds that a classifier took, by clock and processor, and the memory."""
     comparison = Comparison(events(n, d, 1), events(n, d, 2, STRETCH), classifiers=(classifier,))
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     classifications(comparison)
-    return time.perf_counter() - start, peak()
+    seconds, of_processor = time.perf_counter() - start, time.process_time() - busy
+    return {"seconds": seconds, "processor seconds": of_processor, "peak GB": peak()}
 
 
 def peak() -> float:
@@ -74,14 +75,14 @@ def peak() -> float:
 
 
 def measure(options: Asked, results: Results) -> None:
-    """Judge once, and keep what each metric took; then teach each classifier in a new process."""
+    """Teach each classifier in a new process; then judge once, and keep what each metric took."""
     n, observables = options.few(options.events, 500), options.few(options.observables, 3)
-    card, seconds = judged(n, observables)
     labels = {"events": n, "observables": observables, "threads": torch.get_num_threads()}
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        for classifier in CLASSIFIERS:
+            cost = pool.apply(taught, (classifier, n, observables))
+            results.add({**labels, "classifier": classifier}, cost)
+    card, seconds = judged(n, observables)
     for metric, spent in seconds.items():
         results.add({**labels, "metric": metric}, {"seconds": spent})
     results.add(labels, {"seconds": card.seconds, "peak GB": peak()})
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        for classifier in CLASSIFIERS:
-            took, most = pool.apply(taught, (classifier, n, observables))
-            results.add({**labels, "classifier": classifier}, {"seconds": took, "peak GB": most})
