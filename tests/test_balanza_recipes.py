@@ -243,12 +243,14 @@ def test_experiment_one_cuts_at_four_of_a_type_and_counts_such_events() -> None:
 
 def test_what_is_selected() -> None:
     where = RunConfig.load("bvae-ttbar-paper").where
-    both = Events.concatenate([drawn(300, 1), drawn(300, 2, FEW)])
+    others = drawn(300, 1, {"jet": 6, "b_jet": 4, "muon": 1})
+    both = Events.concatenate([others, drawn(300, 2, FEW)])
     found = passing(where, SPEC.definitions.joined(both))
     counts = torch.stack([both.present[group].sum(dim=1) for group in GROUPS], dim=1)
     few = (counts[:, 0] <= 4) & (counts[:, 1] <= 2) & (counts[:, 2:].sum(dim=1) == 0)
     assert torch.equal(found, few)
     assert found[300:].all()
+    assert 0 < found[:300].sum() < 300
 
 
 @pytest.mark.parametrize("recipe", VALUES)

@@ -73,7 +73,7 @@ def told(truth: EventSample, other: EventSample, seed: int) -> Row:
 
 
 def invalid(sample: EventSample) -> Row:
-    """Return shares of events outside a constraint, and of those off a mass shell or below it."""
+    """Return the share of events outside a constraint, and the largest one off any mass shell."""
     shells = [name for name in sample.unphysical.violating if "shell" in name or "energy" in name]
     return {
         "invalid, %": 100 * sample.unphysical.rate(ANY)[0],

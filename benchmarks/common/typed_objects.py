@@ -67,16 +67,17 @@ def _divergence(p: Array, q: Array) -> float:
     return float(p[some] @ np.log(p[some] / q[some]))
 
 
-def combined(truth: Events, made: Events) -> Distances:
+def combined(truth: Events, made: Events, *, hardest: bool = False) -> Distances:
     """Return the mean distances over types, by the number of their true objects (ch. 6).
 
-    Of a type it is the mean over energy, pt, η and φ of all objects. The missing momentum is a type
-    with as many objects as there are events: the mean over its pt and φ. A type of which nothing is
-    made has no distance, and is left out: that it is missing, numbers of objects tell.
+    Of a type it is the mean over energy, pt, η and φ of all objects, or of the `hardest` one of
+    each event, as in the thesis's pictures. The missing momentum is a type with as many objects as
+    there are events: the mean over its pt and φ. A type of which nothing is made has no distance,
+    and is left out: that it is missing, numbers of objects tell.
     """
     found, weights = [], []
     for names, weight in _types(truth):
-        each = [distances(*_pair(name, truth, made)) for name in names]
+        each = [distances(*_pair(name, truth, made, hardest)) for name in names]
         if weight and not np.isnan(each).any():
             found.append(np.mean(each, axis=0))
             weights.append(weight)
@@ -89,16 +90,20 @@ def _types(truth: Events) -> Iterator[tuple[list[str], int]]:
         yield [f"{group}.{part}" for part in PARTS], int(truth.present[group].sum())
 
 
-def _pair(name: str, *samples: Events) -> list[Array]:
-    return [numbers(name, events) for events in samples]
+def _pair(name: str, truth: Events, made: Events, hardest: bool) -> list[Array]:
+    return [numbers(name, events, hardest=hardest) for events in (truth, made)]
 
 
-def numbers(name: str, events: Events) -> Array:
-    """Return the numbers (n,) of a field, of all objects that there are; some in log10."""
+def numbers(name: str, events: Events, *, hardest: bool = False) -> Array:
+    """Return the numbers (n,) of a field, of all objects that there are; some in log10.
+
+    With `hardest` they are of each event's first object of the type.
+    """
     group, _, part = name.partition(".")
     values = events.columns[name].double()
     if group in events.present:
-        values = values[events.present[group]]
+        objects = slice(1 if hardest else None)
+        values = values[:, objects][events.present[group][:, objects]]
     return scaled(values.numpy(), part)
 
 
@@ -315,7 +320,7 @@ def masks(truth: Events, made: Events, train: int) -> dict[str, float]:
 
 def figures(truth: Events, made: Events, criteria: Criteria) -> Mapping[str, float]:
     """Return all figures of generated events beside the truth."""
-    found = combined(truth, made)
+    found, first = combined(truth, made), combined(truth, made, hardest=True)
     energy = [total_energy(events) for events in (truth, made)]
     whole = distances(*(scaled(values, "energy") for values in energy))
     invalid = criteria.invalid(made)
@@ -328,6 +333,9 @@ def figures(truth: Events, made: Events, criteria: Criteria) -> Mapping[str, flo
         "JS": found.js,
         "JS in nats": found.js_nat,
         "KL": found.kl,
+        "WD of heights, hardest": first.heights,
+        "JS, hardest": first.js,
+        "KL, hardest": first.kl,
         **{f"invalid by {name} %": share for name, share in invalid.items()},
         "total energy, WD of heights": whole.heights,
         "total energy, σ/σ": float(energy[1].std() / energy[0].std()),

@@ -74,7 +74,7 @@ class Experiment:
         return tuple(f"{key}={value}" for key in keys)
 
 
-OBJECTS, JETS = ("first jet", "first lepton", "first photon"), ("jet 1", "jet 2", "jet 3")
+OBJECTS, JETS = ("jet 1", "first lepton", "first photon"), ("jet 1", "jet 2", "jet 3")
 EXPERIMENTS = {
     "0": Experiment(
         "avae-ttbar-paper",
@@ -82,7 +82,7 @@ EXPERIMENTS = {
         100_000,
         {0.2: (0.002077, 0.037879, 0.013133, 1.68, 1.23)},
         0.2,
-        OBJECTS,
+        ("jet 1", "jet 2", "first lepton", "first photon"),
         copies=True,
     ),
     "I": Experiment(

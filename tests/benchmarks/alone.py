@@ -39,7 +39,10 @@ class Trainer:
             if moment.snapshot is not None:
                 trainee.save(self._folder)
                 metrics = trainee.metrics(moment)
-        return SimpleNamespace(metrics=metrics, checkpoint=SimpleNamespace(path=self._folder))
+        saved = SimpleNamespace(path=self._folder)
+        return SimpleNamespace(
+            metrics=metrics, checkpoint=saved, best_checkpoints=[(saved, metrics)]
+        )
 
 
 class Pool:

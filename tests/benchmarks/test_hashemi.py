@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.common import dimuon_pictures as pictures
 from benchmarks.common.dimuon_pictures import columns_of, shares
 from benchmarks.paper import hashemi
 from mleg_ray.catalog.spec import DatasetSpec
@@ -35,6 +36,44 @@ def test_shares_are_of_all_events() -> None:
     found = shares(np.array([0.5, 1.5, 7, -3]), np.array([0.0, 1, 2]))
     assert found.tolist() == [0.25, 0.25]
     assert shares(np.array([]), np.array([0.0, 1, 2])).tolist() == [0, 0]
+
+
+def test_many_vertices_are_more_than_25_and_few_below_15() -> None:
+    """Missing momenta of 1, 4, 7 and 10 GeV with 14, 15, 25 and 26 vertices: bins of 3 GeV."""
+    met = np.array([1.0, 4, 7, 10])
+    columns = {"n_vtx": np.array([14.0, 15, 25, 26]), "met": met, "pt_ll": met}
+    _, many, few = pictures.pile_up(columns, {"made": columns}).axes
+    for axes, bin_ in ((many, 3), (few, 0)):
+        for drawn in axes.patches:
+            values = drawn.get_data().values  # type: ignore[attr-defined]
+            assert np.flatnonzero(values).tolist() == [bin_]
+            assert values[bin_] == 1
+
+
+def test_the_line_is_the_median_of_the_pairs_p_t() -> None:
+    """Of 30 events with a jet of 12 GeV 20 have a pair of 40 GeV and 10 one of 100 GeV."""
+    columns = {"leading_jet": np.full(30, 12.0), "pt_ll": np.array([40.0] * 20 + [100.0] * 10)}
+    for axes in pictures.recoil({"truth": columns, "generated": columns}).axes:
+        [line] = axes.lines
+        values = np.asarray(line.get_ydata(), dtype=float)
+        assert values[0] == 40
+        assert np.isnan(values[1:]).all()
+
+
+def test_distances_of_moments_are_drawn_in_gev() -> None:
+    """Squares of a mass over its deviation, 2 GeV: 4 is 4 GeV off, 9 is 6 GeV."""
+    history = [
+        {
+            "step": 1,
+            "adversarial": 1,
+            "critic_loss": 1,
+            "mean of m": 4,
+            "width of m": 9,
+            "ks_sum": 1,
+        }
+    ]
+    _, moments, _ = pictures.trainings({"one": (history, "m", 2.0)}).axes
+    assert [list(line.get_ydata()) for line in moments.lines] == [[4], [6]]
 
 
 def test_of_all_trainings_the_best_that_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:

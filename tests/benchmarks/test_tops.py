@@ -109,9 +109,12 @@ def test_tails_are_what_one_in_a_thousand_true_events_exceeds() -> None:
 
 
 def test_samples_that_are_invalid() -> None:
-    """Of four events one has a jet below its threshold, and one an electron off its shell."""
-    good = {"jet": [100.0], "electron": [30.0], "met": [20.0]}
+    """Of four events one has a jet below its threshold, and two a lepton off its shell, of a kind
+    each: the largest share off any shell is that of one event.
+    """
+    good = {"jet": [100.0], "electron": [30.0], "muon": [30.0], "met": [20.0]}
     four = events(good, {**good, "jet": [100.0, 19.0]}, good, good)
     four.columns["electron.energy"][2, 0] *= 1.01
+    four.columns["muon.energy"][3, 0] *= 1.01
     found = tops.invalid(tops.sample(four, "four"))
-    assert found == {"invalid, %": 50.0, "off shell, %": 25.0}
+    assert found == {"invalid, %": 75.0, "off shell, %": 25.0}

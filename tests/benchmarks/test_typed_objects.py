@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.common import typed_objects
+from benchmarks.common import typed_objects, typed_pictures
 from benchmarks.common.typed_objects import COLUMNS, PARTS, TYPES, Criteria
 from mleg_ray.events import Events
 
@@ -59,12 +59,31 @@ def test_what_lies_beyond_the_truths_range_is_in_the_outer_bins() -> None:
     assert found.w1 == pytest.approx(11)  # (5 + 6)/2 over 1/2
 
 
+def test_empty_bins_of_generated_events_count_half_an_event() -> None:
+    """Truth: a half in the first bin and in the last; 100 generated events, all in the first.
+
+    The other 49 bins count 1/2 each, so that shares are of 100 + 49/2.
+    """
+    found = typed_objects.distances(np.array([0.0, 1.0]), np.zeros(100))
+    expected = 0.5 * math.log(0.5 / (100 / 124.5)) + 0.5 * math.log(0.5 / (0.5 / 124.5))
+    assert found.kl == pytest.approx(expected)
+    # Of 50 heights 1/2, 1/2 lie opposite 1, 0: no half events there.
+    assert found.heights == pytest.approx(1 / 50)
+
+
 def test_numbers_are_those_of_the_objects_there_are() -> None:
     """Energies and transverse momenta are in log10, angles as they are."""
     made = events({"jet": [(1000, 100, 0.5, -2)]}, {})
     expected = {"energy": 3, "pt": 2, "eta": 0.5, "phi": -2}
     for part, value in expected.items():
         assert typed_objects.numbers(f"jet.{part}", made).tolist() == pytest.approx([value])
+
+
+def test_numbers_of_the_hardest_objects() -> None:
+    """A second jet does not count; missing momentum is that of all events."""
+    made = events({"jet": [(90, 80, 0.5, 1), (40, 30, 2, 3)]}, {}, {"jet": [(40, 30, -1, 2)]})
+    assert typed_objects.numbers("jet.eta", made, hardest=True).tolist() == [0.5, -1]
+    assert len(typed_objects.numbers("met.pt", made, hardest=True)) == 3
 
 
 def test_types_count_by_their_objects(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +96,8 @@ def test_types_count_by_their_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     named = [f"{g}.{p}" for g in ("jet", "muon") for p in PARTS] + ["met.pt", "met.phi"]
     asked: list[str] = []
 
-    def pair(name: str, *samples: Events) -> list[str]:
+    def pair(name: str, truth: Events, made: Events, hardest: bool) -> list[str]:
+        assert not hardest
         asked.append(name)
         return [name, name]
 
@@ -140,6 +160,19 @@ def test_correlations_of_leptons_and_of_logarithms() -> None:
     assert both[at["l1pT"], at["j1pT"]] == pytest.approx(0, abs=1e-9)
 
 
+def test_correlations_of_jets_with_b_jets_among_them() -> None:
+    """The hardest jet is a b-jet of twice the missing momentum; that of the other jets falls."""
+    given = [
+        {"b_jet": [(90, 2 * met, 0, 0)], "jet": [(90, 60 - met, 0, 0)]} for met in (31, 40, 45)
+    ]
+    made = events(*given).replacing((), {"met.pt": torch.tensor([31.0, 40, 45]).double()})
+    at = {name: place for place, name in enumerate(COLUMNS)}
+    both = typed_objects.correlations(made, jets=("jet", "b_jet"))
+    assert both[at["MET"], at["j1pT"]] == pytest.approx(1)
+    assert both[at["MET"], at["j2pT"]] == pytest.approx(-1)
+    assert typed_objects.correlations(made)[at["MET"], at["j1pT"]] == pytest.approx(-1)
+
+
 def test_phi_is_drawn_evenly() -> None:
     """Of n numbers even in (-π, π) the largest is within 2π/n of π, but for a share of e⁻¹⁰."""
     made = typed_objects.turned(events(*[{"jet": [(90, 80, 1, 2)]}] * 1000), 1)
@@ -172,11 +205,47 @@ def test_all_figures_of_one_sample() -> None:
     truth, made = jets(50, 60, 70, 80), jets(120, 100, 80, 60)
     found = typed_objects.figures(truth, made, Criteria("ttbar-13tev"))
     assert found["total energy, σ/σ"] == pytest.approx(2)
+    # Of the truth's range, 150 to 180 GeV, three of 220, 200, 180 and 160 GeV are in the last bin:
+    # heights of 3/4 and 1/4 opposite four of 1/4.
+    assert found["total energy, WD of heights"] == pytest.approx(1 / 50)
     assert found["correlations, rms off"] == pytest.approx(math.sqrt(2 * 2**2 / 6))
     assert found["j1pT-j2pT"] == pytest.approx(1)
     assert found["E < p %"] == pytest.approx(12.5)
+    # Of each event's first jet E is 50, 60, 70 and 80 GeV, and generated 60 and thrice the largest;
+    # pT is the same, and η and φ are: 1/50 of one in four. Jets count 8, missing momenta 4.
+    assert found["WD of heights, hardest"] == pytest.approx(1 / 50 / 4 * 8 / 12)
     assert found["invalid by event %"] == found["invalid by any %"] == 50
     assert found["invalid by object %"] == 0
+
+
+def test_the_total_energy_is_binned_in_log10() -> None:
+    """Of 10 to 1,000 GeV 20 GeV is not in the first bin but in the eighth: 2/3 as of 1,000 GeV.
+
+    In 50 bins of 19.8 GeV all of the generated events would be in the first.
+    """
+
+    def jets(*energies: float) -> Events:
+        made = events(*({"jet": [(e, 5 + k, k / 9, k)]} for k, e in enumerate(energies)))
+        met = torch.arange(1.0, 4).double()
+        return made.replacing((), {"met.pt": met, "met.phi": met})
+
+    truth, made = jets(10, 1000, 1000), jets(10, 20, 20)
+    found = typed_objects.figures(truth, made, Criteria("ttbar-13tev"))
+    assert found["total energy, WD of heights"] == pytest.approx(0, abs=1e-12)
+
+
+def test_pictures_of_leading_objects_and_of_frequent_masks() -> None:
+    """The hardest lepton is the antimuon; 85% of ten events have one of the first two masks."""
+    lepton = events({"electron": [(30, 20, 0, 0)], "antimuon": [(50, 40, 1, 2)]})
+    panels = typed_pictures._panels(lepton, ("first lepton", "jet 2"))
+    assert panels["eta, first lepton"](lepton).tolist() == [1]
+    two = events({"jet": [(90, 80, 1, 2), (50, 40, -1, 3)]})
+    assert panels["eta, jet 2"](two).tolist() == [-1]
+    jet = (90.0, 80.0, 0.0, 0.0)
+    truth = events(*[{"jet": [jet]}] * 8, {"jet": [jet] * 2}, {"jet": [jet] * 3})
+    above, below = typed_pictures.masks(truth, truth[:9]).axes
+    assert above.get_title() == "2 frequent masks: 90.0% of true events"
+    assert below.get_title().startswith("1 of 1 rare masks; 0.00%")
 
 
 @pytest.mark.parametrize(
@@ -187,6 +256,7 @@ def test_all_figures_of_one_sample() -> None:
         ({"b_jet": [(90, 61, 0, 0)]}, (False, False)),
         ({"jet": [(90, 61, 2.9, 0)]}, (True, True)),
         ({"electron": [(90, 26, 1.4, 0)]}, (True, False)),
+        ({"electron": [(90, 26, -1.3, 0)]}, (False, False)),
         ({"positron": [(90, 26, 1.6, 0)]}, (False, False)),
         ({"muon": [(90, 26, 2.6, 0)]}, (False, False)),
         ({"antimuon": [(90, 26, 2.6, 0)]}, (False, False)),
@@ -250,6 +320,7 @@ def test_masks_of_counts() -> None:
     # 1/4 of the truth has two jets, below 1/3; three and none are not there at all.
     assert found["rare"] == pytest.approx(75)
     assert found["novel"] == pytest.approx(50)
+    assert typed_objects.masks(truth, made, train=4)["rare"] == pytest.approx(50)
     assert found["variation"] == pytest.approx(50 * (1 / 2 + 0 + 1 / 4 + 1 / 4))
     vectors, true, generated = typed_objects.mask_shares(truth, made)
     assert vectors[:, 0].tolist() == [1, 2, 0, 3]

@@ -369,6 +369,14 @@ def test_the_process_of_ones_own_is_as_documented(tmp_path):
         assert len(set(made["weight"])) == 1
 
 
+def test_what_lives_longer_than_10_mm_reaches_the_detector():
+    """K_S (27 mm) and Λ (79 mm) do; π⁰ and charmed hadrons (0.3 mm at most) decay."""
+    engine = Engine(pythia_pp.ALWAYS | pythia_pp.MINIMUM_BIAS | {"Beams:eCM": "13000"}, spectrum="")
+    kinds = {*np.abs(engine.collisions(20).particles.pdg_id).tolist()}
+    assert {211, 310, 3122} <= kinds
+    assert not {111, 411, 421} & kinds
+
+
 def test_the_cross_section_is_pythias():
     """Z → μμ of any mass above 50 GeV: 1.6 nb at leading order, of which showers change nothing."""
     settings = {"WeakSingleBoson:ffbar2gmZ": "on", "23:onMode": "off", "23:onIfAny": "13"}
@@ -470,7 +478,13 @@ def test_muon_pairs_are_those_of_their_paper():
     assert (source.energy, source.pile_up) == (13_000, 20)
     assert process.settings["PhaseSpace:mHatMin"] == "50"
     assert source.selection.pair.mass == (50, 150)
-    assert (source.objects["mu1"].rank, source.objects["mu2"].rank) == (1, 2)
+    muons = (source.objects["mu1"], source.objects["mu2"], source.selection.pair)
+    assert [cut.pt for cut in muons] == [20, 20, 20]  # ours: the paper names no threshold
+    assert (muons[0].rank, muons[1].rank, source.objects["jet"].eta) == (1, 2, 4.7)
+    # Isolation is a feature: no muon is left out for it. Tracks reach to 4, muons to 2.8.
+    assert source.detector.muons.isolated is None
+    assert [max(region.eta) for region in source.detector.tracks.regions] == [1.5, 2.8, 4.0]
+    assert [max(region.eta) for region in source.detector.muons.regions] == [1.5, 2.4, 2.8]
     assert (source.detector.cone.radius, source.detector.jets.radius) == (0.3, 0.4)
     assert spec.schema_.objects["jet"] == 5
     assert spec.definitions.observables["n_jets"].expression == "objects.above(jet.pt, 15)"
@@ -478,7 +492,8 @@ def test_muon_pairs_are_those_of_their_paper():
 
 def test_typed_objects_are_those_of_the_challenge():
     """R. Balanzá García, UPV master's thesis 2023, sec. 3.1: an event's objects, and all others."""
-    source = DatasetSpec.load("ttbar-13tev").source
+    spec = DatasetSpec.load("ttbar-13tev")
+    source = spec.source
     assert (source.energy, source.pile_up, source.detector.jets.radius) == (13_000, 0, 0.4)
     leptons = ("electron", "positron", "muon", "antimuon")
     asked = {name: (cut.pt, cut.eta) for name, cut in source.objects.items()}
@@ -495,6 +510,12 @@ def test_typed_objects_are_those_of_the_challenge():
         "muon": (25, 2.7, None),
         "photon": (25, 2.37, None),
     }
+    rules = {name: rule.expression for name, rule in spec.definitions.constraints.items()}
+    assert rules["event"] == "criteria >= 1"
+    for name, (pt, eta) in asked.items():
+        assert rules[f"{name}_pt"] == f"{name}.pt >= {pt:g}"
+        assert rules[f"{name}_eta_max"] == f"{name}.eta <= {eta:g}"
+        assert rules[f"{name}_eta_min"] == f"{name}.eta >= {-eta:g}"
 
 
 @pytest.mark.slow
