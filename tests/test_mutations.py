@@ -840,6 +840,7 @@ MUTANTS = [
         ("FEW, MANY = 15, 25", "FEW, MANY = 16, 25"),
         ("lambda n: n > MANY", "lambda n: n >= MANY"),
         ("scale * np.sqrt(squares)", "scale * squares"),
+        ("np.fill_diagonal(matrix, 0)", "pass"),
         ("medians(pair, jet, edges)", "medians(jet, pair, edges)"),
     ),
     *mutants(
@@ -1901,10 +1902,7 @@ MUTANTS = [
         ("wasserstein_distance(p, heights)", "wasserstein_distance(p, q)"),
         ("weights.append(weight)", "weights.append(1)"),
         ("slice(1 if hardest else None)", "slice(None)"),
-        (
-            "first = combined(truth, made), combined(",
-            "first = combined(truth, made), combined(made, ",
-        ),
+        ("combined(truth, made, hardest=True)", "combined(truth, made)"),
         ("leading(events, jets, part, rank)", 'leading(events, ("jet",), part, rank)'),
         ('(scaled(values, "energy") for values in energy)', "energy"),
         ("of_truth < 1 / train", "of_truth <= 1 / train"),

@@ -60,19 +60,25 @@ def test_the_line_is_the_median_of_the_pairs_p_t() -> None:
         assert np.isnan(values[1:]).all()
 
 
+def test_a_matrix_of_correlations_has_no_diagonal() -> None:
+    """Of what is opposite it has -1, and zero of what has one value throughout."""
+    names = [panel.name for panel in (*pictures.INPUTS, *pictures.DERIVED)]
+    rng = np.random.default_rng(1)
+    columns = {name: rng.normal(size=9) for name in names}
+    columns |= {"met.py": -columns["met.px"], "n_jets": np.zeros(9)}
+    for axes in pictures.correlations({"truth": columns, "generated": columns}).axes[:2]:
+        matrix = np.asarray(axes.images[0].get_array())
+        assert matrix.shape == (17 + 6, 17 + 6)
+        assert not matrix.diagonal().any()
+        assert matrix[names.index("met.px"), names.index("met.py")] == pytest.approx(-1)
+        assert not matrix[names.index("n_jets")].any()
+
+
 def test_distances_of_moments_are_drawn_in_gev() -> None:
     """Squares of a mass over its deviation, 2 GeV: 4 is 4 GeV off, 9 is 6 GeV."""
-    history = [
-        {
-            "step": 1,
-            "adversarial": 1,
-            "critic_loss": 1,
-            "mean of m": 4,
-            "width of m": 9,
-            "ks_sum": 1,
-        }
-    ]
-    _, moments, _ = pictures.trainings({"one": (history, "m", 2.0)}).axes
+    moment = dict.fromkeys(("step", "adversarial", "critic_loss", "ks_sum"), 1.0)
+    moment |= {"mean of m": 4, "width of m": 9}
+    _, moments, _ = pictures.trainings({"one": ([moment], "m", 2.0)}).axes
     assert [list(line.get_ydata()) for line in moments.lines] == [[4], [6]]
 
 
