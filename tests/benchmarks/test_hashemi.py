@@ -31,6 +31,29 @@ def test_the_harder_muon_is_turned_with_the_softer_one() -> None:
     np.testing.assert_allclose(found["turned_py"], [5, 0], atol=1e-12)
 
 
+def test_what_follows_of_seventeen_numbers() -> None:
+    """Muons of 50 and 30 GeV a quarter turn apart: m² = 2 · 50 · 30; jets above 15 GeV are two."""
+    numbers = {"mu1.py": 50.0, "mu1.energy": 50, "mu2.px": 30, "mu2.energy": 30}
+    numbers |= dict.fromkeys(("mu1.px", "mu1.pz", "mu2.py", "mu2.pz"), 0.0)
+    numbers |= {"mu1.isolation": 0, "mu2.isolation": 0, "n_vtx": 20, "met.px": 3, "met.py": 4}
+    columns = {name: torch.tensor([value]).double() for name, value in numbers.items()}
+    columns["jet.pt"] = torch.tensor([[40.0, 16, 14, 0, 0]]).double()
+    made = Events(columns, {"jet": columns["jet.pt"] > 0}, torch.ones(1).double())
+    found = DatasetSpec.load("zmumu-13tev").definitions.joined(made).columns
+    expected = {
+        "m_ll": np.sqrt(3000),
+        "pt_ll": np.hypot(50, 30),
+        "met": 5,
+        "met_phi": np.arctan2(4, 3),
+        "delta_phi": np.pi / 2,
+        "n_jets": 2,
+        "leading_jet": 40,
+        "mu1_pt": 50,
+        "mu2_pt": 30,
+    }
+    assert {name: found[name].item() for name in expected} == pytest.approx(expected)
+
+
 def test_shares_are_of_all_events() -> None:
     """One in (0, 1), one in (1, 2), two beyond: a quarter each."""
     found = shares(np.array([0.5, 1.5, 7, -3]), np.array([0.0, 1, 2]))

@@ -78,6 +78,32 @@ def test_channels_of_the_challenge(
     assert tuple(name for name, [passed] in found.items() if passed) == channels
 
 
+def test_observables_are_of_the_objects_that_they_name() -> None:
+    """m² = Σ 2 p p' (1 - cos Δφ) over the pairs of massless objects, which have one η here.
+
+    The first jet is opposite to the second, along which are the b-jet and the electron; the muon,
+    the hardest lepton, is a quarter turn from them, and missing momentum one radian.
+    """
+    objects = {"jet": [100.0, 60], "b_jet": [50.0], "electron": [30.0], "antimuon": [40.0]}
+    one = events({**objects, "met": [20.0]})
+    one.columns["jet.phi"][:, 0] += math.pi
+    one.columns["antimuon.phi"][:, 0] += math.pi / 2
+    found = DatasetSpec.load(tops.ENTRY).definitions.joined(one).columns
+    expected = {
+        "ht": 210,
+        "jet1_pt": 100,
+        "jet2_pt": 60,
+        "b_jet1_pt": 50,
+        "recoil": 100 - 60,
+        "delta_phi": math.pi - 1,
+        "m_jj": math.sqrt(4 * 100 * 60),
+        "m_bjj": math.sqrt(4 * 100 * 60 + 4 * 50 * 100),
+        "m_lb": math.sqrt(2 * 40 * 50),
+        "criteria": 3,  # a jet, an electron and a muon
+    }
+    assert {name: found[name].item() for name in expected} == pytest.approx(expected)
+
+
 def test_shares_are_compared_by_their_errors() -> None:
     """20 and 30 of 100: 0.1 over √(0.2 x 0.8/100 + 0.3 x 0.7/100) = √0.0037."""
     truth, other = (torch.arange(100) < n for n in (20, 30))
