@@ -1810,7 +1810,17 @@ MUTANTS = [
         ("kinematics.pair_azimuth(mu1, mu2)", "kinematics.pair_azimuth(mu2, mu1)"),
         ("objects.leading(jet.pt, 1)", "objects.leading(jet.pt, 2)"),
         ("kinematics.azimuth(met.px, met.py)", "kinematics.azimuth(met.py, met.px)"),
-        k="seventeen",
+        ('"m_ll >= 50"', '"m_ll >= 40"'),
+        ('"mu2_pt >= 20"', '"mu2_pt >= 10"'),
+        ('"mu1_pt >= mu2_pt"', '"mu1_pt >= 0"'),
+        ('"mu1.energy <= mu1_shell"', '"mu1.energy >= 0"'),
+        k="seventeen or no_muon_pair",
+    ),
+    *mutants(
+        "data_catalog/dimuons-13tev.toml",
+        "tests/benchmarks/test_hashemi.py",
+        ('"m_ll <= 150"', '"m_ll <= 250"'),
+        k="no_muon_pair",
     ),
     *mutants(
         "data_catalog/ttbar-13tev.toml",

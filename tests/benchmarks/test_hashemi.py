@@ -11,6 +11,7 @@ from benchmarks.common import dimuon_pictures as pictures
 from benchmarks.common.dimuon_pictures import columns_of, shares
 from benchmarks.paper import hashemi
 from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.definitions import violates
 from mleg_ray.events import Events
 
 
@@ -52,6 +53,34 @@ def test_what_follows_of_seventeen_numbers() -> None:
         "mu2_pt": 30,
     }
     assert {name: found[name].item() for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("entry", ["zmumu-13tev", "dimuons-13tev"])
+@pytest.mark.parametrize(
+    ("first", "second", "mass", "broken"),
+    [
+        (30.0, 26.0, 0.1056584, set()),
+        (26.0, 30.0, 0.1056584, {"order"}),
+        (100.0, 19.0, 0.1056584, {"mu2_threshold"}),
+        (24.0, 24.0, 0.1056584, {"m_ll_min"}),  # 48 GeV
+        (76.0, 76.0, 0.1056584, {"m_ll_max"}),
+        (30.0, 26.0, 5.0, {"mu1_above_shell", "mu2_above_shell"}),
+    ],
+)
+def test_what_no_muon_pair_is(
+    entry: str, first: float, second: float, mass: float, broken: set[str]
+) -> None:
+    """Back to back across the beam the mass is 2 √(p p'), but for the muons' own."""
+    spec = DatasetSpec.load(entry)
+    schema = spec.schema_
+    columns = {name: torch.zeros(1, *schema.shapes[name]).double() for name in schema.event}
+    for muon, p in (("mu1", first), ("mu2", -second)):
+        columns[f"{muon}.px"][:] = p
+        columns[f"{muon}.energy"][:] = np.hypot(p, mass)
+    present = {"jet": columns["jet.pt"] > 0} if "jet.pt" in columns else {}
+    made = spec.definitions.joined(Events(columns, present, torch.ones(1).double()))
+    found = {name for name, rule in spec.constraints.items() if violates(rule, made).item()}
+    assert found == broken
 
 
 def test_shares_are_of_all_events() -> None:
