@@ -24,12 +24,16 @@ def templates() -> jinja2.Environment:
 
 
 def rounded(value: float, uncertainty: float) -> tuple[str, int]:
-    """Return `value ± uncertainty`, with two digits of the uncertainty, and its power of ten."""
+    """Return `value ± uncertainty`, with two digits of the uncertainty, and its power of ten.
+
+    A value without an uncertainty has three digits.
+    """
     largest = max(abs(value), uncertainty)
     exponent = math.floor(math.log10(largest)) if largest > 0 else 0
     power = exponent if not -3 <= exponent < 5 else 0
     shown, error = value / 10**power, uncertainty / 10**power
-    digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 3
+    least = math.floor(math.log10(error)) - 1 if error > 0 else exponent - power - 2
+    digits = max(0, -least)
     number = f"{shown:.{digits}f}".replace("-", "−") if value else "0"
     if error > 0:
         number += f" ± {error:.{digits}f}"

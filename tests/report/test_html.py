@@ -222,6 +222,8 @@ def test_a_registered_metric_of_the_users_own_is_asked_for_by_name(monkeypatch):
         (1234567, 1000, "(1.2346 ± 0.0010) × 10<sup>6</sup>"),
         (327.44, 51, "327 ± 51"),
         (0.5, 0, "0.500"),
+        (983.15, 0, "983"),
+        (123456, 0, "1.23 × 10<sup>5</sup>"),
         (0, 0, "0"),
     ],
 )
