@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow lint bench bench-smoke install clean
+.PHONY: quickstart test test-slow lint docs bench bench-smoke install clean
 
 quickstart: install  ## the main job: events, training, a generated dataset and its report
 	$(BIN)/mleg quickstart
@@ -21,6 +21,9 @@ lint: install  ## style, types and the layers of the house
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: install  ## the site of the documents, in build/site
+	$(BIN)/mkdocs build --quiet
 
 # The others want a checkpoint or events, or train for long: `python -m benchmarks --help`.
 BENCH := averaging codec cost-model tallies evaluate train-overhead tune-stacked amplification

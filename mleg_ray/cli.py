@@ -81,7 +81,8 @@ def _evaluate(
     if not side_by_side:
         if len(generated) > 1:
             raise ConfigError(
-                "mleg evaluate: several samples; add --compare to set them side by side"
+                "mleg evaluate: several samples; `mleg evaluate --compare SAMPLE SAMPLE` sets them "
+                "side by side"
             )
         judge, [judged] = evaluate, generated
     judge(

@@ -1,6 +1,7 @@
 """The command line: quick help, one clear error with status 2, no traceback for users' faults."""
 
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -109,6 +110,34 @@ def test_users_faults_exit_2_with_one_message(
     assert result.status == 2, result.err
     assert message in result.err.replace("\n", " ")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "fatgan-quick"],
+        ["sample", "nothing", "--events", "10", "--prefer", "flops<=1"],
+        ["sample", "nothing"],
+        ["sample", "nothing", "--events", "10", "--keep", "event"],
+        ["evaluate", "one", "two"],
+        ["evaluate", "nothing", "--truth", "nope"],
+        ["evaluate", "--compare", "one", "two"],
+        ["quickstart", "--events", "0"],
+        ["quickstart", "--events", "1e12"],
+        ["quickstart", "--recipe", "cfatgan"],
+        ["verify", "nothing"],
+        ["submit"],
+    ],
+)
+def test_faults_name_a_command_that_there_is(mleg, arguments: list[str]) -> None:
+    result = mleg(*arguments)
+    assert result.status == 2
+    named = re.findall(r"`mleg ([^`]+)`", result.err.replace("\n", " "))
+    assert named, result.err
+    for command in named:
+        words = [word for word in shlex.split(command) if word != "submit"]
+        told = mleg(*words, "--help")
+        assert (told.status, told.out.count("Usage:")) == (0, 1), command
 
 
 @pytest.mark.parametrize("events", ["ten", "1.5", "0", "-3"])

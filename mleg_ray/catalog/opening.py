@@ -1,8 +1,13 @@
 """A dataset as the arrays and frames of libraries by which people analyse events."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from mleg_ray.catalog.codec import Columns
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mleg_ray.catalog.codec import Columns, to_table
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.errors import DataError, library
 from mleg_ray.events import COUNT, EventSchema
@@ -58,7 +63,65 @@ def as_pandas(dataset: Dataset, split: str | None = None) -> Any:  # noqa: ANN40
     return frame
 
 
-KINDS = {"awkward": as_awkward, "pandas": as_pandas}
+def as_polars(dataset: Dataset, split: str | None = None) -> Any:  # noqa: ANN401 - of polars
+    """Return events as a lazy frame of polars, which reads one shard after the other.
+
+    A group of objects is a column of lists of records, an image one of arrays. A frame has no place
+    for units: they are in the dataset's manifest.
+
+    Raises:
+        UserError: polars is not installed. What is wrong with a shard is told when it is read.
+    """
+    polars = library("polars", "open", extra="polars")
+    schema = dataset.schema
+
+    def frames(
+        columns: list[str] | None,
+        predicate: Any,  # noqa: ANN401 - of polars
+        events: int | None,
+        batch: int | None,
+    ) -> Iterator[Any]:
+        for shard in dataset.shards(split):
+            table = as_table(dataset.columns(shard), schema)
+            frame = polars.from_arrow(table if columns is None else table.select(columns))
+            if events is not None:
+                frame = frame.head(events)
+                events -= len(frame)
+            yield frame if predicate is None else frame.filter(predicate)
+            if events == 0:
+                return
+
+    nothing = polars.from_arrow(as_table(_no_events(schema), schema))
+    return polars.io.plugins.register_io_source(frames, schema=nothing.schema)
+
+
+KINDS = {"awkward": as_awkward, "pandas": as_pandas, "polars": as_polars}
+
+
+def as_table(columns: Columns, schema: EventSchema) -> pa.Table:
+    """Return the columns of a shard as a table of Arrow, whose fields have their units.
+
+    A group of objects is a column of lists of records, an image (n, rows, columns) one of lists of
+    so many lists.
+    """
+    images = [field for field in schema.fields if field.shape]
+    table = to_table(columns, schema.without({field.name for field in images}), {})
+    for field in images:
+        named = pa.field(field.name, (nested := _nested(columns[field.name])).type)
+        table = table.append_column(named.with_metadata({"unit": field.unit}), nested)
+    return table
+
+
+def _nested(images: NDArray[Any]) -> pa.Array:
+    lists = pa.array(images.ravel())
+    for length in reversed(images.shape[1:]):
+        lists = pa.FixedSizeListArray.from_arrays(lists, length)
+    return lists
+
+
+def _no_events(schema: EventSchema) -> dict[str, NDArray[Any]]:
+    counts = {f"{group}.{COUNT}": np.empty(0, np.int64) for group in schema.objects}
+    return counts | {f.name: np.empty((0, *f.shape), f.dtype) for f in schema.fields}
 
 
 def _records(awkward: Any, columns: Columns, schema: EventSchema) -> Any:  # noqa: ANN401

@@ -24,6 +24,7 @@ PURPOSES = {
     "awkward": "no ROOT files, no arrays of events (`mleg.open`)",
     "vector": "no momenta in arrays of events (`mleg.open`)",
     "pandas": "no frames of events (`mleg.open`)",
+    "polars": "no lazy frames of events (`mleg.open`)",
     "hist": "no histograms of samples (`mleg.histogram`)",
     "onnx": "no ONNX files (`mleg export --to onnx`)",
     "onnxscript": "no ONNX files (`mleg export --to onnx`)",

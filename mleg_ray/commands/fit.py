@@ -154,7 +154,10 @@ def _name(name: str | None, files: "Sequence[str]") -> str:
         stem = PurePosixPath(files[0]).stem if files else "frame"
         return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "frame"
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-        raise ConfigError(f"--name {name!r}: small letters, digits, '.', '_' and '-' only")
+        usable = "-".join(re.findall(r"[a-z0-9._]+", name.lower())) or "my-events"
+        raise ConfigError(
+            f"--name {name!r}: small letters, digits, '.', '_' and '-' only, as in --name {usable}"
+        )
     return name
 
 

@@ -35,8 +35,8 @@ def histogram(
     dataset, _ = Dataset.find(storage_root(storage), str(getattr(sample, "uri", sample)))
     if not has_tallies(dataset):
         raise DataError(
-            f"{dataset.uri}: it has no tallies, as samples of `mleg sample` have; open its events "
-            "with mleg.open"
+            f"{dataset.uri}: it has no tallies, as samples of `mleg sample` have; "
+            f"mleg.open({dataset.uri!r}) opens its events"
         )
     tally = tally_of(dataset)
     known = list(tally.axes)

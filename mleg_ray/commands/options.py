@@ -93,7 +93,9 @@ def assigned(assignments: Sequence[str], option: str = "--condition") -> dict[st
     for assignment in assignments:
         name, _, text = (part.strip() for part in assignment.partition("="))
         if name in found:
-            raise ConfigError(f"{option} {name}: given as {found[name]} and as {text}")
+            raise ConfigError(
+                f"{option} {name}: given as {found[name]} and as {text}; give it once"
+            )
         found[name] = text
     return found
 

@@ -37,14 +37,19 @@ def quickstart(
     run = RunConfig.load(recipe)
     spec = DatasetSpec.load(run.dataset)
     if events < 1:
-        raise ConfigError(f"--events {events}: at least one is needed")
+        raise ConfigError(
+            f"--events {events}: at least one is needed, as in `mleg quickstart --events 1e6`"
+        )
     if events > (most := MAX_SHARDS * SHARD_EVENTS):
-        raise ConfigError(f"--events {events}: at most {most:,}; mleg sample makes larger shards")
+        raise ConfigError(
+            f"--events {events}: at most {most:,}; `mleg sample CHECKPOINT` makes larger shards"
+        )
     if varying := spec.schema_.varying(spec.conditions):
         raise ConfigError(
             f"{recipe}: {', '.join(varying)} of {spec.name} varies from event to event, and the "
-            "main job has one value of each; take another recipe, or run mleg prepare, train, "
-            "sample --condition and evaluate"
+            f"main job has one value of each; take another recipe, or go on with `mleg prepare "
+            f"{run.dataset}`, `mleg train {recipe}`, and `mleg sample CHECKPOINT`, which takes "
+            "--condition"
         )
     with ray_session():
         _stage(1, f"Events of {spec.name}: {spec.description}")

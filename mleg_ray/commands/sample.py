@@ -125,7 +125,10 @@ def sample(
     if is_for(place, StudyPlan):
         place = summarise(place).prefer(prefer or []).best_checkpoint
     elif prefer:
-        raise ConfigError(f"--prefer: {checkpoint} is not a study's folder")
+        raise ConfigError(
+            f"--prefer: {checkpoint} is not a study's folder, as `mleg tune RECIPE` makes; of a "
+            "checkpoint leave it out"
+        )
     if shard_events is not None and shard_size is not None:
         raise ConfigError("--shard-events and --shard-size: give one of the two")
     root = storage_root(storage)
@@ -156,9 +159,15 @@ def sample(
             device=device,
         )
     elif events is None:
-        raise ConfigError("--events: say how many, or give a file of particles by --for")
+        raise ConfigError(
+            "--events: say how many, as in `mleg sample CHECKPOINT --events 1e6`, or give a file "
+            "of particles by --for"
+        )
     elif keep:
-        raise ConfigError(f"--keep {keep[0]}: a column of a file; it needs --for")
+        raise ConfigError(
+            f"--keep {keep[0]}: a column of a file; it needs --for, as in `mleg sample CHECKPOINT "
+            f"--for particles.parquet --keep {keep[0]}`"
+        )
     else:
         usual = default_target(root, place, events, seed, conditions, where or [])
         target = target_of(out, usual)
@@ -198,7 +207,10 @@ def _rows(
     text = str(getattr(particles, "uri", particles))
     if not is_file(text):
         if Path(text).is_file() and not text.endswith(".toml"):
-            raise ConfigError(f"--for {text}: files that end in {', '.join(SUFFIXES)} are read")
+            raise ConfigError(
+                f"--for {text}: files that end in {', '.join(SUFFIXES)} are read; of another write "
+                "an entry, `mleg prepare my-events.toml`, and name the dataset"
+            )
         if keep:
             raise ConfigError(f"--keep {keep[0]}: a dataset's labels are kept; leave it out")
         return Dataset.find(root, text)

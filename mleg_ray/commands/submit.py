@@ -29,5 +29,8 @@ def submit(
     from mleg_ray.cluster.submit import submit
 
     if not context.args or context.args[0] not in SUBMITTED:
-        raise ConfigError(f"mleg submit: name one of {', '.join(SUBMITTED)}, and its options")
+        raise ConfigError(
+            f"mleg submit: name one of {', '.join(SUBMITTED)}, and its options, as in `mleg submit "
+            "train fatgan-quick`"
+        )
     raise typer.Exit(submit(context.args, address))

@@ -69,7 +69,7 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     dataset = shaped_dataset(tmp_path / "shaped")
     with pytest.raises(DataError, match=r"'jet.pt' is more than one number .* open it as awkward"):
         mleg.open(dataset, "pandas")
-    with pytest.raises(ConfigError, match="to='root': there are awkward, pandas"):
+    with pytest.raises(ConfigError, match="to='root': there are awkward, .* and ray-data"):
         mleg.open(dataset, "root")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no shards in split 'train'; it has test"):
         mleg.open(f"{dataset.uri}:train")
@@ -90,3 +90,44 @@ def test_pandas_reads_what_is_converted(tmp_path: Path) -> None:
         assert list(found) == list(expected)
         for name in expected:
             np.testing.assert_array_equal(found[name], expected[name].astype(np.float32))
+
+
+def test_polars_reads_all_events_in_order(tmp_path: Path) -> None:
+    pytest.importorskip("polars", reason="polars is of the extra `polars`")
+    dataset = prepared_dataset(tmp_path / "dis", shard_rows=20, weighted=True)
+    frame = mleg.open(dataset, "polars").collect()
+    expected = mleg.open(dataset, "pandas")
+    assert frame.columns == list(expected)
+    for name in expected:
+        np.testing.assert_array_equal(frame[name].to_numpy(), expected[name])
+        assert frame[name].dtype.is_float()
+
+
+def test_polars_selects_and_filters_shard_by_shard(tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars", reason="polars is of the extra `polars`")
+    dataset = prepared_dataset(tmp_path / "dis", shard_rows=20)
+    expected = mleg.open(dataset, "pandas")
+    backward = mleg.open(dataset, "polars").filter(polars.col("electron.pz") < 0)
+    pz = expected["electron.pz"].to_numpy()
+    assert backward.select("electron.pz").collect().to_series().to_list() == pz[pz < 0].tolist()
+    first = mleg.open(dataset, "polars").head(30).select(polars.col("electron.px").sum()).collect()
+    assert first.item() == pytest.approx(expected["electron.px"][:30].sum(), rel=1e-6)
+    # A shard is read only if its events are needed.
+    (Path(dataset.uri) / dataset.shards()[-1].file).write_bytes(b"")
+    assert mleg.open(dataset, "polars").head(180).collect().height == 180
+    with pytest.raises(DataError, match=r"00009\.parquet"):
+        mleg.open(dataset, "polars").collect()
+
+
+def test_polars_has_objects_and_images(tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars", reason="polars is of the extra `polars`")
+    dataset, columns = shaped_dataset(tmp_path), shaped_columns(50)
+    frame = mleg.open(f"{dataset.uri}:test", "polars").collect()
+    assert frame["jet"].list.len().to_list() == columns["jet.count"].tolist()
+    jets = frame["jet"].explode(empty_as_null=False).struct
+    assert jets.field("pt").to_list() == columns["jet.pt"].tolist()
+    assert jets.field("tracks").dtype == polars.Int8
+    assert frame["cells"].dtype == polars.Array(polars.Int16, (2, 3))
+    np.testing.assert_array_equal(frame["cells"].to_numpy(), columns["cells"])
+    np.testing.assert_array_equal(frame["hits"].to_numpy(), columns["hits"])
+    assert set(frame["energy"]) == {50.0}

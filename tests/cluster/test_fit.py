@@ -54,7 +54,9 @@ def test_a_table_becomes_a_generator(
 
 
 def test_names_and_tables_are_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--name 'My Events': small letters"):
+    with pytest.raises(
+        ConfigError, match="--name 'My Events': small letters.* as in --name my-events"
+    ):
         mleg.fit(columns(), name="My Events", storage=str(tmp_path))
     with pytest.raises(DataError, match=r"no such file"):
         mleg.fit(str(tmp_path / "none.csv"), storage=str(tmp_path))
