@@ -87,6 +87,13 @@ def test_the_reference_has_all_functions_and_kinds(site: dict[Path, Page]) -> No
     assert lost == []
 
 
+def test_tutorials_are_pages(site: dict[Path, Page]) -> None:
+    pages = {file.stem: page for file, page in site.items() if file.parent.name == "tutorials"}
+    notebooks = (ROOT / "docs" / "tutorials").glob("*.ipynb")
+    assert set(pages) == {notebook.stem for notebook in notebooks}
+    assert all("ray" in page.text and "<pre" in page.text for page in pages.values())
+
+
 def test_the_tables_of_keys_are_those_of_the_code(site: dict[Path, Page]) -> None:
     [page] = [page for file, page in site.items() if file.name == "models.html"]
     row = page.text.split("<td><code>transforms</code></td>")[1].split("</tr>")[0]
