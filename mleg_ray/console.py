@@ -1,6 +1,7 @@
-"""What a person sees while work goes on: stages, progress, and where results lie."""
+"""What a person sees: stages and progress of work, where results lie, and how numbers look."""
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,31 @@ console = Console(stderr=True, highlight=False)
 places = Console(highlight=False, quiet=True)  # where results lie; heard on a command line only
 
 LINE_SECONDS = 30.0  # between lines of progress where nothing can be redrawn, in a log file
+
+
+def rounded(value: float, uncertainty: float) -> tuple[str, int]:
+    """Return `value ± uncertainty`, with two digits of the uncertainty, and its power of ten.
+
+    Of a value without uncertainty there are four digits.
+    """
+    largest = max(abs(value), uncertainty)
+    exponent = math.floor(math.log10(largest)) if largest > 0 else 0
+    power = exponent if not -3 <= exponent < 7 else 0
+    shown, error = value / 10**power, uncertainty / 10**power
+    digits = 1 - math.floor(math.log10(error)) if error > 0 else 3 - max(exponent - power, 0)
+    decimals = max(0, digits)
+    number = f"{round(shown, digits):,.{decimals}f}".replace("-", "−") if value else "0"
+    if error > 0:
+        number += f" ± {round(error, digits):,.{decimals}f}"
+    if power and value and error > 0:
+        number = f"({number})"
+    return number, power
+
+
+def written(value: float, uncertainty: float) -> str:
+    """Write `value ± uncertainty` as plain text."""
+    number, power = rounded(value, uncertainty)
+    return f"{number}e{power}" if power else number
 
 
 class Bar(Protocol):

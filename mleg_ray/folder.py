@@ -58,6 +58,11 @@ class FolderPlan(Config):
         """What must be the same when the work goes on."""
         return self
 
+    @property
+    def in_words(self) -> Mapping[str, object] | None:
+        """What a person is told of the identity, None if that is no bare digest."""
+        return None
+
 
 class FileEntry(Config):
     """What a record or manifest knows of a file, which is named relative to its folder."""
@@ -141,8 +146,10 @@ class SealedFolder(Generic[AnyPlan]):
         there = plan_of(self.uri, type(self.plan))
         if there is None:
             return None
-        differences = list(_differences(there.identity, self.plan.identity))
-        if differences:
+        if there.identity != self.plan.identity:
+            words = there.in_words, self.plan.in_words
+            old, new = words if all(words) else (there.identity, self.plan.identity)
+            differences = list(_differences(old, new))
             more = len(differences) - MOST_DIFFERENCES
             told = differences[:MOST_DIFFERENCES] + ([f"and {more} more"] if more > 0 else [])
             raise ConfigError(
@@ -261,5 +268,5 @@ def _differences(there: object, asked: object, name: str = "") -> Iterator[str]:
             yield from _differences(old.get(key), new.get(key), inner)
     else:
         # Of a thousand shards' rows the first six will do.
-        old, new = (reprlib.repr(v) if isinstance(v, tuple) else v for v in (old, new))
+        old, new = (reprlib.repr(v) if isinstance(v, tuple | list) else v for v in (old, new))
         yield f"{name} is {old} there, {new} is asked for"

@@ -1,10 +1,11 @@
-"""What a full scorecard takes: seconds and memory.
+"""What a full scorecard takes, and each of its classifiers alone: seconds and memory.
 
 Correlated Gaussians with a few heavy tails stand for 17 mixed observables of Z → μμ events; the
 generated sample is slightly off, so that the classifiers have something to learn.
 """
 
 import itertools
+import multiprocessing
 import resource
 import time
 from dataclasses import dataclass
@@ -15,12 +16,16 @@ import torch
 import typer
 
 from benchmarks.common.options import Options
-from benchmarks.common.results import Results
+from benchmarks.common.results import Results, Row
 from mleg_ray.commands.options import Events
 from mleg_ray.evaluation import Scorecard, from_arrays, scorecard
+from mleg_ray.evaluation.metrics.base import Comparison
+from mleg_ray.evaluation.metrics.c2st import classifications
 from mleg_ray.evaluation.samples.sample import Axis, EventSample
+from mleg_ray.evaluation.statistics.classifiers import TREES
 
 STRETCH = 1.02  # of the generated sample's first number
+CLASSIFIERS = (TREES, "MLP", "MLP, fields alone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +60,29 @@ def judged(n: int, d: int) -> tuple[Scorecard, dict[str, float]]:
     return card, {metric: end - start for (metric, start), (_, end) in steps}
 
 
+def taught(classifier: str, n: int, d: int) -> Row:
+    """Return the seconds that a classifier took, by clock and processor, and the memory."""
+    comparison = Comparison(events(n, d, 1), events(n, d, 2, STRETCH), classifiers=(classifier,))
+    start, busy = time.perf_counter(), time.process_time()
+    classifications(comparison)
+    seconds, of_processor = time.perf_counter() - start, time.process_time() - busy
+    return {"seconds": seconds, "processor seconds": of_processor, "peak GB": peak()}
+
+
+def peak() -> float:
+    """Return the most memory that this process has had, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kB on Linux
+
+
 def measure(options: Asked, results: Results) -> None:
-    """Judge once, and keep what each metric took."""
-    events, observables = options.few(options.events, 500), options.few(options.observables, 3)
-    card, seconds = judged(events, observables)
-    labels = {"events": events, "observables": observables, "threads": torch.get_num_threads()}
+    """Teach each classifier in a new process; then judge once, and keep what each metric took."""
+    n, observables = options.few(options.events, 500), options.few(options.observables, 3)
+    labels = {"events": n, "observables": observables, "threads": torch.get_num_threads()}
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        for classifier in CLASSIFIERS:
+            cost = pool.apply(taught, (classifier, n, observables))
+            results.add({**labels, "classifier": classifier}, cost)
+    card, seconds = judged(n, observables)
     for metric, spent in seconds.items():
         results.add({**labels, "metric": metric}, {"seconds": spent})
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kB on Linux
-    results.add(labels, {"seconds": card.seconds, "peak GB": peak})
+    results.add(labels, {"seconds": card.seconds, "peak GB": peak()})

@@ -10,7 +10,7 @@ from pydantic import model_validator
 from mleg_ray.catalog.description import Description
 from mleg_ray.catalog.hits import hits_of
 from mleg_ray.catalog.shards import ShardEntry, read_columns, read_shard
-from mleg_ray.config import read_config
+from mleg_ray.config import Config, read_config
 from mleg_ray.definitions import Inequality, passing
 from mleg_ray.errors import ConfigError, DataError, library
 from mleg_ray.events import Events, EventSchema
@@ -22,12 +22,35 @@ SAMPLED = "manifest.json"
 DIGESTED = ("name", "fields", "groups", "conditions", "shards")  # of a manifest
 
 
+class Bound(Config):
+    """A number of events with its uncertainty; with None, it is at least so many."""
+
+    events: float
+    uncertainty: float | None
+
+
+class Worth(Config):
+    """What a sample can be used for, as found by so many `true_events` of a dataset's `split`.
+
+    `truth` is that dataset's digest. With fewer events than `indistinguishable` no test, by its
+    name, tells the sample from the truth; `equivalent` true events, by observable and region, have
+    as large an error as the generator's own.
+    """
+
+    truth: str
+    split: str
+    true_events: int
+    indistinguishable: dict[str, Bound]
+    equivalent: dict[str, dict[str, Bound]]
+
+
 class DatasetManifest(Description):
     """All that a reader of the shards must know; written last, so its presence means "whole".
 
     `bins` are those of the shards' tallies, if they have any; all events fulfil the comparisons of
     `where`, others were left out when they were made. The condition `partition` has one value in
-    each shard, which the shard's folder tells, and no column does.
+    each shard, which the shard's folder tells, and no column does. `worth` is what `note_worth`
+    writes there.
     """
 
     format_version: Literal[2] = 2
@@ -36,6 +59,7 @@ class DatasetManifest(Description):
     bins: FileEntry | None = None
     where: tuple[Inequality, ...] = ()
     partition: str | None = None
+    worth: Worth | None = None
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
@@ -57,15 +81,28 @@ class DatasetManifest(Description):
 def seal(folder: str, file: str, manifest: DatasetManifest) -> "Dataset":
     """Write the manifest, the last file; keep one that says the same of the events.
 
-    The run that made them may differ: what is complete is not touched.
+    The run that made them may differ, and so may who judged them: what is complete is not touched.
     """
     place = join(folder, file)
     if exists(place):
         there = Dataset.open(folder)
-        if there.manifest.model_copy(update={"provenance": manifest.provenance}) == manifest:
+        update = {"provenance": manifest.provenance, "worth": manifest.worth}
+        if there.manifest.model_copy(update=update) == manifest:
             return there
     write_json(place, manifest.model_dump(mode="json"))
     return Dataset.open(folder)
+
+
+def note_worth(sample: str, worth: Worth) -> None:
+    """Write into a sample's manifest what it can be used for, in place of what was known before.
+
+    Raises:
+        DataError: the manifest is damaged.
+        ResourceError: nothing can be written there.
+    """
+    place = join(sample, SAMPLED)
+    manifest = read_config(DatasetManifest, place).model_copy(update={"worth": worth})
+    write_json(place, manifest.model_dump(mode="json"))
 
 
 def dataset_uri(storage: str, name: str) -> str:

@@ -8,7 +8,7 @@ import datetime
 import hashlib
 import json
 import platform
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
@@ -74,8 +74,8 @@ class PreparedShard(ShardRecord):
 class DatasetPlan(FolderPlan):
     """What the folder of a prepared dataset is for.
 
-    `origin` is the digest of the specification and the source's provenance: shards of equal origin
-    and index are equal.
+    `origin` is the digest of the specification and the source's provenance, which `made_of` has in
+    full: shards of equal origin and index are equal.
     """
 
     MEND = "choose another --storage, or replace them with --overwrite"
@@ -84,6 +84,17 @@ class DatasetPlan(FolderPlan):
     format_version: Literal[1] = 1
     name: str
     origin: str
+    made_of: dict[str, Any] | None = None
+
+    @property
+    def identity(self) -> Config:
+        """The digest says it all."""
+        return self.model_copy(update={"made_of": None})
+
+    @property
+    def in_words(self) -> Mapping[str, object] | None:
+        """What the digest is of."""
+        return self.made_of
 
 
 @dataclass(frozen=True)
@@ -136,12 +147,15 @@ def plan_dataset(spec: DatasetSpec, storage: str, *, overwrite: bool = False) ->
     strata = source.shard_rows()
     splits = [split for rows in strata for split in spec.splits.assign(len(rows))]
     rows = [n for stratum in strata for n in stratum]
-    _require_all_splits(spec, splits)
+    _require_all_splits(spec, splits, sum(rows))
     uri = dataset_uri(storage, spec.name)
     if overwrite:
         with Heartbeat(uri):  # nobody else is at work there
             remove_folder(uri)
-    folder = SealedFolder(uri, DatasetPlan(name=spec.name, origin=_origin(spec, source)))
+    plan_of_folder = DatasetPlan(
+        name=spec.name, origin=_origin(spec, source), made_of=_made_of(spec, source)
+    )
+    folder = SealedFolder(uri, plan_of_folder)
     folder.require_own()
     shards = tuple(
         PlannedShard(index, split, n)
@@ -200,11 +214,15 @@ def make_shard(plan: PreparePlan, index: int) -> PreparedShard:
 
 
 def finish(plan: PreparePlan, records: Mapping[int, PreparedShard]) -> Dataset:
-    """Seal a dataset whose shards are all there."""
+    """Seal a dataset whose shards are all there.
+
+    The manifest is the same, but for its date, in whatever order the shards were made.
+    """
+    ordered = [records[shard.index] for shard in plan.shards]
     manifest = DatasetManifest(
         **dict(plan.description),
-        provenance=_provenance(plan, records.values()),
-        shards=tuple(records[shard.index].entry for shard in plan.shards),
+        provenance=_provenance(plan, ordered),
+        shards=tuple(record.entry for record in ordered),
     )
     return seal(plan.folder.uri, PREPARED, manifest)
 
@@ -292,13 +310,26 @@ def _origin(spec: DatasetSpec, source: Source) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _require_all_splits(spec: DatasetSpec, assigned: Iterable[str]) -> None:
+def _made_of(spec: DatasetSpec, source: Source) -> dict[str, Any]:
+    """Return what an origin is the digest of, each value once."""
+    values = spec.model_dump(mode="json")
+    settings = values["source"]
+    own = {k: v for k, v in source.provenance().items() if k not in settings or settings[k] != v}
+    return {**values, "provenance": own}
+
+
+def _require_all_splits(spec: DatasetSpec, assigned: Sequence[str], events: int) -> None:
     wanted = {split for split, fraction in spec.splits.model_dump().items() if fraction > 0}
     empty = wanted - set(assigned)
     if empty:
+        # Ten shards of the smallest split, for nearly the declared shares.
+        shards = 10 / min(share for share in spec.splits.model_dump().values() if share > 0)
+        size = max(1, int(events / shards))
+        lower = f"lower shard_events (now {spec.shard_events}), --set shard_events={size} say"
         raise ConfigError(
-            f"{spec.name}: too few shards for a split by whole shard: {', '.join(sorted(empty))} "
-            f"would be empty; lower shard_events (now {spec.shard_events})"
+            f"{spec.name}: too few shards ({len(assigned)}) for a split by whole shard: "
+            f"{', '.join(sorted(empty))} would be empty; "
+            f"{lower if size < spec.shard_events else 'take more events'}"
         )
 
 

@@ -14,25 +14,26 @@ class _Latest:
     """The last thing that was posted."""
 
     def __init__(self) -> None:
-        self._latest = (0, "")
+        self._latest: tuple[int, str] | None = None
 
     def post(self, completed: int, note: str) -> None:
         self._latest = (completed, note)
 
-    def latest(self) -> tuple[int, str]:
+    def latest(self) -> tuple[int, str] | None:
         return self._latest
 
 
 class Board:
     """A handle that any process of the cluster can post progress to.
 
-    It is where the driver is: other nodes may be lost.
+    It is where the driver is: other nodes may be lost. If its own process is lost, another takes
+    its place, for no work may fail for its progress.
     """
 
     def __init__(self) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        actor = ray.remote(num_cpus=0)(_Latest).options(scheduling_strategy=here)
-        self._actor: Any = actor.remote()
+        actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Latest)
+        self._actor: Any = actor.options(scheduling_strategy=here).remote()
 
     def post(self, completed: int, note: str) -> None:
         """Say how much is done, and a short note; returns at once."""
@@ -49,4 +50,5 @@ class Board:
                 self._refresh(bar)
 
     def _refresh(self, bar: Bar) -> None:
-        bar.update(*ray.get(self._actor.latest.remote()))
+        if latest := ray.get(self._actor.latest.remote()):
+            bar.update(*latest)

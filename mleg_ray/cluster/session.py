@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 import ray
 import ray._private.worker
 from pydantic import NonNegativeInt, PositiveInt
-from ray.exceptions import RayTaskError
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayActorError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 
 from mleg_ray import checkpoint
 from mleg_ray.config import Config, parse
@@ -22,7 +29,17 @@ Made = TypeVar("Made")
 
 # Of Ray's own lines, which it prints among ours: nothing that a user could act on.
 NO_NEWS = "worker processes have been started on node"
+NUMBERS = " Lease ID: "  # here begins a kilobyte of them, behind the sentence that a worker died
 _print = ray._private.worker.print_to_stdstream
+
+# A process of Ray is gone, and not by an error of what ran in it.
+LOST = (
+    LocalRayletDiedError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayActorError,
+    WorkerCrashedError,
+)
 
 AUTOSCALED = "MLEG_AUTOSCALED"  # environment variable: the nodes that a cluster may start
 
@@ -40,12 +57,13 @@ def ray_session(
     is stopped at the end. `verbose` shows the workers' own output.
 
     Raises:
-        ResourceError: the cluster cannot be reached, or it or the machine can never give that many
-            CPUs.
+        ResourceError: the cluster cannot be reached, it or the machine can never give that many
+            CPUs, or the block lost a process that nothing could replace.
     """
     if ray.is_initialized():
         require_cpus(cpus or 1)
-        yield
+        with _losses_told():
+            yield
         return
     ray._private.worker.print_to_stdstream = _print_news
     quiet: dict[str, Any] = {
@@ -64,7 +82,8 @@ def ray_session(
         _start_local(cpus, spare, quiet)
     try:
         require_cpus(cpus or 1)
-        yield
+        with _losses_told():
+            yield
     finally:
         ray.shutdown()
 
@@ -187,9 +206,21 @@ def fetch(reference: "ray.ObjectRef[Any]") -> Any:  # noqa: ANN401 - whatever th
         raise
 
 
+@contextlib.contextmanager
+def _losses_told() -> Iterator[None]:
+    try:
+        yield
+    except LOST as error:
+        raise ResourceError(
+            "Ray lost a process that was at work, and could not replace it: it was killed, most "
+            "often because memory ran out, or its node is gone; see that there is enough of it, "
+            "and run the same command again, which keeps what is whole"
+        ) from error
+
+
 def _print_news(data: dict[str, Any], ignore_prefix: bool) -> None:
-    """Print what Ray has to say of its cluster, but for `NO_NEWS`."""
-    if lines := [line for line in data["lines"] if NO_NEWS not in line]:
+    """Print what Ray has to say of its cluster, but for `NO_NEWS` and `NUMBERS`."""
+    if lines := [line.split(NUMBERS)[0] for line in data["lines"] if NO_NEWS not in line]:
         _print(data | {"lines": lines}, ignore_prefix=ignore_prefix)
 
 

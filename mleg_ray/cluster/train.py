@@ -16,6 +16,7 @@ from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.checkpoint import CARD, CHECKPOINT, Checkpoint, run_uri
 from mleg_ray.cluster.board import Board
 from mleg_ray.cluster.session import (
+    LOST,
     environment,
     node_kinds,
     possible_cpus,
@@ -30,12 +31,13 @@ from mleg_ray.errors import (
     ConfigError,
     ResourceError,
     TrainingDivergedError,
+    UserError,
 )
 from mleg_ray.features import FeatureMap
 from mleg_ray.folder import FolderPlan, SealedFolder
 from mleg_ray.models import Model
 from mleg_ray.run import RunConfig
-from mleg_ray.storage import absolute, exists, join, matching, sha256
+from mleg_ray.storage import absolute, exists, join, matching, remove_folder, sha256
 from mleg_ray.training.collapse import signs_of_collapse
 from mleg_ray.training.selection import SnapshotSelector
 from mleg_ray.training.share import fitted_map, mixed_shards
@@ -129,13 +131,25 @@ def train(
             ),
         )
         with board.shown("training", run.training.steps):
-            result = trainer.fit()
+            result = _fitted(trainer)
         return _keep(folder.uri, result, kept)
 
 
 class _Trainer(ray.train.torch.TorchTrainer):
     def _register_sigint_handler(self, controller: object) -> None:
         """Leave an interrupt to the command: Ray's own handler would end it without a word."""
+
+
+def _fitted(trainer: _Trainer) -> ray.train.Result:
+    """Return what comes of a training; what was lost or wrong comes without Ray's wrapping."""
+    try:
+        return trainer.fit()
+    except ray.train.WorkerGroupError as error:
+        for failure in error.worker_failures.values():
+            for name in ("health_check_failure", "_base_exc"):  # of a lost worker; what it raised
+                if isinstance(cause := getattr(failure, name, None), (*LOST, UserError)):
+                    raise cause from error
+        raise
 
 
 def require_name(name: str) -> None:
@@ -255,5 +269,10 @@ def _keep(folder: str, result: ray.train.Result, kept: str) -> Checkpoint:
         say(f"warning: {sign}")
     for snapshot in other_snapshots(join(folder, last), checkpoint):
         snapshot.save(join(folder, SNAPSHOTS, f"{snapshot.card.step:08d}"))
+    # What was saved as its worker or driver was killed, Ray does not know of.
+    known = {PurePosixPath(saved.path).name for saved, _ in result.best_checkpoints or ()}
+    for place in matching(join(folder, "checkpoint_*")):
+        if PurePosixPath(place).name not in known:
+            remove_folder(place)
     checkpoint.save(kept)  # the last, so that a run which has it is whole
     return checkpoint

@@ -58,8 +58,9 @@ def evaluate(
     drawn = _drawn(events)
     root, uri = storage_root(storage), uri_of(generated)
     by, split = _judge(uri, truth, condition or [], root)
+    _require_enough(events, by, split)
     folder = target_of(out, report_folder(root, [uri], by, split))
-    one = sampled(uri, by, split, root, seed=seed)
+    one = sampled(uri, by, split, root, seed=seed, events=drawn)
     card = evaluate(one, by, split, folder, seed=seed, events=drawn)
     refresh(root)
     tell_place(join(folder, REPORT))
@@ -86,6 +87,8 @@ def compare(
     root, uris = storage_root(storage), [uri_of(place) for place in generated]
     new = next((uri for uri in uris if not exists(join(uri, SCORECARD))), None)
     by, split = _judge(new, truth, condition or [], root) if new or truth else (None, "test")
+    if by:
+        _require_enough(events, by, split)
     folder = target_of(out, report_folder(root, uris, by, split))
     cards = compare(uris, by, split, folder, root, seed=seed, events=drawn)
     refresh(root)
@@ -115,6 +118,16 @@ def _drawn(events: int | None) -> int:
     if events is not None and events < 1:
         raise ConfigError(f"--events {events}: at least one is needed; a figure says if more are")
     return MAX_EVENTS if events is None else events
+
+
+def _require_enough(events: int | None, truth: "Dataset", split: str) -> None:
+    """Raise `ConfigError` if the truth has fewer events than are asked for."""
+    if events is not None and (rows := truth.rows(split)) < events:
+        whole = math.ceil(events * truth.rows() / rows)
+        raise ConfigError(
+            f"--events {events:,}: the {split} split of {truth.manifest.name} has {rows:,}; to "
+            f"judge by so many, prepare a dataset of {whole:,} events, or ask for {rows:,}"
+        )
 
 
 def _number(name: str, text: str) -> float:

@@ -5,11 +5,11 @@ from typing import Literal
 
 from rich.table import Table
 
-from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.dataset import SAMPLED, Bound, Dataset, Worth, note_worth
 from mleg_ray.checkpoint import CARD, Card, run_folder
 from mleg_ray.config import read_config
 from mleg_ray.console import console, progress_bar, say
-from mleg_ray.errors import ConfigError
+from mleg_ray.errors import ConfigError, ResourceError
 from mleg_ray.evaluation.samples.datasets import (
     MAX_EVENTS,
     from_dataset,
@@ -19,10 +19,11 @@ from mleg_ray.evaluation.samples.datasets import (
 )
 from mleg_ray.evaluation.samples.provenance import recorded
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
+from mleg_ray.evaluation.statistics.estimate import Estimate, Reading
 from mleg_ray.folder import SealedFolder
 from mleg_ray.report import side_by_side
 from mleg_ray.report.folder import FIGURES, ResultsPlan, renew
-from mleg_ray.report.html import REPORT, SCORECARD, write_report
+from mleg_ray.report.html import REPORT, SCORECARD, usable, worth, write_report
 from mleg_ray.report.side_by_side import require_same_truth, summary_lines, write_side_by_side
 from mleg_ray.sampling.spectra import constant
 from mleg_ray.storage import absolute, exists, join
@@ -56,6 +57,7 @@ def evaluate(
 ) -> Scorecard:
     """Compare the sample with a split of the truth; write scorecard, figures and page into `out`.
 
+    The sample's manifest says from then on what it can be used for, if it can be written.
     Of a truth of several conditions the part is taken that has the sample's. Unphysical events are
     counted among all generated ones, and histograms are of all that have a tally; everything else
     compares at most so many random `events` of the split with as many generated ones.
@@ -75,7 +77,31 @@ def evaluate(
         card = _judged(truth, split, generated, folder, seed, events)
     for line in card.headline():
         say(line)
+    if exists(join(sample_uri, SAMPLED)):
+        try:
+            note_worth(sample_uri, worth_of(card, truth.digest, split))
+        except ResourceError as error:
+            say(f"{error}; so the report alone says what the sample can be used for")
     return card
+
+
+def worth_of(card: Scorecard, truth: str, split: str) -> Worth:
+    """Return what a scorecard, of a split of the truth of that digest, finds a sample good for."""
+
+    def bound(figure: Estimate | Reading) -> Bound:
+        error = figure.uncertainty if isinstance(figure, Estimate) else None
+        return Bound(events=figure.value, uncertainty=error)
+
+    return Worth(
+        truth=truth,
+        split=split,
+        true_events=card.truth.events,
+        indistinguishable={name: bound(figure) for name, figure in usable(card)},
+        equivalent={
+            name: {region: bound(figure) for region, figure in regions.items()}
+            for name, regions in worth(card).items()
+        },
+    )
 
 
 def _judged(
@@ -126,11 +152,19 @@ def _judged(
     return card
 
 
-def sampled(uri: str, truth: Dataset, split: str, storage: str, *, seed: int) -> str:
+def sampled(
+    uri: str,
+    truth: Dataset,
+    split: str,
+    storage: str,
+    *,
+    seed: int,
+    events: int = MAX_EVENTS,
+) -> str:
     """Return the sample at `uri`, or one of the checkpoint there at the truth's conditions.
 
-    A checkpoint is sampled into the storage. A truth of several conditions is to be cut down to one
-    of each by `Dataset.at`.
+    A checkpoint is sampled into the storage, ten times as many `events` as are compared. A truth of
+    several conditions is to be cut down to one of each by `Dataset.at`.
 
     Raises:
         UserError: see `sample`; a condition varies from event to event.
@@ -147,9 +181,9 @@ def sampled(uri: str, truth: Dataset, split: str, storage: str, *, seed: int) ->
             "`mleg sample CHECKPOINT`, or `mleg fold CHECKPOINT` of a detector"
         )
     conditions = {name: constant(value) for name, value in truth.manifest.conditions.items()}
-    events = SAMPLED_TIMES * min(truth.rows(split), MAX_EVENTS)
-    target = default_target(storage, uri, events, seed, conditions)
-    return sample(uri, events, target, seed=seed, conditions=conditions).uri
+    made = SAMPLED_TIMES * min(truth.rows(split), events)
+    target = default_target(storage, uri, made, seed, conditions)
+    return sample(uri, made, target, seed=seed, conditions=conditions).uri
 
 
 def compare(
@@ -197,7 +231,7 @@ def compare(
                 continue
             assert truth is not None
             say(f"\n{names[uri]}", style="bold")
-            one = sampled(uri, truth, split, storage, seed=seed)
+            one = sampled(uri, truth, split, storage, seed=seed, events=events)
             place = join(out, names[uri])
             cards[names[uri]] = evaluate(one, truth, split, place, seed=seed, events=events)
         renew(folder)

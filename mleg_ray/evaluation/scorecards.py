@@ -10,6 +10,7 @@ import numpy as np
 
 from mleg_ray import __version__
 from mleg_ray.config import Config
+from mleg_ray.console import written
 from mleg_ray.definitions import Definitions
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.metrics import METRICS
@@ -41,8 +42,8 @@ REPRESENTATIVES = (ANY, WEIGHTED_MEAN, ALL)
 class Scorecard(Config):
     """Figures by metric and subject, their meaning, and what is needed to compute them again.
 
-    `null` are those of doing nothing, where it is known: of the highlights that compare equal
-    numbers of events.
+    `null` are those of doing nothing, where it is known: of the highlights that do not grow with
+    the numbers of events.
     """
 
     format_version: Literal[2] = 2
@@ -73,7 +74,7 @@ class Scorecard(Config):
         for metric, subject, figure in self.highlights():
             line = f"{metric} ({subject}): {figure}"
             if (nothing := self.doing_nothing(metric)) is not None:
-                line += f"; doing nothing {nothing.value:.4g} ± {nothing.uncertainty:.2g}"
+                line += f"; doing nothing {written(nothing.value, nothing.uncertainty)}"
             lines.append(line)
         return lines
 
@@ -162,7 +163,7 @@ def scorecard(
         work += [
             (name, rival, nothing, NULL_EFFORT * metric.effort)
             for name, metric in metrics.items()
-            if metric.headline and not metric.of_all_events
+            if metric.headline and not metric.grows
         ]
     work.sort(key=lambda item: -item[-1])  # the longest first: others share what they compute
     whole = sum(own for *_, own in work)

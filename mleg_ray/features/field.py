@@ -1,5 +1,6 @@
 """One field that steps change by itself, and the feature that it becomes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
@@ -48,6 +49,12 @@ class FieldMap(NamedTuple):
         for f in reversed(self.functions):
             value = f.restore(value, NONE)
         return value
+
+    def is_odd(self, value: float) -> bool:
+        """Tell whether values v and -v become x and -x before x is standardised."""
+        before = self._replace(mean=torch.zeros_like(self.mean), std=torch.ones_like(self.std))
+        above, below = before.change(self.mean.new_tensor([value, -value])).tolist()
+        return math.isclose(above, -below, rel_tol=1e-9)
 
     def log_slope(self, value: Tensor) -> Tensor:
         """Return log |dx/dv| (...) at values v (...)."""

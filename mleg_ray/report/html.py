@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from mleg_ray.checkpoint import Card
+from mleg_ray.evaluation.metrics.amplification import REGIONS
 from mleg_ray.evaluation.metrics.base import MetricTexts
 from mleg_ray.evaluation.metrics.c2st import LARGE_WEIGHT, SMALL_WEIGHT
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, Origin
@@ -17,7 +18,6 @@ from mleg_ray.evaluation.statistics.estimate import (
     FLOOR_SIGMAS,
     Curve,
     Estimate,
-    Figure,
     NotComputable,
     Reading,
 )
@@ -39,7 +39,7 @@ from mleg_ray.report.pages import templates
 from mleg_ray.report.profiles import profile_pngs
 from mleg_ray.storage import join, write_bytes
 
-N_INDISTINGUISHABLE = "n_indistinguishable"
+N_INDISTINGUISHABLE, N_EQUIVALENT = "n_indistinguishable", "n_equivalent"
 REPORT, SCORECARD = "report.html", "scorecard.json"
 
 
@@ -123,6 +123,8 @@ def render(card: Scorecard, pictures: Mapping[str, bytes]) -> str:
             if set(figures) & set(card.axes) and metric != N_INDISTINGUISHABLE
         ],
         usable=list(usable(card)),
+        worth=worth(card),
+        regions=REGIONS,
         provenance={"Truth": _origin(card.truth), "Generated sample": _origin(card.generated)},
         pictured=[k.removesuffix("-gallery") for k in pictures if k.endswith("-gallery")],
         profiles=[k for k in pictures if k.startswith("profile-")],
@@ -164,6 +166,7 @@ def page_environment(
     }
     environment.tests["computable"] = lambda figure: isinstance(figure, Estimate)
     environment.tests["reading"] = lambda figure: isinstance(figure, Reading)
+    environment.tests["limit"] = lambda figure: isinstance(figure, Reading) and figure.lower_limit
     return environment
 
 
@@ -201,7 +204,7 @@ def gauge(figure: Estimate) -> dict[str, float]:
     return {name: round(100 * (x - low + margin) / width, 2) for name, x in positions.items()}
 
 
-def usable(card: Scorecard) -> Iterator[tuple[str, Figure]]:
+def usable(card: Scorecard) -> Iterator[tuple[str, Estimate | Reading]]:
     """Yield each test of `n_indistinguishable` with its figure, the fewest events first.
 
     What is not computable is left out.
@@ -209,6 +212,19 @@ def usable(card: Scorecard) -> Iterator[tuple[str, Figure]]:
     figures = card.figures.get(N_INDISTINGUISHABLE, {})
     numbers = {s: f for s, f in figures.items() if not isinstance(f, NotComputable)}
     yield from sorted(numbers.items(), key=lambda item: item[1].value)
+
+
+def worth(card: Scorecard) -> dict[str, dict[str, Estimate | Reading]]:
+    """Return the figures of `n_equivalent` by observable and region.
+
+    What is not computable is left out.
+    """
+    table: dict[str, dict[str, Estimate | Reading]] = {}
+    for subject, figure in card.figures.get(N_EQUIVALENT, {}).items():
+        if not isinstance(figure, NotComputable):
+            name, _, region = subject.rpartition(", ")
+            table.setdefault(name, {})[region] = figure
+    return table
 
 
 def equal_numbers(card: Scorecard) -> Iterator[str]:

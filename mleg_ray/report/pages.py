@@ -1,10 +1,11 @@
 """What all pages are rendered with, and how numbers stand in them."""
 
 import base64
-import math
 
 import jinja2
 from markupsafe import Markup, escape
+
+from mleg_ray.console import rounded
 
 
 def templates() -> jinja2.Environment:
@@ -21,21 +22,6 @@ def templates() -> jinja2.Environment:
         "base64": lambda content: base64.b64encode(content).decode(),
     }
     return environment
-
-
-def rounded(value: float, uncertainty: float) -> tuple[str, int]:
-    """Return `value ± uncertainty`, with two digits of the uncertainty, and its power of ten."""
-    largest = max(abs(value), uncertainty)
-    exponent = math.floor(math.log10(largest)) if largest > 0 else 0
-    power = exponent if not -3 <= exponent < 5 else 0
-    shown, error = value / 10**power, uncertainty / 10**power
-    digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 3
-    number = f"{shown:.{digits}f}".replace("-", "−") if value else "0"
-    if error > 0:
-        number += f" ± {error:.{digits}f}"
-    if power and value and error > 0:
-        number = f"({number})"
-    return number, power
 
 
 def quantity(value: float, uncertainty: float) -> Markup:

@@ -5,13 +5,13 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from mleg_ray.console import rounded, written
 from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.metrics.base import MetricTexts
 from mleg_ray.evaluation.samples.sample import Axis, Origin
 from mleg_ray.evaluation.scorecards import REPRESENTATIVES, Scorecard, representative
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, NotComputable, Reading
 from mleg_ray.report.html import page_environment
-from mleg_ray.report.pages import rounded
 from mleg_ray.storage import join, write_bytes
 
 PAGE, CSV, LATEX = "comparison.html", "comparison.csv", "comparison.tex"
@@ -180,21 +180,16 @@ def _plain(cell: tuple[str, Figure] | None, named: bool) -> str:
     subject, figure = cell
     if not isinstance(figure, Estimate):
         return figure.text if isinstance(figure, Reading) else "–"
-    value = _with_exponent(figure.value, figure.uncertainty)
-    floor = _with_exponent(figure.floor, figure.floor_spread)
+    value = written(figure.value, figure.uncertainty)
+    floor = written(figure.floor, figure.floor_spread)
     return f"{value}, floor {floor}" + (f" ({subject})" if named else "")
-
-
-def _with_exponent(value: float, uncertainty: float) -> str:
-    number, power = rounded(value, uncertainty)
-    return f"{number}e{power}" if power else number
 
 
 def _latex(cell: tuple[str, Figure] | None, axes: Mapping[str, Axis], named: bool) -> str:
     """Return the columns of value and floor."""
     subject, figure = cell or ("", None)
     if not isinstance(figure, Estimate):
-        text = figure.text.replace(",", r"\,") if isinstance(figure, Reading) else ""
+        text = _in_mathematics(figure.text) if isinstance(figure, Reading) else ""
         return f"${text}$ & --" if text else "-- & --"
     value = _plus_minus(figure.value, figure.uncertainty)
     name = f" ({_latex_subject(subject, axes)})" if named else ""
@@ -218,8 +213,12 @@ def _latex_title(title: str) -> str:
 
 def _plus_minus(value: float, uncertainty: float) -> str:
     number, power = rounded(value, uncertainty)
-    number = number.replace("±", r"\pm").replace("−", "-")
+    number = _in_mathematics(number)
     return rf"${number} \times 10^{{{power}}}$" if power else f"${number}$"
+
+
+def _in_mathematics(number: str) -> str:
+    return number.replace("±", r"\pm").replace("−", "-").replace(",", r"\,")
 
 
 def _escaped(text: str) -> str:

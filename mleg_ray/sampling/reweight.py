@@ -175,6 +175,7 @@ class Reweighting:
             "provenance": old.provenance | {"reweighting": reweighting},
             "shards": tuple(records[index].entry for index in range(len(old.shards))),
             "bins": None,
+            "worth": None,
         }
         manifest = old.model_copy(update=update)
         return seal(self.folder.uri, SAMPLED, manifest)

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from mleg_ray.catalog.codec import of_events
-from mleg_ray.catalog.dataset import Dataset, DatasetManifest
+from mleg_ray.catalog.dataset import (
+    SAMPLED,
+    Bound,
+    Dataset,
+    DatasetManifest,
+    Worth,
+    note_worth,
+    seal,
+)
 from mleg_ray.catalog.shards import write_shard
 from mleg_ray.config import parse
 from mleg_ray.errors import ConfigError, DataError
@@ -55,6 +63,23 @@ def test_the_digest_is_of_the_events_and_not_of_how_they_were_made() -> None:
         assert Dataset("", manifest.model_copy(update=same)).digest == Dataset("", manifest).digest
     for other in ({"name": "b"}, {"conditions": {"beam_energy": 5.0}}, {"fields": FIELDS[1:]}):
         assert Dataset("", manifest.model_copy(update=other)).digest != Dataset("", manifest).digest
+
+
+def test_a_judge_writes_into_a_sample_what_it_is_worth_and_changes_no_events(tmp_path) -> None:
+    manifest = DatasetManifest(name="a", fields=FIELDS, groups=GROUPS, provenance={}, shards=())
+    sealed = seal(str(tmp_path), SAMPLED, manifest)
+    found = Worth(
+        truth="abc",
+        split="test",
+        true_events=1000,
+        indistinguishable={"x_bj, q2": Bound(events=300.0, uncertainty=40.0)},
+        equivalent={"x_bj": {"tail": Bound(events=20.0, uncertainty=None)}},
+    )
+    note_worth(str(tmp_path), found)
+    assert Dataset.open(str(tmp_path)).manifest == manifest.model_copy(update={"worth": found})
+    assert Dataset.open(str(tmp_path)).digest == sealed.digest
+    # Who completes the sample once more leaves it there.
+    assert seal(str(tmp_path), SAMPLED, manifest).manifest.worth == found
 
 
 def test_only_a_condition_divides_a_dataset() -> None:

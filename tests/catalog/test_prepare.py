@@ -5,6 +5,8 @@ import json
 import os
 import random
 import shutil
+from collections import Counter
+from contextlib import nullcontext
 
 import numpy as np
 import pyarrow as pa
@@ -141,9 +143,8 @@ def test_a_damaged_shard_is_noticed_and_made_again(spec, storage, damage):
 def test_a_folder_of_another_specification_is_refused(spec, storage, tmp_path):
     prepare(spec, storage, only=3)
     other = table_spec(tmp_path, "source.seed=2")
-    with pytest.raises(
-        ConfigError, match=r"holds another dataset \(origin .*--storage.*--overwrite"
-    ):
+    told = r"dataset \(source\.seed is 20210101 there, 2 is asked for\);.*--storage.*--overwrite"
+    with pytest.raises(ConfigError, match=told):
         plan_dataset(other, storage)
     dataset = prepare(other, storage, overwrite=True)
     assert dataset.manifest.provenance["source"]["seed"] == 2
@@ -153,8 +154,22 @@ def test_a_changed_input_file_is_another_origin(spec, storage, tmp_path):
     prepare(spec, storage)
     with open(tmp_path / "fat-gan" / "tape2.txt", "a") as stream:
         stream.write("48,2,1,47.9\n")
-    with pytest.raises(ConfigError, match="origin"):
+    with pytest.raises(ConfigError, match=r"provenance\.\w+.* is asked for"):
         plan_dataset(spec, storage)
+
+
+def test_a_folder_that_does_not_say_what_it_is_made_of_is_known_by_its_digest(spec, storage):
+    dataset = prepare(spec, storage)
+    place = f"{dataset.uri}/plan.json"
+    with open(place) as stream:
+        plan = json.load(stream)
+    del plan["made_of"]
+    for origin, refusal in ((plan["origin"], nullcontext()), ("0", pytest.raises(ConfigError))):
+        with open(place, "w") as stream:
+            json.dump(plan | {"origin": origin}, stream)
+        with refusal as caught:
+            plan_dataset(spec, storage)
+    assert "origin is 0 there" in str(caught.value)
 
 
 def test_weights_also_negative_are_kept(tmp_path, storage):
@@ -246,8 +261,11 @@ def test_whole_numbers_and_constants_are_said(tmp_path, storage):
 
 def test_too_few_shards_for_the_splits(tmp_path, storage):
     write_tape(tmp_path)
-    with pytest.raises(ConfigError, match=r"validation would be empty; lower shard_events"):
+    told = r"shards \(2\) .* validation would be empty; lower .*--set shard_events=2 say"
+    with pytest.raises(ConfigError, match=told):
         plan_dataset(table_spec(tmp_path, "shard_events=200"), storage)
+    plan = plan_dataset(table_spec(tmp_path, "shard_events=2"), storage)
+    assert Counter(shard.split for shard in plan.shards)["validation"] == 10
 
 
 def test_bad_input_leaves_nothing(tmp_path, storage):

@@ -1,8 +1,12 @@
 """What a cluster may be asked for: what it has, and what it says that it may start."""
 
+import os
+import signal
+
 import pytest
 import ray
 
+from mleg_ray.cluster.board import Board
 from mleg_ray.cluster.session import (
     AUTOSCALED,
     _print_news,
@@ -32,11 +36,49 @@ def test_a_fixed_cluster_has_what_it_has() -> None:
 
 def test_ray_is_heard_but_for_what_is_no_news(capsys: pytest.CaptureFixture[str]) -> None:
     started = "WARNING: 10 PYTHON worker processes have been started on node: 1 with address: 2"
-    for lines in ([started], [started, "a node was lost"]):
+    died = "A worker died or was killed. Lease ID: 0200000001 Worker ID: 6a7e67 Worker PID: 7"
+    for lines in ([started], [started, "a node was lost"], [died]):
         _print_news({"lines": lines, "pid": "raylet", "is_err": False}, ignore_prefix=False)
     told = capsys.readouterr().out
     assert "a node was lost" in told
     assert "processes" not in told
+    assert "A worker died or was killed." in told
+    assert "6a7e67" not in told
+
+
+def test_a_process_that_cannot_be_replaced_is_one_line() -> None:
+    @ray.remote(max_retries=0)
+    def killed() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @ray.remote
+    class Lost:
+        def killed(self) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for call in (killed.remote, Lost.remote().killed.remote):
+        with (
+            pytest.raises(ResourceError, match="lost a process.*same command again"),
+            ray_session(),
+        ):
+            ray.get(call())
+
+
+def test_progress_survives_the_process_that_holds_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    board = Board()
+    with board.shown("training", 4):
+        board.post(1, "first")
+        ray.kill(board._actor, no_restart=False)
+        board._refresh(Unheard())
+        board.post(3, "after it")
+    assert "training: 75%" in capsys.readouterr().err
+
+
+class Unheard:
+    def update(self, completed: float, note: str = "") -> None:
+        pass
 
 
 def test_an_autoscaled_one_has_what_it_may_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,16 @@ from pathlib import Path
 import pytest
 import ray
 import torch
+from ray.exceptions import ActorDiedError
+from ray.train.v2._internal.exceptions import (
+    UserExceptionWithTraceback,
+    WorkerHealthCheckFailedError,
+)
 
 import mleg_ray
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.cluster.train import run_name, train, with_teacher
+from mleg_ray.cluster.train import _fitted, run_name, train, with_teacher
 from mleg_ray.errors import (
     CheckpointError,
     ConfigError,
@@ -86,8 +91,34 @@ def test_run_that_died_after_its_last_step_is_completed(
     run_folder = Path(undisturbed.uri).parent
     shutil.copytree(run_folder, tmp_path / "runs" / "whole")
     shutil.rmtree(tmp_path / "runs" / "whole" / "checkpoint")
+    half_saved = tmp_path / "runs" / "whole" / "checkpoint_2000-01-01_00-00-00.000001"
+    half_saved.mkdir()
+    (half_saved / "training_state.pt").touch()
     again = train(small_run("fatgan-quick", *LONG), dataset, str(tmp_path), name="whole")
     assert torch.equal(weights(again), weights(undisturbed))
+    assert not half_saved.exists()
+    assert len(list(half_saved.parent.glob("checkpoint_*/training_state.pt"))) == 2
+
+
+class Failing:
+    def __init__(self, failure: Exception) -> None:
+        self.failure = failure
+
+    def fit(self) -> None:
+        raise ray.train.WorkerGroupError("failed", {0: self.failure})
+
+
+def test_what_a_worker_died_of_comes_as_itself() -> None:
+    lost, wrong = ActorDiedError(), DataError("shard 3: altered")
+    for failure, cause in (
+        (WorkerHealthCheckFailedError("a health check failed", lost), lost),
+        (UserExceptionWithTraceback(wrong, "Traceback"), wrong),
+    ):
+        with pytest.raises(type(cause)) as caught:
+            _fitted(Failing(failure))
+        assert caught.value is cause
+    with pytest.raises(ray.train.WorkerGroupError):
+        _fitted(Failing(UserExceptionWithTraceback(ZeroDivisionError(), "Traceback")))
 
 
 def kill_a_worker_after_the_first_checkpoint(run_folder: Path) -> None:

@@ -1,10 +1,15 @@
+import re
+
+import numpy as np
 import pytest
 
+import mleg_ray as mleg
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Card, DatasetCard
 from mleg_ray.commands.judging import compare, evaluate, report_folder, sampled, short_names
-from mleg_ray.errors import ConfigError, DataError
-from mleg_ray.evaluation.scorecards import Scorecard
+from mleg_ray.errors import ConfigError, DataError, ResourceError
+from mleg_ray.evaluation.scorecards import Scorecard, scorecard
+from mleg_ray.evaluation.statistics.estimate import Estimate
 
 
 def card_of(dataset: Dataset) -> Card:
@@ -49,6 +54,40 @@ def test_a_sample_is_judged_end_to_end(make_dataset, tmp_path):
     assert nothing.value > 0.9  # momenta of others are off the mass shell
     assert "Doing nothing" in (out / "report.html").read_text()
     assert (out / "figures" / "training-ks.png").is_file()
+    noted = Dataset.open(str(tmp_path / "sample")).manifest.worth
+    assert noted is not None
+    assert (noted.truth, noted.split, noted.true_events) == (truth.digest, "test", 2000)
+    assert list(noted.equivalent["electron.pz"]) == ["tail", "edge", "bulk"]
+    for name, regions in noted.equivalent.items():
+        for region, bound in regions.items():
+            figure = card.figures["n_equivalent"][f"{name}, {region}"]
+            assert (bound.events, bound.uncertainty) == (
+                figure.value,
+                figure.uncertainty if isinstance(figure, Estimate) else None,
+            )
+    bounds = noted.indistinguishable
+    assert min(bound.events for bound in bounds.values()) == next(iter(bounds.values())).events
+
+
+def test_a_sample_that_cannot_be_written_is_judged_all_the_same(
+    make_dataset, tmp_path, monkeypatch, capsys
+):
+    truth = make_dataset("truth", 1000, seed=1)
+    make_dataset("sample", 1000, seed=2, sampled=True)
+    columns = {"x": np.arange(200.0)}
+    card = scorecard(columns, columns, metrics=["ks"])
+    monkeypatch.setattr("mleg_ray.commands.judging._judged", lambda *_: card)
+    sample, manifest = str(tmp_path / "sample"), tmp_path / "sample" / "manifest.json"
+    before = manifest.read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise ResourceError(f"{sample}/manifest.json: no permission")
+
+    monkeypatch.setattr("mleg_ray.commands.judging.note_worth", refuse)
+    assert evaluate(sample, truth, "test", str(tmp_path / "report"), seed=1) is card
+    told = " ".join(capsys.readouterr().err.split())
+    assert "manifest.json: no permission; so the report alone says" in told
+    assert manifest.read_bytes() == before
 
 
 def test_nothing_is_written_for_a_sample_of_something_else(make_dataset, tmp_path):
@@ -103,3 +142,22 @@ def test_a_checkpoint_is_not_judged_at_energies_that_vary(make_dataset, tmp_path
     truth.manifest = truth.manifest.model_copy(update={"conditions": {}})
     with pytest.raises(ConfigError, match="beam_energy varies from event to event"):
         sampled(str(tmp_path), truth, "test", str(tmp_path), seed=1)
+
+
+def test_a_truth_of_fewer_events_than_are_asked_for_says_how_many_are_needed(
+    make_dataset, tmp_path
+):
+    """Half of the thousand true events are test events."""
+    make_dataset("truth", 1000)
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "truth").rename(tmp_path / "datasets" / "truth")
+    sample = str(make_dataset("sample", 1000, sampled=True).uri)
+    told = (
+        "--events 600: the test split of truth has 500; to judge by so many, prepare a dataset of "
+        "1,200 events, or ask for 500"
+    )
+    asked = {"truth": "truth", "storage": str(tmp_path), "events": 600}
+    for judge in (lambda: mleg.evaluate(sample, **asked), lambda: mleg.compare([sample], **asked)):
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            judge()
+    assert not (tmp_path / "reports").exists()

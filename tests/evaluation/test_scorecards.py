@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import mleg_ray.evaluation
+from mleg_ray.console import written
 from mleg_ray.definitions import Constraint, Definitions
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.metrics import METRICS
@@ -48,7 +49,7 @@ def test_json_round_trip_and_determinism():
     }
 
 
-def test_doing_nothing_stands_beside_the_highlights_of_equal_numbers():
+def test_doing_nothing_stands_beside_highlights_that_do_not_grow_with_events():
     """Independent fields have the truth's distributions, and not its correlation of 0.6."""
     truth, null = gaussian(3000, 1), gaussian(1500, 2, correlation=0.0)
     names = ("c2st_auc", "chi2_ndf", "chi2_all", "ks")
@@ -61,11 +62,25 @@ def test_doing_nothing_stands_beside_the_highlights_of_equal_numbers():
     assert card.doing_nothing("chi2_ndf").verdict == "at the floor"
     assert card.doing_nothing("ks") is None
     first, second, third = card.headline()
-    assert first.endswith(f"; doing nothing {nothing.value:.4g} ± {nothing.uncertainty:.2g}")
+    assert first.endswith(f"; doing nothing {written(nothing.value, nothing.uncertainty)}")
     assert "doing nothing" in second
     assert "doing nothing" not in third
     without = scorecard(truth, gaussian(1500, 3), metrics=["chi2_ndf"])
     assert (without.null, without.figures["chi2_ndf"]) == ({}, card.figures["chi2_ndf"])
+
+
+def test_doing_nothing_is_told_apart_by_few_events():
+    """Of a correlation of 0.6 that is gone, whatever the numbers of events are."""
+    truth, null = gaussian(6000, 1), gaussian(3000, 2, correlation=0.0)
+    card = scorecard(truth, gaussian(6000, 3), null=null, metrics=["n_indistinguishable"])
+    nothing = card.doing_nothing("n_indistinguishable")
+    assert nothing is not None
+    assert nothing.value < 1000
+    [(_, _, figure)] = card.highlights()
+    assert isinstance(figure, Reading)
+    assert figure.value > nothing.value
+    [line] = card.headline()
+    assert line.endswith(f"doing nothing {written(nothing.value, nothing.uncertainty)}")
 
 
 def test_progress_is_told_within_a_metric_of_many_parts():
@@ -98,7 +113,7 @@ def test_headline_is_the_worst_of_each():
     assert auc.verdict == "visible"
     assert auc.value == max(figure.value for figure in card.figures["c2st_auc"].values())
     assert card.headline()[0] == f"c2st_auc ({classifier}): {auc}"
-    assert re.search(r" ± .*, floor 0.5 ± .*: visible$", card.headline()[0])
+    assert re.search(r" ± .*, floor 0.5000? ± .*: visible difference$", card.headline()[0])
 
 
 def test_worst_passes_over_what_is_not_computable():

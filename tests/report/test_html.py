@@ -199,7 +199,7 @@ def test_metrics_of_the_users_own_have_their_texts_on_the_page():
     assert '<td title="difference of the medians; 0 at best">Δ &lt;median&gt;</td>' in page
     assert '<th title="difference of the medians; 0 at best">Δ &lt;median&gt;</th>' in page
     assert "Δ &lt;median&gt;: 700 generated against 700 true events." in page
-    assert '<div class="value">2.50</div> <p>cents per event</p>' in page
+    assert '<div class="value">2.50</div> <p>cents per event.</p>' in page
     assert '<td title="what an event costs">Price</td>' in page
     assert [line.split(" ")[0] for line in card.headline()] == ["medians", "price"]
 
@@ -219,8 +219,11 @@ def test_a_registered_metric_of_the_users_own_is_asked_for_by_name(monkeypatch):
         (-1.0, 0.5, "−1.00 ± 0.50"),
         (0, 3.3e-5, "0 ± 3.3 × 10<sup>−5</sup>"),
         (6.7e-5, 4.7e-5, "(6.7 ± 4.7) × 10<sup>−5</sup>"),
-        (1234567, 1000, "(1.2346 ± 0.0010) × 10<sup>6</sup>"),
+        (1234567, 1000, "1,234,600 ± 1,000"),
+        (12345678, 10000, "(1.2346 ± 0.0010) × 10<sup>7</sup>"),
+        (18459.2, 2789, "18,500 ± 2,800"),
         (327.44, 51, "327 ± 51"),
+        (526315.8, 0, "526,300"),
         (0.5, 0, "0.500"),
         (0, 0, "0"),
     ],

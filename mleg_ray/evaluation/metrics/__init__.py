@@ -48,6 +48,7 @@ METRICS: dict[str, Metric] = {
     "kpd": physics_distances.KPD,
     "diversity": diversity.DIVERSITY,
     "memorisation": memorisation.MEMORISATION,
+    "n_equivalent": amplification.N_EQUIVALENT,
     "amplification": amplification.AMPLIFICATION,
     "events_per_second": events_per_second.EVENTS_PER_SECOND,
 }

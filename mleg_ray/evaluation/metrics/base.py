@@ -88,10 +88,12 @@ class Metric(MetricTexts):
     `compute` returns a figure of each subject: an observable, a plane, a constraint, a classifier.
     It may raise `NotComputableError`. Without subjects (the dataset declares no selection) the
     metric is not applicable. `effort` is about the time that it takes of many events, in units of
-    that of a quick one.
+    that of a quick one. A figure that `grows` with the numbers of events cannot be set beside that
+    of another number.
     """
 
     compute: Compute
+    grows: bool = False
     effort: PositiveFloat = 1.0
 
     @property

@@ -297,4 +297,5 @@ CHI2_ALL = Metric(
     of_all_events=True,
     headline="In {subject}, {events} generated events against all true ones.",
     compute=chi2_all,
+    grows=True,
 )

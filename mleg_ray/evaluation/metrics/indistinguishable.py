@@ -8,7 +8,11 @@ from mleg_ray.evaluation.metrics.base import Comparison, Metric
 from mleg_ray.evaluation.metrics.c2st import area_under_roc, classifications
 from mleg_ray.evaluation.metrics.chi2 import Compared, all_events
 from mleg_ray.evaluation.statistics.estimate import Figure, NotComputableError
-from mleg_ray.evaluation.statistics.noncentrality import Noncentrality, indistinguishable
+from mleg_ray.evaluation.statistics.noncentrality import (
+    Noncentrality,
+    SizedTest,
+    numbers_of_events,
+)
 
 
 def n_indistinguishable(comparison: Comparison, rng: np.random.Generator) -> Mapping[str, Figure]:
@@ -20,30 +24,31 @@ def n_indistinguishable(comparison: Comparison, rng: np.random.Generator) -> Map
     Raises:
         NotComputableError: see `PooledSample`.
     """
-    tests: dict[str, Noncentrality] = {}
+    truth, generated = comparison.truth, comparison.generated
+    tests: dict[str, SizedTest] = {}
     missing: dict[str, Figure] = {}
     for subject, found in all_events(comparison).items():
         if isinstance(found, Compared):
             test = Noncentrality.of_histograms(found.truth, found.generated, found.design)
-            tests[subject] = test.of_events(found.objects or 1.0)
+            each = test.of_events(found.objects or 1.0)
+            tests[subject] = SizedTest(each, truth.counted, found.events)
         else:
             missing[subject] = found
     try:
         for name, classification in classifications(comparison).items():
-            tests[name] = Noncentrality.of_area(*area_under_roc(classification.test))
+            test = Noncentrality.of_area(*area_under_roc(classification.test))
+            tests[name] = SizedTest(test, classification.events, classification.events)
     except NotComputableError:  # `c2st_auc` says why; the histograms may tell all the same
         pass
     if not tests:
         return missing
-    truth, generated = comparison.truth, comparison.generated
-    sizes = truth.counted, generated.counted, generated.origin.events
-    return missing | indistinguishable(tests, *sizes)
+    return missing | numbers_of_events(tests, generated.origin.events)
 
 
 N_INDISTINGUISHABLE = Metric(
-    title="Indistinguishable up to",
+    title="Indistinguishable events",
     meaning="events of each sample by which a test tells them apart, as likely as not at 3σ",
     of_all_events=True,
-    headline="By so many events of each sample {subject} tells generated from true ones.",
+    headline="Limited by {subject}: more events than that are told from true ones.",
     compute=n_indistinguishable,
 )

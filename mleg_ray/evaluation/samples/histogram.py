@@ -84,6 +84,40 @@ class Histogram:
         return result
 
 
+@dataclass(frozen=True)
+class Shares:
+    """A sample's shares of the weights and of the squared weights by bin, both (bins,).
+
+    `variance` is that of `share`, and `one_event` 1 over the effective number of events.
+    """
+
+    share: FloatArray
+    squares: FloatArray
+    variance: FloatArray
+    one_event: float
+
+    @staticmethod
+    def of(sample: Histogram) -> "Shares":
+        """Divide by the sums over all bins."""
+        share, one_event = sample.density, sample.variance.sum() / sample.weight.sum() ** 2
+        squares = sample.variance / sample.variance.sum()
+        variance = one_event * ((1 - 2 * share) * squares + np.square(share))
+        return Shares(share, squares, variance, float(one_event))
+
+    @property
+    def covariance(self) -> FloatArray:
+        """The covariances of the shares (bins, bins), `variance` on the diagonal."""
+        both = np.outer(self.share, self.squares)
+        own = np.diag(self.squares) + np.outer(self.share, self.share)
+        result: FloatArray = self.one_event * (own - both - both.T)
+        return result
+
+    def first_order(self, change: FloatArray) -> float:
+        """Return the variance of a sum to which a share in each bin adds its `change`."""
+        mean = self.share @ change
+        return self.one_event * float(self.squares @ np.square(change) - mean**2)
+
+
 def are_whole(values: FloatArray) -> bool:
     """Tell whether all values (n,) are whole numbers, so that each may have a bin of its own."""
     return np.array_equal(values, np.round(values))

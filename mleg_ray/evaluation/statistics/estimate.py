@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Discriminator, Tag, computed_field
 
 from mleg_ray.config import Config
+from mleg_ray.console import written
 from mleg_ray.errors import DataError
 
 Direction = Literal["lower", "higher", "equal"]
@@ -33,8 +34,9 @@ class Estimate(Config):
 
     `events` is the number of generated events that enter, and of truth events unless the metric
     says otherwise. `direction` says which way is better, "equal" that neither is. `p_value`, where
-    it is defined, is the probability that two samples of one distribution differ as much. `curves`
-    are what a picture of the figure needs, by name.
+    it is defined, is the probability that two samples of one distribution differ as much. `sigmas`
+    is the significance of a figure that is inverse to what was measured, as a number of events is
+    to the difference that they show. `curves` are what a picture of the figure needs, by name.
     """
 
     # The computed fields are written for readers of the JSON and ignored when it is read back.
@@ -47,6 +49,7 @@ class Estimate(Config):
     events: int
     direction: Direction = "lower"
     p_value: float | None = None
+    sigmas: float | None = None
     curves: dict[str, Curve] = {}
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's own documented idiom
@@ -57,6 +60,8 @@ class Estimate(Config):
         It is 0 on the floor's better side, where there is one; a difference without any uncertainty
         counts as large.
         """
+        if self.sigmas is not None:
+            return max(self.sigmas, 0.0)
         above = self.value - self.floor
         worse = {"lower": above, "higher": -above, "equal": abs(above)}[self.direction]
         if worse <= 0:
@@ -76,8 +81,9 @@ class Estimate(Config):
         return "visible" if self.significance <= LARGE_SIGMAS else "large"
 
     def __str__(self) -> str:
-        value, floor = f"{self.value:.4g} ± {self.uncertainty:.2g}", f"{self.floor:.4g}"
-        return f"{value}, floor {floor} ± {self.floor_spread:.2g}: {self.verdict}"
+        difference = "" if self.verdict == "at the floor" else " difference"
+        floor = written(self.floor, self.floor_spread)
+        return f"{written(self.value, self.uncertainty)}, floor {floor}: {self.verdict}{difference}"
 
 
 class NotComputable(Config):

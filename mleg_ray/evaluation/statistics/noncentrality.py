@@ -1,11 +1,12 @@
-"""How many events a test needs to tell two samples apart.
+"""How many events show a difference of two samples, or would have one as large by chance.
 
 The χ² of two samples of n events each has a non-centrality λ that grows in proportion to n. So what
 some events say of λ / n tells how many are needed to reach any significance: more than there are,
-or fewer.
+or fewer. Of any squared difference as well is told how many events fluctuate by as much.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ import numpy as np
 from scipy import special, stats
 
 from mleg_ray.evaluation.samples.column import FloatArray
-from mleg_ray.evaluation.samples.histogram import Histogram
+from mleg_ray.evaluation.samples.histogram import Histogram, Shares
 from mleg_ray.evaluation.statistics.estimate import (
     FLOOR_SIGMAS,
     LIMIT_SIGMAS,
@@ -26,20 +27,61 @@ from mleg_ray.evaluation.statistics.estimate import (
 LEVEL = float(stats.norm.sf(FLOOR_SIGMAS))  # the chance that any of the tests errs
 POWER = 0.5  # the chance that a difference is seen
 POINTS = 41  # of a curve
+LEAST_P_VALUE = 1e-300  # of what is told apart: 37σ
 
 
 @dataclass(frozen=True)
-class Noncentrality:
-    """What one event of each sample adds to the non-centrality of a χ² test of `ndf`.
+class SquaredDifference(ABC):
+    """How far two samples differ: 1 over a number of events but for a factor, which is `reached`.
 
     `value` is an estimate without bias, so that it may be negative; `null_spread` is the standard
-    deviation that its `uncertainty` would be if the samples did not differ.
+    deviation that its `uncertainty` would be if the samples did not differ. It is then distributed
+    as a χ² of `ndf` less its mean.
     """
 
     value: float
     uncertainty: float
     null_spread: float
-    ndf: int
+    ndf: float
+
+    @property
+    def sigmas(self) -> float:
+        """The significance of the difference, at most that of `LEAST_P_VALUE`."""
+        return float(stats.norm.isf(max(self.p_value, LEAST_P_VALUE)))
+
+    @property
+    def p_value(self) -> float:
+        """The chance of a difference as large if there is none: value and spread as a χ² have."""
+        chi2 = self.ndf + math.sqrt(2 * self.ndf) * self.value / self.null_spread
+        return float(stats.chi2.sf(chi2, self.ndf))
+
+    def needed(self, level: float) -> tuple[float, float]:
+        """Return the number of events at which `reached` is, and its error.
+
+        The `value` must be positive.
+        """
+        events = self.reached(level) / self.value
+        return events, events * self.uncertainty / self.value
+
+    def least(self, level: float) -> float:
+        """Return the number of events that `needed` is above, at 2σ."""
+        return self.reached(level) / (max(self.value, 0.0) + LIMIT_SIGMAS * self.uncertainty)
+
+    def floor(self, level: float) -> float:
+        """Return what `least` is on average of samples that do not differ."""
+        return self.reached(level) / (LIMIT_SIGMAS * self.null_spread)
+
+    def curves(self, tests: int) -> dict[str, Curve]:
+        """Return pictures of one of so many `tests`, by name."""
+        return {}
+
+    @abstractmethod
+    def reached(self, level: float) -> float:
+        """Return the `value` times the number of events that is asked for."""
+
+
+class Noncentrality(SquaredDifference):
+    """What one event of each sample adds to the non-centrality of a χ² test of `ndf`."""
 
     @staticmethod
     def of_histograms(
@@ -54,7 +96,7 @@ class Noncentrality:
         are those of `PearsonTest`, that of equal samples, for samples of any size; the fixed totals
         take one of the degrees of freedom. The `design` effect multiplies variances.
         """
-        parts = [_Shares.of(sample) for sample in (truth, generated)]
+        parts = [Shares.of(sample) for sample in (truth, generated)]
         t, g = parts
         filled = t.squares + g.squares > 0
         both = np.where(filled, t.squares + g.squares, 1.0)
@@ -101,27 +143,9 @@ class Noncentrality:
             null_spread=each * self.null_spread,
         )
 
-    @property
-    def p_value(self) -> float:
-        """The chance of a difference as large if there is none: value and spread as a χ² have."""
-        chi2 = self.ndf + math.sqrt(2 * self.ndf) * self.value / self.null_spread
-        return float(stats.chi2.sf(chi2, self.ndf))
-
-    def needed(self, level: float) -> tuple[float, float]:
-        """Return the events of each sample that reach a level half of the times, and their error.
-
-        The `value` must be positive.
-        """
-        events = self._reached(level) / self.value
-        return events, events * self.uncertainty / self.value
-
-    def least(self, level: float) -> float:
-        """Return the number of events that `needed` is above, at 2σ."""
-        return self._reached(level) / (max(self.value, 0.0) + LIMIT_SIGMAS * self.uncertainty)
-
-    def floor(self, level: float) -> float:
-        """Return what `least` is on average of samples that do not differ."""
-        return self._reached(level) / (LIMIT_SIGMAS * self.null_spread)
+    def curves(self, tests: int) -> dict[str, Curve]:
+        """Return the significance to be expected of one of so many `tests`."""
+        return {"significance": self.curve(tests)}
 
     def curve(self, tests: int) -> Curve:
         """Return the significance (y) to be expected of numbers of events (x) of each sample.
@@ -141,24 +165,32 @@ class Noncentrality:
         y, error = significance(self.value), (high - low) / 2
         return Curve(x=_short(x), y=_short(y), error=_short(error))
 
-    def _reached(self, level: float) -> float:
+    def reached(self, level: float) -> float:
         """Return the λ at which χ² exceeds its critical value half of the times."""
         critical = stats.chi2.isf(level, self.ndf)
         return float(special.chndtrinc(critical, self.ndf, POWER))
 
 
-def indistinguishable(
-    tests: Mapping[str, Noncentrality], truth: int, generated: int, claimed: int
-) -> dict[str, Figure]:
-    """Return how many events of each sample every test needs, or the least that it does.
+@dataclass(frozen=True)
+class SizedTest:
+    """A test, and the numbers of true and generated events that it took."""
 
-    A test counts as needing a number where it has seen the difference: at 3σ, the chance that any
-    of the tests errs being shared equally among them. `truth` and `generated` are the numbers of
-    events compared, `claimed` is that of the whole sample.
+    test: SquaredDifference
+    truth: int
+    generated: int
+
+
+def numbers_of_events(tests: Mapping[str, SizedTest], claimed: int) -> dict[str, Figure]:
+    """Return how many events every test needs (see `needed`), or the least that it does.
+
+    A test has a number where it has seen the difference: at 3σ, the chance that any
+    of the tests errs being shared equally among them. `claimed` is the number of events of the
+    whole sample.
     """
     level = LEVEL / len(tests)
     figures: dict[str, Figure] = {}
-    for name, test in tests.items():
+    for name, sized in tests.items():
+        test = sized.test
         if test.p_value < level:
             events, error = test.needed(level)
             figures[name] = Estimate(
@@ -166,42 +198,20 @@ def indistinguishable(
                 uncertainty=error,
                 floor=test.floor(level),
                 floor_spread=0.0,
-                events=generated,
+                events=sized.generated,
                 direction="higher",
-                curves={"significance": test.curve(len(tests))},
+                p_value=test.p_value,
+                sigmas=test.sigmas,
+                curves=test.curves(len(tests)),
             )
             continue
         least = test.least(level)
-        note = f"events of each sample; {truth:,} true ones resolve no more"
+        note = f"{sized.truth:,} true events resolve no more"
         if least < claimed:
-            note += f", and about {truth * claimed / least:.2g} would have to judge {claimed:,}"
+            needed = float(f"{sized.truth * claimed / least:.2g}")
+            note += f"; to judge all {claimed:,} would take about {needed:,.0f}"
         figures[name] = Reading(value=least, note=note, lower_limit=True)
     return figures
-
-
-@dataclass(frozen=True)
-class _Shares:
-    """A sample's shares of the weights and of the squared weights by bin, both (bins,).
-
-    `variance` is that of `share`, and `one_event` 1 over the effective number of events.
-    """
-
-    share: FloatArray
-    squares: FloatArray
-    variance: FloatArray
-    one_event: float
-
-    @staticmethod
-    def of(sample: Histogram) -> "_Shares":
-        share, one_event = sample.density, sample.variance.sum() / sample.weight.sum() ** 2
-        squares = sample.variance / sample.variance.sum()
-        variance = one_event * ((1 - 2 * share) * squares + np.square(share))
-        return _Shares(share, squares, variance, float(one_event))
-
-    def first_order(self, change: FloatArray) -> float:
-        """Return the variance of a sum to which a share in each bin adds its `change`."""
-        mean = self.share @ change
-        return self.one_event * float(self.squares @ np.square(change) - mean**2)
 
 
 def _short(values: FloatArray) -> tuple[float, ...]:

@@ -86,7 +86,8 @@ class Quantile(Step):
             if own.count * self._tail < LEAST_BEYOND:
                 raise DataError(
                     f"quantile: of {own.count} train numbers of '{name}' less than {LEAST_BEYOND} "
-                    f"lie in a tail of {self._tail:g}; use more events, or a larger tail"
+                    f"lie in a tail of {self._tail:g}; at least "
+                    f"{math.ceil(LEAST_BEYOND / self._tail):,} are needed, or a larger `tail`"
                 )
             self.knots[i] = own.at(self.shares)
             same = self.knots[i][1:] == self.knots[i][:-1]

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -6,7 +7,12 @@ from scipy import stats
 
 from mleg_ray.evaluation.samples.histogram import Histogram
 from mleg_ray.evaluation.statistics.estimate import Estimate, Reading
-from mleg_ray.evaluation.statistics.noncentrality import LEVEL, Noncentrality, indistinguishable
+from mleg_ray.evaluation.statistics.noncentrality import (
+    LEVEL,
+    Noncentrality,
+    SizedTest,
+    numbers_of_events,
+)
 
 
 def drawn(shares: np.ndarray, n: int, rng: np.random.Generator) -> Histogram:
@@ -147,16 +153,20 @@ def test_what_is_seen_has_a_number_and_what_is_not_a_limit_that_grows_with_the_e
     limits = []
     for n in (10_000, 1_000_000):
         tests = {
-            name: Noncentrality.of_histograms(drawn(p, n, rng), drawn(shares, n, rng))
+            name: SizedTest(
+                Noncentrality.of_histograms(drawn(p, n, rng), drawn(shares, n, rng)), n, n
+            )
             for name, shares in (("same", p), ("other", q))
         }
-        figures = indistinguishable(tests, n, n, 10**9)
+        figures = numbers_of_events(tests, 10**9)
         same, other = figures["same"], figures["other"]
         assert isinstance(same, Reading)
         assert same.lower_limit
         limits.append(same.value)
         # So many true events as are wanted in proportion to those that a limit takes.
-        assert f"{n * 1e9 / same.value:.2g} would have to judge 1,000,000,000" in same.note
+        needed = re.search("to judge all 1,000,000,000 would take about ([0-9,]+)", same.note)
+        assert needed is not None
+        assert int(needed[1].replace(",", "")) == pytest.approx(n * 1e9 / same.value, rel=0.05)
         exact = Noncentrality(float(np.sum((p - q) ** 2 / (p + q))), 1e-9, 1e-9, 29)
         expected, _ = exact.needed(LEVEL / 2)
         if n > 10_000:
@@ -164,7 +174,7 @@ def test_what_is_seen_has_a_number_and_what_is_not_a_limit_that_grows_with_the_e
             assert other.value == pytest.approx(expected, abs=4 * other.uncertainty)
             assert other.uncertainty < 0.1 * other.value
             assert other.verdict == "large"
-            assert other.floor == pytest.approx(tests["other"].floor(LEVEL / 2))
+            assert other.floor == pytest.approx(tests["other"].test.floor(LEVEL / 2))
         assert same.value > 0.4 * n
     assert 30 < limits[1] / limits[0] < 300
     assert expected < 1_000_000
@@ -172,5 +182,30 @@ def test_what_is_seen_has_a_number_and_what_is_not_a_limit_that_grows_with_the_e
 
 def test_a_sample_smaller_than_the_limit_needs_no_more_truth():
     same = Noncentrality(0.0, 1e-7, 1e-7, 20)
-    [figure] = indistinguishable({"x": same}, 10**6, 10**6, 1000).values()
-    assert figure.note == "events of each sample; 1,000,000 true ones resolve no more"
+    [figure] = numbers_of_events({"x": SizedTest(same, 10**6, 10**6)}, 1000).values()
+    assert figure.note == "1,000,000 true events resolve no more"
+
+
+def test_each_test_speaks_of_its_own_events():
+    """A classifier has scored fewer than a tally has counted, and would need more to judge all."""
+    none = Noncentrality(0.0, 1e-6, 1e-6, 1)
+    tests = {"x": SizedTest(none, 10**7, 10**9), "trees": SizedTest(none, 10**5, 10**5)}
+    x, trees = numbers_of_events(tests, 10**9).values()
+    assert x.note.startswith("10,000,000 true events")
+    assert trees.note.startswith("100,000 true events")
+    assert x.value == trees.value
+    needed = [int(f.note.rsplit(" ", 1)[1].replace(",", "")) for f in (x, trees)]
+    assert needed[0] == 100 * needed[1]
+
+
+def test_what_is_seen_has_the_significance_of_its_difference():
+    """An AUC 4σ from ½ has a χ² of 16, of one degree of freedom: both sides of a normal one."""
+    spread = 1e-3
+    seen = Noncentrality.of_area(0.5 + 4 * spread, spread, spread)
+    [figure] = numbers_of_events({"MLP": SizedTest(seen, 1000, 1000)}, 1000).values()
+    assert isinstance(figure, Estimate)
+    assert figure.p_value == pytest.approx(2 * stats.norm.sf(4), rel=1e-6)
+    assert figure.significance == pytest.approx(stats.norm.isf(2 * stats.norm.sf(4)))
+    assert figure.verdict == "visible"
+    far = Noncentrality.of_area(0.9, spread, spread)
+    assert far.sigmas == pytest.approx(37.0, abs=0.1)
