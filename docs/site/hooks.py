@@ -262,4 +262,5 @@ def _words(option: Any) -> str:  # noqa: ANN401 - of typer
     """Return what stands for an option, or an argument, on a command line."""
     if option.param_type_name == "argument":
         return f"`{option.metavar or option.name.upper()}`"
-    return ", ".join(f"`{word}`" for word in (*option.opts, *option.secondary_opts))
+    words = (*option.opts, *option.secondary_opts)
+    return ", ".join(f'<code class="option">{word}</code>' for word in words)  # see style.css
