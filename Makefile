@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow lint docs bench bench-smoke install clean
+.PHONY: quickstart test test-slow lint docs tutorials bench bench-smoke install clean
 
 quickstart: install  ## the main job: events, training, a generated dataset and its report
 	$(BIN)/mleg quickstart
@@ -24,6 +24,10 @@ lint: install  ## style, types and the layers of the house
 
 docs: install  ## the site of the documents, in build/site
 	$(BIN)/mkdocs build --quiet
+
+tutorials: install  ## runs the notebooks, whose outputs the site then shows, in minutes
+	rm -rf build/tutorials && mkdir -p build && cp -r docs/tutorials build/tutorials
+	cd build/tutorials && $(CURDIR)/$(BIN)/jupyter-execute --inplace *.ipynb
 
 # The others want a checkpoint or events, or train for long: `python -m benchmarks --help`.
 BENCH := averaging codec cost-model tallies evaluate train-overhead tune-stacked amplification

@@ -61,11 +61,13 @@ class Bar(Protocol):
 def progress_bar(description: str, total: float) -> Iterator[Bar]:
     """Show progress for the length of the block.
 
-    On a terminal it is a bar, redrawn in place; elsewhere a line now and then, and one at the end.
+    On a terminal it is a bar, redrawn in place; elsewhere a line every `LINE_SECONDS`, also where
+    nothing is done for long, and one at the end.
     """
     if not console.is_terminal:
         lines = _Lines(description, total)
-        yield lines
+        with meanwhile(lines.say, LINE_SECONDS):
+            yield lines
         lines.say()
         return
     columns = (
@@ -122,17 +124,14 @@ class _Lines:
     def __init__(self, description: str, total: float) -> None:
         self._description = description
         self._total = total
-        self._started = self._said = time.monotonic()
+        self._started = time.monotonic()
         self._latest: tuple[float, str] = (0, "")
 
     def update(self, completed: float, note: str = "") -> None:
         self._latest = completed, note
-        if time.monotonic() - self._said >= LINE_SECONDS:
-            self.say()
 
     def say(self) -> None:
-        self._said = time.monotonic()
         completed, note = self._latest
-        seconds = self._said - self._started
+        seconds = time.monotonic() - self._started
         share = completed / self._total if self._total else 1.0
         say(f"{self._description}: {share:.0%} after {seconds:.0f} s {note}".rstrip())

@@ -284,6 +284,24 @@ MUTANTS = [
         (".above(pooled.definitions.threshold(name))", ""),
     ),
     *mutants(
+        "mleg_ray/catalog/prepare.py",
+        "tests/catalog/test_prepare.py",
+        ("shards = 10 / min(", "shards = 10 / max("),
+        k="too_few",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/quantile.py",
+        COLLIDER,
+        ("math.ceil(LEAST_BEYOND / self._tail)", "math.ceil(1 / self._tail)"),
+        k="cannot_be_learned",
+    ),
+    *mutants(
+        "mleg_ray/features/map.py",
+        "tests/training/test_trainee.py",
+        ("return 1 + sum(step.learns", "return sum(step.learns"),
+        k="shown_to_its_end",
+    ),
+    *mutants(
         "mleg_ray/physics/images.py",
         "tests/physics/test_images.py",
         ("return total(image[:, number])", "return total(image[:, :number])"),

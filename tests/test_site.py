@@ -1,5 +1,6 @@
 """The site of the documents: built without a warning, whole, and in need of no network."""
 
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -9,11 +10,12 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import mleg_ray
-from mleg_ray.features.steps import STEPS
 from mleg_ray.models import MODELS
 
 pytest.importorskip("mkdocs", reason="the site needs mkdocs, of the extra `dev`")
 pytest.importorskip("mkdocstrings", reason="the site needs mkdocstrings, of the extra `dev`")
+
+from docs.site import hooks
 
 ROOT = Path(__file__).parents[1]
 
@@ -74,8 +76,10 @@ def test_it_loads_nothing_from_a_network(site: dict[Path, Page]) -> None:
 
 def test_the_reference_has_all_functions_and_kinds(site: dict[Path, Page]) -> None:
     pages = {file.name: page for file, page in site.items() if file.parent.name == "reference"}
-    for name, registry in (("models", MODELS), ("steps", STEPS)):
+    for name, (_, registry) in hooks.KINDS.items():
         assert set(registry) <= pages[f"{name}.html"].anchors
+    code = "".join(file.read_text() for file in (ROOT / "mleg_ray").rglob("*.py"))
+    assert len(hooks.KINDS) == len(re.findall(r" = Registry\(\"", code)) > 10
     commands = pages["commands.html"].anchors
     headings = {"report_study": "mleg-report"}
     lost = [
@@ -85,6 +89,13 @@ def test_the_reference_has_all_functions_and_kinds(site: dict[Path, Page]) -> No
         and f"{getattr(mleg_ray, name).__module__}.{name}" not in commands
     ]
     assert lost == []
+
+
+def test_tutorials_are_pages(site: dict[Path, Page]) -> None:
+    pages = {file.stem: page for file, page in site.items() if file.parent.name == "tutorials"}
+    notebooks = (ROOT / "docs" / "tutorials").glob("*.ipynb")
+    assert set(pages) == {notebook.stem for notebook in notebooks}
+    assert all("ray" in page.text and "<pre" in page.text for page in pages.values())
 
 
 def test_the_tables_of_keys_are_those_of_the_code(site: dict[Path, Page]) -> None:

@@ -23,6 +23,7 @@ from mleg_ray.cluster.session import ray_session
 from mleg_ray.cluster.train import run_name, train
 from mleg_ray.commands.judging import evaluate
 from mleg_ray.commands.options import Assignments
+from mleg_ray.errors import ConfigError
 from mleg_ray.evaluation.scorecards import Scorecard
 from mleg_ray.events import Events
 from mleg_ray.run import RunConfig
@@ -225,14 +226,19 @@ class Training(Assigned):
         """Return a connected Ray."""
         return ray_session()
 
-    def require(self, *recipes: str) -> None:
+    def require(self, *recipes: str, dataset: str | None = None) -> None:
         """Refuse values that one of the recipes has not, before anything is prepared.
 
         Raises:
-            ConfigError: see `RunConfig.load`.
+            ConfigError: a recipe is on other events than the `dataset`; see `RunConfig.load`.
         """
         for recipe in recipes:
-            RunConfig.load(recipe, self.assigned)
+            found = RunConfig.load(recipe, self.assigned).dataset
+            if dataset and found != dataset:
+                raise ConfigError(
+                    f"{recipe}: on {found}, and this row has events of {dataset}; choose a recipe "
+                    f"whose dataset = {dataset!r}"
+                )
 
     def trained(
         self, recipe: str, seed: int, *own: str, dataset: Dataset | None = None

@@ -210,6 +210,7 @@ class Asked(Paper):
 def measure(options: Asked, results: Results) -> None:
     """Train, generate and compare with each seed, dataset by dataset."""
     experiments = options.chosen
+    options.require(*(one.recipe for one in experiments.values()))
     runs = {name: RunConfig.load(one.recipe) for name, one in experiments.items()}
     references: dict[tuple[str, tuple[str, ...]], Reference] = {}
     for name, one in experiments.items():

@@ -65,7 +65,7 @@ class Asked(Training):
 
 def measure(options: Asked, results: Results) -> None:
     """Train, generate and compare with each seed."""
-    options.require(options.recipe)
+    options.require(options.recipe, dataset=DATASET)
     dataset, held_out = (options.prepared(name, options.showers) for name in (DATASET, HELD_OUT))
     n = options.few(options.compared, 600)
     unseen = held_out.load(max_events=n)

@@ -76,7 +76,7 @@ class Asked(Training):
 
 def measure(options: Asked, results: Results) -> None:
     """Train, sample and compare with each seed."""
-    options.require(options.recipe)
+    options.require(options.recipe, dataset=DATASET)
     dataset = options.prepared(DATASET, options.pairs)
     joined = dataset.manifest.joined
     truth, train = joined(dataset.load("test")), joined(dataset.load("train"))

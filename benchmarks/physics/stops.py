@@ -32,7 +32,7 @@ class Asked(Training):
 
 def measure(options: Asked, results: Results) -> None:
     """Train with each seed, and compare."""
-    options.require(options.recipe)
+    options.require(options.recipe, dataset=GRID)
     grid = options.prepared(GRID, options.pairs)
     judge = options.prepared(JUDGE, options.judging)
     test, train = judge.load("test"), judge.load("train")

@@ -64,7 +64,7 @@ class Asked(Training):
 
 def measure(options: Asked, results: Results) -> None:
     """Train with each seed, and compare."""
-    options.require(options.recipe)
+    options.require(options.recipe, dataset=tops.ENTRY)
     dataset = options.prepared(tops.ENTRY, options.pairs)
     test, train = dataset.load("test"), dataset.load("train")
     truth = tops.sample(test, "test split")

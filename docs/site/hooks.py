@@ -5,6 +5,7 @@ leads nowhere.
 """
 
 import inspect
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -86,8 +87,9 @@ OTHERWISE = {"report": "report_study"}  # functions of commands that have anothe
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are no files."""
-    for path, content in {**_of_readme(), **_decisions(), **_reference()}.items():
+    """Add the pages that are no files, and the tutorials, which are notebooks."""
+    made = {**_of_readme(), **_decisions(), **_reference(), **_tutorials()}
+    for path, content in made.items():
         files.append(File.generated(config, path, content=content))
     return files
 
@@ -103,6 +105,8 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
             place = DOCS / "index.md"
         if place.is_dir():
             place /= "index.md"
+        if place.suffix == ".ipynb":
+            place = place.with_suffix(".md")
         if not place.is_relative_to(DOCS):  # what a checkout alone has
             return link["text"]
         return f"[{link['text']}]({os.path.relpath(place, own.parent)}{link['anchor'] or ''})"
@@ -121,6 +125,35 @@ def _decisions() -> dict[str, str]:
     titles = {file.name: file.read_text().partition("\n")[0].removeprefix("# ") for file in files}
     rows = [f"- [{title}]({name})" for name, title in titles.items()]
     return {"decisions/index.md": "\n".join(["# Decisions\n", *rows])}
+
+
+def _tutorials() -> dict[str, str]:
+    """Return the notebooks as Markdown, with outputs if `make tutorials` ran them as they are."""
+    pages = {}
+    for notebook in (DOCS / "tutorials").glob("*.ipynb"):
+        cells = json.loads(notebook.read_text())["cells"]
+        if (place := ROOT / "build" / "tutorials" / notebook.name).exists():
+            ran = json.loads(place.read_text())["cells"]
+            if list(map(_source, ran)) == list(map(_source, cells)):
+                cells = ran
+        pages[f"tutorials/{notebook.stem}.md"] = "\n\n".join(map(_cell, cells))
+    return pages
+
+
+def _source(cell: Mapping[str, Any]) -> str:
+    return "".join(cell["source"])
+
+
+def _cell(cell: Mapping[str, Any]) -> str:
+    if cell["cell_type"] == "markdown":
+        return _source(cell)
+    shown = [f"```python\n{_source(cell)}\n```"]
+    for output in cell["outputs"]:
+        if output.get("name") == "stdout":
+            shown.append(f"```text\n{''.join(output['text']).rstrip()}\n```")
+        elif picture := output.get("data", {}).get("image/png"):
+            shown.append(f"![](data:image/png;base64,{''.join(picture.split())})")
+    return "\n\n".join(shown)
 
 
 def _reference() -> dict[str, str]:
@@ -229,4 +262,5 @@ def _words(option: Any) -> str:  # noqa: ANN401 - of typer
     """Return what stands for an option, or an argument, on a command line."""
     if option.param_type_name == "argument":
         return f"`{option.metavar or option.name.upper()}`"
-    return ", ".join(f"`{word}`" for word in (*option.opts, *option.secondary_opts))
+    words = (*option.opts, *option.secondary_opts)
+    return ", ".join(f'<code class="option">{word}</code>' for word in words)  # see style.css

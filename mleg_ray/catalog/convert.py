@@ -19,6 +19,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.folder import FileEntry, FolderPlan, Record, SealedFolder, write_record
 from mleg_ray.storage import join, storage_errors, write_bytes
 
+CONVERTED = "conversion.json"
 GZIP = ".gz"  # behind a format's name: its files are packed
 FORMATS: dict[str, Format] = {
     "parquet": Parquet(),

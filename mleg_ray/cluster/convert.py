@@ -2,14 +2,18 @@
 
 import functools
 
-from mleg_ray.catalog.convert import Conversion, Converted, convert_shard, require_convertible
+from mleg_ray.catalog.convert import (
+    CONVERTED,
+    Conversion,
+    Converted,
+    convert_shard,
+    require_convertible,
+)
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.folder import fill
 from mleg_ray.console import say
 from mleg_ray.folder import Record, SealedFolder
 from mleg_ray.storage import absolute, join, write_json
-
-CONVERTED = "conversion.json"
 
 
 def convert(uri: str, to: str, out: str) -> Converted:

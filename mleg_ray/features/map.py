@@ -168,6 +168,11 @@ class FeatureMap(nn.Module):
         events = changed(self._condition_chain, events, Noise(torch.device("cpu")))
         return {n: events.columns[n].item() for n, q in seen.items() if not q.varies}
 
+    @property
+    def passes(self) -> int:
+        """How often `fit` reads all events."""
+        return 1 + sum(step.learns for step in self._chain)
+
     def fit(self, chunks: Iterable[Events], *, anywhere: bool = False) -> Self:
         """Learn the statistics in one pass over physical events of the train split.
 

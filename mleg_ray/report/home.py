@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import ClassVar, Literal, Self
 
 from mleg_ray import __version__
+from mleg_ray.catalog.convert import CONVERTED
 from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset
 from mleg_ray.config import Config, read_config
 from mleg_ray.errors import UserError
@@ -375,7 +376,11 @@ def _whole_or_not(root: str) -> list[tuple[type[Line], str, datetime | None]]:
         proven = listings(folder for folder, _ in proofs)
         written = [proven[folder].get(file) for folder, file in proofs]
         unproven = [place for (_, place), time in zip(places, written, strict=True) if not time]
-        begun = {place for place, there in listings(unproven).items() if PLAN in there}
+        begun = {
+            place
+            for place, there in listings(unproven).items()
+            if PLAN in there and CONVERTED not in there  # beside what it was converted from
+        }
     return [
         (kind, place, time)
         for (kind, place), time in zip(places, written, strict=True)

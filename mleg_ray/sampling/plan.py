@@ -215,18 +215,17 @@ def resolve_conditions(
                 f"--condition {name}={spectrum.told}: the checkpoint was trained at "
                 f"{name} = {fixed[name]:g} alone; leave the option out or take another checkpoint"
             )
-    for name in names:
-        if name not in fixed and name not in given:
-            if name in card.dataset.schema_.truth:
-                raise ConfigError(
-                    "the checkpoint is a detector's, which measures the events of a dataset: "
-                    "`mleg fold CHECKPOINT DATASET`"
-                )
-            low, high = card.condition_range[name]
-            raise ConfigError(
-                f"the checkpoint needs --condition {name}=VALUE; "
-                f"it was trained from {low:g} to {high:g}"
-            )
+    missing = [name for name in names if name not in fixed and name not in given]
+    if set(missing) & set(card.dataset.schema_.truth):
+        raise ConfigError(
+            "the checkpoint is a detector's, which measures the events of a dataset: "
+            "`mleg fold CHECKPOINT DATASET`"
+        )
+    if missing:
+        asked = " ".join(f"--condition {name}=VALUE" for name in missing)
+        ranges = ((name, *card.condition_range[name]) for name in missing)
+        trained = ", ".join(f"{name} from {low:g} to {high:g}" for name, low, high in ranges)
+        raise ConfigError(f"the checkpoint needs {asked}; it was trained at {trained}")
     return {name: constant(fixed[name]) if name in fixed else given[name] for name in names}
 
 

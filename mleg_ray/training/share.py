@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
+from mleg_ray.console import Bar, progress_bar
 from mleg_ray.errors import DataError
 from mleg_ray.events import Batch, Events
 from mleg_ray.features import FeatureMap
@@ -47,17 +48,20 @@ def fitted_map(run: RunConfig, dataset: Dataset) -> tuple[FeatureMap, Ranges]:
             f"{LEAST_RESAMPLED} are needed, or training.bootstrap = false"
         )
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
-    watched = _Watched(dataset)
     # Where minibatches are not features, events may lie anywhere.
     anywhere = not run.objective.traits.takes_features
-    return feature_map.fit(watched, anywhere=anywhere), watched.ranges
+    with progress_bar("Fitting the feature map", feature_map.passes * rows) as bar:
+        watched = _Watched(dataset, bar)
+        return feature_map.fit(watched, anywhere=anywhere), watched.ranges
 
 
 class _Watched:
     """The chunks of a train split, and the ranges of the conditions that passed."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, bar: Bar) -> None:
         self._dataset = dataset
+        self._bar = bar
+        self._read = 0
         self.ranges: Ranges = dict.fromkeys(dataset.schema.conditions, (math.inf, -math.inf))
 
     def __iter__(self) -> Iterator[Events]:
@@ -66,6 +70,8 @@ class _Watched:
                 column = events.columns[name]
                 self.ranges[name] = (min(low, float(column.min())), max(high, float(column.max())))
             yield events
+            self._read += len(events)
+            self._bar.update(self._read)
 
 
 def open_share(

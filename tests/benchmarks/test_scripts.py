@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import GROUPS, ROWS, main
+from benchmarks.common.options import Training
+from mleg_ray.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
@@ -65,6 +67,13 @@ def test_errors_of_users(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
         main(["pool", str(tmp_path / "nothing"), "--out", str(tmp_path)])
     assert end.value.code == 2
     assert "nothing" in capsys.readouterr().err
+
+
+def test_a_recipe_on_other_events_is_refused_before_any_are_made() -> None:
+    options = Training(seeds=[1])
+    options.require("sequence-ttbar-quick", dataset="ttbar-13tev")
+    with pytest.raises(ConfigError, match="sequence-stops: on stop-grid, .* of ttbar-13tev;"):
+        options.require("sequence-stops", dataset="ttbar-13tev")
 
 
 @pytest.mark.parametrize("script", JOBS, ids=lambda script: script.stem)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mleg_ray.catalog.convert import CONVERTED
 from mleg_ray.catalog.dataset import PREPARED, SAMPLED, Dataset
 from mleg_ray.commands.home import refresh
 from mleg_ray.commands.judging import EvaluationPlan
@@ -97,6 +98,10 @@ def test_what_is_not_whole_is_told_and_what_is_foreign_is_not(root: Path) -> Non
     for name in ("begun", "foreign", "broken", "other"):
         (root / "runs" / name / "checkpoint").mkdir(parents=True)
     (root / "runs" / "begun" / PLAN).write_text("{}")
+    for name, files in (("mine-csv", (PLAN, CONVERTED)), ("mine-root", (PLAN,))):
+        (root / "samples" / name).mkdir(parents=True)
+        for file in files:
+            (root / "samples" / name / file).write_text("{}")
     (root / "runs" / "broken" / "checkpoint" / "card.json").write_text("{")
     (root / "runs" / "other" / "checkpoint" / "card.json").write_text("[1]")
     (root / "datasets" / "<script>alert(1)").mkdir()
@@ -107,7 +112,7 @@ def test_what_is_not_whole_is_told_and_what_is_foreign_is_not(root: Path) -> Non
     (root / "reports" / "judge" / "mine" / PLAN).write_text(plan.model_dump_json())
     index = told(root)
     assert [line.place for line in index.runs] == ["runs/one"]
-    assert index.unfinished == ("runs/begun", "reports/judge/mine")
+    assert set(index.unfinished) == {"samples/mine-root", "runs/begun", "reports/judge/mine"}
     assert set(index.faults) == {"runs/broken", "runs/other", "datasets/<script>alert(1)"}
     page = (root / home.PAGE).read_text()
     assert "foreign" not in page

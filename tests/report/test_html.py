@@ -1,4 +1,5 @@
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import pytest
 from mleg_ray.definitions import Definitions, Plane
 from mleg_ray.evaluation.metrics import METRICS
 from mleg_ray.evaluation.metrics.base import Comparison, Metric
+from mleg_ray.evaluation.metrics.indistinguishable import n_indistinguishable
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, from_arrays
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.evaluation.statistics.estimate import Estimate, Figure, Reading
@@ -18,6 +20,7 @@ from mleg_ray.report.html import (
     render,
     symbol,
     usable,
+    worth,
     write_report,
 )
 from mleg_ray.report.pages import quantity
@@ -97,6 +100,43 @@ def test_the_fewest_events_come_first_and_are_drawn():
     assert list(pictures) == ["significance"]
     page = render(card, pictures)
     assert ">no</td>" in page.partition("What the sample can be used for")[2]
+
+
+def test_the_first_cards_say_whether_a_sample_is_good_and_what_limits_it():
+    """Nine in ten of the smallest numbers are not generated; doing nothing loses a correlation."""
+
+    def events(seed: int, correlation: float = 0.9, lost: float = 0.0) -> EventSample:
+        rng = np.random.default_rng(seed)
+        a, b = rng.normal(size=(2, 20_000))
+        turned = np.where((a < -2) & (rng.uniform(size=len(a)) < lost), -1, 1)
+        a, x = a * turned, (a * correlation + b * np.sqrt(1 - correlation**2)) * turned
+        plane = Plane(x="a", y="x", x_range=(-5, 5), y_range=(-5, 5), log=False)
+        return from_arrays({"a": a, "x": x}, definitions=Definitions(planes=(plane,)))
+
+    def without_classifiers(
+        comparison: Comparison, rng: np.random.Generator
+    ) -> Mapping[str, Figure]:
+        return n_indistinguishable(replace(comparison, classifiers=()), rng)
+
+    first = METRICS["n_indistinguishable"].model_copy(update={"compute": without_classifiers})
+    metrics = {"n_indistinguishable": first, "n_equivalent": METRICS["n_equivalent"]}
+    for lost, pill in ((0.0, "at the floor"), (0.9, "large difference")):
+        card = scorecard(events(1), events(2, lost=lost), null=events(3, 0.0), metrics=metrics)
+        page = " ".join(render(card, {}).split())
+        usable_card, worth_card = page.split('<section class="card">')[1:]
+        assert f">{pill}</span>" in usable_card
+        nothing = card.doing_nothing("n_indistinguishable")
+        assert nothing is not None
+        assert f"Doing nothing: {quantity(nothing.value, nothing.uncertainty)}." in usable_card
+        if lost:
+            assert "Limited by a" in usable_card
+            assert "Least in a, tail" in worth_card
+        else:
+            assert "true events resolve no more" in usable_card
+        table = page.partition("<h3>Worth in true events</h3>")[2].partition("</table>")[0]
+        assert table.count('data-label="tail"') == table.count('data-label="bulk"') == 2
+        assert list(worth(card)) == ["a", "x"]
+        assert list(worth(card)["a"]) == ["tail", "edge", "bulk"]
 
 
 def test_texts_are_escaped(page):

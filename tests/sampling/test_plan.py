@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mleg_ray.checkpoint import Card
 from mleg_ray.config import parse
 from mleg_ray.errors import ConfigError
+from mleg_ray.events import Field
 from mleg_ray.sampling.plan import SampleSpec, extrapolations, resolve_conditions
 from mleg_ray.sampling.spectra import constant
 from tests.checkpoints import small_checkpoint
@@ -82,6 +83,16 @@ def test_fixed_condition_cannot_be_changed(fixed: Card) -> None:
 def test_varying_condition_must_be_given(varying: Card) -> None:
     with pytest.raises(ConfigError, match=r"--condition beam_energy=VALUE; .* from 10 to 50"):
         resolve_conditions(varying, {})
+
+
+def test_all_that_are_missing_are_named_at_once(varying: Card) -> None:
+    mass = Field(name="mass", unit="GeV", role="condition")
+    described = varying.dataset.model_copy(update={"fields": (*varying.dataset.fields, mass)})
+    ranges = varying.condition_range | {"mass": (220.0, 800.0)}
+    card = varying.model_copy(update={"dataset": described, "condition_range": ranges})
+    both = r"beam_energy=VALUE --condition mass=VALUE; .* 10 to 50, mass from 220 to 800$"
+    with pytest.raises(ConfigError, match=both):
+        resolve_conditions(card, {})
 
 
 def test_unknown_condition_is_named(varying: Card) -> None:

@@ -12,7 +12,7 @@ from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import Batch
 from mleg_ray.training import trainee as trainee_module
 from mleg_ray.training.batches import Minibatches
-from mleg_ray.training.share import by_weight, open_share
+from mleg_ray.training.share import by_weight, fitted_map, open_share
 from mleg_ray.training.trainee import Moment, Trainee, other_snapshots
 from tests.prepared import prepared_dataset
 from tests.recipes import small_run
@@ -36,6 +36,14 @@ def judged(moments: list[Moment]) -> list[int]:
 
 def weights(of: Trainee) -> torch.Tensor:
     return torch.cat([p.flatten() for p in of.loop.model.parameters()])
+
+
+@pytest.mark.parametrize("steps", ["", '{ kind="quantile", fields=["electron.px"], tail=0.2 }'])
+def test_a_fit_is_shown_to_its_end(
+    dataset: Dataset, steps: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitted_map(small_run("bvae-dis", f"features.steps=[{steps}]"), dataset)
+    assert capsys.readouterr().err.startswith("Fitting the feature map: 100% after")
 
 
 def test_ends_with_its_steps(dataset: Dataset) -> None:

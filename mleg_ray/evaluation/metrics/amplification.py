@@ -24,6 +24,7 @@ from mleg_ray.evaluation.statistics.estimate import (
     Reading,
 )
 from mleg_ray.evaluation.statistics.noncentrality import (
+    LEVEL,
     SizedTest,
     SquaredDifference,
     numbers_of_events,
@@ -170,7 +171,7 @@ def ratio(together: GeneratorError, train_events: int, comparison: Comparison) -
     """Return the number of true events per training event, or the least that it can be."""
     if together.value <= LIMIT_SIGMAS * together.uncertainty:
         note = f"{comparison.truth.counted:,} true events resolve no smaller error of the generator"
-        return Reading(value=together.least(0) / train_events, note=note, lower_limit=True)
+        return Reading(value=together.least(LEVEL) / train_events, note=note, lower_limit=True)
     value = 1 / together.value / train_events
     return Estimate(
         value=value,
