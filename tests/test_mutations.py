@@ -1325,7 +1325,17 @@ MUTANTS = [
         "tests/models/test_sequence.py",
         ("log_slope = log_slope - self.eta_map", "log_slope = log_slope + self.eta_map"),
         ("self.eta_map.change(eta), turn)", "self.eta_map.change(eta), at.place)"),
+        ("there, logs, 0.0)", "~there, logs, 0.0)"),
         k="density",
+    ),
+    *mutants(
+        "mleg_ray/models/second.py",
+        "tests/models/test_sequence.py",
+        ("logsigmoid(-logit) + both[1]", "both[1]"),
+        ("u < share", "u > share"),
+        ("(u - share) / (1 - share)", "u"),
+        ("first=self.first[of]", "first=self.first"),
+        k="TestPhysical",
     ),
     *mutants(
         "mleg_ray/models/second.py",

@@ -55,8 +55,8 @@ class Sequence(Model):
     A feature that is `descending` is below that of the object before in its group: it is generated
     as the logarithm of the distance. If events are `isotropic`, turning all of an event's angles
     changes no density: the first object's is uniform, and all others are measured from it. The
-    second object of a group of `pairs` has networks of its own, and is placed by the mass of the
-    first two, see `Second`. Missing momentum may be learned as a soft term, see `Balance`.
+    second object of a group of `pairs` may be of the first one's particle, and is then placed by
+    the mass of both, see `Second`. Missing momentum may be learned as a soft term, see `Balance`.
     """
 
     has_density = True
@@ -266,7 +266,7 @@ class Sequence(Model):
             assert isinstance(second, Second)
             of = (group == number) & (rank == 1)
             others &= ~of
-            yield second.after(before[of]), of
+            yield second.after(before[of], self.objects), of
         yield self.objects, others
 
     def _queue(self, counts: Tensor) -> Queue:
@@ -312,8 +312,8 @@ class SequenceConfig(ModelConfig):
 
     `order` are the groups in which objects come, by default that of the features; `descending` is
     the feature, `log_pt` of `jet.log_pt` say, by which a group's objects are in order, that of its
-    `ordered_by`, and none if empty. `pairs` are groups whose second object is placed by the mass of
-    the first two, see `Second`; `balance` names missing momentum that is learned as a soft term,
+    `ordered_by`, and none if empty. `pairs` are groups whose second object may be placed by the mass
+    of the first two, see `Second`; `balance` names missing momentum that is learned as a soft term,
     see `Balance`: `met`, say, of `met.pt` and `met.phi`. Of what either needs, `pt`, `eta` and
     `phi`, steps must make a feature each. What is known of an event is `width` numbers, and each
     feature has `hidden` units of its own and a spline of so many `bins`. Sums are of `magnitudes`;

@@ -259,9 +259,56 @@ class TestPhysicalCoordinates:
         noise = drawn(model, 300)
         return model.decode(noise, noise.new_zeros(300, 0)).detach()
 
-    @pytest.mark.parametrize("settings", [{}, {"pairs": []}, {"balance": "", "isotropic": False}])
-    def test_density_is_that_of_the_noise_over_the_stretch_of_the_map(self, settings: dict) -> None:
-        require_true_density(self.built(**settings), ANGLES, PRESENCE)
+    @pytest.mark.parametrize("logit", [-60.0, 60.0])
+    @pytest.mark.parametrize("settings", [{}, {"balance": "", "isotropic": False}])
+    def test_density_is_that_of_the_noise_over_the_stretch_of_the_map(
+        self, settings: dict, logit: float
+    ) -> None:
+        """Of both kinds of second jets, where one is certain."""
+        model = self.of_particle(self.built(**settings), logit)
+        require_true_density(model, ANGLES, PRESENCE)
+
+    def test_density_without_pairs_is_that_of_the_noise_too(self) -> None:
+        require_true_density(self.built(pairs=[]), ANGLES, PRESENCE)
+
+    def test_a_second_jet_is_of_either_kind(self) -> None:
+        """The density is that of the mixture, here 0.3 and 0.7; fewer jets have no share in it."""
+        model = self.built()
+        x, none = self.made(model), torch.zeros(300, 0).double()
+        one, other, both = (
+            self.of_particle(model, logit).log_prob(x, none)
+            for logit in (60.0, -60.0, math.log(0.3 / 0.7))
+        )
+        expected = torch.logaddexp(math.log(0.3) + one, math.log(0.7) + other)
+        torch.testing.assert_close(both, expected)
+        pairs = numbers(x)[:, 0] > 1
+        assert (one - other).abs()[pairs].min() > 1e-6
+        assert torch.equal(one[~pairs], other[~pairs])
+
+    def test_the_noise_of_p_t_tells_of_which_kind(self) -> None:
+        """With a share of 0.3: u = 0.12 is 0.4 of the one kind, u = 0.72 is 0.6 of the other."""
+        model = self.built()
+        noise = drawn(model, 300)
+        normal = torch.distributions.Normal(0.0, 1.0)
+        for u, v, logit in ((0.12, 0.4, 60.0), (0.72, 0.6, -60.0)):
+            made = []
+            for at, own in ((u, math.log(0.3 / 0.7)), (v, logit)):
+                noise[:, 7] = normal.icdf(torch.tensor(at, dtype=torch.float64))
+                self.of_particle(model, own)
+                made.append(model.decode(noise, noise.new_zeros(300, 0)))
+            pairs = numbers(made[0])[:, 0] > 1
+            torch.testing.assert_close(made[0][pairs], made[1][pairs])
+            assert pairs.sum() > 50
+
+    @staticmethod
+    def of_particle(model: Sequence, logit: float) -> Sequence:
+        """Make the share of second jets that are of the first one's particle certain."""
+        [second] = model.seconds
+        assert isinstance(second, Second)
+        with torch.no_grad():
+            second.share.weight.zero_()
+            second.share.bias.fill_(logit)
+        return model
 
     def test_turning_all_angles_changes_no_density(self) -> None:
         model = self.built()
@@ -275,7 +322,7 @@ class TestPhysicalCoordinates:
 
         But for the bend, and in units of 1.6 about log m² of two usual jets at a right angle.
         """
-        model = self.built()
+        model = self.of_particle(self.built(), 60.0)
         [second] = model.seconds
         assert isinstance(second, Second)
         with torch.no_grad():
