@@ -10,7 +10,7 @@ from torch.nn.functional import logsigmoid
 
 from mleg_ray.features.field import FieldMap
 from mleg_ray.models.base import Spaces
-from mleg_ray.models.chain import Below, Chain
+from mleg_ray.models.chain import Below, Chain, Turned
 from mleg_ray.models.fields import FieldMaps
 from mleg_ray.models.pairs import Direction, MassCurve, Pair
 from mleg_ray.models.splines import Circle, Line, Monotone
@@ -48,7 +48,7 @@ class Second(nn.Module):
         self.share = nn.Linear(width, 1)
         self._there = [f"{group}.{name}" in spaces.features.positions for name in maps]
 
-    def after(self, first: Tensor, others: Chain) -> "After":
+    def after(self, first: Tensor, others: Chain | Turned) -> "After":
         """Return the density behind first objects (N, f), where `others` is that of all others."""
         pt, eta, _ = (self.fields[name] for name in self._names)
         return After(self, first.double(), pt, eta, others)
@@ -61,7 +61,7 @@ class After(NamedTuple):
     first: Tensor
     pt_map: FieldMap
     eta_map: FieldMap
-    others: Chain
+    others: Chain | Turned
 
     def log_prob(self, known: Tensor, x: Tensor, below: Below | None = None) -> Tensor:
         """Return log p(x | ...) of all numbers in the place of p_T's, and zeros (N, f)."""
@@ -107,18 +107,8 @@ class After(NamedTuple):
         columns = list(noise.unbind(1))
         columns[self.second.pt] = torch.special.ndtri(u).to(noise)
         noise = torch.stack(columns, dim=1)
-        made = torch.empty_like(noise)
-        for rows, decode in (
-            (of, self._replace(first=self.first[of])._mass_decoded),
-            (~of, self.others.decode),
-        ):
-            made[rows] = decode(
-                known[rows],
-                noise[rows],
-                below and below.of(rows),
-                None if present is None else present[rows],
-            )
-        return made
+        made = self._mass_decoded(known, noise, below, present)
+        return torch.where(of[:, None], made, self.others.decode(known, noise, below, present))
 
     def _mass_decoded(
         self, known: Tensor, noise: Tensor, below: Below | None, present: Tensor | None
