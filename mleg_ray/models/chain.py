@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, silu
 
 from mleg_ray.models.splines import Circle, Levels, Monotone
+from mleg_ray.space import wrapped
 
 LEAST_DESCENT = 1e-6  # from an object to the next, of a standardised feature: more is rounding
 
@@ -116,6 +117,33 @@ class Chain(nn.Module):
             return waiting
         told: Tensor = self.tells[i](seen(self._map(i), x))
         return waiting + told
+
+
+class Turned(NamedTuple):
+    """A chain whose number `number`, an angle, is measured from others (N,) in half turns."""
+
+    chain: Chain
+    number: int
+    turn: Tensor
+
+    def log_prob(self, known: Tensor, x: Tensor, below: "Below | None" = None) -> Tensor:
+        """Return log p(x_i | ...) (N, m); see `Chain`."""
+        return self.chain.log_prob(known, self._turned(x, -self.turn), below)
+
+    def decode(
+        self,
+        known: Tensor,
+        noise: Tensor,
+        below: "Below | None" = None,
+        present: Tensor | None = None,
+    ) -> Tensor:
+        """Return the numbers (N, m) that noise (N, m) becomes; see `Chain`."""
+        return self._turned(self.chain.decode(known, noise, below, present), self.turn)
+
+    def _turned(self, x: Tensor, turn: Tensor) -> Tensor:
+        columns = list(x.unbind(1))
+        columns[self.number] = wrapped(columns[self.number] + turn.to(x))
+        return torch.stack(columns, dim=1)
 
 
 class Below(NamedTuple):

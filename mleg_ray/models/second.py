@@ -1,4 +1,4 @@
-"""The density of the second object of a group, whose place is told by the mass of the first two."""
+"""The density of the second object of a group, whose place may be told by the mass of both."""
 
 import math
 from collections.abc import Mapping
@@ -6,23 +6,27 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from mleg_ray.features.field import FieldMap
 from mleg_ray.models.base import Spaces
-from mleg_ray.models.chain import Below, Chain
+from mleg_ray.models.chain import Below, Chain, Turned
 from mleg_ray.models.fields import FieldMaps
 from mleg_ray.models.pairs import Direction, MassCurve, Pair
 from mleg_ray.models.splines import Circle, Line, Monotone
 
 SPREAD = 1.6  # of log m²: a spline must reach masses a hundred times the usual
+LEAST = 1e-15  # of probabilities of noise
 MORE = 3  # times the bins of other numbers has a mass: it has peaks
 
 
 class Second(nn.Module):
-    """What is learned of a group's second objects in other coordinates: `after` their first ones.
+    """What is learned of a group's second objects: they come of the same particle, or do not.
 
-    A chain has their numbers, but the mass of the two in the place of η, and the place on the curve
-    of that mass in that of φ: see `mleg_ray.models.pairs`.
+    If both are of one particle, a chain of their own has their numbers, but the mass of the two in
+    the place of η, and the place on the curve of that mass in that of φ: see
+    `mleg_ray.models.pairs`. If not, they are objects like all others, which balance those before.
+    Their density is that of the mixture, whose shares depend on what is known.
     """
 
     def __init__(
@@ -41,11 +45,13 @@ class Second(nn.Module):
         assert isinstance(azimuth, Circle)
         own[self.eta] = Line(MORE * azimuth.bins)
         self.chain = Chain(own, width, hidden)
+        self.share = nn.Linear(width, 1)
+        self._there = [f"{group}.{name}" in spaces.features.positions for name in maps]
 
-    def after(self, first: Tensor) -> "After":
-        """Return the density behind first objects (N, f)."""
+    def after(self, first: Tensor, others: Chain | Turned) -> "After":
+        """Return the density behind first objects (N, f), where `others` is that of all others."""
         pt, eta, _ = (self.fields[name] for name in self._names)
-        return After(self, first.double(), pt, eta)
+        return After(self, first.double(), pt, eta, others)
 
 
 class After(NamedTuple):
@@ -55,9 +61,27 @@ class After(NamedTuple):
     first: Tensor
     pt_map: FieldMap
     eta_map: FieldMap
+    others: Chain | Turned
 
     def log_prob(self, known: Tensor, x: Tensor, below: Below | None = None) -> Tensor:
-        """Return log p(x_i | ...) (N, f)."""
+        """Return log p(x | ...) of all numbers in the place of p_T's, and zeros (N, f)."""
+        logit = self.second.share(known)[:, 0]
+        there = torch.tensor(self.second._there, device=x.device)
+        both = [
+            torch.where(there, logs, 0.0).sum(dim=1)
+            for logs in (self._of_mass(known, x, below), self.others.log_prob(known, x, below))
+        ]
+        log_prob = torch.logaddexp(logsigmoid(logit) + both[0], logsigmoid(-logit) + both[1])
+        return torch.stack(
+            [
+                log_prob if i == self.second.pt else torch.zeros_like(log_prob)
+                for i in range(x.shape[1])
+            ],
+            dim=1,
+        )
+
+    def _of_mass(self, known: Tensor, x: Tensor, below: Below | None) -> Tensor:
+        """Return log p(x_i | ...) (N, f) of objects that are of the first one's particle."""
         eta = self.eta_map.restore(x[:, self.second.eta].double())
         at, log_slope = self._pair(x).curve(eta, x[:, self.second.phi].double())
         own = self._replaced(x, (at.log_mass2 - self._usual()) / SPREAD, at.place)
@@ -72,7 +96,24 @@ class After(NamedTuple):
         below: Below | None = None,
         present: Tensor | None = None,
     ) -> Tensor:
-        """Return the objects (N, f) that noise (N, f) becomes."""
+        """Return the objects (N, f) that noise (N, f) becomes.
+
+        The noise of p_T tells also which of both they are: u < share, then u over it.
+        """
+        share = self.second.share(known)[:, 0].double().sigmoid().clamp(LEAST, 1 - LEAST)
+        u = torch.special.ndtr(noise[:, self.second.pt].double())
+        of = u < share
+        u = torch.where(of, u / share, (u - share) / (1 - share)).clamp(LEAST, 1 - LEAST)
+        columns = list(noise.unbind(1))
+        columns[self.second.pt] = torch.special.ndtri(u).to(noise)
+        noise = torch.stack(columns, dim=1)
+        made = self._mass_decoded(known, noise, below, present)
+        return torch.where(of[:, None], made, self.others.decode(known, noise, below, present))
+
+    def _mass_decoded(
+        self, known: Tensor, noise: Tensor, below: Below | None, present: Tensor | None
+    ) -> Tensor:
+        """Return objects (N, f) of the first one's particle."""
         own = self.second.chain.decode(known, noise, below, present)
         log_mass2 = SPREAD * own[:, self.second.eta].double() + self._usual()
         at = MassCurve(log_mass2, own[:, self.second.phi].double())

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from mleg_ray.errors import ConfigError
-from mleg_ray.models.balance import Balance
+from mleg_ray.models.balance import TOLD, Balance, Before
 from mleg_ray.models.base import MODELS, Model, ModelConfig, Spaces
-from mleg_ray.models.chain import Below, Chain, seen, seen_width
+from mleg_ray.models.chain import Below, Chain, Turned, seen, seen_width
 from mleg_ray.models.second import After, Second
 from mleg_ray.models.splines import Bins, Circle, Line, Monotone
 from mleg_ray.space import Part, Space, columns, wrapped
@@ -55,8 +55,10 @@ class Sequence(Model):
     A feature that is `descending` is below that of the object before in its group: it is generated
     as the logarithm of the distance. If events are `isotropic`, turning all of an event's angles
     changes no density: the first object's is uniform, and all others are measured from it. The
-    second object of a group of `pairs` has networks of its own, and is placed by the mass of the
-    first two, see `Second`. Missing momentum may be learned as a soft term, see `Balance`.
+    second object of a group of `pairs` may be of the first one's particle, and is then placed by
+    the mass of both, see `Second`. Where missing momentum is to `balance`, each object is told the
+    transverse momentum of those before it, from which its azimuth is measured, and missing momentum
+    is learned as a soft term, see `Balance`.
     """
 
     has_density = True
@@ -121,7 +123,8 @@ class Sequence(Model):
         # What turns with the event: of an object's numbers, and of the event's others.
         turn = [isinstance(one, Circle) and config.isotropic for one in maps.values()]
         self.register_buffer("turn", torch.tensor(turn), persistent=False)
-        self.balance = Balance(config.balance, groups, spaces) if config.balance else None
+        self._azimuth = angles[0] if angles else 0
+        self.balance = Balance(config.balance, groups, maps, spaces) if config.balance else None
         balanced = () if self.balance is None else (self.balance.phi,)
         turn = [i in circle and i not in balanced and config.isotropic for i in self._others]
         self.register_buffer("turn_others", torch.tensor(turn, dtype=torch.bool), persistent=False)
@@ -139,6 +142,9 @@ class Sequence(Model):
             nn.SiLU(),
             nn.Linear(MAGNITUDE_WIDTH, config.magnitudes),
         )
+        self.behind = nn.Linear(shown, width, bias=False)
+        if self.balance is not None:
+            self.pull = nn.Linear(TOLD, width, bias=False)
         self.sums = nn.Linear((3 if angles else 1) * config.magnitudes, width, bias=False)
         alone = min(config.places, len(table))
         self.places = nn.Parameter(torch.randn(alone, shown, width) / math.sqrt(3 * shown))
@@ -182,8 +188,14 @@ class Sequence(Model):
         known = (told.cumsum(dim=1) - told)[rows] + given[event] + self.slot(queue.slot[rows])
         before = nn.functional.pad(x[:, :-1], (0, 0, 1, 0))[rows]
         below = self._below(before, queue.rank[rows])
+        known = known + self._behind(queue.group[rows], queue.rank[rows], before)
+        sums = None
+        if self.balance is not None:
+            momenta = self.balance.momenta(x, queue.group).masked_fill(~queue.there, 0)
+            sums = Before.each(momenta).of(rows)
+            known = known + self._pulled(sums, before)
         logs = torch.empty_like(before)
-        for law, of in self._laws(queue.group[rows], queue.rank[rows], before):
+        for law, of in self._laws(queue.group[rows], queue.rank[rows], before, sums):
             own = law.log_prob(known[of], x[rows][of], below and below.of(of))
             logs = logs.index_put((of,), own)
         logs = torch.where((t == 0)[:, None] & self.turn, -math.log(2), logs)
@@ -192,7 +204,7 @@ class Sequence(Model):
         if self.rest is None:
             return result
         if self.balance is not None:
-            features, log_slope = self.balance(features, counts)
+            features, log_slope = self.balance(features, _turned(momenta.sum(dim=1), turn))
             result = result + log_slope
         others = columns(features, self._others)
         others = torch.where(self.turn_others, wrapped(others - turn[:, None]), others)
@@ -216,6 +228,7 @@ class Sequence(Model):
         known = self.given(self._with_counts(counts, condition[order]))
         turn = made.new_zeros(len(made))
         before = made.new_zeros(len(made), len(self.objects.maps))
+        sums = Before.nothing(len(made), made.device)
         for t, n in enumerate(queue.there.sum(dim=0).tolist()):
             group, rank, slot = (column[:n, t] for column in queue[:3])
             places, own = self._read(made[:n, :-1], slot)
@@ -225,11 +238,17 @@ class Sequence(Model):
             if t == 0:
                 turn[:n] = torch.where(self.turn, own, 0.0).sum(dim=1)
                 present = present & ~self.turn  # the event turns, and the first angle is 0
-            known_now = known[:n] + self.slot(slot)
+            known_now = known[:n] + self.slot(slot) + self._behind(group, rank, before)
+            now = None
+            if self.balance is not None:
+                now = sums.of(slice(n))
+                known_now = known_now + self._pulled(now, before)
             x = torch.empty_like(own)
-            for law, of in self._laws(group, rank, before):
+            for law, of in self._laws(group, rank, before, now):
                 x[of] = law.decode(known_now[of], own[of], below and below.of(of), present[of])
             before = x
+            if self.balance is not None:
+                sums = sums.then(self.balance.momenta(x, group))
             shown = self._shown(group, x)
             known[:n] += self._summed(shown)
             if t < len(self.places):
@@ -241,7 +260,7 @@ class Sequence(Model):
             others = torch.where(self.turn_others, wrapped(others + turn[:, None]), others)
             made[:, self._others] = others
             if self.balance is not None:
-                made = self.balance.inverse(made, counts)
+                made = self.balance.inverse(made, _turned(sums.vector, turn))
         result = torch.empty_like(noise)
         result[order] = made[:, :-1]
         return result
@@ -258,16 +277,22 @@ class Sequence(Model):
         return Below(self._descending, before[:, self._descending], rank > 0)
 
     def _laws(
-        self, group: Tensor, rank: Tensor, before: Tensor
-    ) -> Iterator[tuple[Chain | After, Tensor]]:
+        self, group: Tensor, rank: Tensor, before: Tensor, sums: Before | None
+    ) -> Iterator[tuple[Chain | Turned | After, Tensor]]:
         """Yield the densities of objects (N,) behind those (N, f) before, and whose they are."""
         others = torch.ones_like(group, dtype=torch.bool)
         for number, second in zip(self._paired, self.seconds, strict=True):
             assert isinstance(second, Second)
             of = (group == number) & (rank == 1)
             others &= ~of
-            yield second.after(before[of]), of
-        yield self.objects, others
+            yield second.after(before[of], self._law(sums, of)), of
+        yield self._law(sums, others), others
+
+    def _law(self, sums: Before | None, of: Tensor) -> Chain | Turned:
+        """Return the density of objects behind some of the sums, by a mask (N,)."""
+        if sums is None:
+            return self.objects
+        return Turned(self.objects, self._azimuth, sums.turn[of])
 
     def _queue(self, counts: Tensor) -> Queue:
         """Return the objects of events with so many (B, G) of each group."""
@@ -287,6 +312,18 @@ class Sequence(Model):
         places = self.table[slot]
         padded = nn.functional.pad(features, (0, 1))
         return places, padded.gather(1, places.flatten(1)).view(places.shape)
+
+    def _behind(self, group: Tensor, rank: Tensor, before: Tensor) -> Tensor:
+        """Return what objects (N,) are told of those (N, f) before them in their groups."""
+        told: Tensor = self.behind(self._shown(group, before))
+        return torch.where((rank > 0)[:, None], told, 0.0)
+
+    def _pulled(self, sums: Before, before: Tensor) -> Tensor:
+        """Return what objects (N,) are told of momenta, as seen from those (N, f) before them."""
+        assert self.balance is not None
+        told = self.balance.told(sums, before[:, self._azimuth].double())
+        pulled: Tensor = self.pull(told.to(before))
+        return pulled
 
     def _with_counts(self, counts: Tensor, condition: Tensor) -> Tensor:
         return torch.cat([SCALE * counts.to(condition), condition], dim=1)
@@ -312,8 +349,8 @@ class SequenceConfig(ModelConfig):
 
     `order` are the groups in which objects come, by default that of the features; `descending` is
     the feature, `log_pt` of `jet.log_pt` say, by which a group's objects are in order, that of its
-    `ordered_by`, and none if empty. `pairs` are groups whose second object is placed by the mass of
-    the first two, see `Second`; `balance` names missing momentum that is learned as a soft term,
+    `ordered_by`, and none if empty. `pairs` are groups whose second object may be placed by the
+    mass of the first two, see `Second`; `balance` names the missing momentum that balances objects,
     see `Balance`: `met`, say, of `met.pt` and `met.phi`. Of what either needs, `pt`, `eta` and
     `phi`, steps must make a feature each. What is known of an event is `width` numbers, and each
     feature has `hidden` units of its own and a spline of so many `bins`. Sums are of `magnitudes`;
@@ -369,3 +406,8 @@ def _count_of(group: str, spaces: Spaces) -> int:
 def _with_constant(condition: Tensor) -> Tensor:
     """Return conditions (B, c) and a one, (B, c + 1): a layer needs something to see."""
     return torch.cat([condition, condition.new_ones(len(condition), 1)], dim=1)
+
+
+def _turned(momenta: Tensor, turn: Tensor) -> Tensor:
+    """Return momenta (B,) turned by angles (B,) in half turns."""
+    return momenta * torch.polar(torch.ones_like(momenta.real), math.pi * turn.double())

@@ -15,6 +15,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.features.field import FieldMap
 from mleg_ray.features.steps.elementwise import Angle, Interval, Logarithm
 from mleg_ray.models import Spaces
+from mleg_ray.models.balance import Before
 from mleg_ray.models.second import Second
 from mleg_ray.models.sequence import Sequence, SequenceConfig
 from mleg_ray.models.splines import Levels
@@ -209,6 +210,33 @@ def test_an_object_knows_the_vector_sum_of_those_before() -> None:
     torch.testing.assert_close(told, expected, atol=1e-12, rtol=0)
 
 
+def test_an_object_knows_the_one_before_in_its_group() -> None:
+    model = built()
+    with torch.no_grad():
+        model.behind.weight.copy_(torch.eye(16, 6))
+    before = torch.tensor([[0.3, 1.0, 1 / 3], [0.3, 1.0, 1 / 3]], dtype=torch.float64)
+    told = model._behind(torch.tensor([1, 1]), torch.tensor([0, 1]), before)
+    expected = torch.zeros(2, 16).double()
+    expected[1, :6] = torch.tensor([0.3, 1.0, 0.5, math.sqrt(3) / 2, 0.0, 1.0])
+    torch.testing.assert_close(told, expected, atol=1e-7, rtol=0)
+
+
+def test_sums_before_each_momentum_by_hand() -> None:
+    """Of 3 GeV, 4 GeV a quarter turn further, and 2 GeV back along the first."""
+    momenta = torch.tensor([[3, 4j, -2]], dtype=torch.complex128)
+    before = Before.each(momenta)
+    torch.testing.assert_close(before.vector, torch.tensor([[0, 3, 3 + 4j]]).to(momenta))
+    torch.testing.assert_close(before.scalar, torch.tensor([[0.0, 3, 7]]).double())
+    sums = Before.nothing(2, momenta.device)
+    for momentum in momenta[0]:
+        sums = sums.then(momentum[None])  # the second event has no objects
+    torch.testing.assert_close(sums.vector, torch.tensor([1 + 4j, 0]).to(momenta))
+    torch.testing.assert_close(sums.scalar, torch.tensor([9.0, 0]).double())
+    torch.testing.assert_close(
+        before.turn[0, 1:], torch.tensor([0, math.atan2(4, 3) / math.pi]).double()
+    )
+
+
 class TestPhysicalCoordinates:
     """Jets of p_T above 20 GeV and |η| < 2.8, the second placed by the mass of the first two.
 
@@ -259,9 +287,56 @@ class TestPhysicalCoordinates:
         noise = drawn(model, 300)
         return model.decode(noise, noise.new_zeros(300, 0)).detach()
 
-    @pytest.mark.parametrize("settings", [{}, {"pairs": []}, {"balance": "", "isotropic": False}])
-    def test_density_is_that_of_the_noise_over_the_stretch_of_the_map(self, settings: dict) -> None:
-        require_true_density(self.built(**settings), ANGLES, PRESENCE)
+    @pytest.mark.parametrize("logit", [-60.0, 60.0])
+    @pytest.mark.parametrize("settings", [{}, {"balance": "", "isotropic": False}])
+    def test_density_is_that_of_the_noise_over_the_stretch_of_the_map(
+        self, settings: dict, logit: float
+    ) -> None:
+        """Of both kinds of second jets, where one is certain."""
+        model = self.of_particle(self.built(**settings), logit)
+        require_true_density(model, ANGLES, PRESENCE)
+
+    def test_density_without_pairs_is_that_of_the_noise_too(self) -> None:
+        require_true_density(self.built(pairs=[]), ANGLES, PRESENCE)
+
+    def test_a_second_jet_is_of_either_kind(self) -> None:
+        """The density is that of the mixture, here 0.3 and 0.7; fewer jets have no share in it."""
+        model = self.built()
+        x, none = self.made(model), torch.zeros(300, 0).double()
+        one, other, both = (
+            self.of_particle(model, logit).log_prob(x, none)
+            for logit in (60.0, -60.0, math.log(0.3 / 0.7))
+        )
+        expected = torch.logaddexp(math.log(0.3) + one, math.log(0.7) + other)
+        torch.testing.assert_close(both, expected)
+        pairs = numbers(x)[:, 0] > 1
+        assert (one - other).abs()[pairs].min() > 1e-6
+        assert torch.equal(one[~pairs], other[~pairs])
+
+    def test_the_noise_of_p_t_tells_of_which_kind(self) -> None:
+        """With a share of 0.3: u = 0.12 is 0.4 of the one kind, u = 0.72 is 0.6 of the other."""
+        model = self.built()
+        noise = drawn(model, 300)
+        normal = torch.distributions.Normal(0.0, 1.0)
+        for u, v, logit in ((0.12, 0.4, 60.0), (0.72, 0.6, -60.0)):
+            made = []
+            for at, own in ((u, math.log(0.3 / 0.7)), (v, logit)):
+                noise[:, 7] = normal.icdf(torch.tensor(at, dtype=torch.float64))
+                self.of_particle(model, own)
+                made.append(model.decode(noise, noise.new_zeros(300, 0)))
+            pairs = numbers(made[0])[:, 0] > 1
+            torch.testing.assert_close(made[0][pairs], made[1][pairs])
+            assert pairs.sum() > 50
+
+    @staticmethod
+    def of_particle(model: Sequence, logit: float) -> Sequence:
+        """Make the share of second jets that are of the first one's particle certain."""
+        [second] = model.seconds
+        assert isinstance(second, Second)
+        with torch.no_grad():
+            second.share.weight.zero_()
+            second.share.bias.fill_(logit)
+        return model
 
     def test_turning_all_angles_changes_no_density(self) -> None:
         model = self.built()
@@ -275,7 +350,7 @@ class TestPhysicalCoordinates:
 
         But for the bend, and in units of 1.6 about log m² of two usual jets at a right angle.
         """
-        model = self.built()
+        model = self.of_particle(self.built(), 60.0)
         [second] = model.seconds
         assert isinstance(second, Second)
         with torch.no_grad():
@@ -287,13 +362,68 @@ class TestPhysicalCoordinates:
         made = model.decode(noise, noise.new_zeros(300, 0)).detach()
         made = made[numbers(made)[:, 0] > 1]
         assert len(made) > 50
-        pt = 20 + (3.0 + 0.9 * made[:, [4, 7]]).exp()
+        pt = self.jet(made[:, [4, 7]])
         eta = 2.8 * (2 * (0.1 + 1.2 * made[:, [5, 8]]).sigmoid() - 1)
         phi = math.pi * made[:, [6, 9]]
         d = (eta[:, 0] - eta[:, 1]).cosh() - (phi[:, 0] - phi[:, 1]).cos()
         most = (2.8 + eta[:, 0].abs()).cosh() + 1
         mass2 = 2 * pt.prod(dim=1) * d / (1 - (d / most).square())
         torch.testing.assert_close(mass2, torch.full_like(mass2, 6400.0))
+
+    def test_momenta_of_objects_by_hand(self) -> None:
+        balance = self.built().balance
+        assert balance is not None
+        x = torch.tensor([[0.5, 0.25, -1.0], [0.5, -0.5, 7.0]], dtype=torch.float64)
+        found = balance.momenta(x, torch.tensor([1, 0]))  # a jet and a lepton
+        pt = torch.tensor([20 + math.exp(3.45), 15 + math.exp(3.0)]).double()
+        turn = torch.tensor([0.25, -0.5]).double()
+        torch.testing.assert_close(found, torch.polar(pt, math.pi * turn))
+
+    def test_what_is_told_of_momenta_by_hand(self) -> None:
+        """5 and 7 times the usual e^3.5 GeV, and the sum a sixth of a turn from the object."""
+        model = self.built()
+        with torch.no_grad():
+            model.pull.weight.copy_(torch.eye(16, 4))
+        usual = math.exp(3.5)
+        before = Before(torch.tensor([5j * usual]), torch.tensor([7 * usual]).double())
+        jet = torch.tensor([[0.3, 1 / 6, -0.4]]).double()
+        told = model._pulled(before, jet)[0]
+        expected = torch.zeros(16).double()
+        expected[:4] = torch.tensor([math.log(6), math.log(8), 1 / 2, math.sqrt(3) / 2])
+        torch.testing.assert_close(told, expected, atol=1e-6, rtol=0)
+
+    def test_an_azimuth_is_measured_from_the_sum_of_momenta_before(self) -> None:
+        """That of a third jet, which is made certain: a quarter turn from the sum."""
+        model = self.built()
+        with torch.no_grad():
+            certain = model.objects.out[model._azimuth]
+            certain.weight.zero_()
+            certain.bias.zero_()
+        noise = drawn(model, 300)
+        noise[:, 12] = 0.5
+        made = model.decode(noise, noise.new_zeros(300, 0)).detach()
+        made = made[numbers(made)[:, 0] > 2]
+        assert len(made) > 30
+        there = present(made)
+        total = torch.zeros(len(made), dtype=torch.complex128)
+        for pt, phi, at in (
+            (13, 14, self.lepton),
+            (15, 16, self.lepton),
+            (4, 6, self.jet),
+            (7, 9, self.jet),
+        ):
+            own = torch.polar(at(made[:, pt]), math.pi * made[:, phi])
+            total += torch.where(there[:, pt], own, 0)
+        third = torch.polar(torch.ones(len(made)).double(), math.pi * made[:, 12])
+        torch.testing.assert_close(third / total * total.abs(), torch.full_like(total, 1j))
+
+    @staticmethod
+    def jet(x: Tensor) -> Tensor:
+        return 20 + (3.0 + 0.9 * x).exp()
+
+    @staticmethod
+    def lepton(x: Tensor) -> Tensor:
+        return 15 + (2.5 + x).exp()
 
     def test_missing_momentum_balances_objects_but_for_the_soft_term(self) -> None:
         """Which is made certain: half the usual e^3.5 GeV, a quarter turn from the objects' sum."""
@@ -306,9 +436,7 @@ class TestPhysicalCoordinates:
         noise = drawn(model, 300)
         noise[:, 2], noise[:, 3] = -math.log(2), 0.5
         made = model.decode(noise, noise.new_zeros(300, 0)).detach()
-        pt = torch.cat(
-            [20 + (3.0 + 0.9 * made[:, 4:13:3]).exp(), 15 + (2.5 + made[:, 13::2]).exp()], dim=1
-        )
+        pt = torch.cat([self.jet(made[:, 4:13:3]), self.lepton(made[:, 13::2])], dim=1)
         there = torch.cat([present(made)[:, 4:13:3], present(made)[:, 13::2]], dim=1)
         phi = math.pi * torch.cat([made[:, 6:13:3], made[:, 14::2]], dim=1)
         total = torch.polar(torch.where(there, pt, 0.0), phi).sum(dim=1)
