@@ -202,6 +202,14 @@ def columns(x: Tensor, chosen: tuple[int, ...]) -> Tensor:
     return x[:, list(chosen)]
 
 
+def replaced(x: Tensor, new: Mapping[int, Tensor]) -> Tensor:
+    """Return x (B, n) with others (B,) in the place of some columns, of the type of x."""
+    result = x.clone()
+    for place, column in new.items():
+        result[:, place] = column.to(x)
+    return result
+
+
 def wrapped(half_turns: Tensor) -> Tensor:
     """Return angles in half turns, of any shape, moved into [-1, 1).
 

@@ -1347,7 +1347,7 @@ MUTANTS = [
         "tests/models/test_sequence.py",
         ("log_slope = log_slope - self.eta_map", "log_slope = log_slope + self.eta_map"),
         ("self.eta_map.change(eta), turn)", "self.eta_map.change(eta), at.place)"),
-        ("there, logs, 0.0)", "~there, logs, 0.0)"),
+        ("self.second.there, logs", "~self.second.there, logs"),
         k="density",
     ),
     *mutants(
@@ -1372,7 +1372,7 @@ MUTANTS = [
         ("size.log() - 2 * log_size", "2 * size.log() - 2 * log_size"),
         ("- missing.log_slope(size)", "+ missing.log_slope(size)"),
         ("soft.angle() - total.angle()", "soft.angle()"),
-        ("log_size - self._usual()", "log_size"),
+        ("log_size - self._usual().log()", "log_size"),
         ("+ total.angle()) - total", "+ total.angle()) + total"),
         ("torch.log1p(size / usual)", "torch.log1p(size)"),
         ("before.vector.angle() - math.pi * turn", "before.vector.angle()"),

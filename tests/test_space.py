@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mleg_ray.randomness import Noise
-from mleg_ray.space import Part, Space, columns, wrapped
+from mleg_ray.space import Part, Space, columns, replaced, wrapped
 
 SPACE = Space(
     {
@@ -98,3 +98,10 @@ def test_neighbouring_columns_are_a_view() -> None:
 
 def test_angles_wrap_into_one_turn() -> None:
     assert wrapped(torch.tensor([1.0, 1.5, -1.5, 3.25])).tolist() == [-1, -0.5, 0.5, -0.75]
+
+
+def test_columns_are_replaced_in_a_copy_of_the_same_type() -> None:
+    x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    made = replaced(x, {2: torch.tensor([7.0, 8.0]).double(), 0: torch.tensor([9.0, 0.0])})
+    assert torch.equal(made, torch.tensor([[9.0, 2.0, 7.0], [0.0, 5.0, 8.0]]))
+    assert x[0, 0] == 1

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mleg_ray.models.base import Spaces
 from mleg_ray.models.fields import FieldMaps
-from mleg_ray.space import Part, wrapped
+from mleg_ray.space import Part, replaced, wrapped
 
 LEAST = 1e-12  # GeV, of a soft term
 TOLD = 4  # numbers
@@ -94,7 +94,7 @@ class Balance(nn.Module):
         They are log(1 + size) of the vector and of the scalar sum, and the vector's direction as
         seen from an azimuth `turn` (N,) in half turns.
         """
-        usual = self._usual().exp()
+        usual = self._usual()
         sizes = [torch.log1p(size / usual) for size in (before.vector.abs(), before.scalar)]
         angle = before.vector.angle() - math.pi * turn
         return torch.stack([*sizes, angle.cos(), angle.sin()], dim=1)
@@ -110,24 +110,24 @@ class Balance(nn.Module):
         soft = torch.polar(size, math.pi * x[:, self.phi]) + total
         log_size = soft.abs().clamp(min=LEAST).log()
         log_slope = size.log() - 2 * log_size - missing.log_slope(size)
-        made = self._replaced(features, log_size - self._usual(), soft.angle() - total.angle())
+        made = self._replaced(
+            features, log_size - self._usual().log(), soft.angle() - total.angle()
+        )
         return made, log_slope.to(features)
 
     def inverse(self, features: Tensor, total: Tensor) -> Tensor:
         """Return features (B, n) with those of missing momentum."""
         x = features.double()
-        size = (x[:, self.pt] + self._usual()).exp()
+        size = x[:, self.pt].exp() * self._usual()
         missing = torch.polar(size, math.pi * x[:, self.phi] + total.angle()) - total
         return self._replaced(
             features, self.fields[self._missing].change(missing.abs()), missing.angle()
         )
 
     def _usual(self) -> Tensor:
+        """Return the missing momentum, in GeV, whose feature is 0."""
         missing = self.fields[self._missing]
-        return missing.restore(torch.zeros_like(missing.mean)).log()
+        return missing.restore(torch.zeros_like(missing.mean))
 
     def _replaced(self, features: Tensor, size: Tensor, radians: Tensor) -> Tensor:
-        result = features.clone()
-        result[:, self.pt] = size.to(features)
-        result[:, self.phi] = wrapped(radians / math.pi).to(features)
-        return result
+        return replaced(features, {self.pt: size, self.phi: wrapped(radians / math.pi)})

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, silu
 
 from mleg_ray.models.splines import Circle, Levels, Monotone
-from mleg_ray.space import wrapped
+from mleg_ray.space import replaced, wrapped
 
 LEAST_DESCENT = 1e-6  # from an object to the next, of a standardised feature: more is rounding
 
@@ -141,9 +141,7 @@ class Turned(NamedTuple):
         return self._turned(self.chain.decode(known, noise, below, present), self.turn)
 
     def _turned(self, x: Tensor, turn: Tensor) -> Tensor:
-        columns = list(x.unbind(1))
-        columns[self.number] = wrapped(columns[self.number] + turn.to(x))
-        return torch.stack(columns, dim=1)
+        return replaced(x, {self.number: wrapped(x[:, self.number] + turn.to(x))})
 
 
 class Below(NamedTuple):

@@ -14,6 +14,7 @@ from mleg_ray.models.chain import Below, Chain, Turned
 from mleg_ray.models.fields import FieldMaps
 from mleg_ray.models.pairs import Direction, MassCurve, Pair
 from mleg_ray.models.splines import Circle, Line, Monotone
+from mleg_ray.space import replaced
 
 SPREAD = 1.6  # of log m²: a spline must reach masses a hundred times the usual
 LEAST = 1e-15  # of probabilities of noise
@@ -28,6 +29,8 @@ class Second(nn.Module):
     `mleg_ray.models.pairs`. If not, they are objects like all others, which balance those before.
     Their density is that of the mixture, whose shares depend on what is known.
     """
+
+    there: Tensor
 
     def __init__(
         self, maps: Mapping[str, Monotone], group: str, spaces: Spaces, width: int, hidden: int
@@ -46,7 +49,8 @@ class Second(nn.Module):
         own[self.eta] = Line(MORE * azimuth.bins)
         self.chain = Chain(own, width, hidden)
         self.share = nn.Linear(width, 1)
-        self._there = [f"{group}.{name}" in spaces.features.positions for name in maps]
+        there = [f"{group}.{name}" in spaces.features.positions for name in maps]
+        self.register_buffer("there", torch.tensor(there), persistent=False)
 
     def after(self, first: Tensor, others: Chain | Turned) -> "After":
         """Return the density behind first objects (N, f), where `others` is that of all others."""
@@ -66,19 +70,12 @@ class After(NamedTuple):
     def log_prob(self, known: Tensor, x: Tensor, below: Below | None = None) -> Tensor:
         """Return log p(x | ...) of all numbers in the place of p_T's, and zeros (N, f)."""
         logit = self.second.share(known)[:, 0]
-        there = torch.tensor(self.second._there, device=x.device)
         both = [
-            torch.where(there, logs, 0.0).sum(dim=1)
+            torch.where(self.second.there, logs, 0.0).sum(dim=1)
             for logs in (self._of_mass(known, x, below), self.others.log_prob(known, x, below))
         ]
         log_prob = torch.logaddexp(logsigmoid(logit) + both[0], logsigmoid(-logit) + both[1])
-        return torch.stack(
-            [
-                log_prob if i == self.second.pt else torch.zeros_like(log_prob)
-                for i in range(x.shape[1])
-            ],
-            dim=1,
-        )
+        return replaced(torch.zeros_like(x), {self.second.pt: log_prob})
 
     def _of_mass(self, known: Tensor, x: Tensor, below: Below | None) -> Tensor:
         """Return log p(x_i | ...) (N, f) of objects that are of the first one's particle."""
@@ -104,9 +101,7 @@ class After(NamedTuple):
         u = torch.special.ndtr(noise[:, self.second.pt].double())
         of = u < share
         u = torch.where(of, u / share, (u - share) / (1 - share)).clamp(LEAST, 1 - LEAST)
-        columns = list(noise.unbind(1))
-        columns[self.second.pt] = torch.special.ndtri(u).to(noise)
-        noise = torch.stack(columns, dim=1)
+        noise = replaced(noise, {self.second.pt: torch.special.ndtri(u)})
         made = self._mass_decoded(known, noise, below, present)
         return torch.where(of[:, None], made, self.others.decode(known, noise, below, present))
 
@@ -136,6 +131,4 @@ class After(NamedTuple):
 
     def _replaced(self, x: Tensor, eta: Tensor, phi: Tensor) -> Tensor:
         """Return objects (N, f) with others in the places of η and φ."""
-        columns = list(x.unbind(1))
-        columns[self.second.eta], columns[self.second.phi] = eta.to(x), phi.to(x)
-        return torch.stack(columns, dim=1)
+        return replaced(x, {self.second.eta: eta, self.second.phi: phi})

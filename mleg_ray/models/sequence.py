@@ -179,7 +179,8 @@ class Sequence(Model):
         rows = queue.there.nonzero(as_tuple=True)
         event, t = rows
         given = self.given(self._with_counts(counts, condition))
-        shown = self._shown(queue.group[rows], x[rows])
+        group, rank, own = queue.group[rows], queue.rank[rows], x[rows]
+        shown = self._shown(group, own)
         padded = shown.new_zeros(*queue.there.shape, shown.shape[1]).index_put(rows, shown)
         some = min(len(self.places), padded.shape[1])
         told = torch.einsum("bts,tsw->btw", padded[:, :some], self.places[:some])
@@ -187,17 +188,17 @@ class Sequence(Model):
         told = told.index_put(rows, self._summed(shown), accumulate=True)
         known = (told.cumsum(dim=1) - told)[rows] + given[event] + self.slot(queue.slot[rows])
         before = nn.functional.pad(x[:, :-1], (0, 0, 1, 0))[rows]
-        below = self._below(before, queue.rank[rows])
-        known = known + self._behind(queue.group[rows], queue.rank[rows], before)
+        below = self._below(before, rank)
+        known = known + self._behind(group, rank, before)
         sums = None
         if self.balance is not None:
             momenta = self.balance.momenta(x, queue.group).masked_fill(~queue.there, 0)
             sums = Before.each(momenta).of(rows)
             known = known + self._pulled(sums, before)
         logs = torch.empty_like(before)
-        for law, of in self._laws(queue.group[rows], queue.rank[rows], before, sums):
-            own = law.log_prob(known[of], x[rows][of], below and below.of(of))
-            logs = logs.index_put((of,), own)
+        for law, of in self._laws(group, rank, before, sums):
+            found = law.log_prob(known[of], own[of], below and below.of(of))
+            logs = logs.index_put((of,), found)
         logs = torch.where((t == 0)[:, None] & self.turn, -math.log(2), logs)
         logs = torch.where(present[rows], logs, 0.0).sum(dim=1)
         result = result.index_add(0, event, logs)
@@ -292,7 +293,7 @@ class Sequence(Model):
         """Return the density of objects behind some of the sums, by a mask (N,)."""
         if sums is None:
             return self.objects
-        return Turned(self.objects, self._azimuth, sums.turn[of])
+        return Turned(self.objects, self._azimuth, sums.of(of).turn)
 
     def _queue(self, counts: Tensor) -> Queue:
         """Return the objects of events with so many (B, G) of each group."""
