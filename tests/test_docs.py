@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import ROWS, main
+from mleg_ray.catalog.formats.dark_machines import PROCESSES
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.cli import app
 from mleg_ray.run import RunConfig
@@ -101,6 +102,12 @@ def test_every_file_of_figures_is_a_rows() -> None:
         if file.suffix == ".png" and not any(f"{file.stem}-".startswith(f"{row}-") for row in ROWS)
     ]
     assert (figures, pictures) == ([], [])
+
+
+def test_the_number_of_each_process_of_dark_machines() -> None:
+    text = (ROOT / "docs" / "physics" / "lhc.md").read_text()
+    rows = re.findall(r"(\d+) `(\w+)`", text.partition("## The challenge's processes")[2])
+    assert [(int(number), name) for number, name in rows] == list(enumerate(PROCESSES))
 
 
 def test_there_are_commands() -> None:

@@ -1105,6 +1105,7 @@ MUTANTS = [
         ('return parts["pt"] * np.cosh(parts["eta"])', 'return parts["pt"]'),
         ('np.arcsinh(parts["pz"]', 'np.arcsinh(-parts["pz"]'),
         ("(NEGATIVE_ENERGY, energy < 0)", "(NEGATIVE_ENERGY, energy < -1e9)"),
+        ("{**faulty, **faults} if name in used else faults", "{**faulty, **faults}"),
     ),
     *mutants(
         "mleg_ray/catalog/formats/dark_machines.py",
@@ -1116,6 +1117,9 @@ MUTANTS = [
         ('ALIASES = {"a": "g"', 'ALIASES = {"a": "b"'),
         ("phi - math.copysign(2 * math.pi, phi)", "phi - math.copysign(math.pi, phi)"),
         ("if met < 0:", "if met < -1e9:"),
+        ('"gam_jets", "z_jets"', '"z_jets", "gam_jets"'),
+        ("range(1, 5)", "range(1, 6)"),
+        ("known[name.lower()]", "known[name]"),
     ),
     # Images of detectors.
     *mutants(
@@ -2007,7 +2011,8 @@ MUTANTS = [
         ("FREQUENT = 0.85", "FREQUENT = 0.75"),
         ('{"first lepton": LEPTONS,', '{"first lepton": LEPTONS[:1],'),
         ("rank = int(name[-1])", "rank = 1"),
-        k="pictures",
+        ("np.concatenate(list(found.values()))", "next(iter(found.values()))"),
+        k="pictures or spectra",
     ),
     *mutants(
         "benchmarks/paper/balanza.py",
@@ -2019,6 +2024,9 @@ MUTANTS = [
         ("spread[list(classes)] = 0.0", "pass"),
         ("x = x + spread * torch", "x = x + torch"),
         ("0.3: (0.000973, 0.023365", "0.3: (0.000793, 0.023365"),
+        ("plateau.factor=0.9", "plateau.factor=0.1"),
+        ("encoder.normalised=640", "encoder.normalised=320"),
+        ("most), 0, no_features)", "most), 9, no_features)"),
     ),
     *mutants(
         "benchmarks/physics/dimuons.py",

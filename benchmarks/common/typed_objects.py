@@ -7,7 +7,7 @@ count half an event. These figures serve to stand beside the thesis's; the verdi
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -249,10 +249,10 @@ def independent(events: Events, permutation: Callable[[int], Tensor | NDArray[np
     return Events(columns, events.present, events.weight)
 
 
-def truncated(events: Events, most: int) -> Events:
-    """Return the events with at most so many objects of each type, the hardest."""
+def truncated(events: Events, most: int, types: Collection[str] = TYPES) -> Events:
+    """Return the events with at most so many objects of each of the types, the hardest."""
     present, columns = dict(events.present), dict(events.columns)
-    for group in TYPES:
+    for group in types:
         there = present[group] & (torch.arange(present[group].shape[1]) < most)
         present[group] = there
         for part in PARTS:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.common import typed_objects
 from benchmarks.common.conditional import histogram
 from benchmarks.common.ratio import draw_ratio
-from benchmarks.common.typed_objects import COLUMNS, LEPTONS, Array
+from benchmarks.common.typed_objects import COLUMNS, LEPTONS, PARTS, TYPES, Array
 from mleg_ray.events import Events
 from mleg_ray.report.drawing import GENERATED, INK, TRUTH, TRUTH_FILL, draw_matrix
 
@@ -31,8 +31,7 @@ def shapes(truth: Events, made: Mapping[str, Events], objects: tuple[str, ...]) 
         axes = figure.add_subplot(grid[2 * row, column])
         below = figure.add_subplot(grid[2 * row + 1, column], sharex=axes)
         true = values(truth)
-        low, high = np.quantile(true, (0.0005, 0.9995)) if len(true) else (0.0, 1.0)
-        edges = np.linspace(float(low), float(high), 41)
+        edges = _edges(true)
         samples = {label: histogram(values(events), edges) for label, events in made.items()}
         draw_ratio(axes, below, edges, histogram(true, edges), samples, reach=1)
         below.set_xlabel(title)
@@ -44,25 +43,64 @@ def shapes(truth: Events, made: Mapping[str, Events], objects: tuple[str, ...]) 
 
 def _panels(truth: Events, objects: tuple[str, ...]) -> dict[str, Any]:
     """Return what is drawn, by its label: functions of events."""
-    panels: dict[str, Any] = {
+    panels = _event_panels()
+    for name in objects:
+        groups = {"first lepton": LEPTONS, "first photon": ("photon",)}.get(name, ("jet",))
+        rank = int(name[-1]) if name.startswith("jet") else 1
+        for part in PARTS:
+            panels[_label(part, name)] = partial(_leading, groups, part, rank)
+    return panels
+
+
+def _event_panels() -> dict[str, Any]:
+    """Return those of the event, by their label: functions of events."""
+    return {
         "log10 MET [GeV]": partial(typed_objects.numbers, "met.pt"),
         "φ of MET": partial(typed_objects.numbers, "met.phi"),
         "log10 total energy [GeV]": lambda events: typed_objects.scaled(
             typed_objects.total_energy(events), "energy"
         ),
     }
-    for name in objects:
-        groups = {"first lepton": LEPTONS, "first photon": ("photon",)}.get(name, ("jet",))
-        rank = int(name[-1]) if name.startswith("jet") else 1
-        for part in typed_objects.PARTS:
-            log = "log10 " if part in typed_objects.LOGARITHMIC else ""
-            panels[f"{log}{part}, {name}"] = partial(_leading, groups, part, rank)
-    return panels
+
+
+def _label(part: str, name: str) -> str:
+    return f"{'log10 ' if part in typed_objects.LOGARITHMIC else ''}{part}, {name}"
+
+
+def _edges(values: Array) -> Array:
+    """Return the edges of bins of all but the outer 1/2000 of the values at either end."""
+    low, high = np.quantile(values, (0.0005, 0.9995)) if len(values) else (0.0, 1.0)
+    return np.linspace(float(low), float(high), 41)
 
 
 def _leading(groups: tuple[str, ...], part: str, rank: int, events: Events) -> Array:
     values = typed_objects.leading(events, groups, part, rank)
     return typed_objects.scaled(values[np.isfinite(values)], part)
+
+
+def spectra(samples: Mapping[str, Events]) -> Figure:
+    """Draw what events of several processes are like, each distribution with the integral one.
+
+    These are figures 7.2, 7.3 and B.1 to B.8: the missing momentum and the total energy, and of
+    each type E, pT, η and φ of all objects.
+    """
+    figure = Figure(figsize=(13, 2.2 * (1 + len(TYPES))), layout="constrained")
+    grid = figure.subplots(1 + len(TYPES), 4)
+    rows = [_event_panels()] + [
+        {_label(part, name): partial(typed_objects.numbers, f"{name}.{part}") for part in PARTS}
+        for name in TYPES
+    ]
+    for row, panels in zip(grid, rows, strict=True):
+        for axes in row[len(panels) :]:
+            axes.set_axis_off()
+        for axes, (title, values) in zip(row, panels.items(), strict=False):
+            found = {label: values(events) for label, events in samples.items()}
+            edges = _edges(np.concatenate(list(found.values())))
+            for label, numbers in found.items():
+                axes.stairs(histogram(numbers, edges).value, edges, label=label)
+            axes.set_xlabel(title)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="upper right")
+    return figure
 
 
 def heatmaps(matrices: Mapping[str, Array]) -> Figure:
@@ -99,7 +137,7 @@ def masks(truth: Events, made: Events) -> Figure:
     above.set(title=f"{frequent} frequent masks: {true[:frequent].sum():.1%} of true events")
     below.set(
         yscale="log",
-        xlabel=f"numbers of {', '.join(typed_objects.TYPES)}",
+        xlabel=f"numbers of {', '.join(TYPES)}",
         title=f"{shown - frequent} of {known - frequent} rare masks; {found[known:].sum():.2%} of "
         "generated events have a mask that no true one has",
     )

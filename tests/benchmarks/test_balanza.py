@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common.typed_objects import COLUMNS, correlations
+from benchmarks.common.typed_objects import COLUMNS, correlations, counts
 from benchmarks.paper.balanza import (
     EXPERIMENTS,
     TYPED,
     Experiment,
+    Reference,
     _readings,
     _subsets,
     thesis_matrix,
@@ -60,6 +61,36 @@ def test_the_best_rows_are_those_of_table_8_1() -> None:
 def test_symbols() -> None:
     assert [VARIED[name].symbol for name in ("0", "I", "II", "III")] == ["α", "α", "β", "β"]
     assert EXPERIMENTS["CVAE"].settings(0.0) == ()
+
+
+def test_what_the_thesis_leaves_open_is_read_otherwise_by_values_of_recipes() -> None:
+    """A reduction of 0.1 may be to nine tenths, and "twice the latent (320)" a code of 320."""
+    runs = {name: RunConfig.load(one.recipe, one.own) for name, one in EXPERIMENTS.items()}
+    for name, factor in (("III", 0.1), ("III 0.9", 0.9)):
+        key = "training.optimisers.autoencoder.plateau.factor"
+        assert look_up(runs[name].model_dump(), key) == factor
+    for name, code in (("I", 160), ("I 320", 320)):
+        for part in TYPED:
+            model = look_up(runs[name].model_dump(), f"model.parts.{part}.model")
+            assert (model["latent_dim"], model["encoder"]["normalised"]) == (code, 2 * code)
+    assert runs["III stripped"].where == ("jet.count <= 4", "b_jet.count <= 2")
+    assert set(runs["III stripped"].where) < set(runs["III"].where)
+
+
+def test_the_truth_of_stripped_events_has_jets_alone() -> None:
+    """A muon by which an event was kept is taken out: the truth has invalid events, half of two."""
+    run = RunConfig.load("bvae-ttbar-paper", EXPERIMENTS["III stripped"].own)
+    truth = events({"jet": [JET]}, {"b_jet": [(30.0, 25.0, 0.0, 0.0)], "muon": [JET]})
+    dataset: Any = SimpleNamespace(
+        manifest=SimpleNamespace(name="ttbar-13tev"), load=lambda split, rows: truth
+    )
+    dataset.selecting = lambda where: dataset
+    options: Any = SimpleNamespace(most=2, few=lambda number: number)
+    reference = Reference(options, dataset, run, "stripped")
+    assert reference.name == "ttbar-13tev, stripped"
+    assert counts(reference.truth).tolist() == counts(reference.train).tolist()
+    assert counts(reference.truth).tolist() == [[1, 0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0]]
+    assert reference.criteria.invalid(reference.truth)["event"] == 50
 
 
 JET = (90.0, 80.0, 0.0, 0.0)

@@ -248,6 +248,29 @@ def test_pictures_of_leading_objects_and_of_frequent_masks() -> None:
     assert below.get_title().startswith("1 of 1 rare masks; 0.00%")
 
 
+def test_spectra_of_several_processes_have_the_same_bins() -> None:
+    """Of both types' objects: pT 100 and 1000 GeV, so between 2 and 3 of the logarithm."""
+    samples = {
+        "soft": events(*[{"jet": [(100.0, 100.0, 0.0, 0.0)] * 2}] * 30),
+        "hard": events(*[{"jet": [(1000.0, 1000.0, 0.0, 0.0)]}] * 30),
+    }
+    [pt] = [a for a in typed_pictures.spectra(samples).axes if a.get_xlabel() == "log10 pt, jet"]
+    soft, hard = (patch.get_data() for patch in pt.patches)
+    assert soft.edges.tolist() == hard.edges.tolist()
+    assert (soft.edges[0], soft.edges[-1]) == pytest.approx((2, 3))
+    assert (soft.values[0], soft.values[-1]) == (1, 0)
+    assert (hard.values[0], hard.values[-1]) == (0, 1)
+
+
+def test_objects_of_some_types_are_taken_out() -> None:
+    event = events(
+        {"jet": [(90, 80, 1, 2)] * 2, "muon": [(30, 20, 0, 1)], "photon": [(9, 8, 0, 1)]}
+    )
+    left = typed_objects.truncated(event, 0, ("muon", "photon"))
+    assert typed_objects.counts(left).tolist() == [[2, 0, 0, 0, 0, 0, 0]]
+    assert typed_objects.total_energy(left).tolist() == [180]
+
+
 @pytest.mark.parametrize(
     ("event", "invalid"),
     [

@@ -152,6 +152,31 @@ def test_the_real_line(reference_data, tmp_path):
     assert opened(tmp_path, text).shard(0)["jet.mass"] == pytest.approx([19.970], abs=0.001)
 
 
+LABELLED = EventSchema(
+    [*SCHEMA.fields, Field(name="process", role="label", dtype="int8")], SCHEMA.groups
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("njets", 0), ("ttbar", 4), ("ZZ", 14), ("4top", 24), ("gluino_01", 26), ("Zp_05", 41)],
+)
+def test_a_process_is_numbered_by_the_place_of_its_name(tmp_path, name, number):
+    """There are 26 of the standard model, 0 to 25, and 16 others; stop_02 is the 35th."""
+    text = LINE.replace("4top", name) + LINE.replace("4top", "stop_02")
+    assert opened(tmp_path, text, schema=LABELLED).shard(0)["process"].tolist() == [number, 34]
+
+
+def test_a_process_of_another_name_is_a_fault_where_it_is_a_field(tmp_path):
+    text = LINE + LINE.replace("4top", "mine")
+    assert opened(tmp_path, text).shard_rows() == [(2,)]
+    message = "1 of 2 events are at fault: 1 with unknown process .* line 2: 'mine' is none of njet"
+    with pytest.raises(DataError, match=message):
+        opened(tmp_path, text, schema=LABELLED).shard_rows()
+    source = opened(tmp_path, text, schema=LABELLED, faults="leave-out")
+    assert source.shard(0)["process"].tolist() == [24]
+
+
 def line(*objects, number=1, met=50000):
     return ";".join([f"{number};x;0.5;{met};0.1", *objects, "\n"])
 

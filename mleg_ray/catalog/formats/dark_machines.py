@@ -27,6 +27,17 @@ from mleg_ray.errors import ConfigError
 SYMBOLS = {"b": 5, "j": 1, "e-": 11, "e+": -11, "m-": 13, "m+": -13, "g": 22}
 JETS = {5: "b", 1: "j", 2: "j", 3: "j", 4: "j", 21: "j"}  # of quarks, antiquarks and gluons
 ALIASES = {"a": "g", "mu-": "m-", "mu+": "m+"}  # of older writers
+# The challenge's processes, which files call in upper or lower case: of the standard model, then
+# others, in the order of their table, from 0.
+PROCESSES = (
+    *("njets", "w_jets", "gam_jets", "z_jets", "ttbar", "wtop", "wtopbar", "ww", "single_top"),
+    *("single_topbar", "2gam", "wgam", "zw", "zgam", "zz", "single_higgs", "ttbargam", "ttbarz"),
+    *("ttbarhiggs", "atop", "ttbarw", "atopbar", "ztop", "ztopbar", "4top", "ttbarww"),
+    *(f"gluino_0{number}" for number in range(1, 8)),
+    *(f"stop_0{number}" for number in range(1, 5)),
+    *(f"zp_0{number}" for number in range(1, 6)),
+)
+PROCESS = "process"
 MISSING = ("met.pt", "met.phi")
 MEV = 1000.0  # in a GeV
 MOST_ETA = 100.0  # beyond it exp(η) is no energy
@@ -35,6 +46,7 @@ HEAD = 5  # fields before the objects
 NO_COMMA = re.compile(r"g(?=[\d.])")
 MALFORMED = "malformed line"
 UNKNOWN = "unknown object symbol"
+UNKNOWN_PROCESS = "unknown process"
 NO_ENERGY = "jet without an energy"
 NO_AZIMUTH = "azimuth beyond a full turn"
 
@@ -44,13 +56,14 @@ class DarkMachines(RecordFormat):
 
     Sources: T. Aarrestad et al., SciPost Phys. 12 (2022) 043, section 2; older lines, with other
     symbols and without energies: G. Brooijmans et al., arXiv:2002.12220. A lepton or photon
-    without an energy is massless, and a jet without one cannot be read.
+    without an energy is massless, and a jet without one cannot be read. The number `process` is
+    the place of the line's process among `PROCESSES`, of which it has to be one if that is used.
     """
 
     suffix = ".csv"
     endings = (".csv",)
     begins = re.compile(rb"(?m)^.*\S")
-    numbers = {"weight": "1", "met.pt": "GeV", "met.phi": "rad"}
+    numbers = {"weight": "1", "met.pt": "GeV", "met.phi": "rad", PROCESS: "1"}
     unit = "MeV"
     one_unit = False
     named_weights = False
@@ -111,16 +124,24 @@ class DarkMachines(RecordFormat):
     ) -> Records:
         """Read lines, their objects in any order."""
         numbers = np.zeros((len(texts), 3))
+        process = np.zeros(len(texts), dtype=np.int64)
+        known = {name: number for number, name in enumerate(PROCESSES)}
+        unknown: dict[int, Fault] = {}
         counts = np.zeros(len(texts), dtype=np.int64)
         pdg_id: list[int] = []
         kinematics: list[float] = []
         faults: dict[int, Fault] = {}
         for i, text in enumerate(texts):
             try:
-                event, ids, values = _line(text.decode(errors="replace").strip())
+                name, event, ids, values = _line(text.decode(errors="replace").strip())
             except _FaultError as error:
                 faults[i] = error.fault
                 continue
+            if name.lower() in known:
+                process[i] = known[name.lower()]
+            else:
+                told = f"'{name}' is none of {', '.join(PROCESSES)}"
+                unknown[i] = Fault(UNKNOWN_PROCESS, told)
             numbers[i] = event
             counts[i] = len(ids)
             pdg_id += ids
@@ -131,11 +152,13 @@ class DarkMachines(RecordFormat):
                 "weight": numbers[:, 0],
                 "met.pt": scale * numbers[:, 1],
                 "met.phi": numbers[:, 2],
+                PROCESS: process,
             },
             counts,
             np.array(pdg_id, dtype=np.int64),
             {"energy": scale * energy, "pt": scale * pt, "eta": eta, "phi": phi},
             faults,
+            {PROCESS: unknown},
             rounded=True,
         )
 
@@ -146,8 +169,8 @@ class _FaultError(Exception):
         self.fault = Fault(kind, told)
 
 
-def _line(line: str) -> tuple[list[float], list[int], list[float]]:
-    """Return weight, MET and METphi, and of each object its number and E, pT, η and φ."""
+def _line(line: str) -> tuple[str, list[float], list[int], list[float]]:
+    """Return process, weight, MET and METphi, and of each object its number and E, pT, η and φ."""
     cells = line.removesuffix(";").split(";")
     if len(cells) < HEAD:
         raise _FaultError(MALFORMED, f"{len(cells)} fields, and {HEAD} stand before the objects")
@@ -171,7 +194,7 @@ def _line(line: str) -> tuple[list[float], list[int], list[float]]:
     weight, met, phi = _floats(cells[2:HEAD])
     if met < 0:
         raise _FaultError(NEGATIVE_PT, f"MET = {met:g}")
-    return [weight, met, _azimuth(phi)], ids, kinematics
+    return cells[1].strip(), [weight, met, _azimuth(phi)], ids, kinematics
 
 
 def _floats(texts: Sequence[Any]) -> list[float]:

@@ -3,7 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import IO, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -132,7 +132,8 @@ class Records:
 
     `count` (n,) are the numbers of particles, `parts` (m,) their momenta as the file has them,
     Cartesian or polar, with energies, in GeV and radians. `faults` has the events, by their place,
-    that cannot be read; their numbers mean nothing. `rounded` says that the parts have few digits.
+    that cannot be read; their numbers mean nothing. So has `faults_of`, of those of which a number
+    is not known. `rounded` says that the parts have few digits.
     """
 
     numbers: Mapping[str, NDArray[Any]]
@@ -140,6 +141,7 @@ class Records:
     pdg_id: NDArray[np.int64]
     parts: Mapping[str, NDArray[np.float64]]
     faults: Mapping[int, Fault]
+    faults_of: Mapping[str, Mapping[int, Fault]] = field(default_factory=dict)
     rounded: bool = False
 
     @property
@@ -219,6 +221,8 @@ class Records:
                 )
                 told += f" of particle {self.pdg_id[i]}"
                 faults.setdefault(int(owner[i]), Fault(kind, told))
+        for name, faulty in self.faults_of.items():
+            faults = {**faulty, **faults} if name in used else faults
         for name, numbers in self.numbers.items():
             for i in np.nonzero(~np.isfinite(numbers))[0] if name in used else ():
                 faults.setdefault(int(i), Fault(NOT_FINITE, f"{name} = {numbers[i]}"))
@@ -238,6 +242,7 @@ class Records:
             pdg_id=self.pdg_id[kept],
             parts={name: values[kept] for name, values in self.parts.items()},
             faults={},
+            faults_of={},
         )
 
 
