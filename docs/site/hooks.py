@@ -100,16 +100,19 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     written = README if page.file.src_uri in SECTIONS else own
 
     def led(link: re.Match[str]) -> str:
-        place = (written.parent / link["path"]).resolve()
+        place, anchor = (written.parent / link["path"]).resolve(), link["anchor"] or ""
         if place == README:
             place = DOCS / "index.md"
+            for path, title in SECTIONS.items():
+                if anchor == f"#{title.lower().replace(' ', '-')}":
+                    place, anchor = DOCS / path, ""
         if place.is_dir():
             place /= "index.md"
         if place.suffix == ".ipynb":
             place = place.with_suffix(".md")
         if not place.is_relative_to(DOCS):  # what a checkout alone has
             return link["text"]
-        return f"[{link['text']}]({os.path.relpath(place, own.parent)}{link['anchor'] or ''})"
+        return f"[{link['text']}]({os.path.relpath(place, own.parent)}{anchor})"
 
     return LINK.sub(led, markdown)
 
