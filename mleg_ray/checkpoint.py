@@ -123,7 +123,8 @@ class Checkpoint:
         """Return n events that have conditions alone: these, and those that never vary.
 
         Raises:
-            ConfigError: a condition is missing, unknown, or has another value than the only one.
+            ConfigError: a condition is missing, unknown, or has another value than the only one, or
+                steps cannot take it.
         """
         fixed, asked = self.card.dataset.conditions, dict(conditions or {})
         wanted = set(self.schema.conditions)
@@ -138,7 +139,9 @@ class Checkpoint:
         weight = torch.ones(n, dtype=torch.float64, device=self.device)
         values = fixed | asked
         columns = {name: weight.new_full((n,), values[name]) for name in self.schema.conditions}
-        return Events(columns, {}, weight)
+        given = Events(columns, {}, weight)
+        self.feature_map.require_conditions(given)
+        return given
 
     @property
     def schema(self) -> EventSchema:

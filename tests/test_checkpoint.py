@@ -16,7 +16,7 @@ import torch
 
 from mleg_ray.checkpoint import CARD, RUN, WEIGHTS, Checkpoint, environment
 from mleg_ray.definitions import passing
-from mleg_ray.errors import CheckpointError
+from mleg_ray.errors import CheckpointError, ConfigError
 from tests.checkpoints import small_checkpoint
 from tests.dis_events import momenta
 from tests.recipes import SMALL
@@ -38,6 +38,12 @@ def test_every_family_survives_saving(tmp_path: Path, recipe: str, conditional: 
     assert torch.equal(generated(first), generated(second))
     assert second.digest == first.digest
     assert second.card == first.card
+
+
+def test_conditions_that_its_steps_cannot_take_are_refused(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint(tmp_path / "a", conditional=True)
+    with pytest.raises(ConfigError, match=r"beam_energy = -5: outside the domain of features.con"):
+        checkpoint.given(10, {"beam_energy": -5.0})
 
 
 def test_only_events_like_those_it_learned_are_generated(tmp_path: Path) -> None:

@@ -557,6 +557,21 @@ MUTANTS = [
         (".abs() > OFF_SHELL", " > OFF_SHELL"),
     ),
     *mutants(
+        "mleg_ray/features/steps/breakup.py",
+        VALUES,
+        ("(energy - p) * (energy + p)", "energy * (energy + p)"),
+        ("product * energy / (parent * p)", "product * energy / parent"),
+        ("(parent, product, self._other)", "(parent, product, 0.0)"),
+        k="breakup",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/breakup.py",
+        COLLIDER,
+        ("parent < product + self._other", "parent < self._other"),
+        ("| (product < 0)", ""),
+        k="Breakup",
+    ),
+    *mutants(
         "mleg_ray/features/steps/mass.py",
         VALUES,
         ("((energy - p) * (energy + p))", "((energy - p) * (energy - p))"),

@@ -223,6 +223,7 @@ class Asked(Paper):
     all_values: Annotated[
         bool, typer.Option("--all-values", help="All values of α or β, not the best alone.")
     ] = False
+    events: Annotated[int, typer.Option(min=1000, help="Of each dataset.")] = 300_000
     most: Annotated[
         int, typer.Option(min=1000, help="Events that are generated, and compared, at most.")
     ] = 300_000
@@ -250,7 +251,8 @@ def measure(options: Asked, results: Results) -> None:
         run = runs[name]
         key = run.dataset, one.subset
         if key not in references:
-            references[key] = Reference(options, options.prepared(run.dataset), run, one.subset)
+            dataset = options.prepared(run.dataset, options.events)
+            references[key] = Reference(options, dataset, run, one.subset)
             references[key].measure(results)
         for seed in options.seeds:
             _measured(options, results, references[key], name, one, seed)

@@ -93,6 +93,7 @@ class Pipeline:
             for name in self._schema.conditions
         }
         self._given = Events(given, {}, torch.ones(self.batch, dtype=torch.float64)).to(device)
+        checkpoint.feature_map.require_conditions(self._given)
         self._condition = checkpoint.feature_map.condition(self._given)
         # One shape only: a second one would be compiled again, and round otherwise.
         self._finish = torch.compile(self._events, dynamic=False) if compiled else self._events
@@ -156,6 +157,7 @@ class Pipeline:
                 values = spectrum.quantile(u.cpu()).to(self._dtypes.get(name, torch.float64))
                 columns[name] = values.double().to(device)
         given = Events(columns, {}, self._given.weight)
+        self._checkpoint.feature_map.require_conditions(given)
         return given, self._checkpoint.feature_map.condition(given)
 
     def _events(

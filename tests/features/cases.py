@@ -61,6 +61,12 @@ def jets(n: int, seed: int) -> Events:
     )
 
 
+def heavy(n: int, seed: int) -> Events:
+    """Draw the same with 100 GeV more of missing momentum."""
+    events = jets(n, seed)
+    return events.replacing((), {"met": events.columns["met"] + 100})
+
+
 def no_jets(n: int, seed: int) -> Events:
     """Draw the same without any jet."""
     events = jets(n, seed)
@@ -262,6 +268,14 @@ CASES: dict[str, list[Case]] = {
         Case(_config("atoms", fields=["iso", "jet.iso"], at=[0.0]), DIMUONS, dimuons, ()),
     ],
     "angle": [Case(_config("angle", fields=["jet.phi"]), JETS, jets, ("jet.phi",))],
+    "breakup": [
+        Case(
+            _config("breakup", parent="energy", product="met", other=173.0),
+            JETS,
+            heavy,
+            ("met",),
+        ),
+    ],
     "category": [
         Case(_config("category", fields=["process"], levels=3), DIMUONS, dimuons, ()),
         Case(_config("category", fields=["jet.flavour"], levels=2), JETS, jets, ()),

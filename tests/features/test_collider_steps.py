@@ -101,6 +101,23 @@ class TestAcceptance:
             built("acceptance", "mu1.eta", groups=["mu1", "mu1"], pt=20.0, eta=2.5)
 
 
+class TestBreakup:
+    def test_parents_that_are_too_light_are_outside_and_have_no_momentum(self) -> None:
+        step = built("breakup", "M", "m", parent="M", product="m", other=172.5)
+        masses = numbers(
+            M=torch.tensor([300.0, 272.4, 272.6, 300.0]), m=torch.tensor([100.0, 100, 100, -1])
+        )
+        assert step.outside(masses).tolist() == [False, True, False, True]
+        made = step(masses, noise=noise())
+        p = made.columns["breakup_m"]
+        assert (p > 0).tolist() == [True, False, True, True]
+        # √(p² + 172.5²) + √(p² + m²) is the parent's mass again.
+        energies = torch.hypot(p, torch.tensor(172.5)) + torch.hypot(p, masses.columns["m"])
+        torch.testing.assert_close(energies[[0, 2]], masses.columns["M"][[0, 2]])
+        back = step.inverse(made).columns["m"]
+        torch.testing.assert_close(back[:3], torch.tensor([100.0, 99.9, 100.0]).double())
+
+
 class TestGaussianDequantise:
     def test_numbers_come_back_half_too_small(self) -> None:
         """floor(3 + ε/2) is 2 or 3 if |ε| < 2, which is 95.4%, and 1 or 4 if |ε| < 4."""

@@ -759,6 +759,28 @@ def test_conditions_outside_their_steps_are_refused() -> None:
         config(conditions=steps).build(SCHEMA, {}).fit([electrons(100)])
 
 
+def test_conditions_that_steps_cannot_take_are_named() -> None:
+    masses = [Field(name=name, role="condition") for name in ("m_stop", "m_chi")]
+    steps = [
+        {"kind": "logarithm", "fields": ["m_stop"]},
+        {"kind": "logarithm", "fields": ["m_chi"], "above": 19.0},
+    ]
+    fitted = config(conditions=steps).build(EventSchema([Field(name="x"), *masses]), {})
+    good, bad = (Events.concatenate([given(300, 100), given(400, m)]) for m in (20, 18))
+    fitted.require_conditions(good)
+    with pytest.raises(
+        ConfigError,
+        match=r"m_stop = 400, m_chi = 18: outside the domain of features.conditions.1, logarithm;",
+    ):
+        fitted.require_conditions(bad)
+
+
+def given(m_stop: float, m_chi: float) -> Events:
+    """Return one event that has two masses alone."""
+    masses = {"m_stop": torch.tensor([m_stop]), "m_chi": torch.tensor([m_chi])}
+    return Events(masses, {}, torch.ones(1, dtype=torch.float64))
+
+
 def test_fixed_conditions_leave_the_networks_none() -> None:
     fitted = RunConfig.load("fatgan-quick").features.build(SCHEMA, {"beam_energy": 50.0})
     assert fitted.condition_space.width == 0

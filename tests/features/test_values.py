@@ -391,6 +391,15 @@ STEPS_BY_HAND: dict[str, list[Known]] = {
             [-log(pi)] * 3,
         ),
     ],
+    "breakup": [
+        Known(  # p* of (E, E') = (5, 5), (7, 5), (4, 4), E' of a mass of 3, and M the sum
+            {"kind": "breakup", "parent": "M", "product": "m", "other": 3.0},
+            {"m": [3, sqrt(33), 3]},
+            {"breakup_m": [4, 4, sqrt(7)]},
+            [log(3 / 8), log(5 * sqrt(33) / 48), log(3 / 2 / sqrt(7))],
+            {"M": [10, 12, 8]},
+        )
+    ],
     "category": [
         Known(
             {"kind": "category", "fields": ["x"], "levels": 3},

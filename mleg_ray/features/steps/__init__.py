@@ -3,6 +3,7 @@
 from mleg_ray.features.steps import (
     acceptance,
     atoms,
+    breakup,
     category,
     count,
     dequantise,
@@ -42,6 +43,7 @@ __all__ = [
     "StepConfig",
     "acceptance",
     "atoms",
+    "breakup",
     "category",
     "count",
     "dequantise",
