@@ -104,6 +104,28 @@ def test_every_file_of_figures_is_a_rows() -> None:
     assert (figures, pictures) == ([], [])
 
 
+def test_entries_and_recipes_in_full(tmp_path: Path) -> None:
+    """Each recipe's features are those of its dataset, of the catalog or of the documents."""
+    blocks = [b for page in PAGES for b in re.findall(r"```toml\n(.*?)```", page.read_text(), re.S)]
+    specs: dict[str, DatasetSpec] = {}
+    recipes: list[RunConfig] = []
+    for text in blocks:
+        if not text.startswith(("name", "extends")):
+            continue
+        (file := tmp_path / "own.toml").write_text(text)
+        if "[run]" in text or "[run.features]" in text:
+            recipes.append(RunConfig.load(str(file)))
+        else:
+            spec = DatasetSpec.load(str(file))
+            spec.source.check(spec.schema_, spec.conditions)
+            specs[spec.name] = spec
+    assert set(specs) == {"my-events", "single-muons-13tev", "zmumu-13tev-by-charge"}
+    assert len(recipes) == 3
+    for run in recipes:
+        spec = specs.get(run.dataset) or DatasetSpec.load(run.dataset)
+        assert run.features.build(spec.schema_, spec.conditions).space.width
+
+
 def test_the_number_of_each_process_of_dark_machines() -> None:
     text = (ROOT / "docs" / "physics" / "lhc.md").read_text()
     rows = re.findall(r"(\d+) `(\w+)`", text.partition("## The challenge's processes")[2])

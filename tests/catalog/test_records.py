@@ -159,7 +159,15 @@ LABELLED = EventSchema(
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("njets", 0), ("ttbar", 4), ("ZZ", 14), ("4top", 24), ("gluino_01", 26), ("Zp_05", 41)],
+    [
+        ("njets", 0),
+        ("z_jets", 3),
+        ("ttbar", 4),
+        ("ZZ", 14),
+        ("4top", 24),
+        ("gluino_01", 26),
+        ("Zp_05", 41),
+    ],
 )
 def test_a_process_is_numbered_by_the_place_of_its_name(tmp_path, name, number):
     """There are 26 of the standard model, 0 to 25, and 16 others; stop_02 is the 35th."""
