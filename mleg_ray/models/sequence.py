@@ -21,8 +21,7 @@ from mleg_ray.space import Part, Space, columns, wrapped
 LARGEST_MAGNITUDE = 6.0  # its logarithm: what is summed must not overflow
 MAGNITUDE_WIDTH = 32  # of the network that makes magnitudes
 SCALE = 0.25  # of sums and counts, so that networks see numbers of order one
-# Of conditions, which are standardised: between values that are learned, trainings then differ less.
-GENTLE = 0.25
+GENTLE = 0.25  # of standardised conditions: trainings differ less between values that are learned
 
 
 class Queue(NamedTuple):
