@@ -1,7 +1,7 @@
 """One run: a dataset, how it is mapped, what is trained, and how its snapshot is chosen."""
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field as Option
@@ -53,7 +53,7 @@ class TrainingConfig(Config):
 
 
 class PlateauConfig(Config):
-    """When `ks_sum` no longer falls: `patience` judgements without the relative `min_improvement`.
+    """When the score no longer falls: `patience` judgements without the relative `min_improvement`.
 
     Each judgement is smoothed to the median of the last `smoothing`.
     """
@@ -64,18 +64,30 @@ class PlateauConfig(Config):
 
 
 class SelectionConfig(Config):
-    """Every `every` steps `ks_sum` over `observables` decides whether the snapshot is the best.
+    """Every `every` steps a score decides whether the snapshot is the best.
 
+    `by` is the score: `ks_sum`, over `observables`, or the `loss` of the validation events, which
+    rises where a model learns the train events by heart; distances of single observables do not.
     The weights of the `keep` best are kept, each a checkpoint of its own in the end, and as many
     times the model's size in memory and in what resuming needs. `events` bounds the validation
     events; five times as many are generated. Training ends early on a `plateau`.
     """
 
     every: PositiveInt
+    by: Literal["ks_sum", "loss"] = "ks_sum"
     keep: PositiveInt = 1
     observables: Annotated[tuple[str, ...], Option(min_length=1)]
     events: PositiveInt = 20_000
     plateau: PlateauConfig | None = None
+
+    @model_validator(mode="after")
+    def _losses_have_no_zero(self) -> Self:
+        if self.by == "loss" and self.plateau and self.plateau.min_improvement:
+            raise ValueError(
+                "plateau.min_improvement: a share of a loss, which has no zero, means nothing; set "
+                "it to 0, or by = 'ks_sum'"
+            )
+        return self
 
 
 class RunConfig(Config):
@@ -107,6 +119,11 @@ class RunConfig(Config):
         if self.teacher is not None and not traits.needs_teacher:
             raise ConfigError(f"teacher: objective.kind '{self.objective.kind}' learns from none")
         players = set(traits.schedule)
+        if self.selection.by == "loss" and len(players) > 1:
+            raise ConfigError(
+                f"selection.by: the losses of {', '.join(sorted(players))} depend on each other, "
+                "and tell nothing of a snapshot; choose 'ks_sum'"
+            )
         if players != set(self.model.players):
             raise ConfigError(
                 f"objective.kind '{self.objective.kind}' trains a model with the players "

@@ -24,7 +24,8 @@ OPTIMISER = {
     "schedule": "cosine",
 }
 SMALLEST_BATCH, LARGEST_BATCH = 128, 1024
-JUDGEMENTS = 12  # of a training
+JUDGEMENTS = 20  # of a training
+PLATEAU = {"patience": 4, "min_improvement": 0.0, "smoothing": 1}
 EPOCHS = 100  # more see the same events too often
 
 
@@ -113,8 +114,11 @@ def recipe(name: str, dataset: str, found: Look, *, steps: int, seconds: float) 
         "[run.training.optimisers]",
         f"flow = {_inline(OPTIMISER)}",
         "",
-        "# The snapshot with the smallest sum of KS distances from the validation split is kept.",
+        "# The snapshot with the smallest loss of the validation split is kept. It rises where the",
+        "# train events are learned by heart: training ends where it has not fallen for a while.",
         "[run.selection]",
+        'by = "loss"',
+        f"plateau = {_inline(PLATEAU)}",
         f"every = {max(1, steps // JUDGEMENTS)}",
         f"observables = {_inline(observables)}",
     ]

@@ -144,7 +144,7 @@ def correlation_pngs(truth: EventSample, generated: EventSample) -> dict[str, by
 
 @style.context(STYLE)
 def training_pngs(history: Sequence[Mapping[str, float]], kept: int) -> dict[str, bytes]:
-    """Draw a run's snapshots: the selecting score with each observable's KS, and the losses.
+    """Draw a run's snapshots: the sum of KS distances with each observable's, and the losses.
 
     Each entry holds `step` and `ks_sum`; keys `ks.NAME` are distances, keys that end in `loss` are
     losses. The snapshot of step `kept` is that of the checkpoint.

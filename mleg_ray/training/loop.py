@@ -141,6 +141,24 @@ class TrainingLoop:
         events = generate(self.ema, self.feature_map, given, generator=generator)
         return self._objective.observed(events, generator=generator)
 
+    def loss(self, batch: Batch) -> float:
+        """Return the loss of the averaged model, of one player, on events that it never learned.
+
+        They are taken a minibatch at a time, with the same random numbers at every call.
+        """
+        [player] = self._players
+        noise, size = Noise(batch.weight.device), self._config.batch_size
+        noise.seed(derive_seed(self._config.seed, "loss"))
+        total = 0.0
+        with torch.no_grad():
+            for start in range(0, len(batch), size):
+                part = batch[start : start + size]
+                loss, *_ = self._objective.loss(
+                    player, self.ema, self.feature_map, part, noise=noise
+                )
+                total += float(loss) * len(part)
+        return total / len(batch)
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that resuming needs."""
         return {

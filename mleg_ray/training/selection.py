@@ -18,8 +18,9 @@ from mleg_ray.evaluation.samples.column import Column, FloatArray, columns_of
 from mleg_ray.evaluation.statistics.distances import Preparation, prepare_ks, two_sample
 from mleg_ray.evaluation.statistics.estimate import NotComputableError
 from mleg_ray.evaluation.statistics.resampling import SPLITS
+from mleg_ray.events import Batch
 from mleg_ray.models.base import GENERATED
-from mleg_ray.randomness import derive_seed, stream
+from mleg_ray.randomness import Noise, derive_seed, stream
 from mleg_ray.run import PlateauConfig, RunConfig
 from mleg_ray.training.collapse import ImageWatch
 from mleg_ray.training.loop import Progress, TrainingLoop
@@ -31,8 +32,9 @@ TIE = 0.01  # relative: chance alone moves the ks_sum of a model that no longer 
 class Snapshot(Config):
     """One judged moment of a run; `ks` and `chi2_paper` hold figures of each observable.
 
-    The sum of the first chooses the snapshot; the second are there for the training curves, where
-    they can be computed, and so are `images`, see `ImageWatch.figures`.
+    The sum of the first chooses the snapshot, or `validation_loss` where the run says so; the
+    second are there for the training curves, where they can be computed, and so are `images`, see
+    `ImageWatch.figures`.
     """
 
     step: int
@@ -41,6 +43,7 @@ class Snapshot(Config):
     chi2_paper: dict[str, float] = {}
     images: dict[str, float] = {}
     losses: dict[str, float]
+    validation_loss: float | None = None
     seconds: float
     finite: bool
 
@@ -53,6 +56,8 @@ class Snapshot(Config):
         """Return the numbers of the training curves, by name."""
         chi2 = {f"chi2_paper.{name}": value for name, value in self.chi2_paper.items()}
         curves = self.distances | chi2 | self.images | self.losses
+        if self.validation_loss is not None:
+            curves["validation_loss"] = self.validation_loss
         return {"step": self.step, "seconds": self.seconds} | curves
 
 
@@ -94,20 +99,36 @@ class SnapshotSelector:
                     f"selection.observables: the weights of '{name}' sum to {total:g} over the "
                     "validation events; choose others"
                 )
-        self._keep = run.selection.keep
+        self._by, self._keep = run.selection.by, run.selection.keep
+        self._encode = run.objective.traits.encode
+        self._unseen = truth
+        self._batch: Batch | None = None
         self.history: list[Snapshot] = []
         self.kept: dict[int, dict[str, Any]] = {}  # weights by step, the best snapshot's first
 
     @property
     def best(self) -> Snapshot | None:
-        """The finite snapshot with the smallest `ks_sum`; of several within `TIE` of it the last.
+        """The finite snapshot with the smallest score; of `ks_sum` within `TIE` of it the last.
 
-        Among models that cannot be told apart the one that was trained longest is the safest.
+        Among models that cannot be told apart the one that was trained longest is the safest, but
+        where it may have learned events by heart.
         """
         finite = [snapshot for snapshot in self.history if snapshot.finite]
-        smallest = min((snapshot.ks_sum for snapshot in finite), default=math.inf)
-        tied = [snapshot for snapshot in finite if snapshot.ks_sum <= smallest * (1 + TIE)]
+        smallest = min(map(self._score, finite), default=math.inf)
+        if self._by == "ks_sum":
+            smallest *= 1 + TIE
+        tied = [snapshot for snapshot in finite if self._score(snapshot) <= smallest]
         return tied[-1] if tied else None
+
+    @property
+    def scores(self) -> list[float]:
+        """What the snapshots were judged by, oldest first; the smallest is the best."""
+        return list(map(self._score, self.history))
+
+    def _score(self, snapshot: Snapshot) -> float:
+        if self._by == "ks_sum":
+            return snapshot.ks_sum
+        return math.inf if snapshot.validation_loss is None else snapshot.validation_loss
 
     @cached_property
     def floor(self) -> float:
@@ -144,6 +165,7 @@ class SnapshotSelector:
             chi2_paper=chi2,
             images=self._watch.figures(),
             losses={k: v for k, v in progress.losses.items() if math.isfinite(v)},
+            validation_loss=self._loss(loop) if progress.finite else None,
             seconds=seconds,
             finite=progress.finite,
         )
@@ -154,14 +176,26 @@ class SnapshotSelector:
         return snapshot
 
     def _best_ones(self) -> list[Snapshot]:
-        """Return the `keep` best finite snapshots: `best` first, others by their `ks_sum`.
+        """Return the `keep` best finite snapshots: `best` first, others by their score.
 
         One that is not among them never will be again.
         """
         best = self.best
         others = [one for one in self.history if one.finite and one is not best]
-        others.sort(key=lambda one: one.ks_sum)
+        others.sort(key=self._score)
         return [best, *others[: self._keep - 1]] if best else []
+
+    def _loss(self, loop: TrainingLoop) -> float | None:
+        """Return the loss of the validation events if it chooses the snapshot, and is finite."""
+        if self._by != "loss":
+            return None
+        if self._batch is None:
+            device = next(loop.ema.parameters()).device
+            noise = Noise(device)
+            noise.seed(derive_seed(self._seed, "encode"))
+            self._batch = self._encode(loop.feature_map, self._unseen.to(device), noise=noise)
+        loss = loop.loss(self._batch)
+        return loss if math.isfinite(loss) else None
 
     def _judged(self, loop: TrainingLoop) -> tuple[dict[str, float], dict[str, float]]:
         """Return the KS distance and, where it is finite, `chi2_paper` of each observable."""

@@ -128,7 +128,7 @@ class Trainee:
             return "diverged"
         if last.step == training.steps:
             return "steps"
-        if plateau and on_plateau([snapshot.ks_sum for snapshot in self.selector.history], plateau):
+        if plateau and on_plateau(self.selector.scores, plateau):
             return "plateau"
         if training.seconds and any_worker(last.seconds >= training.seconds, self._device):
             return "time"

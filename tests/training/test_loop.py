@@ -18,6 +18,7 @@ from mleg_ray.config import ConfigError
 from mleg_ray.definitions import Definitions, Observable
 from mleg_ray.evaluation.statistics.distances import prepare_ks, two_sample
 from mleg_ray.events import Batch, Events, EventSchema, Field, Group
+from mleg_ray.randomness import Noise
 from mleg_ray.run import RunConfig
 from mleg_ray.space import Space
 from mleg_ray.training.batches import Minibatches, resident
@@ -189,6 +190,14 @@ def test_players_must_match_the_objective() -> None:
         small_run("fatgan-quick", "objective={ kind = 'beta-vae', beta = 0.1 }")
 
 
+def test_losses_that_depend_on_each_other_choose_no_snapshot() -> None:
+    with pytest.raises(ConfigError, match="losses of critic, generator depend on each other"):
+        small_run("fatgan-quick", "selection.by='loss'")
+    plateau = "selection.plateau={patience=2, min_improvement=0.01}"
+    with pytest.raises(ConfigError, match="a share of a loss, which has no zero, means nothing"):
+        small_run("bvae-dis", "selection.by='loss'", plateau)
+
+
 def selector_of(
     run: RunConfig, truth: Events, schema: EventSchema, definitions: Definitions
 ) -> SnapshotSelector:
@@ -258,6 +267,46 @@ class TestSelection:
         ]
         assert selector.best is not None
         assert selector.best.step == best
+
+    @pytest.mark.parametrize(
+        ("losses", "best"), [((0.5, 0.1, 0.1009, 0.2), 2), ((-3, -4, None), 2)]
+    )
+    def test_by_loss_the_smallest_is_kept_without_ties(
+        self, losses: tuple[float | None, ...], best: int
+    ) -> None:
+        selector, _ = self.make()
+        selector._by = "loss"
+        selector.history = [
+            Snapshot(
+                step=step,
+                ks_sum=1.0 / step,
+                ks={},
+                losses={},
+                validation_loss=loss,
+                seconds=0.0,
+                finite=True,
+            )
+            for step, loss in enumerate(losses, start=1)
+        ]
+        assert selector.best is not None
+        assert selector.best.step == best
+        assert selector.scores == [math.inf if loss is None else loss for loss in losses]
+
+    def test_the_loss_is_that_of_the_validation_events(self) -> None:
+        """-Σ w log p / n of the averaged model without dropout, the same at every call."""
+        own = ("model.dropout=0.5", "selection.by='loss'", "selection.observables=['electron.px']")
+        run = small_run("autoregressive-dis", *own)
+        truth = training_events().weighted(torch.linspace(0, 2, len(training_events())))
+        selector = selector_of(run, truth, SCHEMA, Definitions())
+        loop, minibatches = small_loop(run, training_events())
+        snapshot = selector.consider(next(loop.run(minibatches, 2)), loop, 0.0)
+        batch = loop.feature_map.encode(truth, noise=Noise(torch.device("cpu")))
+        with torch.no_grad():
+            log_prob = loop.ema.log_prob(batch.x, batch.condition)
+        expected = -float((batch.weight * log_prob).mean())
+        assert snapshot.validation_loss == pytest.approx(expected, rel=1e-5)
+        assert loop.loss(batch) == snapshot.validation_loss
+        assert snapshot.flat()["validation_loss"] == snapshot.validation_loss
 
     def test_judging_twice_gives_the_same_number(self) -> None:
         selector, run = self.make()

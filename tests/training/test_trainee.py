@@ -12,6 +12,7 @@ from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import Batch
 from mleg_ray.training import trainee as trainee_module
 from mleg_ray.training.batches import Minibatches
+from mleg_ray.training.loop import TrainingLoop
 from mleg_ray.training.share import by_weight, fitted_map, open_share
 from mleg_ray.training.trainee import Moment, Trainee, other_snapshots
 from tests.prepared import prepared_dataset
@@ -87,6 +88,23 @@ def test_ends_on_a_plateau(dataset: Dataset) -> None:
     moments = list(trainee(dataset, "training.steps=100", plateau).train())
     assert judged(moments) == [10, 20, 30]
     assert moments[-1].ended == "plateau"
+
+
+def test_ends_where_the_loss_of_unseen_events_rises(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third of five losses is the smallest; two more without a smaller one are the end."""
+    losses = iter([-1.0, -1.5, -2.0, -1.9, -1.95])
+    monkeypatch.setattr(TrainingLoop, "loss", lambda *_: next(losses))
+    plateau = "selection.plateau={patience=2, min_improvement=0, smoothing=1}"
+    of = trainee(dataset, "training.steps=100", "selection.by='loss'", plateau)
+    moments = list(of.train())
+    assert judged(moments) == [10, 20, 30, 40, 50]
+    assert moments[-1].ended == "plateau"
+    best = of.best()
+    assert best is not None
+    assert best.card.step == 30
+    assert [entry["validation_loss"] for entry in best.card.history] == of.selector.scores
 
 
 def test_ends_in_time(dataset: Dataset) -> None:
