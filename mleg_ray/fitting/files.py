@@ -13,7 +13,8 @@ from mleg_ray.fitting.tables import Table
 
 SHARDS = 20  # of a table: as many as splits of a tenth need, and a few more
 MOST_IN_SHARD = 100_000
-TRAIN, VALIDATION, TEST = 0.7, 0.1, 0.2
+VALIDATION, TEST, MOST_TEST = 0.1, 0.2, 0.4  # shares of the events
+JUDGED = 500  # events that classifiers need
 WIDTH = 100
 BATCHES_AN_EPOCH = 40
 OPTIMISER = {
@@ -48,7 +49,7 @@ def entry(name: str, found: Look, table: Table, paths: Sequence[str]) -> str:
         'citation = ""',
         'licence = ""',
         f"shard_events = {shard_events}",
-        f"splits = {_inline({'train': TRAIN, 'validation': VALIDATION, 'test': TEST})}",
+        f"splits = {_inline(splits(found.events))}",
         "",
         "fields = [",
         *(f"  {_inline(told)}," for told in fields),
@@ -125,15 +126,26 @@ def recipe(name: str, dataset: str, found: Look, *, steps: int, seconds: float) 
     return "\n".join(lines) + "\n"
 
 
+def splits(events: int) -> dict[str, float]:
+    """Return the shares of the splits: the test split of a small table is what classifiers need.
+
+    >>> splits(2421)
+    {'train': 0.65, 'validation': 0.1, 'test': 0.25}
+    """
+    needed = math.ceil(SHARDS * JUDGED / events) / SHARDS
+    test = min(max(TEST, needed), MOST_TEST)
+    return {"train": round(1 - VALIDATION - test, 2), "validation": VALIDATION, "test": test}
+
+
 def batch_size(events: int) -> int:
     """Return a power of two, so that an epoch of the train split has some forty batches."""
-    wanted = TRAIN * events / BATCHES_AN_EPOCH
+    wanted = splits(events)["train"] * events / BATCHES_AN_EPOCH
     return int(2 ** min(max(round(math.log2(wanted)), 7), 10))
 
 
 def most_steps(events: int) -> int:
     """Return the steps in which the train split is seen `EPOCHS` times."""
-    return max(1, int(EPOCHS * TRAIN * events / batch_size(events)))
+    return max(1, int(EPOCHS * splits(events)["train"] * events / batch_size(events)))
 
 
 def _field(column: Column) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from mleg_ray.catalog.sources.readers import FileFormat, Lists
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import parse, parse_toml
 from mleg_ray.errors import ConfigError, DataError
-from mleg_ray.fitting.files import batch_size, entry, most_steps, recipe
+from mleg_ray.evaluation.statistics.classifiers import MINIMUM_EVENTS
+from mleg_ray.fitting.files import batch_size, entry, most_steps, recipe, splits
 from mleg_ray.fitting.look import Choices, Look, look
 from mleg_ray.fitting.nature import Numbers
 from mleg_ray.fitting.particles import part_of
@@ -318,6 +319,12 @@ def test_entry_and_recipe_are_complete_and_fit() -> None:
 
 
 def test_batches_and_epochs_follow_the_events() -> None:
+    assert splits(10**6) == {"train": 0.7, "validation": 0.1, "test": 0.2}
+    for events in (1250, 1900, 2421, 2500):  # small tables, of whose test events classifiers judge
+        shares = splits(events)
+        assert MINIMUM_EVENTS <= shares["test"] * events < MINIMUM_EVENTS + events / 20 + 1
+        assert sum(shares.values()) == pytest.approx(1)
+    assert splits(300)["test"] == 0.4  # at most
     assert batch_size(2000) == 128  # at least
     assert batch_size(20_000) == 256  # 350 for forty batches of 14,000 events
     assert batch_size(10**6) == 1024  # at most
