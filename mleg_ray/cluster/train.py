@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -80,8 +80,10 @@ def train(
     folder.require_own()
     kept = join(folder.uri, CHECKPOINT)
     if exists(join(kept, CARD)):
+        checkpoint = Checkpoint.load(kept)
         say(f"Run {name} is finished already.")
-        return Checkpoint.load(kept)
+        tell_other_code(checkpoint.card.environment, environment())
+        return checkpoint
     unfitted_model(run, dataset)  # refuses what cannot be built now, not inside a worker
     shards = mixed_shards(dataset, run.training.seed)
     if workers > len(shards):
@@ -237,6 +239,15 @@ def _stream(dataset: Dataset, shards: list[ShardEntry]) -> ray.data.Dataset:
     context.enable_progress_bars = False  # the training has its own
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     return ray.data.read_parquet([join(dataset.uri, shard.file) for shard in shards])
+
+
+def tell_other_code(trained: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Say if a run was trained by other code than this: the same recipe may mean another model."""
+    before, after = (
+        f"mleg_ray {made['mleg_ray']}, commit {made['commit']}" for made in (trained, now)
+    )
+    if before != after:
+        say(f"warning: it was trained by {before}; this is {after}", style="yellow")
 
 
 def tell_outside(feature_map: FeatureMap) -> None:

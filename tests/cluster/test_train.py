@@ -20,8 +20,8 @@ from ray.train.v2._internal.exceptions import (
 
 import mleg_ray
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.cluster.train import _fitted, run_name, train, with_teacher
+from mleg_ray.checkpoint import Checkpoint, environment
+from mleg_ray.cluster.train import _fitted, run_name, tell_other_code, train, with_teacher
 from mleg_ray.errors import (
     CheckpointError,
     ConfigError,
@@ -56,6 +56,15 @@ def undisturbed(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> C
 
 # Long enough to be caught in the middle: seconds, with a snapshot every 100 steps.
 LONG = ("training.steps=600", "selection.every=100", "selection.events=200")
+
+
+def test_a_finished_run_of_other_code_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    now = environment()
+    tell_other_code(now, now | {"torch": "9.9"})
+    assert capsys.readouterr().err == ""
+    tell_other_code(now | {"commit": "abc"}, now)
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"was trained by mleg_ray {now['mleg_ray']}, commit abc; this is mleg_ray" in told
 
 
 def test_checkpoint_tells_all_and_samples(undisturbed: Checkpoint, dataset: Dataset) -> None:
