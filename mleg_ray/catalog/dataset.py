@@ -19,6 +19,7 @@ from mleg_ray.storage import absolute, exists, join, matching, write_json
 
 PREPARED = "dataset.json"
 SAMPLED = "manifest.json"
+SELECTED = " where "  # behind the name of a dataset, before what its events fulfil
 DIGESTED = ("name", "fields", "groups", "conditions", "shards")  # of a manifest
 
 
@@ -231,7 +232,7 @@ class Dataset:
         where = tuple(comparison for comparison in where if comparison not in self._where)
         if not where:
             return self
-        name = f"{self.manifest.name} where {' and '.join(where)}"
+        name = f"{self.manifest.name}{SELECTED}{' and '.join(where)}"
         manifest = self.manifest.model_copy(update={"name": name})
         return Dataset(self.uri, manifest, self.digest, (*self._where, *where))
 

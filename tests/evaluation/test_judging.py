@@ -6,7 +6,14 @@ import pytest
 import mleg_ray as mleg
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Card, DatasetCard
-from mleg_ray.commands.judging import compare, evaluate, report_folder, sampled, short_names
+from mleg_ray.commands.judging import (
+    compare,
+    dataset_name,
+    evaluate,
+    report_folder,
+    sampled,
+    short_names,
+)
 from mleg_ray.errors import ConfigError, DataError, ResourceError
 from mleg_ray.evaluation.scorecards import Scorecard, scorecard
 from mleg_ray.evaluation.statistics.estimate import Estimate
@@ -161,3 +168,11 @@ def test_a_truth_of_fewer_events_than_are_asked_for_says_how_many_are_needed(
         with pytest.raises(ConfigError, match=re.escape(told)):
             judge()
     assert not (tmp_path / "reports").exists()
+
+
+def test_the_truth_of_a_run_that_selects_is_the_whole_dataset(make_dataset, tmp_path):
+    truth = make_dataset("truth", 400, seed=1)
+    card = card_of(truth.selecting(("electron.pz > 0",)))
+    assert card.dataset.name == f"{truth.manifest.name} where electron.pz > 0"
+    (tmp_path / "card.json").write_text(card.model_dump_json())
+    assert dataset_name(str(tmp_path)) == truth.manifest.name
