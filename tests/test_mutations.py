@@ -1628,7 +1628,7 @@ MUTANTS = [
         ("6 * (square - variance)", "6 * square"),
         ("4 * square * variance - 2 * variance**2", "4 * square * variance"),
         ("events * self.uncertainty / self.value", "self.uncertainty / self.value"),
-        ("level = LEVEL / len(tests)", "level = LEVEL"),
+        ("level = LEVEL / max(1, len(tests))", "level = LEVEL"),
         ("sized.truth * claimed / least", "claimed / least"),
         ("max(self.p_value, LEAST_P_VALUE)", "max(self.p_value / 2, LEAST_P_VALUE)"),
     ),

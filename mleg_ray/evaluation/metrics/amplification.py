@@ -31,6 +31,7 @@ from mleg_ray.evaluation.statistics.noncentrality import (
 )
 
 QUANTILES = 100
+NO_QUANTILES = "no observable has quantiles"
 # Of the events, from either end of an observable's distribution; the bulk is the rest.
 REGIONS: Mapping[str, tuple[float, float]] = {
     "tail": (0.0, 0.01),
@@ -130,7 +131,7 @@ def n_equivalent(comparison: Comparison, rng: np.random.Generator) -> dict[str, 
     region; the generator's own is Σ (g - t)² of all events, less what their finite numbers add.
 
     Raises:
-        NotComputableError: see `PooledSample`.
+        NotComputableError: see `PooledSample`; no observable has quantiles.
     """
     errors = generator_errors(comparison)
     refused: dict[str, Figure] = {n: e for n, e in errors.items() if isinstance(e, NotComputable)}
@@ -141,7 +142,10 @@ def n_equivalent(comparison: Comparison, rng: np.random.Generator) -> dict[str, 
         if not isinstance(regions, NotComputable)
         for region, error in regions.items()
     }
-    return refused | numbers_of_events(tests, comparison.generated.origin.events)
+    found = refused | numbers_of_events(tests, comparison.generated.origin.events)
+    if not found:
+        raise NotComputableError(NO_QUANTILES)
+    return found
 
 
 def amplification(comparison: Comparison, rng: np.random.Generator) -> dict[str, Figure]:
@@ -163,7 +167,7 @@ def amplification(comparison: Comparison, rng: np.random.Generator) -> dict[str,
         if some:
             figures[region] = ratio(GeneratorError.mean(some), n_train, comparison)
     if not figures:
-        raise NotComputableError("no observable has quantiles")
+        raise NotComputableError(NO_QUANTILES)
     return figures
 
 

@@ -40,8 +40,6 @@ def n_indistinguishable(comparison: Comparison, rng: np.random.Generator) -> Map
             tests[name] = SizedTest(test, classification.events, classification.events)
     except NotComputableError:  # `c2st_auc` says why; the histograms may tell all the same
         pass
-    if not tests:
-        return missing
     return missing | numbers_of_events(tests, generated.origin.events)
 
 

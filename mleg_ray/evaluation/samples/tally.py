@@ -77,8 +77,8 @@ class FineBins:
 
         All but the outermost must lie within the axis's own.
         """
-        own = self.edges[name]
-        within = own[0] <= edges[1] and edges[-2] <= own[-1]
+        own, inner = self.edges[name], edges[1:-1]
+        within = np.all((own[0] <= inner) & (inner <= own[-1]))
         return bool(within and len(self.snap(name, edges)) >= len(edges) / 2)
 
     def snap(self, name: str, edges: FloatArray) -> FloatArray:

@@ -187,7 +187,7 @@ def numbers_of_events(tests: Mapping[str, SizedTest], claimed: int) -> dict[str,
     of the tests errs being shared equally among them. `claimed` is the number of events of the
     whole sample.
     """
-    level = LEVEL / len(tests)
+    level = LEVEL / max(1, len(tests))
     figures: dict[str, Figure] = {}
     for name, sized in tests.items():
         test = sized.test

@@ -8,13 +8,14 @@ from scipy import stats
 
 from mleg_ray.definitions import Definitions, Plane
 from mleg_ray.evaluation.metrics import METRICS
+from mleg_ray.evaluation.metrics.amplification import n_equivalent
 from mleg_ray.evaluation.metrics.base import Comparison
 from mleg_ray.evaluation.metrics.chi2 import chi2_all
 from mleg_ray.evaluation.samples.datasets import from_dataset
 from mleg_ray.evaluation.samples.sample import Axis, EventSample, binned, from_arrays
 from mleg_ray.evaluation.samples.tally import FineBins, Tally
 from mleg_ray.evaluation.scorecards import scorecard
-from mleg_ray.evaluation.statistics.estimate import Estimate
+from mleg_ray.evaluation.statistics.estimate import Estimate, NotComputableError
 from tests.evaluation.conftest import joined
 
 PLANE = Plane(x="x", y="y", x_range=(-2, 2), y_range=(-2, 2), bins=8, log=False)
@@ -122,6 +123,19 @@ def test_tails_are_bins_of_their_own():
     found = binned(truth, tallied, "x", edges, tails)
     assert found.edges[[0, -1]] == pytest.approx([-3.7, 3.7], abs=0.15)
     assert found.edges[[1, -2]] == pytest.approx([-3, 3], abs=0.01)
+
+
+def test_one_edge_is_enough():
+    """Of a number that is zero but in one event of 300, all quantiles are equal."""
+    whole, made = (np.arange(n) % 300 == 1 for n in (30_000, 60_000))
+    truth, generated = (from_arrays({"x": column.astype(float)}) for column in (whole, made))
+    tallied = with_tally(generated, generated.numbers, FineBins.of(generated.numbers))
+    assert tallied.tally is not None
+    assert tallied.tally.bins.cover("x", np.array([0.0]))
+    found = binned(truth, tallied, "x", np.array([0.0]))
+    assert found.generated.weight.tolist() == [0, 60_000]
+    with pytest.raises(NotComputableError, match="no observable has quantiles"):
+        n_equivalent(Comparison(truth, tallied), np.random.default_rng(0))
 
 
 def test_a_truth_is_counted_whole_in_the_bins_of_what_it_judges(make_dataset):
