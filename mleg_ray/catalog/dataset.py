@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from mleg_ray.catalog.description import Description
+from mleg_ray.catalog.description import SELECTED, Description
 from mleg_ray.catalog.hits import hits_of
 from mleg_ray.catalog.shards import ShardEntry, read_columns, read_shard
 from mleg_ray.config import Config, read_config
@@ -19,7 +19,6 @@ from mleg_ray.storage import absolute, exists, join, matching, write_json
 
 PREPARED = "dataset.json"
 SAMPLED = "manifest.json"
-SELECTED = " where "  # behind the name of a dataset, before what its events fulfil
 DIGESTED = ("name", "fields", "groups", "conditions", "shards")  # of a manifest
 
 

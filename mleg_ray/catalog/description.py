@@ -6,6 +6,8 @@ from mleg_ray.definitions import Definitions
 from mleg_ray.errors import ConfigError
 from mleg_ray.events import EventSchema, Field, Group
 
+SELECTED = " where "  # behind the name of a dataset, before what its events fulfil
+
 
 class Description(Definitions):
     """A dataset's name, fields and groups, and the values of the conditions that have one.
@@ -17,6 +19,11 @@ class Description(Definitions):
     fields: tuple[Field, ...]
     groups: dict[str, Group] = {}
     conditions: dict[str, float] = {}
+
+    @property
+    def whole(self) -> str:
+        """The name of the whole dataset, if some of its events were selected."""
+        return self.name.partition(SELECTED)[0]
 
     @property
     def described(self) -> "Description":

@@ -5,7 +5,7 @@ from typing import Literal
 
 from rich.table import Table
 
-from mleg_ray.catalog.dataset import SAMPLED, SELECTED, Bound, Dataset, Worth, note_worth
+from mleg_ray.catalog.dataset import SAMPLED, Bound, Dataset, Worth, note_worth
 from mleg_ray.checkpoint import CARD, Card, run_folder
 from mleg_ray.config import read_config
 from mleg_ray.console import console, progress_bar, say
@@ -259,9 +259,9 @@ def dataset_name(uri: str) -> str:
 
     It is that of the whole dataset, if some of its events were selected.
     """
-    card = join(uri, CARD)
-    found = read_config(Card, card).dataset if is_checkpoint(uri) else Dataset.open(uri).manifest
-    return found.name.partition(SELECTED)[0]
+    if is_checkpoint(uri):
+        return read_config(Card, join(uri, CARD)).dataset.whole
+    return Dataset.open(uri).manifest.whole
 
 
 def short_names(uris: Sequence[str]) -> dict[str, str]:

@@ -263,7 +263,11 @@ def test_dark_machines_lines_have_the_order_of_the_challenge(tmp_path: Path) -> 
     ]
     groups = {g: Group(most=2, ordered_by="eta", pdg_id=number) for g, number in numbers.items()}
     manifest = shaped_dataset(tmp_path / "dataset").manifest.model_copy(
-        update={"name": "ttbar", "fields": tuple(fields), "groups": {"met": Group(), **groups}}
+        update={
+            "name": "ttbar where met.pt > 10",  # the process is that of the whole dataset
+            "fields": tuple(fields),
+            "groups": {"met": Group(), **groups},
+        }
     )
     columns = {"met.pt": np.array([12.3456789]), "met.phi": np.array([0.5])}
     for group in numbers:

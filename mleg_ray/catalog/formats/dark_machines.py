@@ -90,7 +90,7 @@ class DarkMachines(RecordFormat):
             for i, objects in enumerate(seen):
                 head = (
                     f"{first + i + 1}",
-                    manifest.name,
+                    manifest.whole,
                     f"{weight[i]:.6g}",
                     f"{MEV * met[i]:.6g}",
                 )
