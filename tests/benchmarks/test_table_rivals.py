@@ -37,6 +37,13 @@ def test_the_copula_keeps_the_values_and_how_often_they_occur():
     assert stats.pearsonr(made["x"], made["row"]).statistic > 0.5
 
 
+def test_equal_numbers_have_no_order():
+    """A bit that alternates tells nothing of a number that grows from row to row."""
+    rows = np.arange(N)
+    made = gaussian_copula({"bit": rows % 2.0, "row": rows.astype(float)}, 0.0, 1)(N)
+    assert abs(stats.pearsonr(made["bit"], made["row"]).statistic) < 0.03  # four deviations
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["CTGAN", "TVAE"])
 def test_rivals_of_the_library_end_with_their_time(kind: str):
