@@ -259,16 +259,14 @@ class FeatureMap(nn.Module):
 
     def require_conditions(self, events: Events) -> None:
         """Raise `ConfigError` if a step moved the conditions of one of the events to its edge."""
-        after, places = events, self._places[len(self._chain) :]
-        for place, step in zip(places, self._condition_chain, strict=True):
-            if (outside := step.outside(after)).any():
-                first = outside.nonzero()[0]
-                given = {name: events.columns[name][first] for name in self._schema.conditions}
-                raise ConfigError(
-                    f"{', '.join(f'{name} = {float(value):g}' for name, value in given.items())}: "
-                    f"outside the domain of {place}; choose other conditions"
-                )
-            after = step(after, noise=Noise(after.weight.device))
+        _, outside, _ = watched(self._condition_chain, events, Noise(events.weight.device))
+        if outside.any():
+            event, step = outside.nonzero()[0].tolist()
+            given = {name: float(events.columns[name][event]) for name in self._schema.conditions}
+            raise ConfigError(
+                f"{', '.join(f'{name} = {value:g}' for name, value in given.items())}: outside the "
+                f"domain of {self._places[len(self._chain) + step]}; choose other conditions"
+            )
 
     def decode(self, x: Tensor, given: Events) -> Events:
         """Map features (B, n) back to physical events, in float64.
