@@ -7,7 +7,8 @@ the share of events beyond an end or off a mass shell that `mleg fit` found.
 
 Beside them are other true events (the train split: what any generator is limited by), a bootstrap
 of these, and events of which each column is that of another. Weights, also negative, are given to
-the rivals as one more column. Events a second: from noise to columns in memory, by one process.
+the rivals as one more column, objects as columns that are padded with zero. Events a second: from
+noise to columns in memory, by one process.
 """
 
 import contextlib
@@ -35,7 +36,8 @@ from mleg_ray.commands.fit import fit
 from mleg_ray.evaluation.samples.datasets import from_events, independent_fields
 from mleg_ray.evaluation.samples.sample import EventSample
 from mleg_ray.evaluation.scorecards import scorecard, worst
-from mleg_ray.events import Events
+from mleg_ray.events import Events, group_of
+from mleg_ray.fitting.slots import SLOT
 from mleg_ray.fitting.tables import read_all
 
 Array = NDArray[Any]
@@ -184,6 +186,7 @@ class Judge:
 
     def __init__(self, dataset: Dataset) -> None:
         self._manifest, self._fields = dataset.manifest, dataset.schema.event
+        self._objects = dataset.schema.objects
         self._weighted = dataset.schema.weight is not None
         self.train = dataset.load("train")
         self._truth = self._sample(dataset.load("test"))
@@ -197,15 +200,38 @@ class Judge:
 
     def rival(self, learn: Rival, seconds: float) -> tuple[Events, Row]:
         """Return as many events of a rival as the train split has, and what they cost."""
-        table = {name: self.train.columns[name].numpy() for name in self._fields}
-        if self._weighted:
-            table[WEIGHT] = self.train.weight.numpy()
+        table = self._table(self.train)
         sample, training = timed(lambda: learn(table, seconds, SEED))
         made, sampling = timed(lambda: sample(len(self.train)))
-        columns = {name: torch.from_numpy(x) for name, x in made.items()}
-        weight = columns.pop(WEIGHT, torch.ones(len(self.train)).double())
         cost = {"training s": training, "events/s": len(self.train) / sampling}
-        return Events(columns, {}, weight), cost
+        return self._events(made), cost
+
+    def _table(self, events: Events) -> Table:
+        """Return events as columns of numbers: of a field of objects one for each, padded."""
+        table: dict[str, Array] = {}
+        for name in self._fields:
+            slots = events.columns[name].reshape(len(events), -1).unbind(dim=1)
+            table |= {f"{name}{SLOT}{k}": x.numpy() for k, x in enumerate(slots)}
+        return table | ({WEIGHT: events.weight.numpy()} if self._weighted else {})
+
+    def _events(self, table: Table) -> Events:
+        """Return the events of such columns; what orders objects is above zero where one is."""
+        columns = {name: torch.from_numpy(x) for name, x in table.items()}
+        n = len(next(iter(columns.values())))
+        weight = columns.pop(WEIGHT, torch.ones(n).double())
+        slots: dict[str, list[torch.Tensor]] = {}
+        for name, column in columns.items():
+            slots.setdefault(name.partition(SLOT)[0], []).append(column)
+        columns = {name: torch.stack(parts, dim=1) for name, parts in slots.items()}
+        present = {}
+        for group in self._objects:
+            by = columns[f"{group}.{self._manifest.groups[group].ordered_by}"]
+            order = by.argsort(dim=1, descending=True, stable=True)
+            present[group] = there = by.gather(1, order) > 0
+            for name in [name for name in columns if group_of(name) == group]:
+                columns[name] = torch.where(there, columns[name].gather(1, order), 0.0)
+        alone = {n: x[:, 0] for n, x in columns.items() if group_of(n) not in self._objects}
+        return Events(columns | alone, present, weight)
 
     def nulls(self) -> dict[str, Events]:
         """Return what limits any generator, and what needs none."""

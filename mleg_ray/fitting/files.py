@@ -6,9 +6,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mleg_ray.catalog.sources.tables import Slots
 from mleg_ray.events import COUNT
 from mleg_ray.fitting.finding import Finding
 from mleg_ray.fitting.look import Column, Look
+from mleg_ray.fitting.slots import columns_told
 from mleg_ray.fitting.tables import Table
 
 SHARDS = 20  # of a table: as many as splits of a tenth need, and a few more
@@ -152,12 +154,17 @@ def _field(column: Column) -> dict[str, Any]:
     told = {"name": column.field, "unit": column.unit, "role": column.role, "dtype": column.dtype}
     usual = {"unit": "1", "role": "event", "dtype": "float32"}
     told = {key: value for key, value in told.items() if usual.get(key) != value}
+    if isinstance(column.column, Slots):
+        return told | {"description": f"columns {columns_told(column.column)}"}
     return told | ({"description": f"column {column.column}"} if column.column else {})
 
 
 def _origin(column: Column, table: Table) -> dict[str, Any]:
     unit = {} if column.read_in == "1" else {"unit": column.read_in}
-    return {"column": table.key(column.column)} | unit
+    if not isinstance(column.column, Slots):
+        return {"column": table.key(column.column)} | unit
+    slots = [table.key(str(key)) for key in column.column.slots]
+    return {"column": {"slots": slots, "padding": column.column.padding}} | unit
 
 
 def _rule(expression: str) -> dict[str, Any]:

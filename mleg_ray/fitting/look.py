@@ -4,12 +4,14 @@ import itertools
 import keyword
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mleg_ray.catalog.sources.readers import Lists
+from mleg_ray.catalog.sources.tables import Slots
 from mleg_ray.config import suggest
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.events import COUNT, Role, Unit
@@ -22,6 +24,7 @@ from mleg_ray.fitting.particles import (
     pair_mass,
     particles,
 )
+from mleg_ray.fitting.slots import SLOT, families
 from mleg_ray.fitting.tables import Table
 from mleg_ray.physics.kinematics import LEAST_MASS
 
@@ -42,26 +45,40 @@ class Choices:
     kinds: Mapping[str, Kind] = field(default_factory=dict)
 
     def require(self, known: Collection[str]) -> None:
-        """Raise `ConfigError` if a column is not there, a kind unknown, or one is told twice."""
+        """Raise `ConfigError` if a column is not there, a kind unknown, or one is told twice.
+
+        Those of a family's parts, as `jet#_btag`, are left to `require_families`.
+        """
         weight = () if self.weight is None else (self.weight,)
         told = [*self.given, *weight, *self.leave_out, *self.kinds]
         for name in told:
-            if name not in known:
-                raise ConfigError(
-                    f"no column '{name}'{suggest(name, list(known))}; there are {', '.join(known)}"
-                )
+            if SLOT not in name or name in known:
+                _require_column(name, known)
             if told.count(name) > 1:
                 raise ConfigError(f"column '{name}': say one thing of it, not several")
         for name, kind in self.kinds.items():
             if kind not in KINDS:
                 raise ConfigError(f"--as {name}={kind}: say one of {', '.join(KINDS)}")
 
+    def require_families(self, known: Collection[str]) -> None:
+        """Raise `ConfigError` if a part of a family is told that is not among all columns."""
+        for name in (*self.leave_out, *self.kinds):
+            if SLOT in name:
+                _require_column(name, known)
+
+
+def _require_column(name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise ConfigError(
+            f"no column '{name}'{suggest(name, list(known))}; there are {', '.join(known)}"
+        )
+
 
 @dataclass(frozen=True)
 class Column:
-    """A column that becomes a field of events."""
+    """A column, or one for each object, that becomes a field of events."""
 
-    column: str
+    column: str | Slots
     field: str
     role: Role = "event"
     dtype: str = "float32"
@@ -111,7 +128,8 @@ class _Looking:
     """What is not yet decided of a table, and what is."""
 
     def __init__(self, table: Table, choices: Choices) -> None:
-        choices.require((*table.columns, *table.faults))
+        self._columns = (*table.columns, *table.faults)
+        choices.require(self._columns)
         first = next(iter(table.columns.values()))
         self._choices = choices
         self._found = Look(len(first))
@@ -122,6 +140,8 @@ class _Looking:
         self._faults = table.faults
         self._numbers: dict[str, Numbers] = {}
         self._lists: dict[str, Lists] = {}
+        self._slots: dict[str, Slots] = {}  # of lists that stand in a column for each object
+        self._objects: dict[str, dict[str, str]] = {}  # of groups the lists by part
         for name, content in table.columns.items():
             if isinstance(content, Lists):
                 self._lists[name] = content
@@ -141,6 +161,7 @@ class _Looking:
         self._leave_out()
         self._copies()
         self._roles()
+        self._families()
         self._constant()
         self._same()
         self._of_particles()
@@ -174,8 +195,7 @@ class _Looking:
             return
         rows = np.stack([self._numbers[name] for name in by], axis=1)
         unique = len(np.unique(rows, axis=0))
-        continuous = any(len(np.unique(x)) > len(x) / 10 for x in self._numbers.values())
-        if unique < len(rows) and (named or continuous):
+        if unique < len(rows) and (named or self._are_copied(rows)):
             told = f"the same {', '.join(by)}" if named else "the same numbers in all columns"
             self._tell(
                 by if named else ("all columns",),
@@ -188,6 +208,18 @@ class _Looking:
             self._numbers = {name: x[keep] for name, x in self._numbers.items()}
             self._lists = {name: x[keep] for name, x in self._lists.items()}
             self._found.events = unique
+
+    def _are_copied(self, rows: NDArray[np.float64]) -> bool:
+        """Tell whether rows (n, k) are equal that have a number which is hardly there twice.
+
+        Events without any object are all the same, too: each number is what absent ones have.
+        """
+        told = np.zeros(len(rows), dtype=bool)
+        for x in rows.T:
+            numbers, times = np.unique(x, return_counts=True)
+            if len(numbers) > len(x) / 10:
+                told |= x != numbers[times.argmax()]
+        return len(np.unique(rows[told], axis=0)) < told.sum()
 
     def _kind(self, name: str, x: Numbers) -> Kind | None:
         """Return what a column is, as the user says or by itself; None of a constant."""
@@ -228,6 +260,23 @@ class _Looking:
         if name not in self._numbers:
             raise ConfigError(f"{option} {name}: one finite number an event is needed")
         return self._numbers.pop(name)
+
+    def _families(self) -> None:
+        """Make lists of columns that are padded where an event has fewer objects."""
+        for family in families(self._numbers):
+            if set(self._choices.kinds) & {key for s in family.slots.values() for key in s.slots}:
+                continue
+            names = {part: f"{family.group}{SLOT}_{part}" for part in family.slots}
+            self._objects[family.group] = names
+            for part, slots in family.slots.items():
+                self._slots[names[part]] = slots
+                self._lists[names[part]] = family.lists[part]
+                for column in slots.slots:
+                    del self._numbers[str(column)]
+        self._choices.require_families((*self._columns, *self._slots))
+        for parts in self._objects.values():
+            for part in [part for part, name in parts.items() if name in self._choices.leave_out]:
+                del self._lists[parts.pop(part)]
 
     def _constant(self) -> None:
         same: dict[float, list[str]] = {}
@@ -442,13 +491,14 @@ class _Looking:
         )
 
     def _of_lists(self) -> None:
-        """Make groups of the lists that have a common prefix and the same lengths."""
-        groups: dict[str, dict[str, str]] = {}
-        for name in self._lists:
+        """Make groups of families, and of the lists that have a common prefix and length."""
+        groups = self._objects
+        for name in [name for name in self._lists if name not in self._slots]:
             prefix, _, part = name.replace(".", "_").partition("_")
             groups.setdefault(prefix if part else name, {})[part or "value"] = name
         for group, parts in groups.items():
-            self._of_objects(group, parts)
+            if parts:
+                self._of_objects(group, parts)
 
     def _of_objects(self, group: str, parts: Mapping[str, str]) -> None:
         first = self._lists[next(iter(parts.values()))]
@@ -489,11 +539,17 @@ class _Looking:
             self._stages.pop()
             return
         self._found.groups[name]["ordered_by"] = order
+        seen = f"of {first.count.min()} to {most} objects, {first.count.mean():.2f} in the mean"
+        change = "--leave-out each of them"
+        if padded := [self._slots[n] for n in parts.values() if n in self._slots]:
+            absent = dict.fromkeys(f"{slots.padding:g}" for slots in padded)
+            seen = f"{seen}, where there is none padded with {' or '.join(absent)}"
+            change = f"--as {padded[0].slots[0]}=number keeps columns apart"
         self._tell(
             list(parts.values()),
-            f"lists of 0 to {most} numbers, {first.count.mean():.2f} in the mean",
+            f"numbers {seen}",
             f"objects of a group '{name}', ordered by {order}; their number is generated first",
-            "--leave-out each of them",
+            change,
         )
 
     def _place(self, name: str, x: Numbers, new: str) -> None:
@@ -528,7 +584,8 @@ class _Looking:
             self._stages.append(nature.features(name))
 
     def _add(self, column: Column) -> None:
-        self._found.columns.append(column)
+        slots = self._slots.get(str(column.column))
+        self._found.columns.append(column if slots is None else replace(column, column=slots))
 
     def _field(self, name: str) -> str:
         return self._free_name(f"x{name}" if name.isdecimal() else _clean(name))

@@ -345,6 +345,29 @@ def in_record(name):
     return {"columns": columns}
 
 
+PADDING = {"pt": 0.0, "flavour": -9}
+
+
+def in_slots(**changes):
+    """The same with a column for each object, padded where there is none."""
+    columns = shaped("").model_dump()["columns"]
+    for part, padding in PADDING.items():
+        names = [f"jet{rank}_{part}" for rank in (1, 2, 3)]
+        columns[f"jet.{part}"]["column"] = {"slots": names, "padding": padding}
+    for name, change in changes.items():
+        columns[f"jet.{name}"]["column"] = change
+    return {"columns": columns}
+
+
+def slots():
+    """The columns that `in_slots` names."""
+    found = {"met": MET, "cells": fixed(CELLS, 2, 3)}
+    for part, lists in JETS.items():
+        padded = np.array([(values + 3 * [PADDING[part]])[:3] for values in lists])
+        found |= {f"jet{rank}_{part}": column for rank, column in enumerate(padded.T, 1)}
+    return found
+
+
 def assert_same_events(source, expected_rows=(2, 2)):
     """All events are there, shuffled, each with its own objects and image."""
     assert [list(rows) for rows in source.shard_rows()] == [list(expected_rows)]
@@ -392,6 +415,7 @@ def parquet_tables():
             {**plain, **{f"jet.{name}": pa.array(values) for name, values in JETS.items()}},
             in_record("jet"),
         ),
+        "a column for each object": (slots(), in_slots()),
     }
 
 
@@ -595,6 +619,46 @@ def test_a_record_that_is_missing_is_refused(tmp_path):
     pq.write_table(pa.table({"jet": pa.array(jets)}), tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"row 2 \(from 0\), column 'jet.pt': a struct<.* missing"):
         read_table(str(tmp_path / "t.parquet"), ("jet.pt",), FileFormat())
+
+
+def test_an_object_is_there_if_one_of_its_numbers_is(tmp_path):
+    """Flavour 0 is padded with 0, and gluons have it: their momentum tells that they are there."""
+    flavours = {f"jet{rank}_flavour": np.zeros(4, int) for rank in (1, 2, 3)}
+    pq.write_table(pa.table(slots() | flavours), tmp_path / "t.parquet")
+    columns = in_slots()["columns"]
+    columns["jet.flavour"]["column"]["padding"] = 0.0
+    source = shaped(tmp_path, columns=columns).open(EVENTS, {}, 4)
+    source.shard_rows()
+    assert source.shard(0)["jet.count"].sum() == 6
+    assert (source.shard(0)["jet.flavour"] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pt": {"slots": ["a", "b"]}}, "jet.pt has 2 slots and jet.flavour has 3; each object"),
+        ({"pt": "jet_pt"}, "jet.pt has 0 slots and jet.flavour has 3; each object needs all"),
+        (
+            {"pt": {"slots": ["jet1_pt", "jet1_flavour", "jet3_pt"]}},
+            "jet.pt and jet.flavour both read column 'jet1_flavour'",
+        ),
+    ],
+)
+def test_slots_must_fit_each_other(change, message):
+    with pytest.raises(ConfigError, match=message):
+        shaped("", **in_slots(**change)).check(EVENTS, {})
+
+
+def test_slots_are_of_objects_and_numbers(tmp_path):
+    columns = in_slots()["columns"]
+    columns["met"]["column"] = {"slots": ["met"]}
+    with pytest.raises(ConfigError, match="columns.met: slots are of objects; declare groups.met"):
+        shaped("", columns=columns).check(EVENTS, {})
+    lists = pa.array([[1.0], [], [2.0, 3.0], []])
+    pq.write_table(pa.table(slots() | {"jet2_pt": lists}), tmp_path / "t.parquet")
+    message = "column 'jet2_pt' holds a list for each event, and a slot of 'jet.pt' is one number"
+    with pytest.raises(DataError, match=message):
+        shaped(tmp_path, **in_slots()).open(EVENTS, {}, 4).shard_rows()
 
 
 def test_objects_have_no_constants(tmp_path):

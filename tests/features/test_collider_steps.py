@@ -577,6 +577,16 @@ class TestQuantile:
         torch.testing.assert_close(ends, torch.stack([x.min(), x.max()]))
         assert step.outside(numbers(x=torch.tensor([-1.0, 5, 11]))).tolist() == [True, False, True]
 
+    def test_few_numbers_are_learned(self) -> None:
+        """Of 300 exponential numbers, fewer than there are intervals, up to a closed end."""
+        step = built("quantile", "x", fields=["x"], open=["high"], tail=0.1)
+        x = -torch.log1p(-(torch.arange(300) + 0.5).double() / 300)
+        step.learn([numbers(x=x)])
+        made = step.decode({"quantile_x": normal(200_000, 6)})["x"]
+        shares = torch.tensor([0.01, 0.1, 0.5, 0.9, 0.99]).double()
+        torch.testing.assert_close(made.quantile(shares), -torch.log1p(-shares), rtol=0.06, atol=0)
+        assert made.min() >= x.min()
+
     def test_weights_count(self) -> None:
         weighted, repeated = (built("quantile", "x", fields=["x"], tail=0.1) for _ in range(2))
         x = normal(2000)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mleg_ray.catalog.sources.readers import FileFormat, Lists
+from mleg_ray.catalog.sources.tables import Slots
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.config import parse, parse_toml
 from mleg_ray.errors import ConfigError, DataError
@@ -264,6 +265,88 @@ def test_lists_of_one_length_are_a_group() -> None:
     assert found.steps[0] == {"kind": "count", "group": "Jet"}
     assert {"kind": "dequantise", "fields": ["Jet.count"], "levels": 4} in found.steps
     assert "the same as Jet_Pt's number" in told(found, "NJet")
+
+
+def in_slots(name: str = "jet{}_{}", padding: float = 0.0) -> dict[str, Numbers]:
+    """Return up to three jets a row, in a column for each number of each."""
+    rng = np.random.default_rng(4)
+    there = np.arange(3) < (np.arange(N) % 4)[:, None]
+    parts = {
+        "pt": np.sort(20 + rng.exponential(30, (N, 3)))[:, ::-1],
+        "eta": rng.normal(size=(N, 3)),
+        "phi": np.pi * (2 * rng.random((N, 3)) - 1),
+        "btag": rng.integers(0, 2, (N, 3)).astype(float),
+    }
+    return {
+        name.format(slot + 1, part): np.where(there[:, slot], x[:, slot], padding)
+        for slot in range(3)
+        for part, x in parts.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["jet{}_{}", "jet_{1}{0}", "jet_{1}_{0}", "{1}_jet{0}"])
+@pytest.mark.parametrize("padding", [0.0, -999.0])
+def test_padded_columns_are_objects(name: str, padding: float) -> None:
+    read = table({"met": RNG.exponential(20, N), **in_slots(name, padding)})
+    found = look(read, Choices())
+    assert found.groups == {"jet": {"most": 3, "ordered_by": "pt"}}
+    assert set(fields(found)) == {"met", "jet.pt", "jet.eta", "jet.phi", "jet.btag"}
+    assert {"kind": "dequantise", "fields": ["jet.count"], "levels": 4} in found.steps
+    assert f"padded with {padding:g}; objects of a group 'jet'" in told(found, "jet#_pt")
+    assert not any("atoms" in step["kind"] for step in found.steps)
+    spec, _ = built(found, read)
+    columns = [name.format(slot, "btag") for slot in (1, 2, 3)]
+    told_of = spec.source.model_dump()["columns"]["jet.btag"]["column"]
+    assert (list(told_of["slots"]), told_of["padding"]) == (columns, padding)
+
+
+def test_columns_that_are_no_objects_stay_apart() -> None:
+    alone = in_slots()
+    assert set(fields(seen(alone, kinds={"jet1_btag": "values"}))) >= {"jet1.pt", "jet1_btag"}
+    flags = {f"pass{k}": (RNG.random(N) < 0.5).astype(float) for k in (1, 2)}
+    flags["pass2"] *= flags["pass1"]  # where the first is 0, the second is
+    assert set(fields(seen({"x": RNG.normal(size=N), **flags}))) == {"x", "pass1", "pass2"}
+    late = {**alone, "jet1_pt": alone["jet3_pt"], "jet3_pt": alone["jet1_pt"]}
+    assert "jet.pt" not in fields(seen(late))  # the last slot is filled first
+    whole = {f"x{k}": RNG.normal(size=N) for k in (1, 2, 3)}
+    assert set(fields(seen(whole))) == set(whole)
+
+
+def test_a_part_of_another_padding_stays_apart() -> None:
+    columns = in_slots()
+    columns["jet2_btag"] = RNG.integers(0, 2, N).astype(float)
+    found = fields(seen(columns))
+    assert {"jet.pt", "jet.eta", "jet.phi", "jet1_btag", "jet2_btag", "jet3_btag"} == set(found)
+
+
+def test_events_without_objects_are_no_copies() -> None:
+    columns = in_slots()
+    assert seen(columns).events == N  # of which a fourth has no jet, and zeros alone
+    copied = {name: np.concatenate([x, x[2:3]]) for name, x in columns.items()}
+    assert "rows are copies of others" in told(seen(copied), "all columns")
+
+
+def test_a_table_of_two_numbers_a_name_is_one_family() -> None:
+    columns = {}
+    for row in (1, 2):
+        for name, x in in_slots(f"cell{row}_{{}}{{}}").items():
+            columns[name] = x
+    found = seen(columns)
+    read = [
+        key
+        for c in found.columns
+        for key in (c.column.slots if isinstance(c.column, Slots) else [c.column])
+    ]
+    assert len(set(read)) == len(read)
+    built(found, table(columns))
+
+
+def test_parts_of_objects_are_chosen_by_their_name() -> None:
+    assert "jet.btag" not in fields(seen(in_slots(), leave_out=("jet#_btag",)))
+    steps = seen(in_slots(), kinds={"jet#_btag": "count"}).steps
+    assert any("jet.btag" in step.get("fields", ()) for step in steps)
+    with pytest.raises(ConfigError, match="no column 'jet#_mass'.* there are .*jet#_btag"):
+        seen(in_slots(), leave_out=("jet#_mass",))
 
 
 def test_choices_are_checked() -> None:

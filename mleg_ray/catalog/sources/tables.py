@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field as Option
-from pydantic import NonNegativeInt
+from pydantic import FiniteFloat, NonNegativeInt
 
 from mleg_ray.catalog.codec import Columns, require_held
 from mleg_ray.catalog.sources.base import SOURCES, Source, SourceConfig, cut
@@ -24,15 +24,35 @@ from mleg_ray.randomness import derive_seed
 from mleg_ray.storage import version
 
 
+class Slots(Config):
+    """Columns of which each has a number of one object: the first one's, the second one's, ...
+
+    An object is absent where each field of its group has its own `padding`.
+    """
+
+    slots: tuple[NonNegativeInt | str, ...] = Option(min_length=1)
+    padding: FiniteFloat = 0.0
+
+
 class Column(Config):
     """Where a field's numbers stand, by the column's name or its number from 0, and their unit.
 
-    A field of objects needs a column of lists, one of records in a list is named as `jet.pt`; an
-    image needs a column of arrays or of lists with all its pixels, row by row.
+    A field of objects needs a column of lists, one of records in a list is named as `jet.pt`; or
+    a column for each object, as `Slots`. An image needs a column of arrays or of lists with all
+    its pixels, row by row.
     """
 
-    column: NonNegativeInt | str
+    column: NonNegativeInt | str | Slots
     unit: Unit = "1"
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The columns that are read."""
+        return self.column.slots if isinstance(self.column, Slots) else (self.column,)
+
+    def __str__(self) -> str:
+        """Return the columns as messages tell them."""
+        return f"column{'s' if len(self.keys) > 1 else ''} {', '.join(map(repr, self.keys))}"
 
 
 class Unique(Config):
@@ -91,12 +111,27 @@ class ImportConfig(SourceConfig):
                         "event; name its column"
                     )
         require_incident(schema, self.incident)
-        taken: dict[int | str, str] = {}
+        taken: dict[Key, str] = {}
+        slots: dict[str, tuple[str, int]] = {}
         for name, column in self.columns.items():
             conversion(column.unit, fields[name].unit, f"columns.{name}")
-            other = taken.setdefault(column.column, name)
-            if other != name:
-                raise ConfigError(f"columns: {other} and {name} both read column {column.column!r}")
+            for key in column.keys:
+                if key in taken:
+                    raise ConfigError(f"columns: {taken[key]} and {name} both read column {key!r}")
+                taken[key] = name
+            group, number = fields[name].group, _number_of_slots(column)
+            if number and group not in schema.objects:
+                raise ConfigError(
+                    f"columns.{name}: slots are of objects; declare groups.{group or name} with "
+                    "`most` and `ordered_by`"
+                )
+            if group in schema.objects:
+                other, others = slots.setdefault(group, (name, number))
+                if number != others:
+                    raise ConfigError(
+                        f"columns: {other} has {others} slots and {name} has {number}; each "
+                        "object needs all fields"
+                    )
 
     def open(
         self, schema: EventSchema, conditions: Mapping[str, float], shard_events: int
@@ -212,7 +247,7 @@ class Tables(Source):
             if field is None or field.shape:
                 continue
             origin = self._config.columns.get(name)
-            place = f"column {origin.column!r}" if origin else "its constant"
+            place = origin or "its constant"
             count = columns.get(f"{field.group}.{COUNT}")
             require_held(values, field, f"{file.uri}: {place}", count)
 
@@ -273,7 +308,7 @@ class Tables(Source):
         return len(next(iter(self._table(file).values())))
 
     def _table(self, file: Input) -> Mapping[Key, Content]:
-        keys = [column.column for column in self._config.columns.values()]
+        keys = [key for column in self._config.columns.values() for key in column.keys]
         keys += self._config.unique.by if self._config.unique else ()
         return _read_cached(file.uri, version(file.uri), tuple(keys), self._config.format)
 
@@ -283,25 +318,34 @@ class Tables(Source):
         Raises:
             DataError: a column holds something else, or lists of one group differ in length.
         """
-        keys = {name: column.column for name, column in self._config.columns.items()}
         table = self._table(file)
         content: dict[str, Content] = {}
-        counted: dict[str, tuple[Key, NDArray[np.int64]]] = {}
-        for name, key in keys.items():
-            field, place = self._fields[name], f"{file.uri}: column {key!r}"
-            if field.group in self._schema.objects:
-                lists = _lists(table[key], field.group, place)
-                first, count = counted.setdefault(field.group, (key, lists.count))
+        counted: dict[str, tuple[Column, NDArray[np.int64]]] = {}
+        slots: dict[str, NDArray[Any]] = {}
+        there: dict[str, NDArray[np.bool_]] = {}
+        for name, column in self._config.columns.items():
+            field = self._fields[name]
+            parts = [(table[key], field, f"{file.uri}: column {key!r}") for key in column.keys]
+            if isinstance(column.column, Slots):
+                slots[name] = np.stack([_slot(*part) for part in parts], axis=1)
+                filled = slots[name] != column.column.padding
+                there[field.group] = filled | there.get(field.group, False)
+            elif field.group in self._schema.objects:
+                lists = _lists(*parts[0])
+                first, count = counted.setdefault(field.group, (column, lists.count))
                 if (differ := count != lists.count).any():
                     row = differ.argmax()
                     where = f"{file.uri}: row {row} (from 0)"
                     raise DataError(
-                        f"{where}: column {first!r} has {count[row]} objects of '{field.group}', "
-                        f"column {key!r} {lists.count[row]}; each object needs all fields"
+                        f"{where}: {first} has {count[row]} objects of '{field.group}', "
+                        f"{column} {lists.count[row]}; each object needs all fields"
                     )
                 content[name] = lists
             else:
-                content[name] = _arrays(table[key], field, place)
+                content[name] = _arrays(*parts[0])
+        for name, values in slots.items():
+            filled = there[self._fields[name].group]
+            content[name] = Lists(filled.sum(axis=1), values[filled])
         return content
 
 
@@ -312,11 +356,25 @@ def _read_cached(
     return read_table(uri, keys, file_format)
 
 
-def _lists(content: Content, group: str, place: str) -> Lists:
+def _number_of_slots(column: Column) -> int:
+    return len(column.keys) if isinstance(column.column, Slots) else 0
+
+
+def _lists(content: Content, field: Field, place: str) -> Lists:
     if not isinstance(content, Lists):
         raise DataError(
             f"{place} holds {_told(content.shape[1:])} for each event, and the objects of "
-            f"'{group}' need a list; a group without `most` is there once in each event"
+            f"'{field.group}' need a list, or a column each, as {{ slots = [...] }}; a group "
+            "without `most` is there once in each event"
+        )
+    return content
+
+
+def _slot(content: Content, field: Field, place: str) -> NDArray[Any]:
+    if isinstance(content, Lists) or content.ndim > 1:
+        held = "a list" if isinstance(content, Lists) else _told(content.shape[1:])
+        raise DataError(
+            f"{place} holds {held} for each event, and a slot of '{field.name}' is one number"
         )
     return content
 

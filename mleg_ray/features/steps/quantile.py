@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 import torch
 from pydantic import Field as Option
 from torch import Tensor
@@ -89,7 +90,7 @@ class Quantile(Step):
                     f"lie in a tail of {self._tail:g}; at least "
                     f"{math.ceil(LEAST_BEYOND / self._tail):,} are needed, or a larger `tail`"
                 )
-            self.knots[i] = own.at(self.shares)
+            self.knots[i] = self._knots(own)
             same = self.knots[i][1:] == self.knots[i][:-1]
             if same.any():
                 raise DataError(
@@ -105,6 +106,17 @@ class Quantile(Step):
                         f"{self._tail:g} of '{name}', and nothing lies beyond; use more events, or "
                         "a larger tail"
                     )
+
+    def _knots(self, learned: Quantiles) -> Tensor:
+        """Return the quantiles; of few numbers as many as these, and equal steps between.
+
+        The first of n numbers is the quantile of all shares to 1/2n: finer ones have no slope.
+        """
+        told = min(INTERVALS, learned.count)
+        first, last = float(self.shares[0]), float(self.shares[-1])
+        shares = torch.linspace(first, last, told + 1, dtype=torch.float64)
+        knots = np.interp(self.shares, shares, learned.at(shares))
+        return torch.from_numpy(knots)
 
     def encode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the normal or uniform number."""
