@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mleg_ray.commands.latent import latent
     from mleg_ray.commands.open import open
     from mleg_ray.commands.prepare import prepare
+    from mleg_ray.commands.produce import produce
     from mleg_ray.commands.quickstart import quickstart
     from mleg_ray.commands.report import report_study
     from mleg_ray.commands.reweight import reweight
@@ -48,6 +49,7 @@ __all__ = [
     "latent",
     "open",
     "prepare",
+    "produce",
     "quickstart",
     "report_study",
     "reweight",

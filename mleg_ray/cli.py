@@ -22,6 +22,7 @@ from mleg_ray.commands.landscape import landscape
 from mleg_ray.commands.latent import latent
 from mleg_ray.commands.options import ReportFolder, Storage, samples
 from mleg_ray.commands.prepare import prepare
+from mleg_ray.commands.produce import produce
 from mleg_ray.commands.quickstart import quickstart
 from mleg_ray.commands.report import report_study
 from mleg_ray.commands.reweight import reweight
@@ -109,7 +110,7 @@ COMMANDS: dict[str, dict[str, Callable[..., object]]] = {
         "export": export,
     },
     "Judge": {"evaluate": _evaluate},
-    "All of these at once": {"fit": fit, "quickstart": quickstart},
+    "All of these at once": {"produce": produce, "fit": fit, "quickstart": quickstart},
     "Look around": {"home": home, "landscape": landscape, "latent": latent, "doctor": doctor},
 }
 for step, commands in COMMANDS.items():

@@ -49,6 +49,18 @@ def written(value: float, uncertainty: float) -> str:
     return f"{number}e{power}" if power else number
 
 
+def told_seconds(seconds: float) -> str:
+    """Return about how long that is.
+
+    >>> told_seconds(7.3), told_seconds(100), told_seconds(6000), told_seconds(200_000)
+    ('7 s', '100 s', '100 min', '56 h')
+    """
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 3 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 class Bar(Protocol):
     """Progress that is shown; `note` is a short live text behind it (a loss, a rate)."""
 

@@ -194,6 +194,27 @@ class RunPlan(FolderPlan):
     workers: int
 
 
+def teacher_recipe(run: RunConfig) -> RunConfig | None:
+    """Return what a run's teacher is trained by, None if there is none or it is a checkpoint.
+
+    Raises:
+        CheckpointError: the teacher is neither a recipe nor a checkpoint.
+    """
+    if run.teacher is None or exists(join(absolute(run.teacher), CARD)):
+        return None
+    try:
+        return RunConfig.load(run.teacher, as_teacher(run))
+    except ConfigError:
+        raise CheckpointError(
+            f"teacher: {run.teacher!r} is neither a recipe nor the directory of a checkpoint"
+        ) from None
+
+
+def as_teacher(run: RunConfig) -> tuple[str, ...]:
+    """Return the assignments to its teacher's recipe: both have one dataset, if they may."""
+    return () if run.objective.traits.teacher_has_own_dataset else (f"dataset={run.dataset}",)
+
+
 def _teacher(run: RunConfig, dataset: Dataset, storage: str) -> str:
     """Return the place of a run's teacher, whose noise and events are known to be the student's.
 
@@ -203,15 +224,7 @@ def _teacher(run: RunConfig, dataset: Dataset, storage: str) -> str:
     teacher = run.teacher
     assert teacher is not None
     uri = absolute(teacher)
-    if not exists(join(uri, CARD)):
-        try:
-            own = run.objective.traits.teacher_has_own_dataset
-            same = () if own else (f"dataset={run.dataset}",)
-            there = RunConfig.load(teacher, same)
-        except ConfigError:
-            raise CheckpointError(
-                f"teacher: {teacher!r} is neither a recipe nor the directory of a checkpoint"
-            ) from None
+    if there := teacher_recipe(run):
         its = Dataset.prepared(storage, there.dataset) if there.dataset != run.dataset else dataset
         uri = join(run_uri(storage, run_name(teacher, there, its)), CHECKPOINT)
         if not exists(join(uri, CARD)):

@@ -9,7 +9,7 @@ from mleg_ray.errors import ConfigError
 # What runs on a cluster.
 SUBMITTED = (
     *("prepare", "train", "tune", "sample", "fold"),
-    *("verify", "convert", "reweight", "evaluate"),
+    *("verify", "convert", "reweight", "evaluate", "produce"),
 )
 
 
@@ -22,8 +22,8 @@ def submit(
     """Run another mleg command on a cluster: `mleg submit train fatgan --workers 4`.
 
     What follows `submit`, with its options, becomes a Ray job: prepare, train, tune, sample, fold,
-    verify, convert, reweight or evaluate. A copy of the working directory goes with it, and
-    MLEG_STORAGE if it is set; the job's log is shown until it ends, and its success is this
+    verify, convert, reweight, evaluate or produce. A copy of the working directory goes with it,
+    and MLEG_STORAGE if it is set; the job's log is shown until it ends, and its success is this
     command's.
     """
     from mleg_ray.cluster.submit import submit

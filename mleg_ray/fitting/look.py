@@ -219,7 +219,7 @@ class _Looking:
             numbers, times = np.unique(x, return_counts=True)
             if len(numbers) > len(x) / 10:
                 told |= x != numbers[times.argmax()]
-        return len(np.unique(rows[told], axis=0)) < told.sum()
+        return len(np.unique(rows[told], axis=0)) < int(told.sum())
 
     def _kind(self, name: str, x: Numbers) -> Kind | None:
         """Return what a column is, as the user says or by itself; None of a constant."""

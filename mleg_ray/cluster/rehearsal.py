@@ -1,0 +1,94 @@
+"""How long a production takes here: measured on a thousand events, a few steps and one shard."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from mleg_ray.catalog.dataset import Dataset
+from mleg_ray.catalog.prepare import finish, make_shard, plan_dataset
+from mleg_ray.catalog.spec import DatasetSpec
+from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.errors import CheckpointError
+from mleg_ray.run import RunConfig
+from mleg_ray.sampling.job import making, plan_sample
+from mleg_ray.sampling.plan import SampledShard
+from mleg_ray.sampling.spectra import Spectrum
+from mleg_ray.storage import join
+from mleg_ray.training.pace import steps_a_second
+from mleg_ray.training.trainee import Trainee
+
+EVENTS, SHARDS = 1000, 20  # of the small dataset
+PACE_SECONDS = 2.0
+SAMPLED = 20_000  # events of the shard that is timed
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The stages of a production in small, one after the other, in a folder of its own."""
+
+    folder: str
+
+    def prepare(self, name: str) -> tuple[Dataset, float]:
+        """Make a thousand events of a catalog's entry; return the seconds of one on one core.
+
+        Raises:
+            ConfigError: its source makes no events, but reads files.
+            UserError: see `plan_dataset` and `make_shard`.
+        """
+        folded = DatasetSpec.load(name).source.kind == "folded"
+        events = f"{'source.of' if folded else 'source'}.events={EVENTS}"
+        spec = DatasetSpec.load(name, (events, f"shard_events={EVENTS // SHARDS}"))
+        plan = plan_dataset(spec, self.folder)
+        first, *others = (shard.index for shard in plan.shards)
+        records = {first: make_shard(plan, first)}  # loads what is loaded once
+        started = time.monotonic()
+        records |= {index: make_shard(plan, index) for index in others}
+        seconds = time.monotonic() - started
+        return finish(plan, records), seconds / sum(plan.shards[i].rows for i in others)
+
+    def train(self, run: RunConfig, dataset: Dataset) -> tuple[Checkpoint, float]:
+        """Train a recipe for a step, and return the seconds of one on the threads that it takes.
+
+        Raises:
+            UserError: see `steps_a_second`.
+        """
+        step = 1 / steps_a_second(run, dataset, seconds=PACE_SECONDS)
+        training = run.training.model_copy(update={"steps": 1})
+        selection = run.selection.model_copy(update={"every": 1})
+        once = run.model_copy(update={"training": training, "selection": selection})
+        trainee = Trainee.alone(once, dataset, {}, torch.device("cpu"))
+        for _ in trainee.train():
+            pass
+        best = trainee.best()
+        if best is None:
+            raise CheckpointError("not a single step was finite")
+        place = join(self.folder, f"checkpoint-{run.digest()[:8]}")
+        best.save(place)
+        return Checkpoint.load(place), step
+
+    def sample(
+        self, checkpoint: Checkpoint, conditions: Mapping[str, Spectrum]
+    ) -> tuple[SampledShard, float]:
+        """Generate and write some events; return the seconds of one on one core.
+
+        Raises:
+            ConfigError: the conditions do not fit the checkpoint.
+            UserError: see `plan_sample` and `Sampler`.
+        """
+        job = plan_sample(
+            checkpoint,
+            SAMPLED,
+            join(self.folder, "sample"),
+            seed=1,
+            shard_events=SAMPLED,
+            conditions=conditions,
+            compiled=False,
+        )
+        [shard] = job.shards
+        with making(job):
+            job.sampler.write(shard, job.sampler.generate(shard))  # loads what is loaded once
+            started = time.monotonic()
+            record = job.sampler.write(shard, job.sampler.generate(shard))
+        return record, (time.monotonic() - started) / SAMPLED
