@@ -506,6 +506,18 @@ MUTANTS = [
         ("min(low, float(at[0]))", "low"),
     ),
     *mutants(
+        "mleg_ray/fitting/slots.py",
+        "tests/fitting/test_look.py",
+        ("(first <= then).all()", "(first >= then).all()"),
+        ("absent[:, -1].mean() < SPIKE", "absent[:, 0].mean() > SPIKE"),
+        ("* EACH <= (~absent).sum()", "* EACH <= 0"),
+        ("if len(padding) == 1:", "if len(padding) < 3:"),
+        ("min(of) in (0, 1)", "min(of) == 0"),
+        ("absent.sum() < found.sum()", "absent.sum() > found.sum()"),
+        ("if taken.isdisjoint(columns)", "if taken.issuperset(columns) or True"),
+        k="padded or stay_apart or stays_apart or table_of_two",
+    ),
+    *mutants(
         "mleg_ray/fitting/particles.py",
         "tests/fitting/test_look.py",
         ("np.hypot(p, mass)", "(p + mass)"),

@@ -312,6 +312,24 @@ def test_columns_that_are_no_objects_stay_apart() -> None:
     assert set(fields(seen(whole))) == set(whole)
 
 
+def test_padded_numbers_may_be_those_of_objects_too() -> None:
+    """Half of the third jets have no mass, as absent ones: their p_T tells that they are there."""
+    columns = in_slots() | {f"jet{k}_m": x for k, x in enumerate(massive(), 1)}
+    found = seen(columns)
+    [count] = [s for s in found.findings if "of 0 to 3 objects" in s.seen]
+    assert "1.50 in the mean" in count.seen
+    assert {"jet.pt", "jet.mass"} <= set(fields(found))
+
+
+def massive() -> list[Numbers]:
+    """Return the masses of the jets of `in_slots`."""
+    rng = np.random.default_rng(5)
+    there = np.arange(3) < (np.arange(N) % 4)[:, None]
+    masses = np.where(there, rng.gamma(4.0, 2.0, (N, 3)), 0.0)
+    masses[: N // 2, 2] = 0.0
+    return list(masses.T)
+
+
 def test_a_part_of_another_padding_stays_apart() -> None:
     columns = in_slots()
     columns["jet2_btag"] = RNG.integers(0, 2, N).astype(float)
