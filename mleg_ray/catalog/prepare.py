@@ -78,7 +78,7 @@ class DatasetPlan(FolderPlan):
     full: shards of equal origin and index are equal.
     """
 
-    MEND = "choose another --storage, or replace them with --overwrite"
+    MEND = "choose another --storage, or replace it by `mleg prepare` with --overwrite"
 
     kind: Literal["dataset"] = "dataset"
     format_version: Literal[1] = 1

@@ -16,7 +16,6 @@ from mleg_ray.cluster.rehearsal import Rehearsal
 from mleg_ray.cluster.sample import default_target
 from mleg_ray.cluster.session import possible_cpus
 from mleg_ray.cluster.train import as_teacher, run_name, teacher_recipe
-from mleg_ray.config import inside
 from mleg_ray.console import say
 from mleg_ray.errors import (
     CheckpointError,
@@ -64,21 +63,24 @@ class Stage:
     there: bool = False
 
 
-def trainings(recipe: str, assignments: tuple[str, ...], storage: str) -> list[Training]:
-    """Return what is trained for a recipe, teachers first.
+def trainings(
+    recipe: str, assignments: tuple[str, ...], storage: str, students: tuple[str, ...] = ()
+) -> list[Training]:
+    """Return what is trained for a recipe, teachers first; `students` are those that it teaches.
 
     Raises:
-        UserError: a recipe or entry is invalid, a model does not fit its events, or what
-            `plan_dataset` raises.
+        UserError: a recipe or entry is invalid, a recipe teaches itself, a model does not fit its
+            events, or what `plan_dataset` raises.
     """
+    if recipe in students:
+        raise ConfigError(f"{recipe}: is its own teacher; name another recipe or a checkpoint")
     run = RunConfig.load(recipe, assignments)
-    with inside(recipe):
-        plan = plan_dataset(DatasetSpec.load(run.dataset), storage)
-        run.build_model(run.features.build(plan.description.schema_, plan.description.conditions))
+    plan = plan_dataset(DatasetSpec.load(run.dataset), storage)
+    run.build_model(run.features.build(plan.description.schema_, plan.description.conditions))
     own = Training(recipe, assignments, run, plan)
     if run.teacher is None or teacher_recipe(run) is None:
         return [own]
-    return [*trainings(run.teacher, as_teacher(run), storage), own]
+    return [*trainings(run.teacher, as_teacher(run), storage, (*students, recipe)), own]
 
 
 def require_conditions(training: Training, given: Mapping[str, Spectrum]) -> None:
@@ -90,7 +92,7 @@ def require_conditions(training: Training, given: Mapping[str, Spectrum]) -> Non
         raise ConfigError(
             f"{training.recipe}: {', '.join(missing)} of {described.name} varies from event to "
             f"event; say which the sample has, as in `mleg produce {training.recipe} --condition "
-            f"{name}=VALUE`, or a spectrum, {name}=data({described.name})"
+            f"{name}=VALUE`, or a spectrum, as `mleg sample` has it"
         )
     if unknown := [name for name in given if name not in varying]:
         raise ConfigError(

@@ -10,7 +10,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.prepare import finish, make_shard, plan_dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
-from mleg_ray.errors import CheckpointError
+from mleg_ray.errors import CheckpointError, ConfigError
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.job import making, plan_sample
 from mleg_ray.sampling.plan import SampledShard
@@ -37,7 +37,10 @@ class Rehearsal:
             ConfigError: its source makes no events, but reads files.
             UserError: see `plan_dataset` and `make_shard`.
         """
-        folded = DatasetSpec.load(name).source.kind == "folded"
+        source = DatasetSpec.load(name).source
+        folded = source.kind == "folded"
+        if not folded and "events" not in type(source).model_fields:
+            raise ConfigError(f"{name} reads events, and makes none")
         events = f"{'source.of' if folded else 'source'}.events={EVENTS}"
         spec = DatasetSpec.load(name, (events, f"shard_events={EVENTS // SHARDS}"))
         plan = plan_dataset(spec, self.folder)

@@ -77,10 +77,18 @@ def produce(
 
     started = time.monotonic()
     root = storage_root(storage)
-    if events < 1:
-        raise ConfigError(
-            f"--events {events}: at least one is needed, as in `mleg produce {recipe} --events 1e6`"
-        )
+    asked = {
+        "--events": events,
+        "--judged-by": judged_by,
+        "--shard-events": shard_events,
+        "--workers": workers,
+    }
+    for option, number in asked.items():
+        if number is not None and number < 1:
+            raise ConfigError(
+                f"{option} {number}: at least one is needed, as in `mleg produce {recipe} {option} "
+                "1000`"
+            )
     told = assigned(condition or [])
     given = {name: read_condition(name, text, root) for name, text in told.items()}
     chain = trainings(recipe, tuple(assignments or ()), root)
@@ -134,13 +142,12 @@ def _tell(work: "Sequence[Stage]", true_events: int) -> None:
     """Print the plan; together is at least what is known."""
     table = Table("", "of", "takes about", box=None)
     for stage in work:
-        known = "not known" if stage.seconds is None else told_seconds(stage.seconds)
-        table.add_row(stage.what, stage.amount, "there already" if stage.there else known)
+        takes = "not known" if stage.seconds is None else told_seconds(stage.seconds)
+        table.add_row(stage.what, stage.amount, "there already" if stage.there else takes)
     table.add_row("judge", f"by {true_events:,} true events", "not rehearsed")
     missing = [stage.seconds for stage in work if not stage.there]
     console.print(table)
-    together = told_seconds(sum(seconds or 0.0 for seconds in missing))
-    say(
-        f"Together about {together}{' and what is not known' if None in missing else ''}, and the "
-        f"judging; no sample can be shown to be better than {true_events:,} true events tell"
-    )
+    known = [seconds for seconds in missing if seconds is not None]
+    more = " and what is not known" if len(known) < len(missing) else ""
+    say(f"Together about {told_seconds(sum(known))}{more}, and the judging")
+    say(f"No sample can be shown to be better than {true_events:,} true events tell")

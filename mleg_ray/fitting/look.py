@@ -141,7 +141,9 @@ class _Looking:
         self._numbers: dict[str, Numbers] = {}
         self._lists: dict[str, Lists] = {}
         self._slots: dict[str, Slots] = {}  # of lists that stand in a column for each object
+        self._slot_columns: dict[str, Numbers] = {}
         self._objects: dict[str, dict[str, str]] = {}  # of groups the lists by part
+        self._order: dict[str, str] = {}  # of groups the list that falls from one to the next
         for name, content in table.columns.items():
             if isinstance(content, Lists):
                 self._lists[name] = content
@@ -266,17 +268,30 @@ class _Looking:
         for family in families(self._numbers):
             if set(self._choices.kinds) & {key for s in family.slots.values() for key in s.slots}:
                 continue
-            names = {part: f"{family.group}{SLOT}_{part}" for part in family.slots}
-            self._objects[family.group] = names
+            group = next(n for n in _numbered(family.group) if n not in self._objects)
+            names = {part: f"{group}{SLOT}_{part}" for part in family.slots}
+            self._objects[group] = names
+            self._order[group] = names[family.ordered_by]
             for part, slots in family.slots.items():
                 self._slots[names[part]] = slots
                 self._lists[names[part]] = family.lists[part]
-                for column in slots.slots:
-                    del self._numbers[str(column)]
+                for column in map(str, slots.slots):
+                    self._slot_columns[column] = self._numbers.pop(column)
         self._choices.require_families((*self._columns, *self._slots))
-        for parts in self._objects.values():
-            for part in [part for part, name in parts.items() if name in self._choices.leave_out]:
-                del self._lists[parts.pop(part)]
+        for group, parts in self._objects.items():
+            self._leave_out_of(group, parts)
+
+    def _leave_out_of(self, group: str, parts: dict[str, str]) -> None:
+        """Leave out parts of a family, of which the others must still tell what is there."""
+        for part in [part for part, name in parts.items() if name in self._choices.leave_out]:
+            left = parts.pop(part)
+            del self._lists[left]
+            told = [self._lists[n].values != self._slots[n].padding for n in parts.values()]
+            if told and not np.any(told, axis=0).all():
+                raise ConfigError(
+                    f"--leave-out {left}: without it nothing tells which objects '{group}' there "
+                    f"are; leave out all of {', '.join(parts.values())} too, or none"
+                )
 
     def _constant(self) -> None:
         same: dict[float, list[str]] = {}
@@ -301,7 +316,7 @@ class _Looking:
             twin = next(
                 (
                     (other, f)
-                    for other, y in {**counts, **kept}.items()
+                    for other, y in {**counts, **self._slot_columns, **kept}.items()
                     if name not in self._choices.kinds and (f := _multiple(x, y)) is not None
                 ),
                 None,
@@ -532,7 +547,9 @@ class _Looking:
         own = [
             c.field.partition(".")[2] for c in self._found.columns if c.field.startswith(f"{name}.")
         ]
-        order = next((part for part in ("pt", "energy") if part in own), own[0] if own else "")
+        falls = next((p for p, n in parts.items() if n == self._order.get(group)), "")
+        first_of = (_clean(falls) if falls else "", "pt", "energy", *own)
+        order = next((part for part in first_of if part in own), "")
         if not order:
             del self._found.groups[name]
             self._found.steps.pop()

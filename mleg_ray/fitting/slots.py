@@ -14,14 +14,19 @@ from mleg_ray.fitting.nature import EACH, SPIKE, Numbers
 from mleg_ray.fitting.particles import part_of
 
 NUMBER = re.compile(r"\d+")
+FEW = 1e-3  # of the events, of which it need not be true
 SLOT = "#"  # where the number of its slot stands in the name of a family's part
 
 
 @dataclass(frozen=True)
 class Family:
-    """The objects of a group: by their parts the columns, and the numbers without padding."""
+    """The objects of a group: by their parts the columns, and the numbers without padding.
+
+    `ordered_by` is the part that falls from one object to the next.
+    """
 
     group: str
+    ordered_by: str
     slots: Mapping[str, Slots]
     lists: Mapping[str, Lists]
 
@@ -36,17 +41,20 @@ def families(table: Mapping[str, Numbers]) -> list[Family]:
 
     The columns of a family's part differ in one number, which counts from 0 or 1 without a gap.
     Objects fill the first slots. Those that are absent have one and the same number in each of a
-    part's columns, and in at least one part of continuous numbers no object has it. Other columns
-    are left as they are, as are those of objects that are never absent.
+    part's columns, and in at least one part of continuous numbers no object has it. One part falls
+    from each object to the next, such as p_T: else the place of a number may be what tells it, as
+    of a shower's layers. Other columns are left as they are, as are those of objects that are never
+    absent.
     """
     found: list[Family] = []
     taken: set[str] = set()
     for group, parts in _named_alike(table):
-        values = {
-            part: np.stack([table[column] for column in columns], axis=1)
-            for part, columns in parts.items()
-            if taken.isdisjoint(columns)
-        }
+        values: dict[str, NDArray[np.float64]] = {}
+        own: set[str] = set()
+        for part, columns in parts.items():
+            if (taken | own).isdisjoint(columns):
+                values[part] = np.stack([table[column] for column in columns], axis=1)
+                own |= set(columns)
         absent = _absent(values)
         if absent is None:
             continue
@@ -56,9 +64,18 @@ def families(table: Mapping[str, Numbers]) -> list[Family]:
             if len(padding) == 1:
                 slots[part] = Slots(slots=tuple(parts[part]), padding=float(padding[0]))
                 lists[part] = Lists((~absent).sum(axis=1), x[~absent])
-                taken |= set(parts[part])
-        found.append(Family(group, slots, lists))
+        falling = [part for part in slots if _falls(values[part], ~absent)]
+        order = next((part for part in ("pt", "energy", *falling) if part in falling), None)
+        if order is not None:
+            taken |= {column for part in slots for column in parts[part]}
+            found.append(Family(group, order, slots, lists))
     return found
+
+
+def _falls(x: NDArray[np.float64], there: NDArray[np.bool_]) -> bool:
+    """Tell whether numbers (n, k) of the objects there fall from each to the next."""
+    rises = (x[:, 1:] > x[:, :-1]) & there[:, 1:]
+    return bool(rises.any(axis=1).mean() < FEW)
 
 
 def _named_alike(names: Iterable[str]) -> list[tuple[str, dict[str, list[str]]]]:

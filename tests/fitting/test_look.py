@@ -359,6 +359,44 @@ def test_a_table_of_two_numbers_a_name_is_one_family() -> None:
     built(found, table(columns))
 
 
+def test_two_families_of_one_name_are_two_groups() -> None:
+    """Parts of three jets and one of two: none is lost."""
+    areas = {name.replace("pt", "area"): x for name, x in in_slots().items() if "pt" in name}
+    del areas["jet3_area"]
+    found = fields(seen(in_slots() | areas))
+    assert {"jet.pt", "jet.eta", "jet.phi", "jet.btag", "jet_2.area"} == set(found)
+
+
+def test_numbers_of_two_places_are_claimed_once() -> None:
+    columns = in_slots("jet_{}_{}")
+    for jet in (1, 2, 3):
+        for tau in (1, 2, 3):
+            pt = columns[f"jet_{jet}_pt"]
+            columns[f"jet_{jet}_tau_{tau}"] = np.where(pt > 0, RNG.random(N), 0.0)
+    assert {"jet.tau_1", "jet.tau_2", "jet.tau_3"} <= set(fields(seen(columns)))
+
+
+def test_places_that_mean_something_stay_apart() -> None:
+    """A shower's layers: zeros at the end, and the largest in the middle."""
+    last = RNG.integers(1, 5, N)
+    layers = {f"e_layer{k}": np.where(k < last, (1 + k) * RNG.random(N), 0.0) for k in range(5)}
+    assert set(fields(seen({"x": RNG.normal(size=N), **layers}))) >= {"e_layer0", "e_layer3"}
+
+
+def test_what_tells_objects_is_not_left_out_alone() -> None:
+    with pytest.raises(ConfigError, match="--leave-out jet#_pt: without it nothing tells which"):
+        seen(
+            {k: x for k, x in in_slots().items() if "pt" in k or "btag" in k},
+            leave_out=("jet#_pt",),
+        )
+
+
+def test_a_copy_of_one_slot_is_left_out() -> None:
+    columns = in_slots()
+    found = seen(columns | {"leading": columns["jet1_pt"]})
+    assert "the same as jet1_pt" in told(found, "leading")
+
+
 def test_parts_of_objects_are_chosen_by_their_name() -> None:
     assert "jet.btag" not in fields(seen(in_slots(), leave_out=("jet#_btag",)))
     steps = seen(in_slots(), kinds={"jet#_btag": "count"}).steps
