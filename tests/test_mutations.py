@@ -514,8 +514,9 @@ MUTANTS = [
         ("if len(padding) == 1:", "if len(padding) < 3:"),
         ("min(of) in (0, 1)", "min(of) == 0"),
         ("absent.sum() < found.sum()", "absent.sum() > found.sum()"),
-        ("if taken.isdisjoint(columns)", "if taken.issuperset(columns) or True"),
-        k="padded or stay_apart or stays_apart or table_of_two",
+        ("if (taken | own).isdisjoint(columns):", "if taken.isdisjoint(columns):"),
+        ("(x[:, 1:] > x[:, :-1]) & there", "(x[:, 1:] < x[:, :-1]) & there"),
+        k="padded or stay_apart or stays_apart or claimed_once",
     ),
     *mutants(
         "mleg_ray/fitting/particles.py",
