@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -107,7 +108,7 @@ def judges(training: Training, wanted: int | None) -> int:
     Raises:
         ConfigError: more are wanted than the test split has.
     """
-    rows = {shard.split: 0 for shard in training.dataset.shards}
+    rows = Counter[str]()
     for shard in training.dataset.shards:
         rows[shard.split] += shard.rows
     if wanted is not None and wanted > rows[TEST]:

@@ -143,7 +143,7 @@ class _Looking:
         self._slots: dict[str, Slots] = {}  # of lists that stand in a column for each object
         self._slot_columns: dict[str, Numbers] = {}
         self._objects: dict[str, dict[str, str]] = {}  # of groups the lists by part
-        self._order: dict[str, str] = {}  # of groups the list that falls from one to the next
+        self._order: dict[str, str] = {}  # of families the part that falls from one to the next
         for name, content in table.columns.items():
             if isinstance(content, Lists):
                 self._lists[name] = content
@@ -271,7 +271,7 @@ class _Looking:
             group = next(n for n in _numbered(family.group) if n not in self._objects)
             names = {part: f"{group}{SLOT}_{part}" for part in family.slots}
             self._objects[group] = names
-            self._order[group] = names[family.ordered_by]
+            self._order[group] = family.ordered_by
             for part, slots in family.slots.items():
                 self._slots[names[part]] = slots
                 self._lists[names[part]] = family.lists[part]
@@ -547,8 +547,7 @@ class _Looking:
         own = [
             c.field.partition(".")[2] for c in self._found.columns if c.field.startswith(f"{name}.")
         ]
-        falls = next((p for p, n in parts.items() if n == self._order.get(group)), "")
-        first_of = (_clean(falls) if falls else "", "pt", "energy", *own)
+        first_of = (_clean(self._order.get(group, "pt")), "pt", "energy", *own)
         order = next((part for part in first_of if part in own), "")
         if not order:
             del self._found.groups[name]

@@ -94,7 +94,8 @@ def _named_alike(names: Iterable[str]) -> list[tuple[str, dict[str, list[str]]]]
         if len(of) > 1 and min(of) in (0, 1) and max(of) - min(of) == len(of) - 1
     }
     joined = {around: re.sub(r"[\W_]+", "_", "_".join(around)).strip("_") for around in ordered}
-    stems = {told[0] for name in joined.values() if (told := part_of(name))}
+    # In the order of the columns: a set's would differ from process to process.
+    stems = dict.fromkeys(told[0] for name in joined.values() if (told := part_of(name)))
     found: dict[tuple[str, int], dict[str, list[str]]] = {}
     for around, own in ordered.items():
         group, part = _group_and_part(joined[around], stems)
