@@ -63,6 +63,30 @@ METRICS = "tests/evaluation/metrics"
 STATISTICS = "tests/evaluation/statistics"
 
 MUTANTS = [
+    # What a production takes.
+    *mutants(
+        "mleg_ray/cluster/rehearsal.py",
+        "tests/cluster/test_production.py",
+        ("self.shard + self.event * shard.rows", "self.event * shard.rows"),
+        ("self.shard + self.event * shard.rows", "self.shard"),
+        ("/ (LARGE - SMALL)", "/ LARGE"),
+        ("/ len(others)", "/ SHARDS"),
+        ("of_small - event * SMALL", "of_small"),
+        ("max(0.0, of_large - of_small)", "of_large"),
+    ),
+    *mutants(
+        "mleg_ray/cluster/production.py",
+        "tests/cluster/test_production.py",
+        ("preparation.seconds(plan) / cpus", "preparation.seconds(plan)"),
+        ("possible_cpus() - 1", "possible_cpus()"),
+        ("min(each * steps, run.training.seconds or math.inf)", "each * steps"),
+        ("each * events / (workers or cpus)", "each * events / cpus"),
+        ("each * events / (workers or cpus)", "each * events"),
+        ("events * bytes_of(", "bytes_of("),
+        ("/ rows[TEST])", "/ wanted)"),
+        ("wanted > rows[TEST]", "wanted >= rows[TEST]"),
+        ("except (*USUAL, *more)", "except more"),
+    ),
     # Sparse images.
     *mutants(
         "mleg_ray/models/halving.py",
@@ -504,6 +528,21 @@ MUTANTS = [
         ("< 0.6 * (ends[2] - ends[1])", "< 9.0 * (ends[2] - ends[1])"),
         ("INTEGERS_OF_SINGLE = 2**24", "INTEGERS_OF_SINGLE = 2**62"),
         ("min(low, float(at[0]))", "low"),
+    ),
+    *mutants(
+        "mleg_ray/catalog/sources/tables.py",
+        "tests/catalog/test_tables.py",
+        ("filled | there.get(field.group, False)", "filled"),
+        ("!= column.column.padding", "!= 0"),
+        ("Lists(filled.sum(axis=1), values[filled])", "Lists(filled.sum(axis=1), -values[filled])"),
+        k="slot or object",
+    ),
+    *mutants(
+        "mleg_ray/features/steps/quantile.py",
+        "tests/features",
+        ("min(INTERVALS, learned.count)", "INTERVALS"),
+        ("(first, last, told + 1", "(0, last, told + 1"),
+        k="quantile",
     ),
     *mutants(
         "mleg_ray/fitting/slots.py",

@@ -31,6 +31,7 @@ from mleg_ray.storage import exists, join, require_space
 
 TEST = "test"  # the split that judges
 Made = TypeVar("Made")
+Cost = TypeVar("Cost")
 # What may happen in small, and not in the whole: too few events, or a step that diverges.
 USUAL: tuple[type[UserError], ...] = (CheckpointError, DataError, TrainingDivergedError)
 
@@ -147,7 +148,7 @@ def stages(
         small: dict[str, Dataset | None] = {}
         for name, plan in {t.run.dataset: t.dataset for t in chain}.items():
             there = exists(join(plan.folder.uri, PREPARED))
-            small[name], each = (
+            small[name], preparation = (
                 (None, None)
                 if there and all(done)
                 else _tried(partial(rehearsal.prepare, name), ConfigError)
@@ -155,7 +156,7 @@ def stages(
             if small[name] is None and there:
                 small[name] = Dataset.open(plan.folder.uri)
             rows = sum(shard.rows for shard in plan.shards)
-            seconds = None if each is None else each * rows / cpus
+            seconds = None if preparation is None else preparation.seconds(plan) / cpus
             yield Stage(f"prepare {plan.spec.name}", f"{rows:,} events", seconds, there)
         checkpoint: Checkpoint | None = None
         for training, finished in zip(chain, done, strict=True):
@@ -190,8 +191,8 @@ def _require_space(
 
 
 def _tried(
-    rehearse: Callable[[], tuple[Made, float]], *more: type[UserError]
-) -> tuple[Made | None, float | None]:
+    rehearse: Callable[[], tuple[Made, Cost]], *more: type[UserError]
+) -> tuple[Made | None, Cost | None]:
     """Return what a rehearsal returns, nothing if it fails as the whole need not."""
     try:
         return rehearse()

@@ -1,4 +1,4 @@
-"""How long a production takes here: measured on a thousand events, a few steps and one shard."""
+"""How long a production takes here: measured on some events, a few steps and one shard."""
 
 import time
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from mleg_ray.catalog.dataset import Dataset
-from mleg_ray.catalog.prepare import finish, make_shard, plan_dataset
+from mleg_ray.catalog.prepare import PreparePlan, finish, make_shard, plan_dataset
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.checkpoint import Checkpoint
 from mleg_ray.errors import CheckpointError, ConfigError
@@ -19,9 +19,23 @@ from mleg_ray.storage import join
 from mleg_ray.training.pace import steps_a_second
 from mleg_ray.training.trainee import Trainee
 
-EVENTS, SHARDS = 1000, 20  # of the small dataset
+# Events of a shard. Two sizes tell what a shard takes from what an event does.
+SMALL, LARGE = 50, 500
+SHARDS = 20  # of the small dataset
 PACE_SECONDS = 2.0
 SAMPLED = 20_000  # events of the shard that is timed
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What events take to make, in seconds of one core: each shard, and each event of it."""
+
+    shard: float
+    event: float
+
+    def seconds(self, plan: PreparePlan) -> float:
+        """Return how long one core makes all shards of a dataset."""
+        return sum(self.shard + self.event * shard.rows for shard in plan.shards)
 
 
 @dataclass(frozen=True)
@@ -30,8 +44,11 @@ class Rehearsal:
 
     folder: str
 
-    def prepare(self, name: str) -> tuple[Dataset, float]:
-        """Make a thousand events of a catalog's entry; return the seconds of one on one core.
+    def prepare(self, name: str) -> tuple[Dataset, Preparation]:
+        """Make a thousand events of a catalog's entry, and return what theirs take.
+
+        A generator that is set up for each shard takes as long for few events as for many, so that
+        shards of two sizes are timed.
 
         Raises:
             ConfigError: its source makes no events, but reads files.
@@ -41,15 +58,24 @@ class Rehearsal:
         folded = source.kind == "folded"
         if not folded and "events" not in type(source).model_fields:
             raise ConfigError(f"{name} reads events, and makes none")
-        events = f"{'source.of' if folded else 'source'}.events={EVENTS}"
-        spec = DatasetSpec.load(name, (events, f"shard_events={EVENTS // SHARDS}"))
-        plan = plan_dataset(spec, self.folder)
-        first, *others = (shard.index for shard in plan.shards)
-        records = {first: make_shard(plan, first)}  # loads what is loaded once
+
+        def planned(events: int) -> PreparePlan:
+            """Plan shards of so many events."""
+            all_events = f"{'source.of' if folded else 'source'}.events={events * SHARDS}"
+            spec = DatasetSpec.load(name, (all_events, f"shard_events={events}"))
+            return plan_dataset(spec, join(self.folder, f"shards-of-{events}"))
+
+        small, large = planned(SMALL), planned(LARGE)
+        first, *others = (shard.index for shard in small.shards)
+        records = {first: make_shard(small, first)}  # loads what is loaded once
         started = time.monotonic()
-        records |= {index: make_shard(plan, index) for index in others}
-        seconds = time.monotonic() - started
-        return finish(plan, records), seconds / sum(plan.shards[i].rows for i in others)
+        records |= {index: make_shard(small, index) for index in others}
+        of_small = (time.monotonic() - started) / len(others)
+        started = time.monotonic()
+        make_shard(large, first)
+        of_large = time.monotonic() - started
+        event = max(0.0, of_large - of_small) / (LARGE - SMALL)
+        return finish(small, records), Preparation(max(0.0, of_small - event * SMALL), event)
 
     def train(self, run: RunConfig, dataset: Dataset) -> tuple[Checkpoint, float]:
         """Train a recipe for a step, and return the seconds of one on the threads that it takes.

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import mleg_ray as mleg
@@ -66,12 +68,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def shards(storage: Path) -> dict[str, bytes]:
-    """Return the events of all samples, whatever their checkpoint's run is called."""
-    return {path.name: path.read_bytes() for path in storage.glob("samples/*/shards/*.parquet")}
+def shards(storage: Path) -> dict[str, pa.Table]:
+    """Return the events of all samples, whose metadata name a checkpoint dated by its training."""
+    return {path.name: pq.read_table(path) for path in storage.glob("samples/*/shards/*.parquet")}
 
 
-def test_a_student_its_teacher_and_the_verdict(
+def test_the_plan_tells_how_long_each_stage_takes_and_makes_nothing(
     ray_cluster: None, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     storage = folder / "storage"
@@ -83,6 +85,13 @@ def test_a_student_its_teacher_and_the_verdict(
         rehearsed = stage != "judge"
         assert line.split()[-1] in (("s", "min", "h") if rehearsed else ("rehearsed",))
 
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_student_its_teacher_and_the_verdict(
+    ray_cluster: None, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage = folder / "storage"
     made = mleg.produce("student.toml", 3000, storage=str(storage))
     assert isinstance(made, Produced)
     assert Path(made.uri).is_relative_to(storage)
@@ -159,22 +168,21 @@ def test_killed_anywhere_it_completes_the_same(folder: Path) -> None:
             text=True,
         )
 
-    calm = start("calm")
     before = time.monotonic()
-    _, told = calm.communicate(timeout=600)
+    with start("calm") as calm:
+        _, told = calm.communicate(timeout=600)
     whole = time.monotonic() - before
     assert calm.returncode == 0, told
     chance = random.Random(7)
     for _ in range(KILLS):
-        driver = start("stormy")
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            driver.communicate(timeout=chance.uniform(0.3, 0.9) * whole)
-        with contextlib.suppress(ProcessLookupError):  # it may have ended
-            os.killpg(driver.pid, signal.SIGKILL)
-        driver.wait()
+        with start("stormy") as driver:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                driver.communicate(timeout=chance.uniform(0.3, 0.9) * whole)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended
+                os.killpg(driver.pid, signal.SIGKILL)
         for process in running("PRODUCTION=stormy"):  # Ray's, which would end by themselves
             os.kill(process, signal.SIGKILL)
-    driver = start("stormy")
-    _, told = driver.communicate(timeout=600)
+    with start("stormy") as driver:
+        _, told = driver.communicate(timeout=600)
     assert driver.returncode == 0, told
     assert shards(folder / "stormy") == shards(folder / "calm") != {}

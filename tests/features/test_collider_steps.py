@@ -587,6 +587,13 @@ class TestQuantile:
         torch.testing.assert_close(made.quantile(shares), -torch.log1p(-shares), rtol=0.06, atol=0)
         assert made.min() >= x.min()
 
+    def test_between_the_tails_are_quantiles(self) -> None:
+        step = built("quantile", "x", fields=["x"], tail=0.01)
+        share = (torch.arange(30_000) + 0.5).double() / 30_000
+        step.learn([numbers(x=-1 / share)])  # whose quantile of a share s is -1/s
+        shares = torch.linspace(0.01, 0.99, 1001, dtype=torch.float64)
+        torch.testing.assert_close(step.knots[0], -1 / shares, rtol=1e-5, atol=0)
+
     def test_weights_count(self) -> None:
         weighted, repeated = (built("quantile", "x", fields=["x"], tail=0.1) for _ in range(2))
         x = normal(2000)
