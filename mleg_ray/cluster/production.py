@@ -65,24 +65,31 @@ class Stage:
     there: bool = False
 
 
-def trainings(
-    recipe: str, assignments: tuple[str, ...], storage: str, students: tuple[str, ...] = ()
-) -> list[Training]:
-    """Return what is trained for a recipe, teachers first; `students` are those that it teaches.
+def trainings(recipe: str, assignments: tuple[str, ...], storage: str) -> list[Training]:
+    """Return what is trained for a recipe, teachers first.
 
     Raises:
         UserError: a recipe or entry is invalid, a recipe teaches itself, a model does not fit its
             events, or what `plan_dataset` raises.
     """
-    if recipe in students:
-        raise ConfigError(f"{recipe}: is its own teacher; name another recipe or a checkpoint")
-    run = RunConfig.load(recipe, assignments)
-    plan = plan_dataset(DatasetSpec.load(run.dataset), storage)
-    run.build_model(run.features.build(plan.description.schema_, plan.description.conditions))
-    own = Training(recipe, assignments, run, plan)
-    if run.teacher is None or teacher_recipe(run) is None:
-        return [own]
-    return [*trainings(run.teacher, as_teacher(run), storage, (*students, recipe)), own]
+    runs: dict[str, tuple[tuple[str, ...], RunConfig]] = {}
+    taught: str | None = recipe
+    while taught is not None:
+        if taught in runs:
+            raise ConfigError(f"{taught}: is its own teacher; name another recipe or a checkpoint")
+        run = RunConfig.load(taught, assignments)
+        runs[taught] = assignments, run
+        assignments = as_teacher(run)
+        taught = run.teacher if teacher_recipe(run) is not None else None
+    names = dict.fromkeys(run.dataset for _, run in runs.values())
+    plans = {name: plan_dataset(DatasetSpec.load(name), storage) for name in names}
+    for _, run in runs.values():
+        described = plans[run.dataset].description
+        run.build_model(run.features.build(described.schema_, described.conditions))
+    return [
+        Training(name, assigned, run, plans[run.dataset])
+        for name, (assigned, run) in reversed(runs.items())
+    ]
 
 
 def require_conditions(training: Training, given: Mapping[str, Spectrum]) -> None:
