@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow lint docs tutorials bench bench-smoke install clean
+.PHONY: quickstart test test-slow lint docs tutorials bench bench-smoke gpu paper-gpu install clean
 
 quickstart: install  ## the main job: events, training, a generated dataset and its report
 	$(BIN)/mleg quickstart
@@ -37,6 +37,15 @@ bench: install  ## side-by-side measurements; tables on the terminal, JSON in be
 
 bench-smoke: install  ## every benchmark, very small: that it runs, in a few minutes
 	$(BIN)/python -m pytest -m smoke tests/benchmarks
+
+gpu: install  ## on a machine with a GPU, in minutes: the tests that need one, and what it gains
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python -m benchmarks gpu
+
+SECONDS := 600
+
+paper-gpu: install  ## every recipe with its source's values, each for SECONDS of a GPU
+	$(BIN)/python -m benchmarks budgets --seconds $(SECONDS)
 
 install: $(INSTALLED)
 

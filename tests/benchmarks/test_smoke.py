@@ -29,7 +29,7 @@ COMMANDS = (
     *("calorimeter", "detector-toys", "showers", "stops", "tops --anomaly"),
     *("toy-gans --loss GAN --loss flow", "toy-critics", "smearing"),
     *("image-speed", "images --system VAE-32", "export", "export --recipes"),
-    "fit --table toy --minutes 0.02",
+    *("fit --table toy --minutes 0.02", "gpu --device cpu", "budgets --recipe gan-toys-paper"),
 )
 PICTURES = {
     "toys vae-toy-images --set dataset=toy-layers": "-vae-toy-images-on-toy-layers",
