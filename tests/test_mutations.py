@@ -621,6 +621,13 @@ MUTANTS = [
         COLLIDER,
         ("parent < product + self._other", "parent < self._other"),
         ("| (product < 0)", ""),
+        ("other).clamp(min=0)", "other)"),
+        k="Breakup",
+    ),
+    *mutants(
+        "mleg_ray/physics/decays.py",
+        COLLIDER,
+        ("left = (mass - both).clamp(min=0)", "left = mass - both"),
         k="Breakup",
     ),
     *mutants(
