@@ -5,6 +5,7 @@
 a checkpoint of its own in `parts/teacher`. No pickle is read or written.
 """
 
+import math
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -123,11 +124,14 @@ class Checkpoint:
         """Return n events that have conditions alone: these, and those that never vary.
 
         Raises:
-            ConfigError: a condition is missing, unknown, or has another value than the only one, or
-                steps cannot take it.
+            ConfigError: a condition is missing, unknown, not finite, or has another value than the
+                only one, or steps cannot take it.
         """
         fixed, asked = self.card.dataset.conditions, dict(conditions or {})
         wanted = set(self.schema.conditions)
+        if endless := [name for name, value in asked.items() if not math.isfinite(value)]:
+            name = endless[0]
+            raise ConfigError(f"{self.uri}: {name} = {asked[name]}: a condition is a finite number")
         wrong = {name for name in asked if fixed.get(name, asked[name]) != asked[name]}
         if wrong or set(asked) - wanted or wanted - set(asked) - set(fixed):
             raise ConfigError(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import pickletools
 import re
 import shutil
@@ -44,6 +45,8 @@ def test_conditions_that_its_steps_cannot_take_are_refused(tmp_path: Path) -> No
     checkpoint = small_checkpoint(tmp_path / "a", conditional=True)
     with pytest.raises(ConfigError, match=r"beam_energy = -5: outside the domain of features.con"):
         checkpoint.given(10, {"beam_energy": -5.0})
+    with pytest.raises(ConfigError, match="beam_energy = nan: a condition is a finite number"):
+        checkpoint.given(10, {"beam_energy": math.nan})
 
 
 def test_only_events_like_those_it_learned_are_generated(tmp_path: Path) -> None:

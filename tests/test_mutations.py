@@ -621,6 +621,20 @@ MUTANTS = [
         COLLIDER,
         ("parent < product + self._other", "parent < self._other"),
         ("| (product < 0)", ""),
+        ("other).clamp(min=0)", "other)"),
+        k="Breakup",
+    ),
+    *mutants(
+        "mleg_ray/sampling/folding.py",
+        "tests/sampling/test_given.py",
+        ("impossible > feature_map.most_outside * done", "impossible > 0"),
+        ("impossible += int(beyond.sum())", "impossible += int(beyond.any())"),
+        k="cannot",
+    ),
+    *mutants(
+        "mleg_ray/physics/decays.py",
+        COLLIDER,
+        ("left = (mass - both).clamp(min=0)", "left = mass - both"),
         k="Breakup",
     ),
     *mutants(

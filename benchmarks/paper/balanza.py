@@ -231,12 +231,12 @@ class Asked(Paper):
     @property
     def chosen(self) -> dict[str, Experiment]:
         """The experiments that are asked for; `ConfigError` for one that there is not."""
-        names = self.experiments or list(EXPERIMENTS)
+        names = self.experiments or self.some(list(EXPERIMENTS))
         if unknown := [name for name in names if name not in EXPERIMENTS]:
             raise ConfigError(
                 f"--experiment {unknown[0]}: there is none; choose of {', '.join(EXPERIMENTS)}"
             )
-        return {name: EXPERIMENTS[name] for name in self.some(names)}
+        return {name: EXPERIMENTS[name] for name in names}
 
 
 def measure(options: Asked, results: Results) -> None:

@@ -83,6 +83,9 @@ class FeatureMap(nn.Module):
             for table in ("steps", "conditions")
             for number, step in enumerate(getattr(config, table))
         ]
+        self._condition_settings = [
+            step.model_dump(mode="json", exclude={"kind"}) for step in config.conditions
+        ]
         _require_real(schema, self._chain, made)
         self.space = _arranged(made, config.parts, objects)
         if not self.space.width:
@@ -115,7 +118,7 @@ class FeatureMap(nn.Module):
         if both := [name for name in self._measured.names if name in self._view.names]:
             raise ConfigError(f"features.measured: '{both[0]}' is in the view already")
         self._standardise = config.standardise
-        self._most_outside = config.most_outside
+        self.most_outside = config.most_outside
         for name, width in (
             ("feature", self.space.width),
             ("view", self.view_space.width + len(self._measured.names)),
@@ -257,16 +260,26 @@ class FeatureMap(nn.Module):
         seen = self._seen_conditions(events)
         return ((seen - self.condition_mean) / self.condition_std).float()
 
+    def conditions_outside(self, events: Events) -> tuple[Tensor, str]:
+        """Return of which events (B,) a step moves the conditions to its edge, and tell the first.
+
+        The text is empty if there is none.
+        """
+        _, outside, _ = watched(self._condition_chain, events, Noise(events.weight.device))
+        if not outside.any():
+            return outside.any(dim=1), ""
+        event, step = outside.nonzero()[0].tolist()
+        given = {name: float(events.columns[name][event]) for name in self._schema.conditions}
+        return outside.any(dim=1), (
+            f"{_listed(given)}: outside the domain of {self._places[len(self._chain) + step]} "
+            f"({_listed(self._condition_settings[step])})"
+        )
+
     def require_conditions(self, events: Events) -> None:
         """Raise `ConfigError` if a step moved the conditions of one of the events to its edge."""
-        _, outside, _ = watched(self._condition_chain, events, Noise(events.weight.device))
-        if outside.any():
-            event, step = outside.nonzero()[0].tolist()
-            given = {name: float(events.columns[name][event]) for name in self._schema.conditions}
-            raise ConfigError(
-                f"{', '.join(f'{name} = {value:g}' for name, value in given.items())}: outside the "
-                f"domain of {self._places[len(self._chain) + step]}; choose other conditions"
-            )
+        _, first = self.conditions_outside(events)
+        if first:
+            raise ConfigError(f"{first}; choose other conditions")
 
     def decode(self, x: Tensor, given: Events) -> Events:
         """Map features (B, n) back to physical events, in float64.
@@ -445,7 +458,7 @@ class FeatureMap(nn.Module):
 
     def _require_inside(self, by_step: Tensor) -> None:
         """Raise `DataError` if too many events are outside; `by_step` are the shares of each."""
-        if self.outside_fraction > self._most_outside:
+        if self.outside_fraction > self.most_outside:
             worst = int(by_step.argmax())
             step = (*self._chain, *self._condition_chain)[worst]
             raise DataError(
@@ -454,6 +467,14 @@ class FeatureMap(nn.Module):
                 f"{', '.join(step.reads)}, where they would be moved to its edges; choose another "
                 "step, or settings that fit the dataset, or allow it by features.most_outside"
             )
+
+
+def _listed(values: Mapping[str, object]) -> str:
+    """Return `name = value, ...`, numbers in six digits."""
+    return ", ".join(
+        f"{name} = {format(value, 'g') if isinstance(value, float) else value}"
+        for name, value in values.items()
+    )
 
 
 def changed(steps: Sequence[Step], events: Events, noise: Noise) -> Events:

@@ -19,7 +19,9 @@ def breakup_momentum(mass: Tensor, first: Tensor | float, second: Tensor | float
     tensor([0.2272, 0.0000])
     """
     both, difference = first + second, first - second
-    inside = (mass - both) * (mass + both) * (mass - difference) * (mass + difference)
+    # Without what is left, nothing: below |m1 - m2| both brackets are negative.
+    left = (mass - both).clamp(min=0)
+    inside = left * (mass + both) * (mass - difference) * (mass + difference)
     return inside.clamp(min=0).sqrt() / (2 * mass)
 
 

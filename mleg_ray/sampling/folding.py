@@ -12,10 +12,11 @@ from torch import Tensor
 from mleg_ray.catalog.codec import Columns
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Card
-from mleg_ray.console import progress_bar
+from mleg_ray.console import progress_bar, say
 from mleg_ray.errors import ConfigError, DataError
 from mleg_ray.evaluation.samples.provenance import recorded
 from mleg_ray.events import Events, Field, unlabelled
+from mleg_ray.features.map import FeatureMap
 from mleg_ray.sampling.plan import FoldedEvents, extrapolations
 
 
@@ -111,18 +112,23 @@ class Folding:
         events = self._events(index)
         return {field.name: events.columns[field.name].numpy() for field in self._labels}
 
-    def survey(self, *, extrapolate: bool) -> FoldedEvents:
+    def survey(self, feature_map: FeatureMap, *, extrapolate: bool) -> FoldedEvents:
         """Read all events, and see whether the model was trained for them.
 
+        As in training, the share `features.most_outside` of them may have conditions that steps
+        cannot take and move to their edge, as are masses that cannot decay.
+
         Raises:
-            ConfigError: events lie outside the region of the training, unless `extrapolate`, or
-                differ in a condition that was fixed in training.
+            ConfigError: events lie outside the region of the training, unless `extrapolate`,
+                differ in a condition that was fixed in training, or too many have conditions that
+                steps cannot take.
             DataError: shards are gone, damaged or empty, or a condition or weight is not finite.
         """
         uri, weight = self._dataset.uri, self._dataset.schema.weight
         ranges = dict.fromkeys(self._columns, (math.inf, -math.inf))
         broken, strayed, other = Counter[str](), Counter[str](), Counter[str]()
-        outside = done = 0
+        outside = impossible = done = 0
+        example = ""
         rows: list[int] = []
         with progress_bar("Reading events", self._dataset.rows(self._split)) as bar:
             for events in self._dataset.chunks(self._split):
@@ -148,6 +154,9 @@ class Folding:
                     strange |= strays
                     broken[own] += _not_finite(column)
                 outside += int(strange.sum())
+                beyond, told = feature_map.conditions_outside(given)
+                impossible += int(beyond.sum())
+                example = example or told
                 rows.append(len(given))
                 done += len(given)
                 bar.update(done)
@@ -162,6 +171,11 @@ class Folding:
                 f"{uri}: {name} of {n:,} of {done:,} events is another than {self._fixed[name]:g}, "
                 "the only one that the checkpoint was trained at"
             )
+        if impossible:
+            message = f"{uri}: {impossible:,} of {done:,} events have conditions like {example}"
+            if impossible > feature_map.most_outside * done:
+                raise ConfigError(f"{message}; leave such events out")
+            say(f"{message}; they are moved to its edge", style="yellow")
         if outside and not extrapolate:
             far = (
                 f"{name} of {strayed[name]:,}, by up to {found.distance:g} (it was trained from "

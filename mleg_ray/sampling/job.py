@@ -214,7 +214,9 @@ def plan_given(
             outside the region that it was trained in, unless `extrapolate`; see `plan_sample`.
         DataError: the events are damaged, or a number of them is not finite.
     """
-    folds = Folding(dataset, split, checkpoint.card).survey(extrapolate=extrapolate)
+    folds = Folding(dataset, split, checkpoint.card).survey(
+        checkpoint.feature_map, extrapolate=extrapolate
+    )
     return plan_sample(
         checkpoint,
         sum(folds.shards),

@@ -12,6 +12,7 @@ from benchmarks.common.typed_objects import COLUMNS, correlations, counts
 from benchmarks.paper.balanza import (
     EXPERIMENTS,
     TYPED,
+    Asked,
     Experiment,
     Reference,
     _readings,
@@ -41,6 +42,12 @@ def test_each_value_is_set_wherever_it_stands(one: Experiment) -> None:
 def test_recipes_have_the_best_value(one: Experiment) -> None:
     run = RunConfig.load(one.recipe).model_dump()
     assert look_up(run, one.varied.format(part="jet")) == one.best
+
+
+def test_what_is_asked_for_is_measured_in_small_too() -> None:
+    names = ["III stripped", "III 0.9"]
+    assert list(Asked(seeds=[1], experiments=names, small=True).chosen) == names
+    assert list(Asked(seeds=[1], small=True).chosen) == ["0"]
 
 
 @pytest.mark.parametrize("one", VARIED.values(), ids=VARIED)

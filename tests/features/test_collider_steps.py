@@ -105,17 +105,18 @@ class TestBreakup:
     def test_parents_that_are_too_light_are_outside_and_have_no_momentum(self) -> None:
         step = built("breakup", "M", "m", parent="M", product="m", other=172.5)
         masses = numbers(
-            M=torch.tensor([300.0, 272.4, 272.6, 300.0]), m=torch.tensor([100.0, 100, 100, -1])
+            M=torch.tensor([300.0, 272.4, 272.6, 100.0, 300.0]),
+            m=torch.tensor([100.0, 100, 100, 20, -1]),
         )
-        assert step.outside(masses).tolist() == [False, True, False, True]
+        assert step.outside(masses).tolist() == [False, True, False, True, True]
         made = step(masses, noise=noise())
         p = made.columns["breakup_m"]
-        assert (p > 0).tolist() == [True, False, True, True]
+        assert (p > 0).tolist() == [True, False, True, False, True]
         # √(p² + 172.5²) + √(p² + m²) is the parent's mass again.
         energies = torch.hypot(p, torch.tensor(172.5)) + torch.hypot(p, masses.columns["m"])
         torch.testing.assert_close(energies[[0, 2]], masses.columns["M"][[0, 2]])
         back = step.inverse(made).columns["m"]
-        torch.testing.assert_close(back[:3], torch.tensor([100.0, 99.9, 100.0]).double())
+        torch.testing.assert_close(back[:4], torch.tensor([100.0, 99.9, 100.0, 0]).double())
 
 
 class TestGaussianDequantise:

@@ -770,7 +770,8 @@ def test_conditions_that_steps_cannot_take_are_named() -> None:
     fitted.require_conditions(good)
     with pytest.raises(
         ConfigError,
-        match=r"m_stop = 400, m_chi = 18: outside the domain of features.conditions.1, logarithm;",
+        match=r"m_stop = 400, m_chi = 18: outside the domain of features.conditions.1, logarithm "
+        r"\(fields = \['m_chi'\], above = 19\); choose",
     ):
         fitted.require_conditions(bad)
 

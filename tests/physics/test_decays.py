@@ -47,6 +47,11 @@ def test_equal_products_share_the_mass() -> None:
     assert breakup_momentum(mass, PION, PION).tolist() == pytest.approx(expected)
 
 
+def test_a_mass_below_the_difference_of_the_products_does_not_suffice_either() -> None:
+    mass = torch.tensor([0.7, 1.0, 1.1], dtype=torch.float64)
+    assert (breakup_momentum(mass, PION, PROTON) > 0).tolist() == [False, False, True]
+
+
 def test_a_massless_product_takes_what_the_other_leaves() -> None:
     mass = torch.tensor([1.2], dtype=torch.float64)
     assert breakup_momentum(mass, 0.0, PROTON).item() == pytest.approx(

@@ -67,6 +67,25 @@ def test_one_event_for_each_row_in_order(
     assert not verified(Path(made.uri)).faults
 
 
+def test_conditions_that_steps_cannot_take_are_told_and_many_refused(
+    checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In training up to 5% of the events may be moved to an edge."""
+    for impossible in (1, 2):
+        energies = [-5.0] * impossible + [20.0] * (30 - impossible)
+        file = tmp_path / f"{impossible}.parquet"
+        pq.write_table(pa.table({"beam_energy": energies}), file)
+        rows = prepared(str(file), tmp_path / "storage", ())
+        folding = Folding(rows, None, checkpoint.card)
+        told = f"{impossible} of 30 events have conditions like beam_energy = -5: outside the"
+        if impossible == 1:
+            folding.survey(checkpoint.feature_map, extrapolate=True)
+            assert told in " ".join(capsys.readouterr().err.split())
+        else:
+            with pytest.raises(ConfigError, match=told):
+                folding.survey(checkpoint.feature_map, extrapolate=True)
+
+
 def test_energies_that_it_was_not_trained_at_are_marked(
     checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
@@ -167,10 +186,10 @@ def test_rows_that_differ_in_a_condition_fixed_in_training(
         plan = plan_dataset(spec, str(tmp_path / "storage"))
         folding = Folding(finish(plan, {0: make_shard(plan, 0)}), None, card)
         if values[1] == 7.3:
-            assert folding.survey(extrapolate=False).shards == (2,)
+            assert folding.survey(checkpoint.feature_map, extrapolate=False).shards == (2,)
         else:
             with pytest.raises(ConfigError, match="theta of 1 of 2 events is another than 7.3"):
-                folding.survey(extrapolate=False)
+                folding.survey(checkpoint.feature_map, extrapolate=False)
 
 
 def test_conditions_under_which_no_event_passes_are_told_soon(

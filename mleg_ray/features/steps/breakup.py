@@ -25,7 +25,7 @@ class Breakup(Step):
 
     Of a decay M → m, m', spectra follow p*, and masses only by it: near the threshold M = m + m'
     they change much where masses hardly do. A parent that is too light for the decay counts as
-    outside, and has p* = 0; the mass that comes back is then that of the threshold.
+    outside, and has p* = 0; the mass that comes back is then that of the threshold, or none.
     """
 
     def __init__(self, config: "BreakupConfig", layout: Layout) -> None:
@@ -46,7 +46,8 @@ class Breakup(Step):
     def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return m = √[(M - √(p*² + m'²))² - p*²]."""
         p = columns[self._made]
-        energy = columns[self._parent].double() - torch.hypot(p, torch.full_like(p, self._other))
+        other = torch.hypot(p, torch.full_like(p, self._other))
+        energy = (columns[self._parent].double() - other).clamp(min=0)
         return {self._product: ((energy - p) * (energy + p)).clamp(min=0).sqrt()}
 
     def log_abs_det(self, before: Events) -> Tensor:
