@@ -21,13 +21,14 @@ def prepared_dataset(
     beams: tuple[float, ...] = (50.0,),
     *,
     weighted: bool = False,
+    train_shards: int = 8,
 ) -> Dataset:
-    """Write eight train shards, one of validation and one of test into `folder`.
+    """Write the train shards, one of validation and one of test into `folder`.
 
     Every third of `weighted` events has the weight -0.5, the others have random ones.
     """
     spec = DatasetSpec.load("dis-ep-50")
-    splits = ["train"] * 8 + ["validation", "test"]
+    splits = ["train"] * train_shards + ["validation", "test"]
     conditions = {"beam_energy": beams[0]} if len(beams) == 1 else {}
     declared = (*FIELDS, WEIGHT) if weighted else FIELDS
     schema = EventSchema(declared, GROUPS)

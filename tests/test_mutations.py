@@ -1804,6 +1804,12 @@ MUTANTS = [
             "nothing is left of a chunk that is skipped whole, and nothing is added",
         ),
         ("Batch.concatenate([rest, chunk])", "chunk"),
+        ("generator=generator)[skip:]", "generator=generator)"),
+        ("                skip = 0\n", ""),
+        (
+            "coming = thread.submit(next, chunks, None)\n            yield chunk",
+            "yield chunk\n            coming = thread.submit(next, chunks, None)",
+        ),
         ("torch.poisson(torch.ones(len(events))", "torch.poisson(2 * torch.ones(len(events))"),
         ("events.weighted(events.weight * times)", "events.weighted(times)"),
     ),

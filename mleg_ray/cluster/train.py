@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import ray.data
 import ray.train
 import ray.train.torch
 
+from mleg_ray.catalog.codec import bytes_of
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.catalog.shards import ShardEntry
 from mleg_ray.checkpoint import CARD, CHECKPOINT, Checkpoint, run_uri
@@ -35,6 +36,7 @@ from mleg_ray.errors import (
 )
 from mleg_ray.features import FeatureMap
 from mleg_ray.folder import FolderPlan, SealedFolder
+from mleg_ray.memory import MIB
 from mleg_ray.models import Model
 from mleg_ray.run import RunConfig
 from mleg_ray.storage import absolute, exists, join, matching, remove_folder, sha256
@@ -44,6 +46,7 @@ from mleg_ray.training.share import fitted_map, mixed_shards
 from mleg_ray.training.trainee import other_snapshots
 
 SNAPSHOTS = "snapshots"  # the folder, in that of a run, of those that are not the best
+TASK_BYTES = 32 * MIB  # of events, as they are stored, that one task reads
 MAX_THREADS = 8  # of one CPU worker: more do not speed up minibatches of this size
 
 
@@ -112,25 +115,19 @@ def train(
             environment=environment(),
             board=board,
         )
-        trainer = _Trainer(
+        trainer = reading_trainer(
             work,
-            train_loop_config={"task": task},
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=workers,
-                use_gpu=possible_gpus() >= workers,
-                resources_per_worker={"CPU": threads},
-            ),
-            # One dataset a worker, of its own files: deterministic, and no event is dropped to
-            # make shares equal, as Ray's own splitting would.
-            datasets={f"train-{rank}": _stream(dataset, part) for rank, part in enumerate(parts)},
-            dataset_config=ray.train.DataConfig(datasets_to_split=[]),
-            run_config=ray.train.RunConfig(
+            task,
+            dataset,
+            parts,
+            ray.train.RunConfig(
                 name=name,
                 storage_path=join(storage, "runs"),
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
                 failure_config=ray.train.FailureConfig(max_failures=3),
                 callbacks=list(callbacks),
             ),
+            threads=threads,
         )
         with board.shown("training", run.training.steps):
             result = _fitted(trainer)
@@ -140,6 +137,35 @@ def train(
 class _Trainer(ray.train.torch.TorchTrainer):
     def _register_sigint_handler(self, controller: object) -> None:
         """Leave an interrupt to the command: Ray's own handler would end it without a word."""
+
+
+def reading_trainer(
+    loop: Callable[[dict[str, Any]], None],
+    task: object,
+    dataset: Dataset,
+    parts: Sequence[list[ShardEntry]],
+    run: ray.train.RunConfig,
+    *,
+    threads: int,
+) -> _Trainer:
+    """Return what runs a loop, given `{"task": task}`, on a worker for each part of the shards.
+
+    The loop reads the events of its worker by `train_worker.own_events`.
+    """
+    return _Trainer(
+        loop,
+        train_loop_config={"task": task},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=len(parts),
+            use_gpu=possible_gpus() >= len(parts),
+            resources_per_worker={"CPU": threads},
+        ),
+        # One dataset a worker, of its own files: deterministic, and no event is dropped to make
+        # shares equal, as Ray's own splitting would.
+        datasets={f"train-{rank}": _stream(dataset, part) for rank, part in enumerate(parts)},
+        dataset_config=ray.train.DataConfig(datasets_to_split=[]),
+        run_config=run,
+    )
 
 
 def _fitted(trainer: _Trainer) -> ray.train.Result:
@@ -251,7 +277,11 @@ def _stream(dataset: Dataset, shards: list[ShardEntry]) -> ray.data.Dataset:
     context.use_datasource_v2 = False
     context.enable_progress_bars = False  # the training has its own
     logging.getLogger("ray.data").setLevel(logging.WARNING)
-    return ray.data.read_parquet([join(dataset.uri, shard.file) for shard in shards])
+    stored = bytes_of(dataset.manifest.stored) * sum(shard.rows for shard in shards)
+    # A task takes longer than a small shard: by itself Ray Data has several for each.
+    tasks = min(len(shards), -(-stored // TASK_BYTES))
+    places = [join(dataset.uri, shard.file) for shard in shards]
+    return ray.data.read_parquet(places, override_num_blocks=max(1, tasks))
 
 
 def tell_other_code(trained: Mapping[str, str], now: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ray.train
@@ -15,6 +16,7 @@ from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.cluster.board import Board
 from mleg_ray.config import parse
 from mleg_ray.events import Events
+from mleg_ray.memory import AtOnce
 from mleg_ray.run import RunConfig
 from mleg_ray.training.parallel import rank_and_size
 from mleg_ray.training.share import open_share
@@ -35,6 +37,17 @@ class Task:
     board: Board
 
 
+def own_events(dataset: Dataset, chunk: AtOnce, rank: int) -> Iterator[Events]:
+    """Yield the events of a worker's own train shards as Ray Data streams them, in chunks."""
+    schema, manifest = dataset.schema, dataset.manifest
+    stored = manifest.stored
+    for table in ray.train.get_dataset_shard(f"train-{rank}").iter_batches(
+        batch_size=chunk.of(bytes_of(stored)), batch_format="pyarrow", prefetch_batches=1
+    ):
+        columns = to_columns(table, stored, dataset.uri)
+        yield dataset.chosen(to_events(columns, schema, manifest.conditions))
+
+
 def work(config: dict[str, Task]) -> None:
     """Train on one worker, judging, reporting and saving every `selection.every` steps."""
     task = config["task"]
@@ -46,23 +59,19 @@ def work(config: dict[str, Task]) -> None:
     feature_map = run.features.build(dataset.schema, dataset.manifest.conditions)
     feature_map.load_state_dict(task.feature_map)
 
-    def read() -> Iterator[Events]:
-        schema, manifest = dataset.schema, dataset.manifest
-        stored = manifest.stored
-        for table in ray.train.get_dataset_shard(f"train-{rank}").iter_batches(
-            batch_size=run.training.chunk.of(bytes_of(stored)),
-            batch_format="pyarrow",
-            prefetch_batches=1,
-        ):
-            columns = to_columns(table, stored, task.dataset_uri)
-            yield dataset.chosen(to_events(columns, schema, manifest.conditions))
-
     task.board.post(0, "learns of the teacher" if run.teacher else "reads its events")
     trainee = Trainee(
         run,
         dataset,
         feature_map,
-        open_share(read, task.rows[rank], run, feature_map, rank, device),
+        open_share(
+            partial(own_events, dataset, run.training.chunk, rank),
+            task.rows[rank],
+            run,
+            feature_map,
+            rank,
+            device,
+        ),
         condition_range=task.condition_range,
         environment=task.environment,
         device=device,

@@ -5,6 +5,7 @@ endless sequence of shuffled epochs, so a resumed run continues exactly where it
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -42,30 +43,41 @@ def streamed(
     """Return the minibatches of a share that is larger than memory, read anew every epoch.
 
     `read_epoch()` yields the share's `rows` events in the same order at every call; they are
-    shuffled chunk by chunk, so a chunk must be much larger than a minibatch.
+    shuffled chunk by chunk, so a chunk must be much larger than a minibatch. A thread reads ahead
+    by one chunk, into the next epoch as well.
     """
 
-    def shuffled(chunk: Batch, epoch: int, index: int) -> Batch:
-        generator = stream(derive_seed(seed, "chunk", epoch, index))
-        return chunk[torch.randperm(len(chunk), generator=generator).to(chunk.weight.device)]
-
-    def start(move: int) -> Iterator[Batch]:
+    def shuffled(move: int) -> Iterator[Batch]:
         epoch, skip = divmod(move * batch_size, rows)
-        rest: Batch | None = None
         while True:
             for index, chunk in enumerate(read_epoch()):
                 if skip >= len(chunk):
                     skip -= len(chunk)
                     continue
-                chunk = shuffled(chunk, epoch, index)[skip:]
+                generator = stream(derive_seed(seed, "chunk", epoch, index))
+                order = torch.randperm(len(chunk), generator=generator)[skip:]
                 skip = 0
-                rest = chunk if rest is None else Batch.concatenate([rest, chunk])
-                while len(rest) >= batch_size:
-                    yield rest[:batch_size]
-                    rest = rest[batch_size:]
+                yield chunk[order.to(chunk.weight.device)]
             epoch += 1
 
+    def start(move: int) -> Iterator[Batch]:
+        rest: Batch | None = None
+        for chunk in _ahead(shuffled(move)):
+            rest = chunk if rest is None else Batch.concatenate([rest, chunk])
+            while len(rest) >= batch_size:
+                yield rest[:batch_size]
+                rest = rest[batch_size:]
+
     return start
+
+
+def _ahead(chunks: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the chunks, each of which a thread makes while the one before is in use."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = thread.submit(next, chunks, None)
+            yield chunk
 
 
 def bootstrap(events: Batch, seed: int) -> Batch:

@@ -21,7 +21,7 @@ from ray.train.v2._internal.exceptions import (
 import mleg_ray
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint, environment
-from mleg_ray.cluster.train import _fitted, run_name, tell_other_code, train, with_teacher
+from mleg_ray.cluster.train import _fitted, _stream, run_name, tell_other_code, train, with_teacher
 from mleg_ray.errors import (
     CheckpointError,
     ConfigError,
@@ -29,6 +29,7 @@ from mleg_ray.errors import (
     ResourceError,
     TrainingDivergedError,
 )
+from mleg_ray.events import Events
 from mleg_ray.run import RunConfig
 from tests.checkpoints import small_checkpoint
 from tests.dis_events import momenta
@@ -181,6 +182,34 @@ def test_killed_driver_resumes_to_the_same_weights(
     assert not (folder / "checkpoint" / "card.json").exists()
     resumed = train(small_run("fatgan-quick", *LONG), dataset, str(tmp_path), name="driver")
     assert torch.equal(weights(resumed), weights(undisturbed))
+
+
+def test_a_task_reads_several_shards_in_their_order(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = dataset.shards("train")[::-1]
+    monkeypatch.setattr("mleg_ray.cluster.train.TASK_BYTES", 3 * 500 * 4 * 4)  # of three shards
+    stream = _stream(dataset, shards)
+    assert stream.materialize().num_blocks() == 3  # of eight
+    read = [row["electron.px"] for row in stream.iter_rows()]
+    expected = Events.concatenate(dataset.read(shards)).columns["electron.px"]
+    assert read == expected.tolist()
+
+
+@pytest.mark.slow
+def test_a_streamed_run_that_is_killed_resumes_to_the_same_weights(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    streamed = ("training.memory_budget=1", "training.chunk_events=700")
+    run = small_run("fatgan-quick", *LONG, *streamed)
+    whole = train(run, dataset, str(tmp_path), name="whole")
+    killer = threading.Thread(
+        target=kill_a_worker_after_the_first_checkpoint, args=(tmp_path / "runs" / "killed",)
+    )
+    killer.start()
+    resumed = train(run, dataset, str(tmp_path), name="killed")
+    killer.join()
+    assert torch.equal(weights(resumed), weights(whole))
 
 
 @pytest.mark.slow

@@ -1,11 +1,13 @@
 """Both ways to feed the loop: every event once an epoch, from any move on."""
 
+import threading
 from collections.abc import Iterator
 from itertools import islice
 
 import pytest
 import torch
 
+from mleg_ray.errors import DataError
 from mleg_ray.events import Batch
 from mleg_ray.training.batches import Minibatches, bootstrap, resident, streamed
 
@@ -63,6 +65,30 @@ def test_conditions_and_weights_stay_with_their_events(minibatches: Minibatches)
 def test_a_batch_larger_than_the_share_wraps_around() -> None:
     values = taken(resident(numbered(range(10)), BATCH, seed=1), 0, 5)
     assert torch.bincount(values.long()).tolist() == [32] * 10
+
+
+def test_a_thread_reads_the_next_chunk_meanwhile_and_the_next_epoch() -> None:
+    begun = [threading.Event() for _ in range(3)]
+
+    def read() -> Iterator[Batch]:
+        next(event for event in begun if not event.is_set()).set()
+        yield numbered(range(BATCH))
+
+    batches = streamed(read, BATCH, BATCH, seed=3)(0)
+    next(batches)
+    assert begun[1].wait(60)
+    assert not begun[2].is_set()
+
+
+def test_what_cannot_be_read_is_told_where_it_is_needed() -> None:
+    def read() -> Iterator[Batch]:
+        yield numbered(range(BATCH))
+        raise DataError("shard 7: gone")
+
+    batches = streamed(read, ROWS, BATCH, seed=3)(0)
+    assert len(next(batches)) == BATCH
+    with pytest.raises(DataError, match="shard 7: gone"):
+        next(batches)
 
 
 def test_a_bootstrap_counts_each_event_poisson_times() -> None:
