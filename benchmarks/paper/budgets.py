@@ -40,7 +40,8 @@ def measure(options: Asked, results: Results) -> None:
         events = options.prepared(run.dataset)
         floor = SnapshotSelector(run, events.selecting(run.where)).floor
         for seed in options.seeds:
-            checkpoint = options.trained(recipe, seed, f"training.seconds={options.seconds:g}")
+            limit = f"training.seconds={options.seconds:g}"
+            checkpoint = options.trained(recipe, seed, limit, dataset=events)
             card = checkpoint.card
             figures = budget(checkpoint) | {
                 "steps": int(card.history[-1]["step"]),

@@ -22,6 +22,7 @@ from benchmarks.common.options import Repeated, Rounds
 from benchmarks.common.results import Results, Row, timed
 from mleg_ray.catalog.dataset import Dataset
 from mleg_ray.checkpoint import Checkpoint
+from mleg_ray.cluster.rehearsal import Rehearsal
 from mleg_ray.errors import ConfigError
 from mleg_ray.run import RunConfig
 from mleg_ray.sampling.job import making, plan_sample
@@ -94,16 +95,8 @@ def steps_per_second(run: RunConfig, dataset: Dataset, device: torch.device) -> 
 
 def untrained(recipe: str, teacher: str | None, dataset: Dataset, folder: str) -> Checkpoint:
     """Return the checkpoint of one step, made on a CPU."""
-    own = ["training.steps=1", "selection.every=1", "selection.events=1000"]
-    if teacher is not None:
-        own.append(f"teacher={untrained(teacher, None, dataset, f'{folder}-teacher').uri}")
-    trainee = Trainee.alone(RunConfig.load(recipe, tuple(own)), dataset, {}, torch.device("cpu"))
-    for _ in trainee.train():
-        pass
-    best = trainee.best()
-    assert best is not None
-    best.save(folder)
-    return Checkpoint.load(folder)
+    own = (f"teacher={untrained(teacher, None, dataset, folder).uri}",) if teacher else ()
+    return Rehearsal(folder).once(RunConfig.load(recipe, own), dataset)
 
 
 def sampled(checkpoint: Checkpoint, events: int, device: torch.device, folder: str) -> Row:

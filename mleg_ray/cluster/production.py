@@ -73,14 +73,13 @@ def trainings(recipe: str, assignments: tuple[str, ...], storage: str) -> list[T
             events, or what `plan_dataset` raises.
     """
     runs: dict[str, tuple[tuple[str, ...], RunConfig]] = {}
-    taught: str | None = recipe
-    while taught is not None:
-        if taught in runs:
-            raise ConfigError(f"{taught}: is its own teacher; name another recipe or a checkpoint")
-        run = RunConfig.load(taught, assignments)
-        runs[taught] = assignments, run
-        assignments = as_teacher(run)
-        taught = run.teacher if teacher_recipe(run) is not None else None
+    trained: RunConfig | None = RunConfig.load(recipe, assignments)
+    while trained is not None:
+        if recipe in runs:
+            raise ConfigError(f"{recipe}: is its own teacher; name another recipe or a checkpoint")
+        runs[recipe] = assignments, trained
+        recipe, assignments = trained.teacher or "", as_teacher(trained)
+        trained = teacher_recipe(trained)
     names = dict.fromkeys(run.dataset for _, run in runs.values())
     plans = {name: plan_dataset(DatasetSpec.load(name), storage) for name in names}
     for _, run in runs.values():

@@ -84,10 +84,18 @@ class Rehearsal:
             UserError: see `steps_a_second`.
         """
         step = 1 / steps_a_second(run, dataset, seconds=PACE_SECONDS)
+        return self.once(run, dataset), step
+
+    def once(self, run: RunConfig, dataset: Dataset) -> Checkpoint:
+        """Train a recipe for a step on a CPU.
+
+        Raises:
+            UserError: see `Trainee.alone`, or the step was not finite.
+        """
         training = run.training.model_copy(update={"steps": 1})
         selection = run.selection.model_copy(update={"every": 1})
-        once = run.model_copy(update={"training": training, "selection": selection})
-        trainee = Trainee.alone(once, dataset, {}, torch.device("cpu"))
+        short = run.model_copy(update={"training": training, "selection": selection})
+        trainee = Trainee.alone(short, dataset, {}, torch.device("cpu"))
         for _ in trainee.train():
             pass
         best = trainee.best()
@@ -95,7 +103,7 @@ class Rehearsal:
             raise CheckpointError("not a single step was finite")
         place = join(self.folder, f"checkpoint-{run.digest()[:8]}")
         best.save(place)
-        return Checkpoint.load(place), step
+        return Checkpoint.load(place)
 
     def sample(
         self, checkpoint: Checkpoint, conditions: Mapping[str, Spectrum]

@@ -265,12 +265,13 @@ class FeatureMap(nn.Module):
 
         The text is empty if there is none.
         """
-        _, outside, _ = watched(self._condition_chain, events, Noise(events.weight.device))
+        _, by_step, _ = watched(self._condition_chain, events, Noise(events.weight.device))
+        outside = by_step.any(dim=1)
         if not outside.any():
-            return outside.any(dim=1), ""
-        event, step = outside.nonzero()[0].tolist()
+            return outside, ""
+        event, step = by_step.nonzero()[0].tolist()
         given = {name: float(events.columns[name][event]) for name in self._schema.conditions}
-        return outside.any(dim=1), (
+        return outside, (
             f"{_listed(given)}: outside the domain of {self._places[len(self._chain) + step]} "
             f"({_listed(self._condition_settings[step])})"
         )
