@@ -294,7 +294,8 @@ def look_up(table: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - whatev
 def find_named(name: str, folder: str) -> Path:
     """Locate `NAME.toml`: a path, the folder in the working directory, or the installed one.
 
-    `folder` is `data_catalog` or `tuning`. Raises `ConfigError` with the nearest known names.
+    `folder` is `data_catalog` or `tuning`. Raises `ConfigError` with the nearest known
+    name, or all if none is near.
     """
     if name.endswith(".toml"):
         return Path(name)
@@ -302,8 +303,8 @@ def find_named(name: str, folder: str) -> Path:
         if (place / f"{name}.toml").is_file():
             return place / f"{name}.toml"
     known = known_names(folder)
-    hint = suggest(name, known)
-    raise ConfigError(f"no {name}.toml in {folder}/{hint}; known: {', '.join(known)}")
+    hint = suggest(name, known) or f"; known: {', '.join(known)}"
+    raise ConfigError(f"no {name}.toml in {folder}/{hint}")
 
 
 def known_names(folder: str) -> list[str]:

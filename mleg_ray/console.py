@@ -49,6 +49,15 @@ def written(value: float, uncertainty: float) -> str:
     return f"{number}e{power}" if power else number
 
 
+def counted(number: int, thing: str) -> str:
+    """Return how many things there are.
+
+    >>> counted(1, "worker"), counted(2000, "worker")
+    ('1 worker', '2,000 workers')
+    """
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
 def told_seconds(seconds: float) -> str:
     """Return about how long that is.
 

@@ -19,7 +19,7 @@ from mleg_ray.cluster.session import (
     require_node,
 )
 from mleg_ray.config import parse
-from mleg_ray.console import progress_bar, say
+from mleg_ray.console import counted, progress_bar, say
 from mleg_ray.errors import ConfigError
 from mleg_ray.heartbeat import Heartbeat
 from mleg_ray.sampling.job import (
@@ -198,8 +198,8 @@ def produce(
 
 
 def _note(rate: float, pool: ActorPool) -> str:
-    retries = f", {pool.retries} shards tried again" if pool.retries else ""
-    return f"{rate:,.0f} events/s, {pool.workers} workers{retries}"
+    retries = f", {counted(pool.retries, 'shard')} tried again" if pool.retries else ""
+    return f"{rate:,.0f} events/s, {counted(pool.workers, 'worker')}{retries}"
 
 
 class _Worker:

@@ -17,7 +17,7 @@ from mleg_ray.cluster.pool import IN_FLIGHT, ActorPool
 from mleg_ray.cluster.sample import produce
 from mleg_ray.cluster.session import environment, ray_session
 from mleg_ray.config import Config
-from mleg_ray.console import say
+from mleg_ray.console import counted, say
 from mleg_ray.errors import ConfigError
 from mleg_ray.sampling.job import SampleJob, finish, making
 from mleg_ray.sampling.plan import SampledShard, ShardPlan
@@ -114,14 +114,14 @@ def _real_shard(job: SampleJob) -> tuple[SampledShard, float]:
 def _tell(job: SampleJob, found: Simulation) -> None:
     total = found.shards * found.shard_bytes / 1e9
     say(
-        f"{job.spec.events:.4g} events in {found.shards:,} shards of "
+        f"{job.spec.events:.4g} events in {counted(found.shards, 'shard')} of "
         f"{found.shard_bytes / 1e6:.3g} MB, {total:.4g} GB; a shard takes one thread "
         f"{found.shard_seconds:.3g} s"
     )
     say(
-        f"{found.workers:,} workers: {found.seconds:.4g} s, {found.shards_per_second:,.0f} "
-        f"shards/s, busy {found.busy:.1%} of their time; the driver: "
-        f"{1e3 * found.driver_cpu_seconds_per_shard:.2f} ms of CPU a shard, "
+        f"{counted(found.workers, 'worker')}: {found.seconds:.4g} s, "
+        f"{found.shards_per_second:,.0f} shards/s, busy {found.busy:.1%} of their time; the "
+        f"driver: {1e3 * found.driver_cpu_seconds_per_shard:.2f} ms of CPU a shard, "
         f"{found.driver_memory_mb:.0f} MB more memory, {found.finish_seconds:.1f} s for the "
         "manifest. Nothing was kept"
     )

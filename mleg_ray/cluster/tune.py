@@ -27,9 +27,10 @@ from mleg_ray.errors import ConfigError, ResourceError, TrainingDivergedError, U
 from mleg_ray.folder import SealedFolder
 from mleg_ray.report.study import write_study_report
 from mleg_ray.storage import join, remove_folder, sha256
-from mleg_ray.study.ledger import Ledger, Repeats, StudyPlan, begin
+from mleg_ray.study.ledger import Repeats, StudyPlan, begin
 from mleg_ray.study.measures import require_comparable_events
 from mleg_ray.study.plan import Job, Jobs, Plan, StudyConfig
+from mleg_ray.study.pruning import searched
 from mleg_ray.study.summary import Summary, Trial, summarise
 from mleg_ray.training.selection import SnapshotSelector
 from mleg_ray.training.share import fitted_map
@@ -102,7 +103,7 @@ def _searched(plan: Plan, study: optuna.Study, dataset: Dataset, folder: str) ->
         ),
         asked,
     )
-    jobs = asked.pruning.jobs(plan, study) if asked.pruning else Ledger(plan, study)
+    jobs = searched(plan, study)
     started = time.monotonic()
     engine.run(jobs, "searching", asked.seconds, summarise(folder).trials)
     if asked.seconds and time.monotonic() - started >= asked.seconds:

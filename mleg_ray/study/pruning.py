@@ -20,6 +20,12 @@ FACTOR = 1.2  # by which a number of a population's member changes, up or down
 REDRAW = 0.25  # probability that a value is drawn anew instead
 
 
+def searched(plan: Plan, study: optuna.Study) -> Jobs:
+    """Return the trainings of a plan's search."""
+    pruning = plan.study.pruning
+    return pruning.jobs(plan, study) if pruning else Ledger(plan, study)
+
+
 class EarlyStopping(PruningConfig):
     """What the prunings share that stop trials: none before its step `first`."""
 

@@ -16,6 +16,7 @@ from mleg_ray.errors import ConfigError
 from mleg_ray.storage import exists, join, read_json
 from mleg_ray.study.ledger import best_trials, load, read_plan, trial_name
 from mleg_ray.study.plan import DIRECTIONS, Plan
+from mleg_ray.study.space import Space
 
 State = Literal["complete", "pruned", "failed", "running"]
 STATES: Mapping[TrialState, State] = {
@@ -163,9 +164,9 @@ def summarise(folder: str) -> Summary:
     """Read a study's folder; raises as `read_plan` and `load` do."""
     begun = read_plan(folder)
     plan = begun.plan
-    study = load(plan, folder)
+    study, space = load(plan, folder), plan.searched
     trials = {
-        trial.number: _summary_of(trial, plan, study, folder)
+        trial.number: _summary_of(trial, plan, space, study, folder)
         for trial in study.get_trials(deepcopy=False)
         if trial.state != TrialState.WAITING
     }
@@ -184,7 +185,9 @@ def summarise(folder: str) -> Summary:
     )
 
 
-def _summary_of(trial: FrozenTrial, plan: Plan, study: optuna.Study, folder: str) -> Trial:
+def _summary_of(
+    trial: FrozenTrial, plan: Plan, space: Space, study: optuna.Study, folder: str
+) -> Trial:
     name = trial_name(trial.number)
     checkpoint = join(run_uri(folder, name), CHECKPOINT)
     has_checkpoint = exists(join(checkpoint, CARD))
@@ -204,7 +207,7 @@ def _summary_of(trial: FrozenTrial, plan: Plan, study: optuna.Study, folder: str
     return Trial(
         name=name,
         state=STATES[trial.state],
-        point=plan.searched.draw(optuna.trial.FixedTrial(trial.params)) if drawn else {},
+        point=space.draw(optuna.trial.FixedTrial(trial.params)) if drawn else {},
         parameters=trial.params,
         figures=figures,
         quality=figures.get(plan.study.quality),

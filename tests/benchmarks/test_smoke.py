@@ -16,7 +16,8 @@ from tests.dis_events import electrons, momenta
 pytestmark = pytest.mark.smoke
 
 COMMANDS = (
-    *("averaging", "codec", "cost-model", "evaluate", "tallies", "train-overhead", "tune-stacked"),
+    *("averaging", "codec", "cost-model", "evaluate", "tallies", "train-overhead"),
+    *("tune-scale", "tune-stacked"),
     *("pool {checkpoint}", "production {student} --workers 1"),
     *("tune-overhead --root {tapes}", "tune-search --root {tapes}", "tune-tape2 --root {tapes}"),
     *("compare-tape --root {tapes}", "tape2-quality --root {tapes}"),

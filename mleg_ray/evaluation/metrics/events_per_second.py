@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from mleg_ray.console import counted
 from mleg_ray.evaluation.metrics.base import ALL, Metric
 from mleg_ray.evaluation.samples.provenance import recorded_number
 from mleg_ray.evaluation.statistics.estimate import NotComputableError, Reading
@@ -25,7 +26,7 @@ def events_per_second(provenance: Mapping[str, object]) -> Reading:
         raise NotComputableError(
             f"the run took {seconds:.1f} s; {MINIMUM_SECONDS:.0f} s are needed"
         )
-    return Reading(value=rate, note=f"events/s, {workers:.0f} workers")
+    return Reading(value=rate, note=f"events/s, {counted(int(workers), 'worker')}")
 
 
 EVENTS_PER_SECOND = Metric(
