@@ -290,6 +290,13 @@ CASES: dict[str, list[Case]] = {
     "dis-kinematic": [
         Case(_config("dis-kinematic"), SCHEMA, electrons, P, on_shell),
         Case(_config("dis-kinematic", m_hat_min=4.0), SCHEMA, electrons, P, on_shell),
+        Case(
+            _config("dis-kinematic", m_hat_min=4.0, q2_min=4.0, q2_smearing=0.1),
+            SCHEMA,
+            electrons,
+            P,
+            on_shell,
+        ),
         Case(_config("dis-kinematic", **HERA_BEAMS), HERA_SCHEMA, hera_electrons, P, on_shell),
         Case(
             _config("dis-kinematic", **HERA_BEAMS, m_hat_min=4.0, y_min=0.05),

@@ -52,6 +52,22 @@ def test_kinematic_coordinates_are_those_of_the_formulas(q2: float, y: float) ->
     assert made["electron.u2"].item() == pytest.approx(expected[1])
 
 
+@pytest.mark.parametrize("q2", [0.3, 1.9, 2.0, 2.2, 500.0])
+def test_an_edge_of_q2_is_smeared_by_its_formula(q2: float) -> None:
+    lone, columns = step("dis-kinematic", **HERA_BEAMS, q2_smearing=0.1), scattered(q2, 0.3)
+    odds, least = q2 / (S - q2), 2 / (S - 2)
+    r = 1 - least / odds
+    rho = (r + math.sqrt(r**2 + 4 * 0.1**2)) / 2
+    made = lone.encode(columns)
+    assert made["electron.u1"].item() == pytest.approx(math.log((S - 2) * odds * rho))
+    back = lone.decode(columns | made)
+    px, py, pz, _ = back.values()
+    assert dis.q2(px, py, pz, columns["electron_beam"]).item() == pytest.approx(q2)
+    events = Events(columns, {}, torch.ones(1).double())
+    assert not lone.outside(events)
+    assert step("dis-kinematic", **HERA_BEAMS).outside(events).item() == (q2 <= 2)
+
+
 @pytest.mark.parametrize(("q2", "y"), [(4.0, 0.3), (90.0, 0.06), (9000.0, 0.8)])
 def test_a_cut_on_y_ends_the_range_of_its_logarithm(q2: float, y: float) -> None:
     made = step("dis-kinematic", **HERA_BEAMS, y_min=0.05).encode(scattered(q2, y))

@@ -52,12 +52,19 @@ class DISKinematic(Step):
     Above the edge ρ is r and u2 is logit(log x / log x_m), as if it were sharp; within δ of it ρ is
     smooth, and the events beyond it have their place.
 
+    So does an edge of Q² that radiation smears, or the digits of a file: of o = τ/(1 - τ), with its
+    value o_m at Q²_min,
+
+        u1 = log(s - Q²_min) + log o + log ρ(1 - o_m/o),
+
+    which is the first line's where the edge is sharp, and reaches down to Q² = 0.
+
     With a cut y > y_min, 1 - log y / log max(τ, y_min) stands for log x / log τ above: it is the
     same where the cut does not reach.
 
     Events outside the domain are mirrored at the edge they crossed, then kept `resolution` away
-    from it: those moved below Q²_min by radiation, and those a rounding beyond x_bj = 1. None is
-    lost, weights stay, and no spike arises at an edge. Such events are not generated again.
+    from it: those below a sharp Q²_min, and those a rounding beyond x_bj = 1. None is lost, weights
+    stay, and no spike arises at an edge. Such events are not generated again.
     """
 
     def __init__(self, config: "DISKinematicConfig", layout: Layout) -> None:
@@ -74,9 +81,10 @@ class DISKinematic(Step):
         }
         self._electron_beam, self._proton_beam = config.electron_beam, config.proton_beam
         self._q2_min = config.q2_min
+        self._q2_smearing = config.q2_smearing
         self._m2_min = config.m_hat_min**2
         self._longest = -math.log(config.y_min) if config.y_min else math.inf
-        self._smearing = config.m_hat_smearing
+        self._m_hat_smearing = config.m_hat_smearing
         self._resolution = config.resolution
 
     def require(self, before: Events) -> None:
@@ -93,9 +101,16 @@ class DISKinematic(Step):
         px, py, _ = self._momentum(columns)
         s = dis.mandelstam_s(*self._beams(columns))
         q2, fraction, rest, span, cut = self._position(columns)
-        excess = (q2 - self._q2_min).abs().clamp(min=self._q2_min * self._resolution)
-        tau = ((self._q2_min + excess) / s).clamp(max=1 - self._resolution)
-        u1 = excess.log() - torch.log1p(-tau)
+        least = self._q2_min * self._resolution
+        if self._q2_smearing:
+            tau = (q2.clamp(min=least) / s).clamp(max=1 - self._resolution)
+            u1 = (tau * (s - self._q2_min)).log()
+            u1 = u1 + _log_rho(self._above(tau * s, s), self._q2_smearing)
+        else:
+            excess = (q2 - self._q2_min).abs().clamp(min=least)
+            tau = ((self._q2_min + excess) / s).clamp(max=1 - self._resolution)
+            u1 = excess.log()
+        u1 = u1 - torch.log1p(-tau)
         mirrored = torch.where(rest < 0, 1 + rest, fraction.abs())
         mirrored = mirrored.clamp(self._resolution, 1 - self._resolution)
         # `rest` is 1 - fraction, computed without cancellation.
@@ -105,8 +120,7 @@ class DISKinematic(Step):
         if self._m2_min:
             share, past = self._edge(span, s.log() - cut)
             r = 1 - log_odds.exp() * past
-            u2 = log_odds - share.log() - math.log(self._smearing)
-            u2 = u2 - torch.asinh(r / (2 * self._smearing))
+            u2 = log_odds - share.log() - _log_rho(r, self._m_hat_smearing)
         return {self._u1: u1, self._u2: u2, self._phi: azimuth(px, py) / math.pi}
 
     def decode(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -146,21 +160,25 @@ class DISKinematic(Step):
         s = dis.mandelstam_s(*self._beams(before.columns))
         q2, fraction, rest, span, cut = self._position(before.columns)
         energy = momentum(*self._momentum(before.columns))
-        log_du1_dq2 = (1 / (q2 - self._q2_min) + 1 / (s - q2)).log()
+        # dr/dQ² = (1 - r) s / (Q² (s - Q²)), of r = 1 - o_m/o
+        r = self._above(q2, s)
+        steeper = 1 + (1 - r) / (r.square() + 4 * self._q2_smearing**2).sqrt()
+        log_du1_dq2 = (steeper * s / (q2 * (s - q2))).log()
         log_y = -rest * span
         log_du2_dy = -(fraction.log() + rest.log() + span.log() + log_y)
         if self._m2_min:
             _, past = self._edge(span, s.log() - cut)
             beyond = fraction / rest * past
             log_du2_dy = log_du2_dy + torch.log1p(
-                beyond / ((1 - beyond).square() + 4 * self._smearing**2).sqrt()
+                beyond / ((1 - beyond).square() + 4 * self._m_hat_smearing**2).sqrt()
             )
         return log_du1_dq2 + log_du2_dy + math.log(2 / math.pi) - energy.log()
 
     def outside(self, before: Events) -> Tensor:
         """Return which electrons lie beyond an edge, or closer to it than the resolution."""
         q2, fraction, rest, *_ = self._position(before.columns)
-        inside = (q2 >= self._q2_min * (1 + self._resolution)) & (fraction >= self._resolution)
+        least = self._resolution if self._q2_smearing else 1 + self._resolution
+        inside = (q2 >= self._q2_min * least) & (fraction >= self._resolution)
         return ~(inside & (rest >= self._resolution))
 
     def _beams(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -193,19 +211,23 @@ class DISKinematic(Step):
         return q2, (log_1_over_x - cut) / span, -log_y / span, span, cut
 
     def _scattering(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return Q², log y and log 1/x, each (B,); Q² = (e^u1 + Q²_min) / (1 + e^u1 / s)."""
+        """Return Q², log y and log 1/x, each (B,)."""
         s = dis.mandelstam_s(*self._beams(columns))
-        excess, odds = (columns[u].clamp(max=FAR).exp() for u in (self._u1, self._u2))
-        q2 = (excess + self._q2_min) / (1 + excess / s)
+        excess, odds = (columns[u].clamp(-FAR, FAR).exp() for u in (self._u1, self._u2))
+        # With o (s - Q²_min) = e^u1 / ρ; where the edge is sharp, e^u1 + Q²_min.
+        odds_of_q2 = excess / _rho(1 + self._q2_min / excess, self._q2_smearing)
+        q2 = s * odds_of_q2 / (s - self._q2_min + odds_of_q2)
         span, cut = self._span((s / q2).log().clamp(min=0))
         if self._m2_min:
-            # With o = odds ρ, ρ solves ρ - δ²/ρ = 1 - o/o_m.
             share, past = self._edge(span, s.log() - cut)
             odds = share * odds
-            one_plus_k = 1 + past * odds
-            odds = odds * (1 + (1 + 4 * self._smearing**2 * one_plus_k).sqrt()) / (2 * one_plus_k)
+            odds = odds * _rho(1 + past * odds, self._m_hat_smearing)
         rest = 1 / (1 + odds)
         return q2, -rest * span, odds * rest * span + cut
+
+    def _above(self, q2: Tensor, s: Tensor) -> Tensor:
+        """Return 1 - o_m/o, (B,), which is positive above Q²_min, of the odds o of τ."""
+        return (q2 - self._q2_min) * s / (q2 * (s - self._q2_min))
 
     def _span(self, whole: Tensor) -> tuple[Tensor, Tensor]:
         """Return -log y_0 and log y_0 / τ of -log τ, each (B,)."""
@@ -223,12 +245,23 @@ class DISKinematic(Step):
         return to_edge / span, (span - to_edge) / to_edge
 
 
+def _log_rho(r: Tensor, smearing: float) -> Tensor:
+    """Return log ρ(r), ρ = (r + √(r² + 4 δ²)) / 2."""
+    return math.log(smearing) + torch.asinh(r / (2 * smearing))
+
+
+def _rho(one_plus_k: Tensor, smearing: float) -> Tensor:
+    """Return the ρ of r = 1 - kρ, for which ρ - δ²/ρ = r."""
+    return (1 + (1 + 4 * smearing**2 * one_plus_k).sqrt()) / (2 * one_plus_k)
+
+
 @STEPS.register
 class DISKinematicConfig(StepConfig):
     """Configuration of `DISKinematic`: Q² > `q2_min`, x s > `m_hat_min`² and y > `y_min`.
 
-    `q2_min` in GeV², `m_hat_min` in GeV, its smearing δ in relative odds, `resolution` relative;
-    `electron_beam` and `proton_beam` name the conditions that are the beams' energies, GeV.
+    `q2_min` in GeV², `m_hat_min` in GeV, their smearings δ in relative odds, of which 0 leaves
+    Q²_min sharp, `resolution` relative; `electron_beam` and `proton_beam` name the conditions that
+    are the beams' energies, GeV.
     """
 
     step: ClassVar = DISKinematic
@@ -237,6 +270,7 @@ class DISKinematicConfig(StepConfig):
     electron_beam: str = BEAM_ENERGY
     proton_beam: str = BEAM_ENERGY
     q2_min: PositiveFloat = 2.0
+    q2_smearing: Annotated[float, Option(ge=0, lt=1)] = 0.0
     m_hat_min: NonNegativeFloat = 0.0
     m_hat_smearing: PositiveFloat = 0.02
     y_min: Annotated[float, Option(ge=0, lt=1)] = 0.0
