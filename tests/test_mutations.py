@@ -1032,7 +1032,21 @@ MUTANTS = [
         "mleg_ray/models/networks/blocks.py",
         "tests/models/networks/test_mlp.py",
         ("nn.Tanh()", "nn.Identity()"),
-        k="tangent",
+        ("nn.Dropout(self.dropout)", "nn.Dropout(self.dropout / 2)"),
+        ("after.append(nn.Dropout(self.dropout))", "pass"),
+        k="tangent or share_of",
+    ),
+    *mutants(
+        "tuning/fatgan-mmd-gan.toml",
+        "tests/test_config.py",
+        ("dropout = 0.1", "dropout = 0.0"),
+        k="differ_in",
+    ),
+    *mutants(
+        "tuning/fatgan-one-sided.toml",
+        "tests/test_config.py",
+        ("one_sided = true", "one_sided = false"),
+        k="differ_in",
     ),
     *mutants(
         "mleg_ray/models/networks/mlp.py",
