@@ -84,6 +84,30 @@ def test_a_table_that_extends_nothing(tmp_path: Path) -> None:
         RunConfig.load(str(mine))
 
 
+def test_losses_of_one_gan_differ_in_nothing_else() -> None:
+    base = RunConfig.load("fatgan")
+    mmd = {"mmd_weight": 1.0, "mmd_bandwidths": (1.0,)}
+    for loss, own in {
+        "vanilla": {"kind": "vanilla-gan", "critic_updates": 1, **mmd},
+        "lsgan": {"kind": "lsgan", "critic_updates": 1, "a": 0.0, "b": 1.0, "c": 1.0, **mmd},
+        "wgan-clipped": {"kind": "wgan-clipped", "critic_updates": 5, "clip": 0.01, **mmd},
+        "one-sided": base.objective.model_dump() | {"one_sided": True},
+        "mmd-gan": {
+            "kind": "mmd-gan",
+            "critic_updates": 5,
+            "gradient_penalty": 10.0,
+            "bandwidths": (1.0, 2.0, 4.0, 8.0, 16.0),
+        },
+    }.items():
+        run = RunConfig.load(f"fatgan-{loss}")
+        assert run.objective.model_dump() == {"critic_share": 1.0, **own}, loss
+        for key in ("noise_dim", "generator", "critic"):
+            assert getattr(run.model, key) == getattr(base.model, key), (loss, key)
+        assert (run.features, run.selection) == (base.features, base.selection)
+        optimisers = list(run.training.optimisers.values())
+        assert optimisers == list(base.training.optimisers.values())
+
+
 def test_the_paper_s_values() -> None:
     run = RunConfig.load("fatgan")
     assert run.model.noise_dim == 100

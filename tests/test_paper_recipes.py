@@ -185,6 +185,15 @@ def test_views_of_the_critics() -> None:
     assert RunConfig.load("dsgan-paper").features.view == ("*",)
 
 
+def test_what_is_made_at_the_vertex_and_by_the_response() -> None:
+    """Sec. 7.4: ν1 and ν2, eq. 24, of HERA's beam; the response sees those at the vertex."""
+    made, response = (RunConfig.load(f"{n}-paper").features for n in ("mleg-lightcone", "response"))
+    [step], [seen] = made.steps, response.conditions
+    assert response.steps == RunConfig.load("unfold-paper").features.steps == made.steps
+    for of, group in ((step, "electron"), (seen, "vertex")):
+        assert (of.kind, of.electron_beam, of.group) == ("dis-lightcone", "electron_beam", group)
+
+
 def test_numbers_of_muon_pairs() -> None:
     """Sec. 3: seven of both muons, of which the softer one has no py, and ten more.
 

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from mleg_ray.catalog.sources.pythia import _scattered_electron, dis_settings
+from mleg_ray.catalog.sources.pythia import (
+    PythiaDISConfig,
+    _scattered_electron,
+    cross_section,
+    dis_settings,
+)
 from mleg_ray.catalog.spec import DatasetSpec
 from mleg_ray.errors import ConfigError, UserError
 from mleg_ray.physics import dis
@@ -42,6 +47,27 @@ def test_cuts_are_as_promised(events):
     assert x.max() < 1
     # m_hat_min = 4 GeV: below x s = 16 GeV² lies only what showers and primordial kT moved there.
     assert (x * 1e4 < 16).double().mean() < 0.015
+
+
+def test_a_cut_on_y_keeps_what_is_above() -> None:
+    spec = DatasetSpec.load("dis-ep-hera-y", ("source.events=400", "shard_events=400"))
+    table = spec.source.open(spec.schema_, spec.conditions, spec.shard_events).shard(0)
+    y = 1 - (table["electron.energy"] + table["electron.pz"]) / 55
+    assert 0.05 <= y.min() < 0.055
+    assert y.max() > 0.9
+
+
+def test_the_cross_section_is_pythias_in_other_units() -> None:
+    """(ħc)² = 0.38938 GeV² mb."""
+    source = pythia_spec().source
+    assert isinstance(source, PythiaDISConfig)
+    found = cross_section(source, {"beam_energy": 50.0}, 300)
+    pythia = generator(
+        **{"Random:setSeed": "on", "Random:seed": f"{source.seed % 900_000_000 + 1}"}
+    )
+    for _ in range(300):
+        pythia.next()
+    assert found == pytest.approx(pythia.infoPython().sigmaGen() / 0.3893794)
 
 
 def test_azimuth_is_isotropic_and_the_beam_along_z(events):

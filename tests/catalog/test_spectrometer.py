@@ -40,6 +40,9 @@ def test_resolution_of_energy_is_two_terms_in_quadrature() -> None:
         (2.2, 16.0, (0.02 / 4, 0.01), (0.008, 0.01)),
         (1.5, 4.0, (0.07 / 2, 0.02), (0.002, 0.01)),
         (0.0, 9.0, (0.12 / 3, 0.02), (0.0045, 0.005)),
+        (-1.5, 4.0, (0.12 / 2, 0.02), (0.002, 0.01)),
+        (-3.0, 25.0, (0.12 / 5, 0.02), (0.025, 0.02)),
+        (-4.0, 25.0, (0.12 / 5, 0.02), None),
     ],
 )
 def test_calorimeter_and_tracker_are_one_mean(eta, energy, calorimeter, tracker) -> None:
@@ -51,9 +54,9 @@ def test_calorimeter_and_tracker_are_one_mean(eta, energy, calorimeter, tracker)
 
 
 def test_efficiency_is_that_of_the_zone_and_zero_beyond() -> None:
-    parts = [at(eta, 20.0) for eta in (0.0, 4.0, 4.6)]
+    parts = [at(eta, 20.0) for eta in (0.0, 4.0, -4.0, 4.6)]
     columns = {n: np.concatenate([part[n].numpy() for part in parts]) for n in parts[0]}
-    assert Spectrometer().efficiency(columns) == pytest.approx([0.95, 0.95 * 0.7, 0.0])
+    assert Spectrometer().efficiency(columns) == pytest.approx([0.95, 0.95 * 0.7, 0.95 * 0.7, 0.0])
 
 
 def test_events_are_smeared_and_lost_as_it_says() -> None:
@@ -65,6 +68,12 @@ def test_events_are_smeared_and_lost_as_it_says() -> None:
     sigma = spec.source.detector.resolution(px, py, pz).numpy()
     pull = (table["electron.energy"] / energy.numpy() - 1) / sigma
     assert stats.kstest(pull, "norm").pvalue > 0.01
+    theta, true_theta = (
+        np.arctan2(np.hypot(table[f"{of}.px"], table[f"{of}.py"]), table[f"{of}.pz"])
+        for of in ("electron", "vertex")
+    )
+    far = (true_theta > 0.01) & (true_theta < math.pi - 0.01)  # nearer, an angle passes the beam
+    assert stats.kstest((theta - true_theta)[far] / 1e-3, "norm").pvalue > 0.01
     assert source.loses_events
     lone = spec.source.of.open(spec.schema_.without(spec.schema_.truth), spec.conditions, 20_000)
     expected = spec.source.detector.efficiency(lone.shard(0)).sum()

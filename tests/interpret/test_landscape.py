@@ -1,5 +1,6 @@
 """Surfaces of losses by closed forms, and the same properties for every family and player."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mleg_ray.errors import CheckpointError, ConfigError, DataError
 from mleg_ray.interpret.events import SPLIT, own_dataset, random_events
 from mleg_ray.interpret.landscape import (
     LandscapeSpec,
+    Spread,
     filter_normalised,
     landscape,
     nonconvex_share,
@@ -68,7 +70,16 @@ def test_a_quadratic_loss_is_a_parabola_of_known_curvature():
     step = 0.5 / 4
     for axis in (1, 2):
         assert np.diff(found, 2, axis=axis) / step**2 == pytest.approx(2 * norm2, rel=1e-3)
+    # And 2 d·e between them, which is small of two independent directions.
+    mixed = np.diff(np.diff(found[:, ::8, ::8], axis=1), axis=2)
+    assert (np.abs(mixed) < norm2).all()
     assert not np.allclose(found[0], found[1])
+
+
+def test_a_spread_is_a_mean_and_its_standard_error() -> None:
+    found = Spread.of([1.0, 2.0, 6.0])
+    assert found.value == 3
+    assert found.uncertainty == pytest.approx(math.sqrt((4 + 1 + 9) / 2 / 3))
 
 
 def test_roughness_is_that_of_bowls():
@@ -90,6 +101,9 @@ def test_what_bends_down_is_not_convex():
     assert nonconvex_share(A + 2 * B) == 0
     assert nonconvex_share(A**2 - B**2) == 1
     assert nonconvex_share(A * B) == 1  # bends down along the diagonal alone
+    # Of a² + b² + c a b the smallest eigenvalue is 2 - |c|.
+    assert nonconvex_share(A**2 + B**2 + 1.5 * A * B) == 0
+    assert nonconvex_share(A**2 + B**2 - 2.5 * A * B) == 1
     assert nonconvex_share(A**3 + B**2) == pytest.approx(9 / 19)
     assert nonconvex_share(np.zeros((5, 5))) == 0
 

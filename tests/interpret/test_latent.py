@@ -111,6 +111,13 @@ def test_neighbours_tell_clouds_as_far_as_they_are_apart() -> None:
     assert none.significance < 3
 
 
+def test_the_likeliest_label_is_what_chance_tells() -> None:
+    points, _ = blobs(40, 0.0)
+    found = separation(points, (np.arange(40) % 4 == 0).astype(float), spec(neighbours=5))
+    assert found.floor == 0.75
+    assert found.floor_spread == pytest.approx(np.sqrt(0.75 * 0.25 / 40))
+
+
 def test_two_clouds_are_told_as_well_as_the_best_rule_could() -> None:
     """Normal clouds 2 apart on a line: the best rule errs with Φ(-1) = 15.87%."""
     rng = np.random.default_rng(3)

@@ -81,7 +81,7 @@ def test_condition_changes_the_sample(recipe: str) -> None:
 @pytest.mark.parametrize("conditional", [True, False])
 def test_a_critic_sees_conditions_only_if_it_is_conditional(kind: str, conditional: bool) -> None:
     setting = f"model.conditional_critic={str(conditional).lower()}"
-    model = small_run(kind, setting).model.build(spaces(3, 1, 7, (2,)))
+    model = small_run(kind, setting).model.build(spaces(3, 1, 7, (2,))).eval()
     seen = torch.randn(5, 7)
     here, there = (model.critic(seen, torch.full((5, 1), value)) for value in (0.0, 1.0))
     assert torch.equal(here, there) is not conditional

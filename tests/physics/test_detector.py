@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mleg_ray.physics.detector import coil_distance, momentum_resolution, smeared
+from mleg_ray.physics.detector import coil_distance, difference, momentum_resolution, smeared
 
 SIX = torch.tensor(6.0)
 
@@ -19,6 +19,10 @@ def directions(theta: float, phi: torch.Tensor, p: float = 2.0) -> tuple[torch.T
 def test_resolution_of_a_tracker_by_hand() -> None:
     found = momentum_resolution(torch.tensor([2.0, 0.0, 9.0]), 0.03, 0.08)
     assert found.tolist() == pytest.approx([0.1, 0.08, math.hypot(0.27, 0.08)])
+
+
+def test_an_error_by_hand_is_what_is_measured_less_the_truth() -> None:
+    assert difference(torch.tensor([3.0]), torch.tensor([5.0])).item() == -2
 
 
 def test_measured_momenta_by_hand() -> None:
